@@ -1,0 +1,41 @@
+# Two commands are enough: `make run` and `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help run test check format bench clean
+.DEFAULT_GOAL := help
+
+help:            ## Show what can be made.
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# Reused while neither the project's dependencies nor their pins have changed.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (a minute or two the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' 2>$(VENV)/install.log \
+	  || { cat $(VENV)/install.log; exit 1; }
+	@touch $@
+
+run: $(INSTALLED)     ## Run the first study: digits, all six steps, about a minute.
+	@$(BIN)/search-service run configs/01_digits.yaml
+
+check: $(INSTALLED)   ## Formatting, lint, types and import rules.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: check           ## Everything CI runs: `check`, then the tests.
+	$(BIN)/pytest
+
+format: $(INSTALLED)  ## Rewrite the code in the project's format.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)   ## The performance promises, as ratios.
+	$(BIN)/python bench/step_throughput.py
+
+clean:           ## Remove the virtual environment and caches (studies in runs/ stay).
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,155 @@
+"""A study's YAML or JSON file, and ``--set`` on top of it, to a StudySpec.
+
+YAML here is the subset that a config needs: numbers as YAML 1.2 and every programming language write them (``1e-3``
+is a number), ``yes`` and ``no`` are words, dates are words, a key may stand once, and there are no aliases (330 bytes
+of them can unfold to 52 MB). A config is data: no tag can make an object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search_service import spec as spec_module
+from search_service.errors import InvalidSpecError, Problem
+from search_service.spec import StudySpec
+from trainables.data.sources import BUNDLED
+
+# The largest config that a person would write has a few KB; more is a mistake or an attack.
+MAX_BYTES = 256 * 1024
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader without aliases and duplicate keys, with YAML 1.2 scalars."""
+
+    # A copy, emptied: the parent's resolvers read 1e-3 as text, no as False and 2026-01-01 as a date.
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own class attribute)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if isinstance(key, (list, dict)):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# tag -> (what a scalar of this kind looks like, the characters that it can begin with)
+_SCALARS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "int": (r"[-+]?[0-9]+", list("-+0123456789")),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+}
+for _kind, (_pattern, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def _construct_int(loader: _Loader, node: Any) -> int:
+    # Base 10 always: YAML 1.1 reads 010 as 8.
+    return int(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
+    """Read a config file.
+
+    Args:
+        path: YAML, or JSON, which is YAML too. Relative paths of data files are relative to it.
+        overrides: ``key=value`` each, with a dotted key and the value as YAML, applied in order.
+
+    Raises:
+        InvalidSpecError: Every mistake found.
+    """
+    raw = read(path)
+    for override in overrides:
+        _override(raw, override)
+    return spec_module.parse(_with_paths_from(raw, path.parent))
+
+
+def read(path: Path) -> Any:
+    """The plain data of a config file.
+
+    Raises:
+        InvalidSpecError: It cannot be read.
+    """
+    shown = str(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            rule = f"at most {MAX_BYTES // 1024} KB"
+            raise InvalidSpecError([Problem(shown, f"{size} bytes", rule, "is this the config, or the data?")])
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InvalidSpecError([Problem("CONFIG", shown, "an existing file", "check the path")]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSpecError([Problem("CONFIG", shown, "a readable text file", f"mend it: {error}")]) from error
+    return _parse_yaml(text, shown)
+
+
+def _parse_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (_Loader is a SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or (
+            "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        )
+        raise InvalidSpecError([Problem(where + line, reason, "readable YAML or JSON", "mend this line")]) from error
+
+
+def _override(raw: Any, override: str) -> None:
+    """Apply one ``key=value``; the key's parents are made where they are missing."""
+    key, equals, text = override.partition("=")
+    if not equals or not key or not isinstance(raw, dict):
+        rule, fix = "key=value with a dotted key", "for example --set search.coarse.max_trials=8"
+        raise InvalidSpecError([Problem("--set", override, rule, fix)])
+    value = _parse_yaml(text, f"--set {key}")
+    inner = raw
+    parts = key.split(".")
+    while len(parts) > 1:
+        # Leaves of the search space have dots of their own: search_space.optimizer.lr.low.
+        if inner is raw.get("search_space") and len(parts) > 2:
+            parts = (
+                [".".join(parts[:-1]), parts[-1]]
+                if parts[-1] in ("low", "high", "log", "step", "choices")
+                else [".".join(parts)]
+            )
+            continue
+        inner = inner.setdefault(parts.pop(0), {})
+        if not isinstance(inner, dict):
+            raise InvalidSpecError([Problem("--set", override, "a key inside keys", f"{key} passes through a value")])
+    inner[parts[0]] = value
+
+
+def _with_paths_from(raw: Any, folder: Path) -> Any:
+    """Data files of the config, relative to the folder that it lies in."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict):
+        return raw
+    data = dict(raw["data"])
+    for place in ("source", "train", "validation", "test"):
+        value = data.get(place)
+        if isinstance(value, str) and value not in BUNDLED and Path(value).suffix:
+            data[place] = str(folder / value)
+    return raw | {"data": data}

@@ -1,0 +1,74 @@
+"""Every error that a study can end with, as one tree: who mends it, what the shell and HTTP see.
+
+    SearchServiceError
+    ├── InvalidSpecError     the user: config or table        exit 2   HTTP 422
+    ├── CheckFailedError     the user: the diagnosis says it  exit 3   HTTP 409
+    └── OutsideError         the operator: retry may help     exit 4   HTTP 503
+        ├── RunnerError      Ray cannot be reached, or broke
+        └── RecorderError    MLflow cannot be reached, or refused
+
+An interrupt (Ctrl-C) is Python's own KeyboardInterrupt and ends with exit code 130.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from trainables.errors import DataError, InvalidInputError, Problem
+
+__all__ = [
+    "CheckFailedError",
+    "DataError",
+    "InvalidSpecError",
+    "OutsideError",
+    "Problem",
+    "RecorderError",
+    "RunnerError",
+    "SearchServiceError",
+]
+
+EXIT_INTERRUPTED = 130
+
+
+class SearchServiceError(Exception):
+    """Base of all errors that this package raises on purpose.
+
+    Attributes:
+        exit_code: Of the command line.
+        http_status: Of the service.
+        retryable: Whether the same call may succeed later without anybody changing the config.
+    """
+
+    exit_code: ClassVar[int] = 4
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+
+class InvalidSpecError(InvalidInputError, SearchServiceError):
+    """The config or its table cannot be used; carries every mistake found."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class CheckFailedError(SearchServiceError):
+    """A step of the recipe failed; the message is its diagnosis."""
+
+    exit_code = 3
+    http_status = 409
+
+
+class OutsideError(SearchServiceError):
+    """Something that is not ours failed."""
+
+    exit_code = 4
+    http_status = 503
+    retryable = True
+
+
+class RunnerError(OutsideError):
+    """Trials cannot be run: Ray cannot be reached or started, or ended by itself."""
+
+
+class RecorderError(OutsideError):
+    """The study cannot be recorded: MLflow cannot be reached, or refused."""

@@ -1,0 +1,132 @@
+"""pydantic's errors as problems that a person can mend: path, value, rule, fix and the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from trainables.errors import Problem
+
+# Parts of an error's location that name a branch of a union and no key of the config.
+_BRANCHES = {"range", "choices", "int", "constrained-int", "literal['full']", "bool", "float", "str"}
+
+# pydantic's error type -> rule, with the error's context filled in.
+_RULES: Mapping[str, str] = {
+    "missing": "required",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+    "literal_error": "one of: {expected}",
+    "string_pattern_mismatch": "a name of letters, digits, _ . and -, at most 64 characters",
+    "string_too_short": "at least {min_length} characters",
+    "too_short": "at least {min_length} values",
+    "too_long": "at most {max_length} values",
+}
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """A suggestion like ``did you mean optimizer.lr?``, if a name is close enough."""
+    names = list(names)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    # lr is far from optimizer.lr in letters and near in meaning.
+    close = close or [name for name in names if name.split(".")[-1] == word.split(".")[-1]]
+    return f"did you mean {close[0]}?" if close else None
+
+
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """One problem for each mistake; several complaints about one value (a union's branches) become one."""
+    problems: dict[str, Problem] = {}
+    for details in error.errors(include_url=False):
+        path = ".".join(str(part) for part in _location(details, model))
+        problem = _to_problem(path, details, model)
+        if path in problems:
+            seen = problems[path]
+            rule = seen.rule if problem.rule in seen.rule else f"{seen.rule}, or {problem.rule}"
+            problems[path] = Problem(path, seen.value, rule, f"give {rule}")
+        else:
+            problems[path] = problem
+    return list(problems.values())
+
+
+def _location(details: ErrorDetails, model: type[BaseModel]) -> list[Any]:
+    parts: list[Any] = []
+    known: Any = model
+    for part in details["loc"]:
+        fields = known.model_fields if isinstance(known, type) and issubclass(known, BaseModel) else {}
+        if part in fields:
+            known = fields[part].annotation
+        elif str(part) in _BRANCHES or "[" in str(part):
+            continue
+        parts.append(part)
+    return parts or ["(the whole config)"]
+
+
+def _to_problem(path: str, details: ErrorDetails, model: type[BaseModel]) -> Problem:
+    kind, context = details["type"], details.get("ctx", {})
+    parent, _, last = path.rpartition(".")
+    if kind == "extra_forbidden":
+        names = _keys_at(parent, model)
+        fix = nearest(last, names) or (f"one of: {', '.join(names)}" if names else "remove it")
+        return Problem(path, details["input"], f"no key of {parent or 'a study'} is called {last}", fix)
+    if kind == "missing":
+        return Problem(path, None, "required", "add it")
+    if kind in _RULES:
+        rule = _RULES[kind].format(**context)
+        expected = context.get("expected")
+        suggestion = (
+            nearest(str(details["input"]), expected.replace("'", "").replace(" or ", ", ").split(", "))
+            if expected
+            else None
+        )
+        return Problem(path, details["input"], rule, suggestion or f"give {rule}")
+    # Our own rules (PydanticCustomError) say what to do in the message itself.
+    return Problem(
+        path, details["input"], details["msg"], "change one of the two" if kind == "not_applicable" else "mend it"
+    )
+
+
+def _keys_at(path: str, model: type[BaseModel]) -> list[str]:
+    """Keys that the config may have under ``path``."""
+    known: Any = model
+    for part in path.split(".") if path else []:
+        fields = known.model_fields if isinstance(known, type) and issubclass(known, BaseModel) else {}
+        if part not in fields:
+            # Ranges of the search space are the one place where keys are free.
+            inner = (
+                [kind for kind in _models_in(fields_annotation(model, "search_space"))]
+                if path.startswith("search_space.")
+                else []
+            )
+            return sorted({name for kind in inner for name in kind.model_fields})
+        known = fields[part].annotation
+    return list(known.model_fields) if isinstance(known, type) and issubclass(known, BaseModel) else []
+
+
+def fields_annotation(model: type[BaseModel], name: str) -> Any:
+    """Annotation of a field, or None."""
+    return model.model_fields[name].annotation if name in model.model_fields else None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Every model mentioned in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -1,0 +1,40 @@
+"""Nonlinearities, applied to a whole population at once.
+
+Input and output: ``[K, B, H]``. Hyperparameters of an activation are per-member tensors ``[K, 1, 1]``.
+Reference: the functions of the same names in ``torch.nn.functional``, gradients included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from trainables.config import ActivationName
+
+# (preactivations [K, B, H], negative slope [K, 1, 1]) -> activations [K, B, H]
+Activation = Callable[[Tensor, Tensor], Tensor]
+
+
+def _leaky_relu(z: Tensor, negative_slope: Tensor) -> Tensor:
+    # torch.where and not max(z, slope·z): at z = 0 its gradient is the slope, as in torch.nn.functional.
+    return torch.where(z > 0, z, negative_slope * z)
+
+
+ACTIVATIONS: Mapping[ActivationName, Activation] = {
+    "relu": lambda z, _: torch.relu(z),
+    "leaky_relu": _leaky_relu,
+    "tanh": lambda z, _: torch.tanh(z),
+    "sigmoid": lambda z, _: torch.sigmoid(z),
+}
+
+# Where an activation is flat: the interval of its outputs outside which its slope is below about a twentieth
+# of the largest. tanh' = 1 - t² < 0.05 for |t| > 0.975; sigmoid' = s(1 - s) < 0.05/4 for s < 0.0127.
+SATURATES_OUTSIDE: Mapping[ActivationName, tuple[float, float]] = {
+    "tanh": (-0.975, 0.975),
+    "sigmoid": (0.0127, 0.9873),
+}
+
+# Activations whose units can be dead: 0, with slope 0, for every row.
+CAN_DIE: frozenset[ActivationName] = frozenset({"relu"})

@@ -1,0 +1,71 @@
+"""A population to a file and back, exactly: training that goes on from the file gives the same bits.
+
+The file is a ``torch.save`` of plain tensors and text, so it is read with ``weights_only=True`` and can run no code.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.training import PopulationTraining
+
+# Raised when the meaning of the file changes; older files are then refused instead of misread.
+FORMAT = 1
+
+
+def save(training: PopulationTraining, path: Path) -> None:
+    """Write everything that decides how ``training`` goes on, or leave the previous file as it was."""
+    content = {
+        "format": FORMAT,
+        "configs": [config.model_dump_json(exclude_unset=True) for config in training.configs],
+        "order_seed": training.order_seed,
+        "metric": training.metric,
+        "dtype": str(training.dtype).removeprefix("torch."),
+        "epoch": training.epoch,
+        "parameters": training.network.parameters,
+        "optimizer_steps": training.optimizer.steps,
+        "optimizer_state": training.optimizer.state,
+        "masks": training.masks.get_state(),
+    }
+    # Written beside and then renamed: a reader sees the old file or the new one, never half of one.
+    unfinished = path.with_name(path.name + ".unfinished")
+    torch.save(content, unfinished)
+    os.replace(unfinished, path)  # noqa: PTH105 (Path.replace is the same call; this one is known to be atomic)
+
+
+def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTraining:
+    """Bring back a population on the dataset that it was trained on.
+
+    Args:
+        path: Written by ``save``.
+        dataset: The same rows; they are not part of the file.
+        device: Where to go on. The dropout generator's state carries over between devices of one kind only.
+
+    Raises:
+        ValueError: The file is of another format.
+    """
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if content.get("format") != FORMAT:
+        raise ValueError(f"{path}: checkpoint format {content.get('format')!r}, this version reads {FORMAT}")
+    training = PopulationTraining(
+        [TrialConfig.model_validate_json(text) for text in content["configs"]],
+        dataset,
+        order_seed=content["order_seed"],
+        metric=content["metric"],
+        device=device,
+        dtype=getattr(torch, content["dtype"]),
+    )
+    training.epoch = content["epoch"]
+    # In place: layers and optimiser are views of, or refer to, these very tensors.
+    training.network.parameters.copy_(content["parameters"])
+    training.optimizer.steps = content["optimizer_steps"]
+    for name, value in content["optimizer_state"].items():
+        training.optimizer.state[name].copy_(value)
+    training.masks.set_state(content["masks"])
+    return training

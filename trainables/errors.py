@@ -1,0 +1,53 @@
+"""What is wrong with something a person gave us, said so that they can mend it.
+
+A ``Problem`` is one mistake: where it is, what stands there, the rule it breaks and what to do instead. All
+mistakes that can be found at once travel together in one exception, so nobody mends a file line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a config or a table.
+
+    Attributes:
+        path: Dotted path of the config key, such as ``data.target``.
+        value: What stands there, as the reader wrote it.
+        rule: What is expected of it.
+        fix: What to do next, in the imperative.
+    """
+
+    path: str
+    value: object
+    rule: str
+    fix: str
+
+    def __str__(self) -> str:
+        value = repr(self.value)
+        # A value longer than a screen line helps nobody; its beginning identifies it.
+        shown = value if len(value) <= 120 else value[:117] + "..."
+        return f"{self.path}: {shown}\n    rule: {self.rule}\n    fix:  {self.fix}"
+
+
+class InvalidInputError(Exception):
+    """Something the user gave cannot be used: a config key or the table it names.
+
+    Attributes:
+        problems: Every mistake found, in the order of the config.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[InvalidInputError], tuple[tuple[Problem, ...]]]:
+        # The default would rebuild from the message; errors cross process borders in Ray.
+        return type(self), (self.problems,)
+
+
+class DataError(InvalidInputError):
+    """The table cannot be used as it is: unreadable, empty, text, missing values, too few rows."""

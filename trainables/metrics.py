@@ -1,0 +1,56 @@
+"""Scores that people read, for a population: accuracy, RMSE and R².
+
+Input: outputs ``[K, N, C]`` and targets ``[N]``. Output: one score per member, ``[K]``. Regression targets are
+standardised in training; scores are in the target's own units, hence ``scale``.
+Reference: ``sklearn.metrics``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+MetricName = Literal["accuracy", "rmse", "r2"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score, its direction and the task it belongs to.
+
+    Attributes:
+        score: (outputs ``[K, N, C]``, targets ``[N]``, scale) → ``[K]``. ``scale`` is the standard deviation by
+            which the targets were divided.
+        mode: Whether larger (max) or smaller (min) is better.
+        task: The kind of target it is for.
+    """
+
+    score: Callable[[Tensor, Tensor, float], Tensor]
+    mode: Literal["max", "min"]
+    task: Literal["classification", "regression"]
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score ``a`` beats score ``b``; NaN beats nothing."""
+        return a > b if self.mode == "max" else a < b
+
+
+def _accuracy(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
+    return (outputs.argmax(dim=2) == targets).to(outputs.dtype).mean(dim=1)
+
+
+def _rmse(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
+    return (outputs.squeeze(2) - targets).square().mean(dim=1).sqrt() * scale
+
+
+def _r2(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
+    residual = (outputs.squeeze(2) - targets).square().sum(dim=1)
+    return 1.0 - residual / (targets - targets.mean()).square().sum()
+
+
+METRICS: Mapping[MetricName, Metric] = {
+    "accuracy": Metric(_accuracy, "max", "classification"),
+    "rmse": Metric(_rmse, "min", "regression"),
+    "r2": Metric(_r2, "max", "regression"),
+}

@@ -1,0 +1,189 @@
+"""The training loop, over a population, as a generator that yields one record per epoch.
+
+Whoever iterates decides whether to go on, and may drop members between two records::
+
+    training = PopulationTraining(configs, dataset, order_seed=0)
+    for record in training.epochs():
+        training.keep([k for k, loss in enumerate(record.validation_loss) if loss < 1.0])
+        if record.epoch == 10 or training.size == 0:
+            break
+
+Members see the same batches in the same order: the order of epoch e follows from ``order_seed`` and e alone, so
+it needs no place in a checkpoint and any two populations can be compared like with like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset, RowTensors
+from trainables.losses import LOSSES
+from trainables.metrics import METRICS, MetricName
+from trainables.network import PopulationNetwork
+from trainables.optimizers import make_optimizer
+from trainables.seeds import derive_seed
+
+# Activations of one evaluation chunk, in numbers: 4 million float32 are 16 MB, well inside any machine's memory
+# and large enough that a chunk's cost is arithmetic and not overhead.
+EVALUATION_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch did to each member; every tuple has K entries, in the order of the population.
+
+    Attributes:
+        epoch: Epochs trained so far, from 1.
+        train_loss: Mean over the epoch's rows of the loss before each update, without penalties.
+        validation_loss: On all validation rows, after the epoch.
+        validation_score: The metric on all validation rows, after the epoch.
+    """
+
+    epoch: int
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    validation_score: tuple[float, ...]
+
+
+class PopulationTraining:
+    """A population, its optimiser and its place in the data.
+
+    Args:
+        configs: One per member, of one structure.
+        dataset: Training rows, and validation rows for the records.
+        order_seed: Decides the order of rows in each epoch; the same for all populations of a study.
+        metric: Score in the records; by default that of the dataset's task.
+        device: torch device.
+        dtype: Of parameters and data.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[TrialConfig],
+        dataset: Dataset,
+        *,
+        order_seed: int,
+        metric: MetricName | None = None,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.configs = list(configs)
+        self.order_seed = order_seed
+        self.metric: MetricName = metric or ("accuracy" if dataset.task == "classification" else "rmse")
+        self.device, self.dtype = device, dtype
+        self.epoch = 0
+        self.train_rows = dataset.train.to_tensors(device, dtype)
+        self.validation_rows = dataset.validation.to_tensors(device, dtype)
+        self._score_scale = dataset.target_scale
+        self.network = PopulationNetwork(configs, dataset.n_inputs, dataset.n_outputs, device=device, dtype=dtype)
+        self.optimizer = make_optimizer(configs, self.network.parameters, self.network.n_weights)
+        self.loss = LOSSES[configs[0].loss]
+        # One generator for the population's dropout masks; its state is part of a checkpoint.
+        self.masks = torch.Generator(device=device)
+        self.masks.manual_seed(derive_seed("masks", *(config.seed for config in configs)))
+        self._l2 = torch.tensor([[config.regularization.l2] for config in configs], dtype=dtype, device=device)
+        self._gradient = torch.empty_like(self.network.parameters)
+
+    @property
+    def size(self) -> int:
+        """K, the members still in the population."""
+        return self.network.size
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a full batch."""
+        wanted, available = self.configs[0].batch_size, len(self.train_rows)
+        return available if wanted == "full" else min(wanted, available)
+
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One parameter update of every member on one batch.
+
+        Args:
+            inputs: ``[B, D]``.
+            targets: ``[B]``.
+
+        Returns:
+            ``[K]``: mean loss over the batch before the update, without penalties. Not yet read back from the
+            device, so that steps do not wait for each other.
+        """
+        losses = self.loss.per_row(self.network(inputs, masks=self.masks), targets).mean(dim=1)  # [K, B] -> [K]
+        gradient = self.network.gradient(losses, out=self._gradient)
+        if self._has_l2:
+            weights = slice(0, self.network.n_weights)
+            gradient[:, weights].addcmul_(self.network.parameters[:, weights], self._l2)
+        self.optimizer.step(gradient)
+        return losses.detach()
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of ``epoch`` (from 1), the last one possibly smaller: inputs ``[B, D]``, targets ``[B]``."""
+        order = torch.randperm(
+            len(self.train_rows), generator=torch.Generator().manual_seed(derive_seed(self.order_seed, "epoch", epoch))
+        ).to(self.device)
+        # Gathered once per epoch: a batch is then a view.
+        inputs, targets = self.train_rows.inputs[order], self.train_rows.targets[order]
+        yield from zip(inputs.split(self.batch_rows), targets.split(self.batch_rows), strict=True)
+
+    def steps(self) -> Iterator[Tensor]:
+        """Train step by step, wrapping around the data; yields the losses ``[K]`` of each step."""
+        while True:
+            for inputs, targets in self.batches(self.epoch + 1):
+                yield self.step(inputs, targets)
+            self.epoch += 1
+
+    def epochs(self) -> Iterator[EpochRecord]:
+        """Train epoch by epoch, without end; yields a record after each."""
+        while True:
+            rows_seen, total = 0, torch.zeros(self.size, dtype=self.dtype, device=self.device)
+            for inputs, targets in self.batches(self.epoch + 1):
+                total += self.step(inputs, targets) * len(inputs)
+                rows_seen += len(inputs)
+            self.epoch += 1
+            loss, score = self.evaluate(self.validation_rows)
+            yield EpochRecord(
+                epoch=self.epoch,
+                train_loss=tuple((total / rows_seen).tolist()),
+                validation_loss=tuple(loss.tolist()),
+                validation_score=tuple(score.tolist()),
+            )
+
+    @torch.no_grad()
+    def evaluate(self, rows: RowTensors) -> tuple[Tensor, Tensor]:
+        """Loss and score of every member on ``rows``, without dropout and penalties.
+
+        Returns:
+            Mean loss ``[K]`` and score ``[K]``.
+        """
+        outputs = self.outputs(rows.inputs)
+        loss = self.loss.per_row(outputs, rows.targets).mean(dim=1)
+        return loss, METRICS[self.metric].score(outputs, rows.targets, self._score_scale)
+
+    @torch.no_grad()
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Outputs of every member, in chunks that bound the memory: ``[N, D]`` -> ``[K, N, C]``."""
+        chunk = max(1, EVALUATION_CHUNK // (self.size * max(self.network.layer_sizes)))
+        return torch.cat([self.network(part) for part in inputs.split(chunk)], dim=1)
+
+    @torch.no_grad()
+    def penalty(self) -> Tensor:
+        """What regularisation adds to each member's loss: l2/2 · Σ w², ``[K]``."""
+        return 0.5 * self._l2.squeeze(1) * self.network.parameters[:, : self.network.n_weights].square().sum(dim=1)
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Drop every member but ``members``, given by index; the others go on as if nothing had happened."""
+        if list(members) == list(range(self.size)):
+            return
+        index = torch.tensor(list(members), dtype=torch.long, device=self.device)
+        self.configs = [self.configs[k] for k in members]
+        self.network.keep(index)
+        self.optimizer.keep(index, self.network.parameters)
+        self._l2 = self._l2.index_select(0, index)
+        self._gradient = torch.empty_like(self.network.parameters)
+
+    @property
+    def _has_l2(self) -> bool:
+        return any(config.regularization.l2 > 0 for config in self.configs)
