@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.data.preparation import Scaling

@@ -47,7 +47,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     names = list(names)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     # lr is far from optimizer.lr in letters and near in meaning.
-    close = close or [name for name in names if name.split(".")[-1] == word.split(".")[-1]]
+    close = close or [name for name in names if name.split(".")[-1] == word.rsplit(".", maxsplit=1)[-1]]
     return f"did you mean {close[0]}?" if close else None
 
 
@@ -105,24 +105,14 @@ def _to_problem(path: str, details: ErrorDetails, model: type[BaseModel]) -> Pro
 
 def _keys_at(path: str, model: type[BaseModel]) -> list[str]:
     """Keys that the config may have under ``path``."""
+    if path.startswith("search_space."):
+        # Its own keys are leaves of the trial, with dots; under each, those of a range.
+        ranges = _models_in(model.model_fields["search_space"].annotation)
+        return sorted({name for kind in ranges for name in kind.model_fields})
     known: Any = model
     for part in path.split(".") if path else []:
-        fields = known.model_fields if isinstance(known, type) and issubclass(known, BaseModel) else {}
-        if part not in fields:
-            # Ranges of the search space are the one place where keys are free.
-            inner = (
-                [kind for kind in _models_in(fields_annotation(model, "search_space"))]
-                if path.startswith("search_space.")
-                else []
-            )
-            return sorted({name for kind in inner for name in kind.model_fields})
-        known = fields[part].annotation
-    return list(known.model_fields) if isinstance(known, type) and issubclass(known, BaseModel) else []
-
-
-def fields_annotation(model: type[BaseModel], name: str) -> Any:
-    """Annotation of a field, or None."""
-    return model.model_fields[name].annotation if name in model.model_fields else None
+        known = known.model_fields[part].annotation
+    return list(known.model_fields)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, RowTensors
+from trainables.data.dataset import Dataset, Rows, RowTensors
 from trainables.losses import LOSSES
-from trainables.metrics import METRICS, MetricName
+from trainables.metrics import METRICS, MetricName, trivial_outputs
 from trainables.network import PopulationNetwork
 from trainables.optimizers import make_optimizer
 from trainables.seeds import derive_seed
@@ -187,3 +187,10 @@ class PopulationTraining:
     @property
     def _has_l2(self) -> bool:
         return any(config.regularization.l2 > 0 for config in self.configs)
+
+
+def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:
+    """Score on ``rows`` of the predictor that always says the training rows' majority class or mean."""
+    train, judged = (part.to_tensors("cpu", torch.float32) for part in (dataset.train, rows))
+    outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs)
+    return METRICS[metric].score(outputs, judged.targets, dataset.target_scale).item()

@@ -1,0 +1,147 @@
+"""The command line: ``search-service run | validate | schema``.
+
+Exit codes: 0 done, 2 bad config, 3 a check failed, 4 something outside failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from search_service import __version__, config_file
+from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, InvalidSpecError, OutsideError
+from search_service.settings import Settings
+from search_service.spec import StudySpec
+
+app = typer.Typer(
+    name="search-service",
+    help="Hyperparameter search for PyTorch MLPs by the six-step recipe of a careful engineer.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+class RunnerChoice(StrEnum):
+    """Where trials run."""
+
+    INLINE = "inline"
+    RAY = "ray"
+
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config, e.g. search.coarse.max_trials=8."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document at the end, and nothing else.")]
+
+
+@app.command()
+def run(
+    config: Config,
+    runner: Annotated[
+        RunnerChoice, typer.Option(help="inline: this process, no Ray. ray: Ray Tune.")
+    ] = RunnerChoice.RAY,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="auto|ADDRESS", help="Join this Ray cluster instead of starting Ray here.")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder for studies and their record.")] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study: all six steps, recorded in MLflow."""
+    settings = Settings() if home is None else Settings(home=home)
+    # Progress is for people, the document for programs: with --json people read stderr's errors only.
+    console = Console(stderr=as_json)
+    spec = config_file.load(config, overrides or [])
+    # Imported here: validate and schema need no torch, and a bad config is reported without waiting for it.
+    from search_service import wiring
+    from search_service.progress import ProgressDisplay
+    from search_service.report import as_document
+    from search_service.results import StudyStatus
+
+    study = wiring.prepare(spec)
+    listeners = [] if as_json else [ProgressDisplay(console)]
+    result, folder = wiring.run(
+        study, settings=settings, runner=runner.value, ray_address=ray_address, listeners=listeners
+    )
+    places = {"record": settings.record_uri, "open_record": settings.open_command, "folder": str(folder)}
+    document = as_document(spec, result, places)
+    (folder / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        _print_places(console, result.reason if result.finalists else "", result.seconds, places)
+    if result.status is StudyStatus.FAILED:
+        raise typer.Exit(CheckFailedError.exit_code)
+
+
+@app.command()
+def validate(config: Config, overrides: Overrides = None) -> None:
+    """Check a config and its table, without running anything."""
+    started = time.monotonic()
+    spec = config_file.load(config, overrides or [])
+    from search_service import wiring
+
+    study = wiring.prepare(spec)
+    rows = len(study.dataset.train) + len(study.dataset.validation) + len(study.test_rows)
+    typer.echo(
+        f"{config} is valid: {rows} rows, {study.dataset.n_inputs} features, {study.dataset.task} "
+        f"(checked in {time.monotonic() - started:.1f} s)"
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors."""
+    typer.echo(json.dumps(StudySpec.model_json_schema(), indent=2))
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: every error that we raise on purpose becomes one clear message and an exit code."""
+    errors = Console(stderr=True)
+    # Libraries' own log lines would run through the progress display.
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        app(standalone_mode=True)
+    except InvalidSpecError as error:
+        n = len(error.problems)
+        _say(errors, f"[bold red]The config cannot be used: {n} {'mistake' if n == 1 else 'mistakes'}[/]")
+        for problem in error.problems:
+            _say(errors, escape(str(problem)))
+        sys.exit(error.exit_code)
+    except OutsideError as error:
+        _say(errors, f"[bold red]Stopped by something outside:[/] {escape(str(error))}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say(errors, "[bold]Interrupted.[/] What was finished is recorded.")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _print_places(console: Console, reason: str, seconds: float, places: dict[str, Any]) -> None:
+    if reason:
+        _say(console, f"  why it stopped        {escape(reason)}")
+    _say(console, f"  took                  {seconds:.0f} s")
+    _say(console, f"  files                 {places['folder']}")
+    _say(console, f"  open the record with  [bold]{places['open_record']}[/]")

@@ -1,0 +1,191 @@
+"""What a person sees while a study runs: each step with its verdict, a bar for a round, the answer at the end.
+
+On a terminal the bar is live; elsewhere (a file, a pipe, CI) everything is plain lines.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from search_service.report import describe, format_value
+from search_service.results import (
+    CheckFinished,
+    CheckResult,
+    CycleDecided,
+    Event,
+    FinalistsFinished,
+    FinalistsResult,
+    RoundFinished,
+    RoundResult,
+    RoundStarted,
+    StepStarted,
+    StudyFinished,
+    StudyStarted,
+    StudyStatus,
+    TrialFinished,
+    TrialProgressed,
+    TrialResult,
+    TrialStatus,
+)
+from trainables.metrics import METRICS
+
+
+class ProgressDisplay:
+    """Hears a study's events and shows them.
+
+    Args:
+        console: Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._round = _RoundSoFar()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case StudyStarted():
+                self._show_start(event)
+            case StepStarted(step=7):
+                self._print("\n[bold]Finalists[/]  training the best configurations again from fresh seeds ...")
+            case CheckFinished(check):
+                self._show_check(check)
+            case RoundStarted():
+                self._start_round(event)
+            case TrialProgressed(trial_id, epoch, _):
+                self._round.epochs[trial_id] = epoch
+                self._update_bar()
+            case TrialFinished(trial):
+                self._round.add(trial)
+                self._update_bar()
+            case RoundFinished(result):
+                self._finish_round(result)
+            case CycleDecided(decision):
+                verdict = "stop" if decision.stop else "again"
+                self._print(f"[bold]Step 6[/]  repeat?  [bold]{verdict}[/]: {escape(decision.reason)}")
+            case FinalistsFinished(result):
+                self._show_answer(result)
+            case StudyFinished(result):
+                self._stop_bar()
+                if result.status is not StudyStatus.COMPLETED:
+                    self._print(f"\n[bold red]{result.status}[/]: {escape(result.reason)}")
+
+    def _print(self, text: str) -> None:
+        # soft_wrap off a terminal: one event is one line in a log, however long.
+        self._console.print(text, highlight=False, soft_wrap=not self._console.is_terminal)
+
+    def _show_start(self, event: StudyStarted) -> None:
+        data = event.data
+        kind = f"{data.n_outputs} classes" if data.task == "classification" else "a number"
+        self._print(f"[bold]{escape(event.spec.name)}[/]  study {event.study_id}")
+        self._print(
+            f"        {escape(data.source)}: {data.n_train} training, {data.n_validation} validation and {data.n_test} "
+            f"test rows, {data.n_inputs} features, predicting {kind}\n"
+        )
+
+    def _show_check(self, check: CheckResult) -> None:
+        verdict = "[bold green]✓[/]" if check.passed else "[bold red]✗[/]"
+        cycle = f" (cycle {check.cycle})" if check.cycle > 1 else ""
+        self._print(f"[bold]Step {check.step}[/]  {verdict} {check.name}{cycle}: {escape(check.summary)}")
+        if check.advice and check.passed:
+            self._print(f"          {escape(check.advice)}")
+
+    def _start_round(self, event: RoundStarted) -> None:
+        plan = event.plan
+        cycle = f" (cycle {plan.cycle})" if plan.cycle > 1 else ""
+        name = plan.name[2:]
+        self._print(
+            f"[bold]Step {plan.step}[/]  {name}{cycle}: {plan.max_trials} configurations, "
+            f"up to {plan.max_epochs} epochs each"
+        )
+        for sentence in event.sentences:
+            self._print(f"          {escape(sentence)}")
+        self._round = _RoundSoFar()
+        self._bar = Progress(
+            TextColumn("         "),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._bar.start()
+        self._bar.add_task(f"best {plan.metric} —", total=plan.max_trials)
+
+    def _update_bar(self) -> None:
+        if self._bar is not None:
+            task = self._bar.tasks[0].id
+            self._bar.update(task, completed=self._round.finished, description=self._round.describe())
+
+    def _stop_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _finish_round(self, result: RoundResult) -> None:
+        self._stop_bar()
+        counts = ", ".join(f"{result.count(s)} {_WORDS[s]}" for s in _WORDS if result.count(s))
+        best = "no score"
+        if result.best is not None:
+            best = (
+                f"best validation {result.plan.metric} [bold]{result.best.score:.4g}[/] (trial {result.best.trial_id})"
+            )
+        mark = "[bold green]✓[/]" if result.best else "[bold red]✗[/]"
+        self._print(f"        {mark} {best}; {counts} in {result.seconds:.0f} s")
+
+    def _show_answer(self, final: FinalistsResult) -> None:
+        winner, metric = final.winner, final.metric
+        n = len(winner.seeds)
+        self._print(
+            f"        [bold green]✓[/] best of {len(final.finalists)} by mean over {n} seeds: trial {winner.trial_id}\n"
+        )
+        table = Table.grid(padding=(0, 3))
+        for leaf, value in describe(winner.config).items():
+            table.add_row(f"[dim]{leaf}[/]", f"[bold]{escape(format_value(value))}[/]")
+        self._console.print(Padding(table, (0, 0, 1, 2)), highlight=False)
+        self._print(f"  validation {metric}   {winner.mean:.4f} ± {winner.std:.4f}  (mean ± std over {n} seeds)")
+        self._print(
+            f"  [bold]test {metric}         {final.test_mean:.4f} ± {final.test_std:.4f}[/]  "
+            f"(rows used once; ignoring the inputs gives {final.trivial_test_score:.4f})"
+        )
+
+
+_WORDS = {
+    TrialStatus.COMPLETED: "completed",
+    TrialStatus.PRUNED: "stopped early",
+    TrialStatus.DIVERGED: "diverged",
+    TrialStatus.FAILED: "failed",
+}
+
+
+class _RoundSoFar:
+    """Counts for the bar."""
+
+    def __init__(self) -> None:
+        self.finished = 0
+        self.epochs: dict[str, int] = {}
+        self._best: TrialResult | None = None
+        self._stopped = 0
+
+    def add(self, trial: TrialResult) -> None:
+        self.finished += 1
+        self.epochs.pop(trial.trial_id, None)
+        self._stopped += trial.status is not TrialStatus.COMPLETED
+        if math.isfinite(trial.score) and (
+            self._best is None or METRICS[trial.metric].better(trial.score, self._best.score)
+        ):
+            self._best = trial
+
+    def describe(self) -> str:
+        best = f"best {self._best.metric} {self._best.score:.4g}" if self._best else "no score yet"
+        rung = f" · highest rung {max(self.epochs.values())}" if self.epochs else ""
+        return f"{best}{rung} · {self._stopped} stopped"

@@ -1,0 +1,124 @@
+"""The last act: are the best configurations good, or were they lucky?
+
+Why: the best of many trials is the best partly by chance. Trained again from several fresh seeds, the configuration
+with the best mean wins; that one is evaluated on test rows which nothing has seen before, once.
+A configuration's score of a seed is its best validation score over the epochs, with the weights of that epoch.
+Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from search_service.errors import CheckFailedError
+from search_service.results import EpochPoint, Finalist, FinalistsResult, RoundResult, TrialResult
+from search_service.spec import StudySpec
+from trainables import checkpoint
+from trainables.data.dataset import Dataset, TestRows
+from trainables.metrics import METRICS
+from trainables.seeds import derive_seed
+from trainables.training import PopulationTraining, trivial_score
+
+NAME = "finalists"
+
+
+def run(
+    spec: StudySpec, rounds: Sequence[RoundResult], dataset: Dataset, test_rows: TestRows, folder: Path
+) -> FinalistsResult:
+    """Train the finalists, choose the winner, evaluate it.
+
+    Args:
+        spec: How many finalists and seeds.
+        rounds: The refined rounds of the study.
+        dataset: Training and validation rows.
+        test_rows: Used here and nowhere else.
+        folder: The winner's networks are written here.
+
+    Raises:
+        CheckFailedError: Every finalist diverged.
+    """
+    started = time.monotonic()
+    seeds = tuple(derive_seed(spec.seed, "finalist", i) for i in range(spec.finalists.seeds))
+    max_epochs = rounds[-1].plan.max_epochs
+    trained: list[tuple[Finalist, PopulationTraining, int]] = []
+    # Configurations of one structure are one population, all their seeds together.
+    for group in _by_structure(_candidates(spec, rounds)):
+        training = PopulationTraining(
+            [trial.config.replace({"seed": seed}) for trial in group for seed in seeds],
+            dataset,
+            order_seed=spec.seed,
+            metric=spec.metric,
+        )
+        curves = _train_to_best(training, max_epochs)
+        for i, trial in enumerate(group):
+            own = tuple(curves[i * len(seeds) : (i + 1) * len(seeds)])
+            scores = tuple(_best(curve, spec) for curve in own)
+            trained.append((Finalist(trial.trial_id, trial.config, seeds, scores, own), training, i * len(seeds)))
+
+    sign = -1 if METRICS[spec.metric].mode == "max" else 1
+    trained.sort(key=lambda item: math.inf if math.isnan(item[0].mean) else sign * item[0].mean)
+    winner, training, at = trained[0]
+    if math.isnan(winner.mean):
+        raise CheckFailedError("finalists: every configuration diverged from fresh seeds; lower the learning rates")
+    training.keep(range(at, at + len(seeds)))
+    test_scores = training.evaluate(test_rows.to_tensors(training.device, training.dtype))[1].tolist()
+    path = folder / "winner.pt"
+    checkpoint.save(training, path)
+    return FinalistsResult(
+        finalists=tuple(finalist for finalist, _, _ in trained),
+        metric=spec.metric,
+        test_scores=tuple(test_scores),
+        exported=min(range(len(seeds)), key=lambda i: sign * winner.scores[i]),
+        trivial_test_score=trivial_score(dataset, test_rows, spec.metric),
+        checkpoint=path,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _candidates(spec: StudySpec, rounds: Sequence[RoundResult]) -> list[TrialResult]:
+    """The best trials of the refined rounds that went furthest, no configuration twice."""
+    sign = -1 if METRICS[spec.metric].mode == "max" else 1
+    able = sorted(
+        (trial for result in rounds for trial in result.ranked), key=lambda trial: (-trial.epochs, sign * trial.score)
+    )
+    different = {trial.config.replace({"seed": 0}): trial for trial in reversed(able)}
+    chosen = sorted(different.values(), key=able.index)
+    return chosen[: spec.finalists.top]
+
+
+def _by_structure(trials: Sequence[TrialResult]) -> list[list[TrialResult]]:
+    ordered = sorted(trials, key=lambda trial: repr(trial.config.structure))
+    return [list(group) for _, group in itertools.groupby(ordered, key=lambda trial: trial.config.structure)]
+
+
+def _train_to_best(training: PopulationTraining, max_epochs: int) -> list[tuple[EpochPoint, ...]]:
+    """Train; leave every member at the weights of its best epoch; return the curve of each."""
+    mode = METRICS[training.metric].mode
+    worst = -math.inf if mode == "max" else math.inf
+    best_scores = torch.full((training.size, 1), worst, dtype=torch.float64)
+    best_parameters = training.network.parameters.clone()
+    records = []
+    for record in itertools.islice(training.epochs(), max_epochs):
+        records.append(record)
+        scores = torch.tensor(record.validation_score, dtype=torch.float64).unsqueeze(1)  # (K, 1)
+        improved = scores > best_scores if mode == "max" else scores < best_scores
+        best_scores = torch.where(improved, scores, best_scores)
+        best_parameters = torch.where(improved.to(training.device), training.network.parameters, best_parameters)
+    training.network.parameters.copy_(best_parameters)
+    return [
+        tuple(EpochPoint(r.epoch, r.train_loss[k], r.validation_loss[k], r.validation_score[k]) for r in records)
+        for k in range(training.size)
+    ]
+
+
+def _best(curve: Sequence[EpochPoint], spec: StudySpec) -> float:
+    scores = [point.validation_score for point in curve if math.isfinite(point.validation_loss)]
+    if not scores:
+        return math.nan
+    return max(scores) if METRICS[spec.metric].mode == "max" else min(scores)

@@ -1,0 +1,110 @@
+"""What the coarse and the refined search share: the plan of a round, and the verdict on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from search_service.errors import CheckFailedError
+from search_service.results import Listener, RoundFinished, RoundPlan, RoundResult, RoundStarted, TrialStatus
+from search_service.runners.base import Runner
+from search_service.space import Scored, Space
+from search_service.spec import RoundSpec, StudySpec, grace_period
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.metrics import METRICS
+from trainables.training import trivial_score
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and for whom rounds are run: what every round of a study needs beside its space and budget."""
+
+    spec: StudySpec
+    dataset: Dataset
+    runner: Runner
+    listen: Listener
+    folder: Path
+    deadline: float | None
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the study's time budget is spent."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def search(
+    place: Place,
+    *,
+    number: int,
+    step: Literal[4, 5],
+    cycle: int,
+    space: Space,
+    base: TrialConfig,
+    budget: RoundSpec,
+    first: Sequence[Mapping[str, Any]],
+    sentences: Sequence[str] = (),
+) -> RoundResult:
+    """Run one round and tell the listener.
+
+    Raises:
+        CheckFailedError: All trials failed or diverged, or none beats the predictor that ignores its inputs.
+        RunnerError: The runner broke.
+    """
+    search_spec = place.spec.search
+    plan = RoundPlan(
+        number=number,
+        step=step,
+        cycle=cycle,
+        space=space,
+        base=base,
+        first=tuple(first),
+        metric=place.spec.metric,
+        max_trials=budget.max_trials,
+        max_epochs=budget.max_epochs,
+        early_stopping=search_spec.early_stopping,
+        grace_period=grace_period(search_spec, budget.max_epochs),
+        reduction_factor=search_spec.reduction_factor,
+        sampler=search_spec.sampler,
+        population_size=search_spec.population_size,
+        seed=place.spec.seed,
+        folder=place.folder / f"round-{number}",
+        target=place.spec.objective.target,
+        deadline=place.deadline,
+        max_concurrent_trials=search_spec.max_concurrent_trials,
+        cpus_per_trial=search_spec.cpus_per_trial,
+        gpus_per_trial=search_spec.gpus_per_trial,
+    )
+    place.listen(RoundStarted(plan, tuple(sentences)))
+    result = place.runner.run_round(plan, place.dataset, place.listen)
+    place.listen(RoundFinished(result))
+    _judge(result, place.dataset)
+    return result
+
+
+def scored(result: RoundResult) -> list[Scored]:
+    """The trials of a round as points for ``space.narrow``."""
+    return [Scored(trial.values, rank) for rank, trial in enumerate(result.ranked)]
+
+
+def _judge(result: RoundResult, dataset: Dataset) -> None:
+    plan, best = result.plan, result.best
+    where = f"step {plan.name}"
+    if not result.trials:
+        raise CheckFailedError(f"{where}: no trial was started, since {result.stop_reason}; raise search.time_budget_s")
+    if best is None:
+        diverged, failed = result.count(TrialStatus.DIVERGED), result.count(TrialStatus.FAILED)
+        reasons = sorted({trial.reason for trial in result.trials if trial.status is TrialStatus.FAILED})
+        raise CheckFailedError(
+            f"{where}: none of {len(result.trials)} trials has a score ({diverged} diverged, {failed} failed"
+            f"{': ' + reasons[0] if reasons else ''}); narrow search_space or lower the learning rates"
+        )
+    trivial = trivial_score(dataset, dataset.validation, plan.metric)
+    if not METRICS[plan.metric].better(best.score, trivial):
+        raise CheckFailedError(
+            f"{where}: no trial beats the predictor that ignores its inputs ({plan.metric} {best.score:.4g} against "
+            f"{trivial:.4g}); the features may not hold the target, or the labels may be mixed up"
+        )

@@ -1,0 +1,139 @@
+"""Step 1: with regularisation off, is the untrained loss what chance predicts?
+
+Why: a wrong loss, mixed-up labels or badly scaled inputs show before anything is trained, in a second.
+It is measured twice. With the last layer's weights scaled by 0.01 the outputs are nearly 0, so the loss must equal
+chance within 1 %: that tests loss, labels and plumbing. With the weights as configured it may be higher (Kaiming
+outputs of variance v cost about v/2 in cross-entropy), which is judged with a wide band.
+Passes when both hold, when switching L2 on raises the loss, and when the units of each hidden layer get different
+gradients (zero weights never learn).
+Source: the lecture's step 1, "check initial loss"; Glorot and Bengio 2010 on symmetry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from search_service.results import InitialLossResult
+from search_service.spec import InitialLossSpec
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset, RowTensors
+from trainables.measurements import LayerGradients, layer_activations, layer_gradients
+from trainables.training import PopulationTraining
+
+NAME = "initial loss"
+# Rows measured on: the mean over 2 000 rows is within 2 % of that over any number, and takes no time.
+MAX_ROWS = 2_000
+# Factor on the last layer that makes the outputs nearly 0.
+TIGHT_SCALE = 0.01
+# Any L2 raises the loss of a network whose weights are not 0; the value only has to be visible in float32.
+L2_PROBE = 0.01
+# Gradients of units that differ by less than this share of their norm are the same up to rounding in float32.
+SAME_GRADIENT = 1e-5
+# Standardised features have a root mean square of 1; ten times that is another unit, not another sample.
+LARGE_INPUTS = 10.0
+
+
+def run(config: TrialConfig, dataset: Dataset, spec: InitialLossSpec) -> InitialLossResult:
+    """Measure the untrained loss.
+
+    Args:
+        config: The trial of the study.
+        dataset: Its training rows are used.
+        spec: Tolerances.
+    """
+    as_configured = config.replace({"regularization.l2": 0.0})
+    tight = as_configured.replace({"network.output_scale": TIGHT_SCALE})
+    with_l2 = config.replace({"regularization.l2": L2_PROBE})
+    training = PopulationTraining([tight, as_configured, with_l2], dataset, order_seed=0)
+    rows = RowTensors(training.train_rows.inputs[:MAX_ROWS], training.train_rows.targets[:MAX_ROWS])
+
+    losses, _ = training.evaluate(rows)
+    tight_loss, configured_loss, _ = losses.tolist()
+    l2_raise = training.penalty()[2].item()
+    chance = training.loss.chance(rows.targets, dataset.n_outputs)
+    activations = layer_activations(training, rows.inputs, member=1)
+    gradients = layer_gradients(training, rows.inputs, rows.targets, member=1)
+    inputs_rms = rows.inputs.square().mean().sqrt().item()
+
+    diagnosis = (
+        _symmetry(gradients, config)
+        or _off_chance(tight_loss, chance, spec, inputs_rms)
+        or _too_high(configured_loss, chance, spec, inputs_rms)
+        or _deaf_to_l2(l2_raise)
+    )
+    measured_as = f"untrained loss {tight_loss:.3f}, chance predicts {training.loss.chance_formula} = {chance:.3f}"
+    if math.isfinite(configured_loss):
+        measured_as += f" ({configured_loss:.3f} with the weights as configured)"
+    return InitialLossResult(
+        step=1,
+        name=NAME,
+        passed=not diagnosis,
+        summary=measured_as if not diagnosis else f"{measured_as}: {diagnosis[0]}",
+        advice=diagnosis[1] if diagnosis else "",
+        measured={
+            "loss_small_last_layer": tight_loss,
+            "loss_as_configured": configured_loss,
+            "loss_raised_by_l2": l2_raise,
+            "inputs_rms": inputs_rms,
+        },
+        expected={"loss_small_last_layer": chance, "loss_as_configured": chance},
+        activations=tuple(activations),
+        gradients=tuple(gradients),
+    )
+
+
+# A diagnosis is (what is wrong, what to do), or None.
+Diagnosis = tuple[str, str] | None
+
+
+def _symmetry(gradients: Sequence[LayerGradients], config: TrialConfig) -> Diagnosis:
+    hidden = list(zip(config.network.hidden_sizes, gradients, strict=False))
+    alike = [i for i, (units, g) in enumerate(hidden, start=1) if units > 1 and g.unit_spread < SAME_GRADIENT]
+    # Layers in which nothing differs, in a network whose gradients are finite: it will never tell units apart.
+    if not alike or len(alike) < len(hidden) or not all(math.isfinite(g.norm) for g in gradients):
+        return None
+    layers = f"layer {alike[0]}" if len(alike) == 1 else f"layers {alike[0]} to {alike[-1]}"
+    return (
+        f"all units of hidden {layers} get the same gradient, so they can never become different; "
+        f"the initial weights are zero or equal (init: {config.network.init})",
+        "set trial.network.init: auto (kaiming for relu, xavier for tanh and sigmoid)",
+    )
+
+
+def _off_chance(loss: float, chance: float, spec: InitialLossSpec, inputs_rms: float) -> Diagnosis:
+    if math.isfinite(loss) and abs(loss - chance) <= spec.tolerance * chance:
+        return None
+    by = f"{abs(loss - chance) / chance:.1%} off" if math.isfinite(loss) else "not finite"
+    if inputs_rms > LARGE_INPUTS:
+        return (
+            f"{by}; the inputs are large (root mean square {inputs_rms:.3g}, about 1 is healthy)",
+            "set data.standardize: true, or scale the features before the study",
+        )
+    return (
+        f"{by} although the last layer is nearly zero",
+        "check that trial.loss fits the target, and that the target column holds the labels",
+    )
+
+
+def _too_high(loss: float, chance: float, spec: InitialLossSpec, inputs_rms: float) -> Diagnosis:
+    if loss <= spec.band * chance:
+        return None
+    if inputs_rms > LARGE_INPUTS:
+        return (
+            f"far above chance; the inputs are large (root mean square {inputs_rms:.3g}, about 1 is healthy)",
+            "set data.standardize: true, or scale the features before the study",
+        )
+    return (
+        f"with the weights as configured it is more than {spec.band:g} × chance: the last layer starts too large",
+        "lower trial.network.output_scale (0.1 is the default), or use init: auto",
+    )
+
+
+def _deaf_to_l2(raised_by: float) -> Diagnosis:
+    if raised_by > 0:
+        return None
+    return (
+        f"switching L2 on ({L2_PROBE}) does not raise the loss: all weights are zero",
+        "set trial.network.init: auto",
+    )

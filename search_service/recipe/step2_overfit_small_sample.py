@@ -1,0 +1,170 @@
+"""Step 2: with regularisation off, can the network memorise a handful of training rows?
+
+Why: a network that cannot learn twenty rows by heart will not learn the table; no search can mend that.
+The configured learning rate and, as remedies, rates around it are tried in one population. Whether a rate is good is
+step 3's question: the step passes when any of them memorises, and says which.
+Passes when the loss on the sample falls to 1 % of chance (hinge: 0.01) within the step limit.
+Source: the lecture's step 2, "overfit a small sample".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_service.results import OverfitResult
+from search_service.spec import OverfitSpec
+from trainables.config import TrialConfig, applies
+from trainables.data.dataset import Dataset, Rows
+from trainables.measurements import layer_activations
+from trainables.seeds import derive_seed
+from trainables.training import PopulationTraining
+
+NAME = "overfit a small sample"
+# Share of chance at which the sample counts as memorised.
+MEMORISED = 0.01
+# The loss on the whole sample is looked at this often, in steps.
+LOOK_EVERY = 10
+# Rates tried beside the configured one, as factors: two decades either way.
+REMEDIES = (0.01, 0.1, 10.0, 100.0)
+# A loss that never fell below this share of its start is flat.
+FLAT = 0.9
+# A loss beyond this multiple of its start has exploded.
+EXPLODED = 10.0
+
+
+def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> OverfitResult:
+    """Try to memorise a sample.
+
+    Args:
+        config: The trial of the study.
+        dataset: Its training rows are sampled.
+        spec: Rows and step limit.
+        seed: Of the study; decides the sample.
+    """
+    sample = _sample(dataset, spec.rows, seed)
+    rates = [config.optimizer.lr * factor for factor in (1.0, *REMEDIES)]
+    training = PopulationTraining(
+        [_without_regularization(config).replace({"optimizer.lr": rate}) for rate in rates],
+        dataclasses.replace(dataset, train=sample, validation=sample),
+        order_seed=seed,
+    )
+    chance = training.loss.chance(training.train_rows.targets, dataset.n_outputs)
+    threshold = MEMORISED if config.loss == "hinge" else MEMORISED * chance
+
+    curves = [_losses(training)]
+    for step, _ in enumerate(training.steps(), start=1):
+        if step % LOOK_EVERY == 0:
+            curves.append(_losses(training))
+            if curves[-1][0] <= threshold or step >= spec.max_steps:
+                break
+        if step >= spec.max_steps:
+            curves.append(_losses(training))
+            break
+    by_rate = [tuple(losses) for losses in zip(*curves, strict=True)]
+    reached = [_first_at_most(curve, threshold) for curve in by_rate]
+    lowest = [min((loss for loss in curve if math.isfinite(loss)), default=math.inf) for curve in by_rate]
+
+    diagnosis, advice = _diagnose(training, by_rate, reached, rates)
+    n = len(sample)
+    if reached[0] is not None:
+        summary = f"memorised {n} rows in {reached[0]} steps (loss {lowest[0]:.3g}, needed {threshold:.3g})"
+        advice = ""
+    elif not diagnosis:
+        summary = f"memorised {n} rows, but {advice}"
+        advice = ""
+    else:
+        best = min(lowest)
+        summary = f"could not memorise {n} rows in {spec.max_steps} steps (loss {best:.3g}, needed {threshold:.3g}): "
+        summary += diagnosis
+    return OverfitResult(
+        step=2,
+        name=NAME,
+        passed=not diagnosis,
+        summary=summary,
+        advice=advice,
+        measured={"lowest_loss": min(lowest), "rows": float(n), "steps": float(reached[0] or spec.max_steps)},
+        expected={"lowest_loss": threshold},
+        curves=tuple(zip(rates, by_rate, strict=True)),
+        threshold=threshold,
+    )
+
+
+def _sample(dataset: Dataset, wanted: int, seed: int) -> Rows:
+    """Some training rows, classes taken in turn; rows with equal inputs and different targets are left out."""
+    order = np.random.default_rng(derive_seed(seed, "small sample")).permutation(len(dataset.train))
+    inputs, targets = dataset.train.inputs[order], dataset.train.targets[order]
+    consistent = ~_contradicted(inputs, targets)
+    inputs, targets = inputs[consistent], targets[consistent]
+    if dataset.task == "classification":
+        # The i-th row of each class before the (i + 1)-th of any.
+        turn = np.zeros(len(targets), dtype=np.int64)
+        for label in np.unique(targets):
+            turn[targets == label] = np.arange((targets == label).sum())
+        first = np.argsort(turn, kind="stable")[:wanted]
+        inputs, targets = inputs[first], targets[first]
+    return Rows(inputs[:wanted], targets[:wanted])
+
+
+def _contradicted(inputs: NDArray[np.float32], targets: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Rows whose inputs also occur with another target, ``[N]``."""
+    _, group = np.unique(inputs, axis=0, return_inverse=True)
+    group = group.ravel()
+    pairs = np.unique(np.column_stack([group.astype(np.float64), targets.astype(np.float64)]), axis=0)
+    different = np.bincount(pairs[:, 0].astype(np.int64), minlength=group.max(initial=0) + 1)
+    contradicted: NDArray[np.bool_] = different[group] > 1
+    return contradicted
+
+
+def _without_regularization(config: TrialConfig) -> TrialConfig:
+    off = {"regularization.l2": 0.0, "network.dropout": 0.0}
+    if applies("optimizer.weight_decay", {}, config):
+        off["optimizer.weight_decay"] = 0.0
+    return config.replace(off)
+
+
+def _losses(training: PopulationTraining) -> list[float]:
+    losses: list[float] = training.evaluate(training.train_rows)[0].tolist()
+    return losses
+
+
+def _first_at_most(curve: tuple[float, ...], threshold: float) -> int | None:
+    """Steps until the loss was at most ``threshold``."""
+    return next((i * LOOK_EVERY for i, loss in enumerate(curve) if loss <= threshold), None)
+
+
+def _diagnose(
+    training: PopulationTraining, curves: list[tuple[float, ...]], reached: list[int | None], rates: list[float]
+) -> tuple[str, str]:
+    """What is wrong and what to do; no diagnosis if a rate memorised."""
+    memorised = [(steps, rate) for steps, rate in zip(reached, rates, strict=True) if steps is not None]
+    configured = _shape(curves[0])
+    if memorised:
+        steps, rate = min(memorised)
+        return "", f"at learning rate {rate:.3g} ({steps} steps), not at the configured {rates[0]:.3g} ({configured})"
+    shapes = [_shape(curve) for curve in curves]
+    tried = f"learning rates {min(rates):.3g} to {max(rates):.3g}"
+    if all(shape == "explodes" for shape in shapes):
+        return f"the loss explodes at {tried}", "lower trial.optimizer.lr by two decades or more, or scale the inputs"
+    if all(shape in ("flat", "explodes") for shape in shapes):
+        return (
+            f"the loss stays flat at {tried}",
+            "raise trial.optimizer.lr, or change the start (init: auto; relu instead of sigmoid in deep networks)",
+        )
+    best = min(range(len(curves)), key=lambda k: min(loss for loss in (*curves[k], math.inf) if not math.isnan(loss)))
+    dead = [layer.dead for layer in layer_activations(training, training.train_rows.inputs, member=best)]
+    sizes = list(training.configs[0].network.hidden_sizes)
+    cause = f"the loss falls and then stays on a plateau; the network {sizes} is too small for these rows"
+    if dead and max(dead) > 0.5:
+        cause = f"the loss stays on a plateau; {max(dead):.0%} of the units of a layer are dead"
+    return cause, "use larger hidden_sizes, check that the labels belong to the rows, or use leaky_relu if units die"
+
+
+def _shape(curve: tuple[float, ...]) -> str:
+    start, finite = curve[0], [loss for loss in curve if math.isfinite(loss)]
+    if not finite or len(finite) < len(curve) or curve[-1] > EXPLODED * start:
+        return "explodes"
+    return "flat" if min(finite) > FLAT * start else "plateau"

@@ -1,0 +1,158 @@
+"""Step 3: on all the training data, which learning rates make the loss fall clearly within 100 iterations?
+
+Why: the learning rate matters more than all other hyperparameters together, and its right decade shows at once. The
+search then spends nothing on rates that cannot work.
+All candidates, several starts each, are trained as one population. A start works when its smoothed loss falls to
+80 % of the untrained loss; a rate works when most of its starts do and none becomes infinite.
+Passes when at least one rate works. If none does, the candidates are widened once beyond their edge before giving up.
+Source: the lecture's step 3, "find a learning rate that makes the loss go down".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from search_service.results import LearningRatesResult, RateLabel, RateOutcome
+from search_service.space import NumericRange, Range
+from search_service.spec import LearningRatesSpec
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset, RowTensors
+from trainables.seeds import derive_seed
+from trainables.training import PopulationTraining
+
+NAME = "learning rates"
+# Steps over which the loss of single batches is averaged.
+SMOOTHING = 10
+# Rows on which the untrained loss is measured, as in step 1.
+MAX_ROWS = 2_000
+# A smoothed loss beyond this multiple of the untrained one has diverged, even where it comes back.
+DIVERGED = 2.0
+# Decades added beyond the edge when no candidate works.
+WIDEN_DECADES = 3
+# The region that works, padded by half a decade each side: candidates usually lie a decade apart.
+PADDING = math.sqrt(10.0)
+
+
+def run(
+    config: TrialConfig,
+    dataset: Dataset,
+    spec: LearningRatesSpec,
+    *,
+    seed: int,
+    cycle: int = 1,
+    allowed: Range | None = None,
+) -> LearningRatesResult:
+    """Try the candidate rates.
+
+    Args:
+        config: Everything but the rate; in later cycles, the best configuration so far.
+        dataset: Its training rows are used.
+        spec: Candidates, starts, steps.
+        seed: Of the study; decides the starts.
+        cycle: Which repetition. From the second on, the candidates lie around the config's own rate.
+        allowed: The user's own range of the rate, which the search must not leave.
+    """
+    candidates = spec.candidates if cycle == 1 else tuple(config.optimizer.lr * 10**e for e in (-1, -0.5, 0, 0.5, 1))
+    outcomes = _try(candidates, config, dataset, spec, seed)
+    widened = not any(outcome.label == "works" for outcome in outcomes)
+    if widened:
+        outcomes = sorted(outcomes + _try(_widen(outcomes), config, dataset, spec, seed), key=lambda o: o.rate)
+    working = [outcome for outcome in outcomes if outcome.label == "works"]
+    labels = ", ".join(f"{outcome.rate:.2g} {outcome.label}" for outcome in outcomes)
+    measured = {f"falls_to.{outcome.rate:.3g}": outcome.falls_to for outcome in outcomes}
+    expected = dict.fromkeys(measured, spec.falls_to)
+
+    def result(passed: bool, summary: str, advice: str, region: tuple[float, float, float]) -> LearningRatesResult:
+        low, high, best = region
+        return LearningRatesResult(
+            3, NAME, passed, summary, advice, measured, expected, cycle, tuple(outcomes), low, high, best
+        )
+
+    if not working:
+        summary = f"no rate makes the loss fall to {spec.falls_to:.0%} within {spec.steps} steps: {labels}"
+        return result(False, summary, _advise(outcomes), (math.nan, math.nan, math.nan))
+    low = min(outcome.rate for outcome in working) / PADDING
+    high = max(outcome.rate for outcome in working) * PADDING
+    best = min(working, key=lambda outcome: outcome.falls_to).rate
+    if isinstance(allowed, NumericRange):
+        if max(low, allowed.low) > min(high, allowed.high):
+            summary = f"search_space.optimizer.lr ({allowed}) holds no rate that works; {low:.2g} to {high:.2g} do"
+            advice = f"change search_space.optimizer.lr to about {{low: {low:.2g}, high: {high:.2g}, log: true}}"
+            return result(False, summary, advice, (math.nan, math.nan, math.nan))
+        low, high = max(low, allowed.low), min(high, allowed.high)
+        best = min(max(best, low), high)
+    beyond = " after widening the candidates" if widened else ""
+    summary = f"searching {low:.2g} to {high:.2g}{beyond} ({labels})"
+    return result(True, summary, "", (low, high, best))
+
+
+def _try(
+    rates: Sequence[float], config: TrialConfig, dataset: Dataset, spec: LearningRatesSpec, seed: int
+) -> list[RateOutcome]:
+    """Train every rate from every start, as one population; ascending by rate."""
+    rates = sorted(rates)
+    starts = [derive_seed(seed, "start", start) for start in range(spec.starts)]
+    training = PopulationTraining(
+        [config.replace({"optimizer.lr": rate, "seed": start}) for rate in rates for start in starts],
+        dataset,
+        order_seed=seed,
+    )
+    rows = RowTensors(training.train_rows.inputs[:MAX_ROWS], training.train_rows.targets[:MAX_ROWS])
+    untrained: list[float] = training.evaluate(rows)[0].tolist()
+    per_step = [losses.tolist() for losses in itertools.islice(training.steps(), spec.steps)]
+    curves = [tuple(curve) for curve in zip(*per_step, strict=True)]  # one per member
+    outcomes = []
+    for i, rate in enumerate(rates):
+        members = slice(i * spec.starts, (i + 1) * spec.starts)
+        judged = [_judge(c, u, spec.falls_to) for c, u in zip(curves[members], untrained[members], strict=True)]
+        labels = [label for label, _ in judged]
+        outcomes.append(
+            RateOutcome(
+                rate, _majority(labels, curves[members]), median(fall for _, fall in judged), tuple(curves[members])
+            )
+        )
+    return outcomes
+
+
+def _judge(curve: tuple[float, ...], untrained: float, falls_to: float) -> tuple[RateLabel, float]:
+    """Label of one start, and its final smoothed loss as a share of the untrained loss."""
+    if not all(math.isfinite(loss) for loss in curve):
+        return "diverged", math.inf
+    parts = [curve[at : at + SMOOTHING] for at in range(0, len(curve), SMOOTHING)]
+    smoothed = [sum(part) / len(part) for part in parts]
+    fall = smoothed[-1] / untrained
+    if fall <= falls_to:
+        return "works", fall
+    return ("diverged" if max(smoothed) > DIVERGED * untrained else "too slow"), fall
+
+
+def _majority(labels: Sequence[RateLabel], curves: Sequence[tuple[float, ...]]) -> RateLabel:
+    """Label of a rate from those of its starts: one infinite loss condemns it."""
+    finite = all(math.isfinite(loss) for curve in curves for loss in curve)
+    if finite and 2 * labels.count("works") > len(labels):
+        return "works"
+    return "diverged" if not finite or labels.count("diverged") >= labels.count("too slow") else "too slow"
+
+
+def _widen(outcomes: Sequence[RateOutcome]) -> list[float]:
+    """New candidates beyond the edge that failed, or between neighbours that fail in opposite ways."""
+    rates = [outcome.rate for outcome in outcomes]
+    decades = [10.0**d for d in range(1, WIDEN_DECADES + 1)]
+    if all(outcome.label == "too slow" for outcome in outcomes):
+        return [rates[-1] * decade for decade in decades]
+    if all(outcome.label == "diverged" for outcome in outcomes):
+        return [rates[0] / decade for decade in decades]
+    return [math.sqrt(a * b) for a, b in itertools.pairwise(rates)]
+
+
+def _advise(outcomes: Sequence[RateOutcome]) -> str:
+    labels = {outcome.label for outcome in outcomes}
+    path = "checks.learning_rates.candidates"
+    if labels == {"diverged"}:
+        return f"all rates are far too large: lower {path}, for example to [0.1, 0.01, 0.001, 0.0001]"
+    if labels == {"too slow"}:
+        return f"all rates are far too small: raise {path}, for example to [0.1, 0.01, 0.001, 0.0001]"
+    return f"try rates between those that are too slow and those that diverge in {path}, or another optimizer or init"

@@ -1,0 +1,58 @@
+"""Step 4: around the rates that work, in log space, with few epochs: which regions are good?
+
+Why: most of the space is bad and shows it within a few epochs; cheap trials find the regions worth more.
+The learning rate's range comes from step 3; the others are the user's, or follow from the cycle before.
+Passes when the round's budget is spent or its stopping rule holds, and a trial beats the trivial predictor.
+Source: the lecture's step 4, "coarse grid, train for a few epochs", with random or TPE samples instead of a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from search_service.recipe.rounds import Place, search
+from search_service.results import LearningRatesResult, RoundResult
+from search_service.space import NumericRange, Space
+from trainables.config import TrialConfig
+
+LEARNING_RATE = "optimizer.lr"
+
+
+def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, base: TrialConfig) -> RoundResult:
+    """Search coarsely.
+
+    Args:
+        place: Of the study.
+        rates: Step 3 of this cycle.
+        number: Of the round.
+        space: Ranges of everything but the learning rate; what it says of the rate is narrowed to what works.
+        base: The trial; in later cycles, the best configuration so far. It is tried first.
+    """
+    given = space.get(LEARNING_RATE)
+    ranges = {**space, LEARNING_RATE: given if given and not rates.passed else _learning_rates(rates, given)}
+    first: Mapping[str, Any] = {leaf: base[leaf] for leaf in ranges} | {LEARNING_RATE: rates.best}
+    return search(
+        place,
+        number=number,
+        step=4,
+        cycle=rates.cycle,
+        space=ranges,
+        base=base,
+        budget=place.spec.search.coarse,
+        first=[first],
+        sentences=[f"{LEARNING_RATE}: {ranges[LEARNING_RATE]}, where step 3 saw the loss fall"] if rates.passed else [],
+    )
+
+
+def _learning_rates(rates: LearningRatesResult, given: Any) -> Any:
+    """What works, within what was given."""
+    if not rates.passed:
+        # The study goes on in spite of step 3 (on_fail: warn): all candidates, since none is better than another.
+        tried = [outcome.rate for outcome in rates.outcomes]
+        return NumericRange(min(tried), max(tried), log=True)
+    if not isinstance(given, NumericRange):
+        return given or NumericRange(rates.low, rates.high, log=True)
+    low, high = max(rates.low, given.low), min(rates.high, given.high)
+    return replace(given, low=low, high=high) if low < high else given

@@ -1,0 +1,41 @@
+"""Step 5: in narrower ranges, with more epochs: which configuration is best?
+
+Why: after the coarse round the good regions are known, and what separates good from best shows only later in training.
+Ranges follow the winners of the coarse round by the rule in space.py; its best configurations are tried first.
+Passes as step 4 does.
+Source: the lecture's step 5, "refine grid, train longer".
+"""
+
+from __future__ import annotations
+
+from search_service.recipe.rounds import Place, scored, search
+from search_service.results import RoundResult
+from search_service.space import Space, narrow
+from trainables.config import TrialConfig
+
+# The coarse round's best configurations that are trained longer before anything new is sampled.
+CARRIED_OVER = 3
+
+
+def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: TrialConfig) -> RoundResult:
+    """Search in narrower ranges.
+
+    Args:
+        place: Of the study.
+        coarse: Step 4 of this cycle.
+        number: Of the round.
+        limits: The user's own ranges, which are never left.
+        base: Every leaf that is not searched.
+    """
+    narrowing = narrow(coarse.plan.space, scored(coarse), limits)
+    return search(
+        place,
+        number=number,
+        step=5,
+        cycle=coarse.plan.cycle,
+        space=narrowing.space,
+        base=base,
+        budget=place.spec.search.refined,
+        first=[trial.values for trial in coarse.ranked[:CARRIED_OVER]],
+        sentences=narrowing.sentences,
+    )

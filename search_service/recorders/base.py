@@ -1,0 +1,23 @@
+"""What every recorder is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from search_service.results import Event
+
+
+class Recorder(Protocol):
+    """Writes events down. One contract suite (tests/contracts/test_recorders.py) holds for all of them."""
+
+    def record(self, event: Event) -> None:
+        """Take one event, in the order in which events happen.
+
+        Raises:
+            RecorderError: It cannot be written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Write what is not yet written and let go of everything."""
+        ...

@@ -1,0 +1,87 @@
+"""Loss curves: step 2 (small sample), step 3 (learning rates) and the finalists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from search_service.recorders.figures.style import COLOURS, new_figure
+from search_service.results import EpochPoint, FinalistsResult, LearningRatesResult, OverfitResult
+
+# A loss this far above the first one is cut off: a diverging curve would flatten all others.
+CUT_AT = 4.0
+# Steps between two points of step 2's curves.
+LOOKED_EVERY = 10
+
+
+def draw_small_sample(check: OverfitResult) -> Figure:
+    """Loss on the sample against steps, a curve per learning rate, and the loss that counts as memorised."""
+    figure, (axis,) = new_figure()
+    for colour, (rate, curve) in zip(COLOURS, check.curves, strict=False):
+        configured = rate == check.curves[0][0]
+        label = f"{rate:.3g}" + (" (configured)" if configured else "")
+        steps = [LOOKED_EVERY * i for i in range(len(curve))]
+        axis.plot(steps, curve, color=colour, linewidth=2.2 if configured else 1.2, label=label)
+    axis.axhline(check.threshold, color="black", linestyle=":", linewidth=1.2, label="memorised")
+    axis.set(yscale="log", xlabel="step", ylabel="loss on the sample")
+    # Curves go on falling for ever; what happens far below the threshold is of no interest.
+    axis.set_ylim(bottom=check.threshold / 30)
+    _finish(
+        axis, f"Step 2: can it memorise {check.measured['rows']:.0f} rows?  {_verdict(check.passed)}", "learning rate"
+    )
+    return figure
+
+
+def draw_learning_rates(check: LearningRatesResult) -> Figure:
+    """Loss against steps: mean over starts as a line, the range of the starts as a band, a colour per rate."""
+    figure, (axis,) = new_figure()
+    first = [curve[0] for outcome in check.outcomes for curve in outcome.curves if math.isfinite(curve[0])]
+    top = CUT_AT * max(first, default=1.0)
+    for i, outcome in enumerate(reversed(check.outcomes)):
+        colour = COLOURS[i % len(COLOURS)]
+        steps = range(len(outcome.curves[0]))
+        by_step = [
+            [min(loss, top) if math.isfinite(loss) else top for loss in at] for at in zip(*outcome.curves, strict=True)
+        ]
+        axis.plot(
+            steps, [sum(at) / len(at) for at in by_step], color=colour, label=f"{outcome.rate:.3g}  {outcome.label}"
+        )
+        axis.fill_between(
+            steps, [min(at) for at in by_step], [max(at) for at in by_step], color=colour, alpha=0.15, linewidth=0
+        )
+    axis.set(yscale="log", xlabel="step", ylabel="training loss of the batch")
+    cycle = f" (cycle {check.cycle})" if check.cycle > 1 else ""
+    _finish(axis, f"Step 3{cycle}: which learning rates make the loss fall?  {_verdict(check.passed)}", "learning rate")
+    return figure
+
+
+def draw_finalists(final: FinalistsResult) -> Figure:
+    """Training and validation loss of each finalist, mean over seeds."""
+    figure, (loss_axis, score_axis) = new_figure(2, width=10.0)
+    for colour, finalist in zip(COLOURS, final.finalists, strict=False):
+        epochs = [point.epoch for point in finalist.curves[0]]
+        loss_axis.plot(epochs, _mean(finalist.curves, "train_loss"), color=colour, linestyle="--", linewidth=1.2)
+        loss_axis.plot(epochs, _mean(finalist.curves, "validation_loss"), color=colour, label=finalist.trial_id)
+        label = f"{finalist.trial_id}  {finalist.mean:.4g} ± {finalist.std:.2g}"
+        score_axis.plot(epochs, _mean(finalist.curves, "validation_score"), color=colour, label=label)
+    loss_axis.set(yscale="log", xlabel="epoch", ylabel="loss (dashed: training)")
+    score_axis.set(xlabel="epoch", ylabel=f"validation {final.metric}")
+    _finish(loss_axis, "Finalists: loss", "finalist")
+    _finish(score_axis, f"Finalists: {final.metric}, best epoch ± std over seeds", "finalist")
+    return figure
+
+
+def _mean(curves: Sequence[Sequence[EpochPoint]], name: str) -> list[float]:
+    return [sum(getattr(p, name) for p in points) / len(points) for points in zip(*curves, strict=True)]
+
+
+def _verdict(passed: bool) -> str:
+    return "passed" if passed else "failed"
+
+
+def _finish(axis: Axes, title: str, legend: str) -> None:
+    axis.set_title(title, loc="left", fontweight="bold", fontsize=10)
+    axis.legend(title=legend, fontsize=8, title_fontsize=8, frameon=False)

@@ -1,0 +1,119 @@
+"""The search map: every trial of the rounds so far over the learning rate and one other hyperparameter, log–log.
+
+Colour is the score, the marker says how the trial ended, and a box is drawn around each round's ranges: so one sees
+where a round looked, what it found, and why the next one looked where it did.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from search_service.recorders.figures.style import COLOURS, GREY, new_figure
+from search_service.results import RoundResult, TrialResult, TrialStatus
+from search_service.space import NumericRange
+from trainables.metrics import METRICS
+
+X = "optimizer.lr"
+_MARKERS = {
+    TrialStatus.COMPLETED: ("o", 60, "completed"),
+    TrialStatus.PRUNED: ("v", 30, "stopped early"),
+    TrialStatus.DIVERGED: ("x", 45, "diverged"),
+    TrialStatus.FAILED: ("s", 30, "failed"),
+}
+
+
+def draw(rounds: Sequence[RoundResult]) -> Figure:
+    """Draw the rounds so far; the last one in full strength.
+
+    Args:
+        rounds: In order, at least one.
+    """
+    last = rounds[-1].plan
+    y = _second_leaf(rounds)
+    figure, (axis,) = new_figure(width=7.5, height=5.0)
+    mode = METRICS[last.metric].mode
+    shown = [trial for done in rounds for trial in done.trials]
+    finite = sorted(trial.score for trial in shown if math.isfinite(trial.score))
+    # The colour scale spans the better half and a bit: hopeless trials would use up all the colours.
+    low, high = (finite[len(finite) // 3], finite[-1]) if mode == "max" else (finite[0], finite[-1 - len(finite) // 3])
+    image = None
+    for i, done in enumerate(rounds):
+        strength = 1.0 if done is rounds[-1] else 0.35
+        for status, (marker, size, _) in _MARKERS.items():
+            points = [t for t in done.trials if t.status is status and X in t.values and math.isfinite(_y_of(t, y))]
+            if not points:
+                continue
+            xs, ys = [t.values[X] for t in points], [_y_of(t, y) for t in points]
+            if status in (TrialStatus.DIVERGED, TrialStatus.FAILED):
+                axis.scatter(xs, ys, s=size, marker=marker, color="#B00020", alpha=strength)
+                continue
+            colours = [t.score for t in points]
+            cmap = "viridis" if mode == "max" else "viridis_r"
+            image = axis.scatter(
+                xs, ys, c=colours, s=size, marker=marker, cmap=cmap, vmin=low, vmax=high, alpha=strength,
+                edgecolors="white", linewidths=0.4,
+            )  # fmt: skip
+        _draw_box(axis, done, y, COLOURS[i % len(COLOURS)])
+    best = rounds[-1].best
+    if best is not None and X in best.values:
+        axis.scatter(
+            [best.values[X]], [_y_of(best, y)], s=260, marker="*", facecolors="none", edgecolors="black", zorder=5
+        )
+    axis.set(xscale="log", xlabel="learning rate", ylabel=y or f"validation {last.metric}")
+    if y is not None and all(_is_log(done, y) for done in rounds):
+        axis.set_yscale("log")
+    if image is not None:
+        image.set_alpha(1.0)
+        figure.colorbar(image, ax=axis, label=f"validation {last.metric}", extend="min" if mode == "max" else "max")
+    axis.set_title(f"Search map: round {last.number}, {last.name}", loc="left", fontweight="bold", fontsize=10)
+    _legend(axis, rounds)
+    return figure
+
+
+def _second_leaf(rounds: Sequence[RoundResult]) -> str | None:
+    """The numeric hyperparameter drawn upwards: a log one first; None (draw the score) if there is no other."""
+    numeric = {leaf: r for leaf, r in rounds[0].plan.space.items() if isinstance(r, NumericRange) and leaf != X}
+    return min(numeric, key=lambda leaf: (not numeric[leaf].log, leaf), default=None)
+
+
+def _y_of(trial: TrialResult, leaf: str | None) -> float:
+    """Height at which a trial is drawn; NaN if it has none (a conditional leaf, or no score)."""
+    return trial.score if leaf is None else float(trial.values.get(leaf, math.nan))
+
+
+def _is_log(done: RoundResult, leaf: str) -> bool:
+    range_ = done.plan.space[leaf]
+    return isinstance(range_, NumericRange) and range_.log
+
+
+def _draw_box(axis: Axes, done: RoundResult, y: str | None, colour: str) -> None:
+    x_range = done.plan.space.get(X)
+    y_range = done.plan.space.get(y) if y else None
+    if not isinstance(x_range, NumericRange):
+        return
+    if isinstance(y_range, NumericRange):
+        size = (x_range.high - x_range.low, y_range.high - y_range.low)
+        axis.add_patch(Rectangle((x_range.low, y_range.low), *size, fill=False, edgecolor=colour, linewidth=1.4))
+    else:
+        axis.axvspan(x_range.low, x_range.high, facecolor=colour, alpha=0.06, edgecolor=colour)
+
+
+def _legend(axis: Axes, rounds: Sequence[RoundResult]) -> None:
+    used = {trial.status for done in rounds for trial in done.trials}
+    handles = [
+        Line2D([], [], linestyle="none", marker=marker, color=GREY, label=label)
+        for status, (marker, _, label) in _MARKERS.items()
+        if status in used
+    ]
+    handles.append(Line2D([], [], linestyle="none", marker="*", markersize=12, mfc="none", mec="black", label="best"))
+    handles += [
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"round {done.plan.number}: {done.plan.name[2:]}")
+        for i, done in enumerate(rounds)
+    ]
+    axis.legend(handles=handles, fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)

@@ -1,0 +1,27 @@
+"""A recorder that keeps the events themselves."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from search_service.results import Event
+
+E = TypeVar("E")
+
+
+class MemoryRecorder:
+    """Keeps every event, in order, in ``events``."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def record(self, event: Event) -> None:
+        """See ``Recorder.record``."""
+        self.events.append(event)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def of(self, kind: type[E]) -> list[E]:
+        """The events of one kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]

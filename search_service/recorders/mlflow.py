@@ -1,0 +1,368 @@
+"""Studies in MLflow: the only file that knows it. A reviewer needs nothing but the MLflow UI.
+
+    experiment            the spec's ``experiment``
+    └── study             parameters: the whole config; report.md, spec.json; result as metrics
+        ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
+        │                 measured and expected as metrics, verdict as tags and description, a figure
+        ├── 4 coarse search, 5 refined search
+        │   └── r1-000 …  a run per trial: parameters by dotted path, metrics with the epoch as step
+        ├── 6 repeat      the decision and its reason
+        └── finalists
+            └── …         a run per finalist, curves averaged over seeds
+
+Runs are joined by the tag ``mlflow.parentRunId``. Everything about a run is written in one batch when it ends, from
+the driver: workers never speak to MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import singledispatchmethod
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# The default retries for four minutes; a server that is gone should say so while somebody still watches.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from search_service.errors import RecorderError
+from search_service.recorders.figures import activations, losses, search_map
+from search_service.report import describe, format_value
+from search_service.results import (
+    CheckFinished,
+    CheckResult,
+    CycleDecided,
+    EpochPoint,
+    Event,
+    FinalistsFinished,
+    InitialLossResult,
+    LearningRatesResult,
+    OverfitResult,
+    RoundFinished,
+    RoundResult,
+    RoundStarted,
+    StepStarted,
+    StudyFinished,
+    StudyStarted,
+    StudyStatus,
+    TrialFinished,
+    TrialStatus,
+)
+
+# MLflow's limits for one log_batch call.
+MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
+# MLflow's limits for the text of a parameter and of a tag.
+MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 6_000, 8_000
+
+_RUN_STATUS = {
+    StudyStatus.COMPLETED: "FINISHED",
+    StudyStatus.FAILED: "FAILED",
+    StudyStatus.INTERRUPTED: "KILLED",
+    TrialStatus.COMPLETED: "FINISHED",
+    # Stopped by ASHA: that is the search working, not a failure.
+    TrialStatus.PRUNED: "FINISHED",
+    TrialStatus.DIVERGED: "FAILED",
+    TrialStatus.FAILED: "FAILED",
+}
+
+
+class MlflowRecorder:
+    """Writes a study to an MLflow store.
+
+    Args:
+        uri: Of the store: ``sqlite:///…`` or a server.
+        artifacts: Folder for files, where no server keeps them.
+
+    Raises:
+        RecorderError: The store cannot be opened.
+    """
+
+    def __init__(self, uri: str, artifacts: Path | None = None) -> None:
+        self._uri, self._artifacts = uri, artifacts
+        if uri.startswith("sqlite:///"):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        with self._errors():
+            self._client = MlflowClient(tracking_uri=uri)
+            # The first call creates the tables of a fresh file; it must not race with anything.
+            self._client.search_experiments(max_results=1)
+        self._experiment = ""
+        self._study = ""
+        self._round = ""
+        self._open_round = False
+        self._rounds: list[RoundResult] = []
+        self._step_started_ms = 0
+
+    def record(self, event: Event) -> None:
+        """See ``Recorder.record``."""
+        with self._errors():
+            self._write(event)
+
+    def close(self) -> None:
+        """Everything is written by ``record`` itself."""
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise RecorderError(f"MLflow at {self._uri} cannot record the study: {reason}") from error
+
+    # ---- events ------------------------------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def _write(self, event: object) -> None:
+        """Other events are for those who watch; their content comes again in one that is written."""
+
+    @_write.register
+    def _(self, event: StudyStarted) -> None:
+        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
+        self._study = self._start(
+            event.study_id,
+            "study",
+            parent=None,
+            tags={"study_id": event.study_id, "data.fingerprint": event.data.fingerprint}
+            | {f"version.{name}": version for name, version in event.versions.items()},
+        )
+        data = event.data
+        facts = {
+            "data.rows.train": data.n_train,
+            "data.rows.validation": data.n_validation,
+            "data.rows.test": data.n_test,
+            "data.features": data.n_inputs,
+            "data.outputs": data.n_outputs,
+        }
+        self._batch(self._study, params={**_flatten(event.spec.model_dump(mode="json")), **facts})
+        self._client.log_text(self._study, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
+
+    @_write.register
+    def _(self, event: StepStarted) -> None:
+        self._step_started_ms = _now_ms()
+
+    @_write.register
+    def _(self, event: CheckFinished) -> None:
+        check = event.check
+        name = f"{check.step} {check.name}" + (f" (cycle {check.cycle})" if check.cycle > 1 else "")
+        verdict = "passed" if check.passed else "failed"
+        tags = {"verdict": verdict, "summary": check.summary, "advice": check.advice, "cycle": str(check.cycle)}
+        run = self._start(name, "check", parent=self._study, tags=tags, start_ms=self._step_started_ms)
+        note = f"**{verdict}**: {check.summary}" + (f"\n\n**To do**: {check.advice}" if check.advice else "")
+        metrics = [_metric(f"measured.{key}", value) for key, value in check.measured.items()]
+        metrics += [_metric(f"expected.{key}", value) for key, value in check.expected.items()]
+        metrics += [_metric("passed", float(check.passed)), *_curves(check)]
+        self._batch(run, metrics=metrics, tags={"mlflow.note.content": note})
+        self._figure_of(check, run)
+        self._client.set_terminated(run, "FINISHED" if check.passed else "FAILED")
+
+    @_write.register
+    def _(self, event: RoundStarted) -> None:
+        plan = event.plan
+        name = plan.name + (f" (cycle {plan.cycle})" if plan.cycle > 1 else "")
+        self._round = self._start(name, "round", parent=self._study, tags={"cycle": str(plan.cycle)})
+        self._open_round = True
+        params: dict[str, Any] = {f"range.{leaf}": str(range_) for leaf, range_ in plan.space.items()}
+        params |= {"max_trials": plan.max_trials, "max_epochs": plan.max_epochs, "sampler": plan.sampler}
+        note = "\n".join(f"- {sentence}" for sentence in event.sentences)
+        self._batch(self._round, params=params, tags={"mlflow.note.content": note} if note else {})
+
+    @_write.register
+    def _(self, event: TrialFinished) -> None:
+        trial = event.trial
+        tags = {"status": trial.status, "reason": trial.reason, "worker": trial.worker}
+        run = self._start(trial.trial_id, "trial", parent=self._round, tags=tags)
+        metrics = [m for point in trial.curve for m in _point_metrics(point, trial.metric)]
+        if trial.best_point is not None:
+            metrics += [_metric("score", trial.score), _metric("best_epoch", trial.best_point.epoch)]
+        metrics.append(_metric("epochs", trial.epochs))
+        self._batch(run, metrics=metrics, params=trial.config.flat())
+        self._client.set_terminated(run, _RUN_STATUS[trial.status])
+
+    @_write.register
+    def _(self, event: RoundFinished) -> None:
+        result = event.result
+        self._rounds.append(result)
+        metrics = [_metric(f"trials.{s}", result.count(s)) for s in TrialStatus if s is not TrialStatus.RUNNING]
+        metrics.append(_metric("seconds", result.seconds))
+        tags = {"stop_reason": result.stop_reason}
+        if result.best is not None:
+            metrics.append(_metric("best_score", result.best.score))
+            tags["best_trial"] = result.best.trial_id
+        self._batch(self._round, metrics=metrics, tags=tags)
+        self._client.log_figure(self._round, search_map.draw(self._rounds), "search_map.png")
+        self._client.set_terminated(self._round)
+        self._open_round = False
+
+    @_write.register
+    def _(self, event: CycleDecided) -> None:
+        decision = event.decision
+        name = "6 repeat" + (f" (cycle {decision.cycle})" if decision.cycle > 1 else "")
+        verdict = "stop" if decision.stop else "repeat"
+        note = f"**{verdict}**: {decision.reason}\n\n" + "\n".join(f"- {s}" for s in decision.narrowing)
+        tags = {"verdict": verdict, "reason": decision.reason, "mlflow.note.content": note}
+        self._client.set_terminated(self._start(name, "decision", parent=self._study, tags=tags))
+
+    @_write.register
+    def _(self, event: FinalistsFinished) -> None:
+        final = event.result
+        group = self._start("finalists", "finalists", parent=self._study, start_ms=self._step_started_ms)
+        for finalist in final.finalists:
+            run = self._start(f"finalist {finalist.trial_id}", "finalist", parent=group)
+            metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
+            metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
+            metrics += [m for point in _mean_curve(finalist.curves) for m in _point_metrics(point, final.metric)]
+            self._batch(run, metrics=metrics, params=describe(finalist.config))
+            self._client.set_terminated(run)
+        self._batch(group, metrics=[_metric("seconds", final.seconds)])
+        self._client.log_figure(group, losses.draw_finalists(final), "finalists.png")
+        self._client.set_terminated(group)
+        self._batch(
+            self._study,
+            metrics=[
+                _metric(f"validation_{final.metric}", final.winner.mean),
+                _metric(f"test_{final.metric}", final.test_mean),
+                _metric(f"test_{final.metric}_std", final.test_std),
+                _metric(f"test_{final.metric}_trivial", final.trivial_test_score),
+            ],
+            tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()},
+        )
+        self._client.log_artifact(self._study, str(final.checkpoint), "winner")
+
+    @_write.register
+    def _(self, event: StudyFinished) -> None:
+        result = event.result
+        if not self._study:
+            return
+        if self._open_round:
+            # Cut short by Ctrl-C or a failure outside.
+            self._client.set_terminated(self._round, "KILLED")
+        tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
+        self._batch(self._study, metrics=[_metric("seconds", result.seconds)], tags=tags)
+        self._client.log_text(self._study, event.report, "report.md")
+        self._client.set_terminated(self._study, _RUN_STATUS[result.status])
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    def _find_or_create_experiment(self, name: str) -> str:
+        existing = self._client.get_experiment_by_name(name)
+        if existing is not None:
+            return str(existing.experiment_id)
+        location = (self._artifacts / name).as_uri() if self._artifacts else None
+        # Without this tag the UI opens its view for generative AI.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self._client.create_experiment(name, artifact_location=location, tags=tags))
+
+    def _start(
+        self,
+        name: str,
+        kind: str,
+        *,
+        parent: str | None,
+        tags: Mapping[str, str] | None = None,
+        start_ms: int | None = None,
+    ) -> str:
+        all_tags = {"kind": kind, **{key: value[:MAX_TAG_LENGTH] for key, value in (tags or {}).items() if value}}
+        if parent is not None:
+            all_tags["mlflow.parentRunId"] = parent
+        run = self._client.create_run(self._experiment, start_time=start_ms, tags=all_tags, run_name=name)
+        return str(run.info.run_id)
+
+    def _batch(
+        self,
+        run: str,
+        *,
+        metrics: Iterable[Metric] = (),
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write everything in as few calls as MLflow's limits allow: one, nearly always."""
+        rest_metrics = list(metrics)
+        rest_params = [Param(key, format_param(value)[:MAX_PARAM_LENGTH]) for key, value in (params or {}).items()]
+        rest_tags = [RunTag(key, value[:MAX_TAG_LENGTH]) for key, value in (tags or {}).items()]
+        while rest_metrics or rest_params or rest_tags:
+            # Parameters count as metrics against the limit of one call.
+            n = MAX_METRICS - MAX_PARAMS - MAX_TAGS
+            self._client.log_batch(run, rest_metrics[:n], rest_params[:MAX_PARAMS], rest_tags[:MAX_TAGS])
+            del rest_metrics[:n], rest_params[:MAX_PARAMS], rest_tags[:MAX_TAGS]
+
+    def _figure_of(self, check: CheckResult, run: str) -> None:
+        if isinstance(check, InitialLossResult):
+            self._client.log_figure(run, activations.draw(check), "activations.png")
+        elif isinstance(check, OverfitResult):
+            self._client.log_figure(run, losses.draw_small_sample(check), "small_sample_loss.png")
+        elif isinstance(check, LearningRatesResult):
+            self._client.log_figure(run, losses.draw_learning_rates(check), "learning_rates.png")
+
+
+def format_param(value: Any) -> str:
+    """A parameter's text: numbers exactly, lists and None as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} to {"a.b": 1}; what is not set is left out."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value
+    return flat
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _metric(key: str, value: float, step: int = 0) -> Metric:
+    return Metric(key, float(value), _now_ms(), step)
+
+
+def _point_metrics(point: EpochPoint, metric: str) -> list[Metric]:
+    return [
+        _metric("train_loss", point.train_loss, point.epoch),
+        _metric("validation_loss", point.validation_loss, point.epoch),
+        _metric(f"validation_{metric}", point.validation_score, point.epoch),
+    ]
+
+
+def _curves(check: CheckResult) -> list[Metric]:
+    """Loss curves of a check, as metrics by learning rate."""
+    if isinstance(check, OverfitResult):
+        return [
+            _metric(f"loss.lr_{rate:.3g}", loss, step)
+            for rate, curve in check.curves
+            for step, loss in enumerate(curve)
+        ]
+    if isinstance(check, LearningRatesResult):
+        return [
+            _metric(f"loss.lr_{outcome.rate:.3g}", sum(at_step) / len(at_step), step)
+            for outcome in check.outcomes
+            for step, at_step in enumerate(zip(*outcome.curves, strict=True))
+        ]
+    return []
+
+
+def _mean_curve(curves: Iterable[Iterable[EpochPoint]]) -> list[EpochPoint]:
+    """Average over seeds, epoch by epoch."""
+    averaged = []
+    for points in zip(*curves, strict=True):
+        n = len(points)
+        averaged.append(
+            EpochPoint(
+                epoch=points[0].epoch,
+                train_loss=sum(p.train_loss for p in points) / n,
+                validation_loss=sum(p.validation_loss for p in points) / n,
+                validation_score=sum(p.validation_score for p in points) / n,
+            )
+        )
+    return averaged

@@ -1,0 +1,143 @@
+"""A study's result as what a person reads (``report``) and as what a program reads (``as_document``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_service.results import FinalistsResult, StudyResult, TrialStatus
+from search_service.spec import StudySpec
+from trainables.config import TrialConfig
+
+# Raised when a key of the document changes its meaning or goes.
+DOCUMENT_VERSION = 1
+
+
+def report(spec: StudySpec, result: StudyResult) -> str:
+    """Markdown: the answer first, then how it came about."""
+    lines = [f"# {spec.name}: {result.status}", ""]
+    if result.finalists is not None:
+        lines += _answer(spec, result.finalists)
+    lines += [f"**Why it ended.** {result.reason}", "", "## Checks", ""]
+    for check in result.checks:
+        verdict = "passed" if check.passed else "FAILED"
+        advice = f" *To do: {check.advice}.*" if check.advice else ""
+        lines.append(
+            f"- **Step {check.step}, {check.name}** (cycle {check.cycle}): {verdict}. {check.summary}.{advice}"
+        )
+    if result.rounds:
+        lines += [
+            "",
+            "## Rounds",
+            "",
+            "| round | trials | completed | stopped early | diverged | failed | best | seconds |",
+        ]
+        lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for done in result.rounds:
+        counts = [
+            done.count(s) for s in (TrialStatus.COMPLETED, TrialStatus.PRUNED, TrialStatus.DIVERGED, TrialStatus.FAILED)
+        ]
+        best = f"{done.best.score:.4g} ({done.best.trial_id})" if done.best else "none"
+        cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    lines += ["", *(f"- Step 6, cycle {decision.cycle}: {decision.reason}" for decision in result.decisions), ""]
+    return "\n".join(lines)
+
+
+def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
+    winner = final.winner
+    lines = [
+        f"Best configuration (found in trial {winner.trial_id}), mean ± standard deviation over "
+        f"{len(winner.seeds)} fresh seeds:",
+        "",
+        "| | " + final.metric + " |",
+        "| --- | --- |",
+        f"| validation | {winner.mean:.4g} ± {winner.std:.2g} |",
+        f"| **test** (used once) | **{final.test_mean:.4g} ± {final.test_std:.2g}** |",
+        f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
+        "",
+        "| hyperparameter | value |",
+        "| --- | --- |",
+        *(f"| {leaf} | {format_value(value)} |" for leaf, value in describe(winner.config).items()),
+        "",
+    ]
+    if len(final.finalists) > 1:
+        lines += ["| finalist | validation | optimizer.lr |", "| --- | --- | --- |"]
+        for finalist in final.finalists:
+            score = f"{finalist.mean:.4g} ± {finalist.std:.2g}"
+            lines.append(f"| {finalist.trial_id} | {score} | {finalist.config.optimizer.lr:.3g} |")
+        lines.append("")
+    return lines
+
+
+def describe(config: TrialConfig) -> dict[str, Any]:
+    """The leaves of a configuration that a person chooses: without the seed."""
+    return {leaf: value for leaf, value in config.flat().items() if leaf != "seed"}
+
+
+def format_value(value: Any) -> str:
+    """A hyperparameter's value with as many digits as mean something."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str]) -> dict[str, Any]:
+    """One JSON document: best configuration, scores, verdicts, counts, places.
+
+    Args:
+        spec: Of the study.
+        result: Of the study.
+        places: Where the record and the files are, by name.
+    """
+    final = result.finalists
+    trials = [trial for done in result.rounds for trial in done.trials]
+    return {
+        "document_version": DOCUMENT_VERSION,
+        "study_id": result.study_id,
+        "name": spec.name,
+        "status": str(result.status),
+        "reason": result.reason,
+        "seconds": round(result.seconds, 3),
+        "best": None
+        if final is None
+        else {
+            "trial_id": final.winner.trial_id,
+            "config": final.winner.config.model_dump(mode="json", exclude={"seed"}),
+            "metric": final.metric,
+            "validation_mean": final.winner.mean,
+            "validation_std": final.winner.std,
+            "test_mean": final.test_mean,
+            "test_std": final.test_std,
+            "test_trivial": final.trivial_test_score,
+            "seeds": list(final.winner.seeds),
+        },
+        "checks": [
+            {
+                "step": check.step,
+                "name": check.name,
+                "cycle": check.cycle,
+                "passed": check.passed,
+                "summary": check.summary,
+                "advice": check.advice,
+                "measured": dict(check.measured),
+                "expected": dict(check.expected),
+            }
+            for check in result.checks
+        ],
+        "rounds": [
+            {
+                "number": done.plan.number,
+                "name": done.plan.name,
+                "cycle": done.plan.cycle,
+                "trials": len(done.trials),
+                "best_score": done.best.score if done.best else None,
+                "stop_reason": done.stop_reason,
+            }
+            for done in result.rounds
+        ],
+        "decisions": [decision.reason for decision in result.decisions],
+        "trials": {str(s): sum(t.status is s for t in trials) for s in TrialStatus if s is not TrialStatus.RUNNING}
+        | {"total": len(trials)},
+        "places": dict(places),
+    }

@@ -1,0 +1,493 @@
+"""Frozen records that pass between the parts of a study, from what a round should do to what the study learnt.
+
+Events are what a recorder and a progress display hear, in the order in which they happen::
+
+    StudyStarted, then CheckFinished, RoundStarted, TrialProgressed, TrialFinished, RoundFinished, CycleDecided,
+    FinalistsFinished in the order of the recipe, then StudyFinished.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from search_service.space import Space
+from search_service.spec import StudySpec
+from trainables.config import TrialConfig
+from trainables.measurements import LayerActivations, LayerGradients
+from trainables.metrics import METRICS, MetricName
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands; all but RUNNING are final."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+
+class StudyStatus(StrEnum):
+    """How a study ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+# ---- checks: steps 1 to 3 --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Verdict of a check.
+
+    Attributes:
+        step: 1, 2 or 3.
+        name: As the recipe calls it.
+        passed: The verdict.
+        summary: One sentence with the numbers behind it.
+        advice: What to do; empty if nothing.
+        measured: What was measured, by name.
+        expected: What was expected, by the same names.
+        cycle: Which repetition of steps 3 to 5, from 1.
+    """
+
+    step: int
+    name: str
+    passed: bool
+    summary: str
+    advice: str
+    measured: Mapping[str, float]
+    expected: Mapping[str, float]
+    cycle: int = 1
+
+
+@dataclass(frozen=True)
+class InitialLossResult(CheckResult):
+    """Step 1, with what its figure shows: activations and gradients per layer of the untrained network."""
+
+    activations: tuple[LayerActivations, ...] = ()
+    gradients: tuple[LayerGradients, ...] = ()
+
+
+@dataclass(frozen=True)
+class OverfitResult(CheckResult):
+    """Step 2, with the loss curve of each learning rate tried: (rate, losses per step)."""
+
+    curves: tuple[tuple[float, tuple[float, ...]], ...] = ()
+    threshold: float = math.nan
+
+
+RateLabel = Literal["diverged", "too slow", "works"]
+
+
+@dataclass(frozen=True)
+class RateOutcome:
+    """One candidate learning rate of step 3.
+
+    Attributes:
+        rate: The learning rate.
+        label: Verdict over its starts.
+        falls_to: Median over starts of the final smoothed loss as a share of the first; inf if not finite.
+        curves: Loss per step of each start.
+    """
+
+    rate: float
+    label: RateLabel
+    falls_to: float
+    curves: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class LearningRatesResult(CheckResult):
+    """Step 3; ``low`` and ``high`` bound the region that works, padded, or are NaN if there is none."""
+
+    outcomes: tuple[RateOutcome, ...] = ()
+    low: float = math.nan
+    high: float = math.nan
+    best: float = math.nan
+
+
+# ---- rounds: steps 4 and 5 -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EpochPoint:
+    """One epoch of one trial."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    validation_score: float
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What a runner needs to run one round.
+
+    Attributes:
+        number: Of the round in the study, from 1.
+        step: 4 (coarse) or 5 (refined).
+        cycle: Which repetition of steps 3 to 5.
+        space: Ranges sampled.
+        base: Every leaf that is not in ``space``.
+        first: Points tried first, by leaf.
+        metric: What is optimised.
+        max_trials: Configurations.
+        max_epochs: Epochs of a trial that is not stopped.
+        early_stopping: Whether ASHA stops trials at rungs.
+        grace_period: First rung, in epochs.
+        reduction_factor: η.
+        sampler: ``tpe`` or ``random``.
+        population_size: Configurations per cohort.
+        seed: Of the study.
+        folder: Journals of this round are written here.
+        target: Score at which no further trial is started.
+        deadline: ``time.monotonic()`` after which no further trial is started.
+        max_concurrent_trials: Cohorts at once; None for what the machine holds.
+        cpus_per_trial: CPUs of a cohort.
+        gpus_per_trial: GPUs of a cohort.
+    """
+
+    number: int
+    step: Literal[4, 5]
+    cycle: int
+    space: Space
+    base: TrialConfig
+    first: tuple[Mapping[str, Any], ...]
+    metric: MetricName
+    max_trials: int
+    max_epochs: int
+    early_stopping: bool
+    grace_period: int
+    reduction_factor: float
+    sampler: Literal["tpe", "random"]
+    population_size: int
+    seed: int
+    folder: Path
+    target: float | None = None
+    deadline: float | None = None
+    max_concurrent_trials: int | None = None
+    cpus_per_trial: float = 1
+    gpus_per_trial: float = 0
+
+    @property
+    def name(self) -> str:
+        """As the recipe calls it."""
+        return f"{self.step} {'coarse' if self.step == 4 else 'refined'} search"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One configuration of a round and what became of it.
+
+    Attributes:
+        trial_id: Unique in the study, such as ``r1-007``.
+        number: In the round, from 0.
+        config: What was trained.
+        values: The leaves that were sampled.
+        status: Final.
+        reason: Why it ended.
+        curve: Its epochs, ascending.
+        metric: Of the scores.
+        worker: Process that trained it.
+    """
+
+    trial_id: str
+    number: int
+    config: TrialConfig
+    values: Mapping[str, Any]
+    status: TrialStatus
+    reason: str
+    curve: tuple[EpochPoint, ...]
+    metric: MetricName
+    worker: str = ""
+
+    @property
+    def best_point(self) -> EpochPoint | None:
+        """The epoch with the best finite validation score."""
+        finite = [point for point in self.curve if math.isfinite(point.validation_score)]
+        sign = 1 if METRICS[self.metric].mode == "max" else -1
+        return max(finite, key=lambda point: sign * point.validation_score) if finite else None
+
+    @property
+    def score(self) -> float:
+        """Best validation score, NaN if there is none."""
+        return self.best_point.validation_score if self.best_point else math.nan
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return self.curve[-1].epoch if self.curve else 0
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """A round that is over, its trials in the order in which they were asked for."""
+
+    plan: RoundPlan
+    trials: tuple[TrialResult, ...]
+    stop_reason: str
+    seconds: float
+
+    @property
+    def ranked(self) -> list[TrialResult]:
+        """Trials with a score that were not stopped by a failure, best first; those trained to the end go first.
+
+        Trials of different rungs are never ranked against each other: a trial stopped at epoch 3 says nothing
+        about how it would have done at epoch 27.
+        """
+        sign = -1 if METRICS[self.plan.metric].mode == "max" else 1
+        able = [t for t in self.trials if t.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) and t.best_point]
+        return sorted(able, key=lambda t: (-t.epochs, sign * t.score))
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The best of the trials that went furthest."""
+        return self.ranked[0] if self.ranked else None
+
+    def count(self, status: TrialStatus) -> int:
+        """Trials that ended so."""
+        return sum(trial.status is status for trial in self.trials)
+
+
+# ---- step 6 and the finalists ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One repetition of steps 3 to 5."""
+
+    rates: LearningRatesResult
+    coarse: RoundResult
+    refined: RoundResult
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Step 6: whether steps 3 to 5 are done again, and why, in a sentence."""
+
+    cycle: int
+    stop: bool
+    reason: str
+    narrowing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A configuration trained again from fresh seeds.
+
+    Attributes:
+        trial_id: Where the configuration was found.
+        config: It.
+        seeds: One per network.
+        scores: Best validation score of each.
+        curves: Epochs of each.
+    """
+
+    trial_id: str
+    config: TrialConfig
+    seeds: tuple[int, ...]
+    scores: tuple[float, ...]
+    curves: tuple[tuple[EpochPoint, ...], ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the validation scores."""
+        return sum(self.scores) / len(self.scores)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the validation scores over seeds (n - 1)."""
+        return _std(self.scores)
+
+
+@dataclass(frozen=True)
+class FinalistsResult:
+    """The winner by mean and its one look at the test rows.
+
+    Attributes:
+        finalists: Best mean first.
+        metric: Of the scores.
+        test_scores: Of the winner's networks, in the order of its seeds.
+        exported: Index of the winner's network with the best validation score, the one to use.
+        trivial_test_score: Of the predictor that always says the same (majority class or mean).
+        checkpoint: The winner's networks at their best epochs, one population.
+        seconds: Time taken.
+    """
+
+    finalists: tuple[Finalist, ...]
+    metric: MetricName
+    test_scores: tuple[float, ...]
+    exported: int
+    trivial_test_score: float
+    checkpoint: Path
+    seconds: float
+
+    @property
+    def winner(self) -> Finalist:
+        """The finalist with the best mean."""
+        return self.finalists[0]
+
+    @property
+    def test_mean(self) -> float:
+        """Mean test score of the winner over its seeds."""
+        return sum(self.test_scores) / len(self.test_scores)
+
+    @property
+    def test_std(self) -> float:
+        """Standard deviation of the winner's test score over its seeds (n - 1)."""
+        return _std(self.test_scores)
+
+
+def _std(values: tuple[float, ...]) -> float:
+    if len(values) < 2:
+        return 0.0
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+# ---- the study -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Everything that a study learnt.
+
+    Attributes:
+        study_id: Names its folder and its record.
+        status: How it ended.
+        reason: Why, in a sentence: the last decision, or the diagnosis.
+        checks: In the order done.
+        rounds: In the order done.
+        decisions: Of step 6.
+        finalists: None if it did not come to that.
+        seconds: Time taken.
+    """
+
+    study_id: str
+    status: StudyStatus
+    reason: str
+    checks: tuple[CheckResult, ...]
+    rounds: tuple[RoundResult, ...]
+    decisions: tuple[Decision, ...]
+    finalists: FinalistsResult | None
+    seconds: float
+
+
+# ---- events ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What the record says about the table."""
+
+    source: str
+    fingerprint: str
+    n_train: int
+    n_validation: int
+    n_test: int
+    n_inputs: int
+    n_outputs: int
+    task: str
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyStarted:
+    """The config is valid and the data is loaded."""
+
+    study_id: str
+    spec: StudySpec
+    data: DataSummary
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step begins; for whoever is watching."""
+
+    step: int
+    name: str
+    cycle: int = 1
+
+
+@dataclass(frozen=True)
+class CheckFinished:
+    """A check has its verdict."""
+
+    check: CheckResult
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """A round begins."""
+
+    plan: RoundPlan
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialProgressed:
+    """A trial has reached a rung (or the end) and goes on."""
+
+    trial_id: str
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    """A trial is over."""
+
+    trial: TrialResult
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """A round is over."""
+
+    result: RoundResult
+
+
+@dataclass(frozen=True)
+class CycleDecided:
+    """Step 6 has decided."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class FinalistsFinished:
+    """The winner is known and tested."""
+
+    result: FinalistsResult
+
+
+@dataclass(frozen=True)
+class StudyFinished:
+    """The study is over, one way or another."""
+
+    result: StudyResult
+    report: str = field(default="", repr=False)
+
+
+Event = (
+    StudyStarted
+    | StepStarted
+    | CheckFinished
+    | RoundStarted
+    | TrialProgressed
+    | TrialFinished
+    | RoundFinished
+    | CycleDecided
+    | FinalistsFinished
+    | StudyFinished
+)
+Listener = Callable[[Event], None]

@@ -1,0 +1,99 @@
+"""A cohort's training from rung to rung, the same in every runner.
+
+``advance`` trains to the next rung, drops members that diverged, asks ASHA who goes on, drops those who don't, and
+returns one report with everything that happened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from search_service.halving import rung_epochs
+from search_service.results import EpochPoint, RoundPlan, TrialStatus
+from search_service.runners.base import Cohort, CohortReport, MemberReport
+from trainables import checkpoint
+from trainables.data.dataset import Dataset
+from trainables.training import PopulationTraining
+
+# (rung, scores by trial) -> trials that go on
+Judge = Callable[[int, Mapping[str, float]], set[str]]
+
+_POPULATION, _MEMBERS = "population.pt", "members.json"
+
+
+class CohortTraining:
+    """Trains one cohort.
+
+    Args:
+        cohort: Its trials.
+        plan: Of the round.
+        dataset: Training and validation rows.
+        judge: ASHA's answer at a rung, wherever that rule runs.
+        device: torch device.
+    """
+
+    def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
+        self.cohort = cohort
+        self._plan, self._dataset, self._judge, self._device = plan, dataset, judge, device
+        rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.reduction_factor)
+        self._rungs = rungs if plan.early_stopping else ()
+        # Trials still in training, in the order of the population's members.
+        self._alive = [member.trial_id for member in cohort.members]
+        self._training = PopulationTraining(
+            [member.config for member in cohort.members],
+            dataset,
+            order_seed=plan.seed,
+            metric=plan.metric,
+            device=device,
+        )
+
+    def advance(self) -> CohortReport:
+        """Train to the next rung or to the end, and report."""
+        goal = next((rung for rung in self._rungs if rung > self._training.epoch), self._plan.max_epochs)
+        points: dict[str, list[EpochPoint]] = {trial: [] for trial in self._alive}
+        ended: dict[str, tuple[TrialStatus, str]] = {}
+        epochs = self._training.epochs()
+        while self._alive and self._training.epoch < goal:
+            record = next(epochs)
+            rows = zip(self._alive, record.train_loss, record.validation_loss, record.validation_score, strict=True)
+            for trial, train_loss, validation_loss, score in rows:
+                points[trial].append(EpochPoint(record.epoch, train_loss, validation_loss, score))
+                if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+                    ended[trial] = (TrialStatus.DIVERGED, f"the loss was not finite in epoch {record.epoch}")
+            self._keep({trial for trial in self._alive if trial not in ended})
+        if goal == self._plan.max_epochs:
+            ended |= dict.fromkeys(self._alive, (TrialStatus.COMPLETED, f"trained for {goal} epochs"))
+            self._keep(set())
+        elif self._alive:
+            go_on = self._judge(goal, {trial: points[trial][-1].validation_score for trial in self._alive})
+            why = f"below the best 1/{self._plan.reduction_factor:g} at epoch {goal}"
+            ended |= {trial: (TrialStatus.PRUNED, why) for trial in self._alive if trial not in go_on}
+            self._keep(go_on)
+        running = (TrialStatus.RUNNING, "")
+        return CohortReport(
+            cohort_id=self.cohort.cohort_id,
+            epoch=goal,
+            members=tuple(MemberReport(trial, tuple(new), *ended.get(trial, running)) for trial, new in points.items()),
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint into ``folder``."""
+        checkpoint.save(self._training, folder / _POPULATION)
+        (folder / _MEMBERS).write_text(json.dumps(self._alive), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Go on from a checkpoint of the same cohort."""
+        self._training = checkpoint.load(folder / _POPULATION, self._dataset, device=self._device)
+        self._alive = json.loads((folder / _MEMBERS).read_text(encoding="utf-8"))
+
+    def _keep(self, trials: set[str]) -> None:
+        kept = [index for index, trial in enumerate(self._alive) if trial in trials]
+        self._alive = [self._alive[index] for index in kept]
+        if self._alive:
+            self._training.keep(kept)

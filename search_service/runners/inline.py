@@ -1,0 +1,39 @@
+"""Rounds in this process, one cohort after another: no Ray, no server. The way into the code, and the fast tests."""
+
+from __future__ import annotations
+
+from search_service.halving import Halving
+from search_service.results import Listener, RoundPlan, RoundResult
+from search_service.runners.book import RoundBook
+from search_service.runners.cohort import CohortTraining
+from trainables.data.dataset import Dataset
+from trainables.metrics import METRICS
+
+
+class InlineRunner:
+    """Trains each cohort to its end before the next one is sampled."""
+
+    def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
+        """See ``Runner.run_round``."""
+        book = RoundBook(plan, listen)
+        halving = Halving(
+            grace_period=plan.grace_period,
+            max_epochs=plan.max_epochs,
+            reduction_factor=plan.reduction_factor,
+            mode=METRICS[plan.metric].mode,
+            journal=plan.folder / "rungs.jsonl",
+        )
+        while cohort := book.next_cohort():
+            try:
+                training = CohortTraining(cohort, plan, dataset, halving.report)
+                finished = False
+                while not finished:
+                    report = training.advance()
+                    finished = report.finished
+                    book.report(report)
+            except (RuntimeError, MemoryError) as error:  # torch's errors: out of memory, a kernel that refuses
+                book.fail(cohort.cohort_id, f"{type(error).__name__}: {error}")
+        return book.result()
+
+    def close(self) -> None:
+        """Nothing was started."""

@@ -1,0 +1,232 @@
+"""Rounds on Ray Tune: the only file that knows Ray.
+
+One Tune trial trains one cohort. Tune places it on CPUs and GPUs, keeps several going, and restarts it from its
+checkpoint when a worker or a node is lost. What Tune is not asked to do, and why (docs/architecture.md):
+
+- ASHA is an actor around halving.py: members of a cohort are judged one by one, and rungs survive a restart.
+- Sampling is a Searcher around RoundBook: every member's fate is told truthfully.
+- Nothing is logged by Tune: the driver's listener hears everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+# Read by Ray at import.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# CSV, JSON and TensorBoard files that nobody reads.
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+# Tune would swallow Ctrl-C and return half a round as if it were whole.
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+# The newer console output prints a table and a path even when it is told to be silent.
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+import torch
+from ray import tune
+from ray.tune.search import Searcher
+
+from search_service.errors import RunnerError
+from search_service.halving import Halving
+from search_service.results import EpochPoint, Listener, RoundPlan, RoundResult, TrialStatus
+from search_service.runners.base import Cohort, CohortReport, MemberReport
+from search_service.runners.book import RoundBook
+from search_service.runners.cohort import CohortTraining
+from trainables.data.dataset import Dataset
+from trainables.metrics import METRICS
+
+# Times that Tune restarts a cohort whose worker died; what fails more often fails for a reason.
+MAX_FAILURES = 2
+# Key of a cohort's report in a Tune result.
+_REPORT = "report"
+
+
+class RayTuneRunner:
+    """Runs rounds on a Ray cluster, its own or an existing one.
+
+    Args:
+        address: ``None`` starts Ray on this machine and ``close`` stops it; ``auto`` or an address joins a cluster.
+        num_cpus: CPUs of a Ray that is started here; default: all.
+    """
+
+    def __init__(self, address: str | None = None, num_cpus: int | None = None) -> None:
+        self._address, self._num_cpus = address, num_cpus
+        self._started = False
+
+    def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
+        """See ``Runner.run_round``."""
+        self._start()
+        book = RoundBook(plan, listen)
+        searcher = _CohortSearcher(book)
+        # Restarted by Ray if its process dies; its journal then brings back the rungs.
+        halving = (
+            ray.remote(Halving)
+            .options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+            .remote(
+                grace_period=plan.grace_period,
+                max_epochs=plan.max_epochs,
+                reduction_factor=plan.reduction_factor,
+                mode=METRICS[plan.metric].mode,
+                journal=plan.folder.absolute() / "rungs.jsonl",
+            )
+        )
+        trainable = tune.with_resources(
+            tune.with_parameters(_CohortTrainable, plan=plan, dataset=dataset, halving=halving),
+            {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial},
+        )
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,  # The book says when it is enough.
+                max_concurrent_trials=plan.max_concurrent_trials or self._slots(plan),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(plan.folder.absolute()),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
+            ),
+        )
+        try:
+            tuner.fit()
+        except (ray.exceptions.RayError, EOFError, OSError) as error:
+            raise RunnerError(f"Ray Tune ended by itself: {error}") from error
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(halving)
+        return book.result()
+
+    def close(self) -> None:
+        """Stop Ray if this runner started it, or leave the cluster."""
+        if self._started:
+            ray.shutdown()
+            self._started = False
+
+    def _start(self) -> None:
+        if ray.is_initialized():
+            return
+        try:
+            ray.init(
+                address=self._address or "local",
+                num_cpus=self._num_cpus if self._address is None else None,
+                include_dashboard=False if self._address is None else None,
+                logging_level="error",
+                log_to_driver=False,
+                # One thread per CPU trial: two on a busy machine make the same loop 10 to 85 times slower.
+                runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            where = f"at {self._address}" if self._address else "on this machine"
+            raise RunnerError(f"Ray cannot be reached or started {where}: {error}") from error
+        self._started = True
+
+    def _slots(self, plan: RoundPlan) -> int:
+        """Cohorts that the cluster holds at once."""
+        total = ray.cluster_resources()
+        slots = total.get("CPU", 1) // plan.cpus_per_trial
+        if plan.gpus_per_trial > 0:
+            slots = min(slots, total.get("GPU", 0) // plan.gpus_per_trial)
+        if slots < 1:
+            raise RunnerError(
+                f"no node has room for a trial of {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} GPUs: the "
+                f"cluster has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}; lower search.cpus_per_trial or "
+                "search.gpus_per_trial"
+            )
+        return int(slots)
+
+
+class _CohortSearcher(Searcher):
+    """Tune asks it for trials and tells it results; both go to the book."""
+
+    def __init__(self, book: RoundBook) -> None:
+        super().__init__(metric=None, mode=None)
+        self._book = book
+        self._cohorts: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple[type[Searcher], tuple[()]]:
+        # Tune pickles its searcher for Tuner.restore, which is not used; the book's listeners cannot be pickled.
+        return Searcher, ()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        cohort = self._book.next_cohort()
+        if cohort is None:
+            return str(Searcher.FINISHED)
+        self._cohorts[trial_id] = cohort.cohort_id
+        return {"cohort": cohort}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if _REPORT in result:
+            self._book.report(_decode(result[_REPORT]))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        # The last result arrives here only; an earlier one may arrive twice, which the book does not mind.
+        self.on_trial_result(trial_id, result or {})
+        if error:
+            reason = f"its worker failed more than {MAX_FAILURES} times; see the error file in the round's folder"
+            self._book.fail(self._cohorts[trial_id], reason)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: resuming reads the book's journals, not Tune's snapshot."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class _CohortTrainable(tune.Trainable):
+    """A worker: trains one cohort from rung to rung, then, reused, the next one."""
+
+    def setup(self, config: dict[str, Any], plan: RoundPlan, dataset: Dataset, halving: Any) -> None:
+        torch.set_num_threads(1)
+        self._plan, self._dataset, self._halving = plan, dataset, halving
+        self._device = "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
+        self._begin(config["cohort"])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config["cohort"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        report = self._training.advance()
+        return {_REPORT: _encode(report), "done": report.finished}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        self._training.save(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | str) -> None:
+        self._training.load(Path(str(checkpoint)))
+
+    def _begin(self, cohort: Cohort) -> None:
+        self._training = CohortTraining(cohort, self._plan, self._dataset, self._judge, device=self._device)
+
+    def _judge(self, rung: int, scores: Mapping[str, float]) -> set[str]:
+        go_on: set[str] = ray.get(self._halving.report.remote(rung, scores))
+        return go_on
+
+
+def _encode(report: CohortReport) -> str:
+    """As text: Tune flattens, copies and writes results, and should see one value."""
+    return json.dumps(asdict(report))
+
+
+def _decode(text: str) -> CohortReport:
+    raw = json.loads(text)
+    members = tuple(
+        MemberReport(
+            member["trial_id"],
+            tuple(EpochPoint(**point) for point in member["points"]),
+            TrialStatus(member["status"]),
+            member["reason"],
+        )
+        for member in raw["members"]
+    )
+    return CohortReport(raw["cohort_id"], raw["epoch"], members, raw["worker"])

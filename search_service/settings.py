@@ -1,0 +1,41 @@
+"""Where things live: folders and addresses. The spec says what, the settings say where.
+
+Read from the environment (``SEARCH_SERVICE_HOME``, ``MLFLOW_TRACKING_URI``); the command line's options win.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Places of one installation."""
+
+    model_config = SettingsConfigDict(env_prefix="SEARCH_SERVICE_", frozen=True, populate_by_name=True)
+
+    home: Path = Field(default=Path("runs"), description="Studies, and the record if no server keeps it.")
+    tracking_uri: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SEARCH_SERVICE_TRACKING_URI", "MLFLOW_TRACKING_URI"),
+        description="An MLflow server; default: SQLite under home.",
+    )
+
+    @property
+    def record_uri(self) -> str:
+        """The MLflow store: the server's address, or the SQLite file under home."""
+        return self.tracking_uri or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Folder for the record's files, where no server keeps them."""
+        return None if self.tracking_uri else self.home.absolute() / "artifacts"
+
+    @property
+    def open_command(self) -> str:
+        """What a person types, or opens, to see the record."""
+        if self.tracking_uri:
+            return self.tracking_uri
+        return f"mlflow ui --backend-store-uri {self.record_uri} --port 5000"

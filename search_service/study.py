@@ -1,0 +1,200 @@
+"""run_study(): the six steps in order. The page to read first.
+
+``_six_steps`` reads like the recipe. Around it, ``run_study`` makes sure that however a study ends (done, a check
+failed, something outside broke, Ctrl-C), its listener hears StudyFinished with everything learnt until then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from search_service.errors import CheckFailedError
+from search_service.recipe import (
+    finalists,
+    step1_initial_loss,
+    step2_overfit_small_sample,
+    step3_learning_rates,
+    step4_coarse_search,
+    step5_refined_search,
+    step6_repeat,
+)
+from search_service.recipe.rounds import Place, scored
+from search_service.report import report
+from search_service.results import (
+    CheckFinished,
+    CheckResult,
+    Cycle,
+    CycleDecided,
+    DataSummary,
+    Decision,
+    Event,
+    FinalistsFinished,
+    FinalistsResult,
+    Listener,
+    RoundFinished,
+    RoundResult,
+    StepStarted,
+    StudyFinished,
+    StudyResult,
+    StudyStarted,
+    StudyStatus,
+)
+from search_service.runners.base import Runner
+from search_service.space import narrow
+from search_service.spec import StudySpec
+from trainables.data.dataset import Dataset, TestRows
+
+
+def run_study(
+    spec: StudySpec,
+    dataset: Dataset,
+    test_rows: TestRows,
+    runner: Runner,
+    listen: Listener,
+    *,
+    study_id: str,
+    folder: Path,
+    versions: Mapping[str, str],
+) -> StudyResult:
+    """Run the whole recipe.
+
+    Args:
+        spec: What to do.
+        dataset: Training and validation rows.
+        test_rows: Rows that only the winner sees.
+        runner: Runs the rounds.
+        listen: Hears every event, as it happens, in this process.
+        study_id: Names the study.
+        folder: Exists; journals and the winner are written here.
+        versions: Of the libraries, for the record.
+
+    Returns:
+        What was learnt; a failed check is a result with its diagnosis as the reason.
+
+    Raises:
+        OutsideError: Something that is not ours broke, after the listener was told.
+        KeyboardInterrupt: Likewise.
+    """
+    started = time.monotonic()
+    story = _Story()
+
+    def tell(event: Event) -> None:
+        story.add(event)
+        listen(event)
+
+    def finish(status: StudyStatus, reason: str) -> StudyResult:
+        result = StudyResult(
+            study_id=study_id,
+            status=status,
+            reason=reason,
+            checks=tuple(story.checks),
+            rounds=tuple(story.rounds),
+            decisions=tuple(story.decisions),
+            finalists=story.finalists,
+            seconds=time.monotonic() - started,
+        )
+        listen(StudyFinished(result, report(spec, result)))
+        return result
+
+    tell(StudyStarted(study_id, spec, _summary(spec, dataset, test_rows), versions))
+    deadline = started + spec.search.time_budget_s if spec.search.time_budget_s is not None else None
+    try:
+        _six_steps(Place(spec, dataset, runner, tell, folder, deadline), test_rows)
+    except CheckFailedError as failure:
+        return finish(StudyStatus.FAILED, str(failure))
+    except KeyboardInterrupt:
+        finish(StudyStatus.INTERRUPTED, "interrupted")
+        raise
+    except Exception as error:
+        finish(StudyStatus.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    return finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
+
+
+def _six_steps(place: Place, test_rows: TestRows) -> None:
+    """The recipe."""
+    spec, dataset, tell = place.spec, place.dataset, place.listen
+    check = _Gate(spec, tell)
+    config, limits, space = spec.trial, spec.space(), spec.space()
+
+    tell(StepStarted(1, step1_initial_loss.NAME))
+    check(step1_initial_loss.run(config, dataset, spec.checks.initial_loss))
+    tell(StepStarted(2, step2_overfit_small_sample.NAME))
+    check(step2_overfit_small_sample.run(config, dataset, spec.checks.overfit_small_sample, spec.seed))
+
+    cycles: list[Cycle] = []
+    while True:
+        cycle = len(cycles) + 1
+        tell(StepStarted(3, step3_learning_rates.NAME, cycle))
+        rates = step3_learning_rates.run(
+            config,
+            dataset,
+            spec.checks.learning_rates,
+            seed=spec.seed,
+            cycle=cycle,
+            allowed=space.get(step4_coarse_search.LEARNING_RATE),
+        )
+        check(rates)
+        coarse = step4_coarse_search.run(place, rates, number=2 * cycle - 1, space=space, base=config)
+        refined = step5_refined_search.run(place, coarse, number=2 * cycle, limits=limits, base=config)
+        cycles.append(Cycle(rates, coarse, refined))
+
+        narrowing = narrow(refined.plan.space, scored(refined), limits)
+        decision = step6_repeat.run(spec, cycles, len(dataset.validation), time_is_up=place.time_is_up)
+        tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
+        if decision.stop:
+            break
+        space, config = dict(narrowing.space), refined.ranked[0].config
+
+    tell(StepStarted(7, finalists.NAME))
+    tell(FinalistsFinished(finalists.run(spec, [c.refined for c in cycles], dataset, test_rows, place.folder)))
+
+
+class _Gate:
+    """Tells each verdict, and ends the study at the first that fails, unless the user said to go on."""
+
+    def __init__(self, spec: StudySpec, tell: Listener) -> None:
+        self._goes_on = spec.checks.on_fail == "warn"
+        self._tell = tell
+
+    def __call__(self, check: CheckResult) -> None:
+        self._tell(CheckFinished(check))
+        if not check.passed and not self._goes_on:
+            raise CheckFailedError(f"step {check.step} ({check.name}): {check.summary}. To do: {check.advice}")
+
+
+class _Story:
+    """What has happened so far, for the result of a study that may end anywhere."""
+
+    def __init__(self) -> None:
+        self.checks: list[CheckResult] = []
+        self.rounds: list[RoundResult] = []
+        self.decisions: list[Decision] = []
+        self.finalists: FinalistsResult | None = None
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, CheckFinished):
+            self.checks.append(event.check)
+        elif isinstance(event, RoundFinished):
+            self.rounds.append(event.result)
+        elif isinstance(event, CycleDecided):
+            self.decisions.append(event.decision)
+        elif isinstance(event, FinalistsFinished):
+            self.finalists = event.result
+
+
+def _summary(spec: StudySpec, dataset: Dataset, test_rows: TestRows) -> DataSummary:
+    return DataSummary(
+        source=str(spec.data.source or spec.data.train),
+        fingerprint=dataset.fingerprint,
+        n_train=len(dataset.train),
+        n_validation=len(dataset.validation),
+        n_test=len(test_rows),
+        n_inputs=dataset.n_inputs,
+        n_outputs=dataset.n_outputs,
+        task=dataset.task,
+        class_names=dataset.class_names,
+    )

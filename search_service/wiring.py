@@ -1,0 +1,149 @@
+"""Joins a runner and recorders and runs a study: the only file that knows both.
+
+``prepare`` does everything that can find a mistake of the user's, before anything is started or written; ``run``
+then runs the study.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from search_service.errors import InvalidSpecError, Problem
+from search_service.recorders.base import Recorder
+from search_service.results import Event, Listener, StudyResult
+from search_service.runners.base import Runner
+from search_service.settings import Settings
+from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
+from search_service.study import run_study
+from trainables.data import dataset as datasets
+from trainables.data.dataset import Dataset, TestRows
+from trainables.errors import DataError
+
+RunnerName = Literal["inline", "ray"]
+_RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """A valid spec with its table read: nothing can be wrong with what the user gave any more."""
+
+    spec: StudySpec
+    dataset: Dataset
+    test_rows: TestRows
+
+
+def prepare(spec: StudySpec) -> PreparedStudy:
+    """Read the table and check the spec against it.
+
+    Raises:
+        InvalidSpecError: The table cannot be used, or does not fit the spec.
+    """
+    try:
+        dataset, test_rows = datasets.load(spec.data, spec.trial.task)
+    except DataError as error:
+        raise InvalidSpecError(error.problems) from error
+    problems = _against_data(spec, dataset)
+    if problems:
+        raise InvalidSpecError(problems)
+    return PreparedStudy(spec, dataset, test_rows)
+
+
+def run(
+    study: PreparedStudy,
+    *,
+    settings: Settings,
+    runner: RunnerName = "ray",
+    ray_address: str | None = None,
+    listeners: Sequence[Listener] = (),
+) -> tuple[StudyResult, Path]:
+    """Run a study and record it.
+
+    Args:
+        study: From ``prepare``.
+        settings: Where things live.
+        runner: ``inline`` (this process) or ``ray``.
+        ray_address: An existing cluster; None starts Ray here for the time of the study.
+        listeners: Hear every event beside the recorder.
+
+    Returns:
+        The result and the study's folder.
+
+    Raises:
+        OutsideError: Ray or MLflow broke.
+        KeyboardInterrupt: After everything was recorded and stopped.
+    """
+    # Steps 1 to 3 and the finalists train in this process, beside Ray's workers: one thread each.
+    torch.set_num_threads(1)
+    study_id = f"{study.spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    with ExitStack() as stack:
+        recorder = _make_recorder(settings)
+        stack.callback(recorder.close)
+        made = _make_runner(runner, ray_address)
+        stack.callback(made.close)
+        folder = settings.home.absolute() / "studies" / study_id
+        folder.mkdir(parents=True)
+        (folder / "spec.json").write_text(study.spec.model_dump_json(indent=2, exclude_unset=True), encoding="utf-8")
+
+        def listen(event: Event) -> None:
+            for listener in (*listeners, recorder.record):
+                listener(event)
+
+        result = run_study(
+            study.spec,
+            study.dataset,
+            study.test_rows,
+            made,
+            listen,
+            study_id=study_id,
+            folder=folder,
+            versions=_versions(),
+        )
+    return result, folder
+
+
+def _against_data(spec: StudySpec, dataset: Dataset) -> list[Problem]:
+    """Batches must fit into the training rows."""
+    rows = len(dataset.train)
+    asked: dict[str, object] = {"trial.batch_size": spec.trial.batch_size}
+    searched = spec.search_space.get("batch_size")
+    if isinstance(searched, RangeSpec):
+        asked["search_space.batch_size.high"] = searched.high
+    elif isinstance(searched, ChoicesSpec):
+        asked |= {f"search_space.batch_size.choices.{i}": value for i, value in enumerate(searched.choices)}
+    fix = "lower it, or use full for all rows in one batch"
+    return [
+        Problem(path, value, f"at most {rows}, the training rows of this table", fix)
+        for path, value in asked.items()
+        if isinstance(value, (int, float)) and value > rows
+    ]
+
+
+def _make_runner(name: RunnerName, ray_address: str | None) -> Runner:
+    if name == "inline":
+        from search_service.runners.inline import InlineRunner
+
+        return InlineRunner()
+    from search_service.runners.ray_tune import RayTuneRunner
+
+    return RayTuneRunner(ray_address)
+
+
+def _make_recorder(settings: Settings) -> Recorder:
+    from search_service.recorders.mlflow import MlflowRecorder
+
+    return MlflowRecorder(settings.record_uri, settings.artifacts)
+
+
+def _versions() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in _RECORDED_VERSIONS}
+    return versions | {"python": platform.python_version()}
