@@ -64,7 +64,7 @@ def run(
     # Progress is for people, the document for programs: with --json people read stderr's errors only.
     console = Console(stderr=as_json)
     spec = config_file.load(config, overrides or [])
-    # Imported here: validate and schema need no torch, and a bad config is reported without waiting for it.
+    # Imported here: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     from search_service import wiring
     from search_service.progress import ProgressDisplay
     from search_service.report import as_document

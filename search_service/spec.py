@@ -70,7 +70,7 @@ class InitialLossSpec(FrozenModel):
     """Step 1."""
 
     tolerance: float = Field(
-        default=0.01, gt=0, description="Relative distance from chance allowed with the last layer scaled by 0.01."
+        default=0.01, gt=0, description="Relative distance from chance allowed with the last layer scaled by 0.001."
     )
     band: float = Field(
         default=2.0, gt=1, description="Largest ratio of untrained loss to chance with the weights as configured."

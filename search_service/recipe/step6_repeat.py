@@ -31,8 +31,8 @@ def run(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time_is_
     noise = standard_error(metric, best, n_validation)
     gain = best - before if METRICS[metric].mode == "max" else before - best
     compared = "the coarse round" if len(cycles) == 1 else f"cycle {len(cycles) - 1}"
-    change = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse' if gain < 0 else 'different'}"
-    improvement = f"validation {metric} {best:.4g}, {change} than {compared}"
+    change = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "the same as"
+    improvement = f"validation {metric} {best:.4g}, {change} {compared}"
 
     if target is not None and (best == target or better(best, target)):
         return Decision(len(cycles), True, f"the target is reached: validation {metric} {best:.4g} (target {target:g})")

@@ -1,0 +1,55 @@
+"""Fixtures of the whole suite: one Ray for all tests that need it, tables read once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before Ray is imported anywhere: its own token, so that nobody's ~/.ray/auth_token decides how tests run.
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+import pytest
+import torch
+
+from search_service.runners.ray_tune import RayTuneRunner
+from trainables.data.config import DataConfig
+from trainables.data.dataset import Dataset, TestRows, load
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """As in every trial: two threads on a busy machine are slower than one."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[Dataset, TestRows]:
+    return load(DataConfig(source="digits"), "classification")
+
+
+@pytest.fixture(scope="session")
+def wine() -> tuple[Dataset, TestRows]:
+    return load(DataConfig(source="wine"), "classification")
+
+
+@pytest.fixture(scope="session")
+def diabetes() -> tuple[Dataset, TestRows]:
+    return load(DataConfig(source="diabetes"), "regression")
+
+
+@pytest.fixture(scope="session")
+def ray_runner() -> Iterator[RayTuneRunner]:
+    """Ray with two CPUs, started once: it takes five seconds."""
+    runner = RayTuneRunner(num_cpus=2)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def repository() -> Path:
+    return REPOSITORY
