@@ -16,7 +16,7 @@ import yaml
 
 from search_service import spec as spec_module
 from search_service.errors import InvalidSpecError, Problem
-from search_service.spec import StudySpec
+from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
 from trainables.data.sources import BUNDLED
 
 # The largest config that a person would write has a few KB; more is a mistake or an attack.
@@ -127,20 +127,23 @@ def _override(raw: Any, override: str) -> None:
         raise InvalidSpecError([Problem("--set", override, rule, fix)])
     value = _parse_yaml(text, f"--set {key}")
     inner = raw
-    parts = key.split(".")
-    while len(parts) > 1:
-        # Leaves of the search space have dots of their own: search_space.optimizer.lr.low.
-        if inner is raw.get("search_space") and len(parts) > 2:
-            parts = (
-                [".".join(parts[:-1]), parts[-1]]
-                if parts[-1] in ("low", "high", "log", "step", "choices")
-                else [".".join(parts)]
-            )
-            continue
-        inner = inner.setdefault(parts.pop(0), {})
+    *parents, last = _parts(key)
+    for parent in parents:
+        inner = inner.setdefault(parent, {})
         if not isinstance(inner, dict):
             raise InvalidSpecError([Problem("--set", override, "a key inside keys", f"{key} passes through a value")])
-    inner[parts[0]] = value
+    inner[last] = value
+
+
+def _parts(key: str) -> list[str]:
+    """Keys on the way to a dotted key; leaves of the search space have dots of their own."""
+    section, _, leaf = key.partition(".")
+    if section != "search_space" or not leaf:
+        return key.split(".")
+    leaf, _, last = leaf.rpartition(".")
+    if leaf and last in {*RangeSpec.model_fields, *ChoicesSpec.model_fields}:
+        return [section, leaf, last]
+    return [section, key.removeprefix("search_space.")]
 
 
 def _with_paths_from(raw: Any, folder: Path) -> Any:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from trainables.errors import Problem
 
 # Parts of an error's location that name a branch of a union and no key of the config.
-_BRANCHES = {"range", "choices", "int", "constrained-int", "literal['full']", "bool", "float", "str"}
+_BRANCHES = {"int", "constrained-int", "literal['full']", "bool", "float", "str"}
 
 # pydantic's error type -> rule, with the error's context filled in.
 _RULES: Mapping[str, str] = {
@@ -55,37 +55,35 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
     """One problem for each mistake; several complaints about one value (a union's branches) become one."""
     problems: dict[str, Problem] = {}
     for details in error.errors(include_url=False):
-        path = ".".join(str(part) for part in _location(details, model))
-        problem = _to_problem(path, details, model)
-        if path in problems:
-            seen = problems[path]
+        problem = _to_problem(_location(details), details, model)
+        if problem.path in problems:
+            seen = problems[problem.path]
             rule = seen.rule if problem.rule in seen.rule else f"{seen.rule}, or {problem.rule}"
-            problems[path] = Problem(path, seen.value, rule, f"give {rule}")
-        else:
-            problems[path] = problem
+            problem = Problem(seen.path, seen.value, rule, f"give {rule}")
+        problems[problem.path] = problem
     return list(problems.values())
 
 
-def _location(details: ErrorDetails, model: type[BaseModel]) -> list[Any]:
-    parts: list[Any] = []
-    known: Any = model
-    for part in details["loc"]:
-        fields = known.model_fields if isinstance(known, type) and issubclass(known, BaseModel) else {}
-        if part in fields:
-            known = fields[part].annotation
-        elif str(part) in _BRANCHES or "[" in str(part):
-            continue
-        parts.append(part)
+def _location(details: ErrorDetails) -> list[Any]:
+    """The error's place as keys of the config: without the names of a union's branches."""
+    parts = list(details["loc"])
+    if parts[:1] == ["search_space"]:
+        # search_space, the leaf, then which kind of range its value was taken for.
+        del parts[2:3]
+    if details["type"] != "extra_forbidden":
+        parts = [part for part in parts if part not in _BRANCHES and not str(part).startswith("tuple[")]
     return parts or ["(the whole config)"]
 
 
-def _to_problem(path: str, details: ErrorDetails, model: type[BaseModel]) -> Problem:
+def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseModel]) -> Problem:
     kind, context = details["type"], details.get("ctx", {})
-    parent, _, last = path.rpartition(".")
+    path = ".".join(str(part) for part in location)
     if kind == "extra_forbidden":
-        names = _keys_at(parent, model)
-        fix = nearest(last, names) or (f"one of: {', '.join(names)}" if names else "remove it")
-        return Problem(path, details["input"], f"no key of {parent or 'a study'} is called {last}", fix)
+        *parents, last = location
+        names = _keys_at(parents, model)
+        fix = nearest(str(last), names) or (f"one of: {', '.join(names)}" if names else "remove it")
+        where = ".".join(str(part) for part in parents) or "a study"
+        return Problem(path, details["input"], f"no key of {where} is called {last}", fix)
     if kind == "missing":
         return Problem(path, None, "required", "add it")
     if kind in _RULES:
@@ -103,14 +101,14 @@ def _to_problem(path: str, details: ErrorDetails, model: type[BaseModel]) -> Pro
     )
 
 
-def _keys_at(path: str, model: type[BaseModel]) -> list[str]:
-    """Keys that the config may have under ``path``."""
-    if path.startswith("search_space."):
-        # Its own keys are leaves of the trial, with dots; under each, those of a range.
+def _keys_at(parents: list[Any], model: type[BaseModel]) -> list[str]:
+    """Keys that the config may have under ``parents``."""
+    if len(parents) > 1 and parents[0] == "search_space":
+        # Its own keys are leaves of the trial; under each, those of a range.
         ranges = _models_in(model.model_fields["search_space"].annotation)
         return sorted({name for kind in ranges for name in kind.model_fields})
     known: Any = model
-    for part in path.split(".") if path else []:
+    for part in parents:
         known = known.model_fields[part].annotation
     return list(known.model_fields)
 

@@ -1,0 +1,156 @@
+"""D2: configs are validated before anything starts, all mistakes at once: path, value, rule, nearest valid name."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from search_service.errors import InvalidSpecError
+from search_service.space import Choices, NumericRange
+from search_service.spec import StudySpec, parse
+
+VALID = {"name": "x", "data": {"source": "digits"}}
+
+
+def mistakes(changes: dict) -> dict[str, str]:
+    """Path -> rule and fix of every mistake of the valid config with ``changes``."""
+    raw = copy.deepcopy(VALID) | changes
+    with pytest.raises(InvalidSpecError) as error:
+        parse(raw)
+    return {p.path: f"{p.rule} | {p.fix}" for p in error.value.problems}
+
+
+def test_the_smallest_config_is_enough():
+    spec = parse(VALID)
+    assert spec.metric == "accuracy"
+    assert parse(VALID | {"trial": {"loss": "mse"}}).metric == "rmse"
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "words"),
+    [
+        ({"serch": {}}, "serch", "did you mean search?"),
+        ({"trial": {"network": {"hiden_sizes": [3]}}}, "trial.network.hiden_sizes", "did you mean hidden_sizes?"),
+        ({"trial": {"optimizer": {"name": "adma"}}}, "trial.optimizer.name", "did you mean adam"),
+        ({"trial": {"optimizer": {"lr": -1}}}, "trial.optimizer.lr", "above 0"),
+        ({"trial": {"optimizer": {"lr": float("nan")}}}, "trial.optimizer.lr", "number"),
+        ({"trial": {"optimizer": {"lr": float("inf")}}}, "trial.optimizer.lr", "number"),
+        ({"trial": {"optimizer": {"lr": True}}}, "trial.optimizer.lr", "a number"),
+        ({"trial": {"network": {"dropout": 1}}}, "trial.network.dropout", "below 1"),
+        ({"trial": {"network": {"hidden_sizes": [64, 0]}}}, "trial.network.hidden_sizes.1", "at least 1"),
+        ({"trial": {"network": {"hidden_sizes": 64}}}, "trial.network.hidden_sizes", "a list"),
+        ({"trial": {"batch_size": 0}}, "trial.batch_size", "full"),
+        ({"trial": {"batch_size": "all"}}, "trial.batch_size", "full"),
+        ({"trial": {"optimizer": {"momentum": 0.5}}}, "trial.optimizer.momentum", "momentum only"),
+        ({"search": {"coarse": {"max_trials": "10", "max_epochs": 3}}}, "search.coarse.max_trials", "whole number"),
+        ({"search": {"coarse": {"max_trials": 10}}}, "search.coarse.max_epochs", "required"),
+        ({"search": {"refined": {"max_trials": 9, "max_epochs": 2}}}, "search.refined.max_epochs", "trains longer"),
+        ({"schema_version": 2}, "schema_version", "one of: 1"),
+        ({"name": "a/../b"}, "name", "letters"),
+        ({"data": {}}, "data", "exactly one of source"),
+        ({"data": {"source": "a.csv", "train": "b.csv"}}, "data", "exactly one of source"),
+        ({"data": {"source": "digits", "test": "b.csv"}}, "data", "train file"),
+        ({"data": {"source": "digits", "test_fraction": 0.9}}, "data", "below 1"),
+        ({"data": {"source": "digits", "traget": "y"}}, "data.traget", "did you mean target?"),
+        ({"objective": {"metric": "rmse"}}, "objective.metric", "use accuracy"),
+        ({"search_space": {"optimizer.lr": {"low": 1, "high": 1}}}, "search_space.optimizer.lr", "low below high"),
+        (
+            {"search_space": {"optimizer.lr": {"low": 0, "high": 1, "log": True}}},
+            "search_space.optimizer.lr.low",
+            "log",
+        ),
+        ({"search_space": {"optimizer.lr": {"low": -1, "high": 1}}}, "search_space.optimizer.lr.low", "above 0"),
+        ({"search_space": {"lr": {"low": 0.1, "high": 1}}}, "search_space.lr", "did you mean optimizer.lr?"),
+        ({"search_space": {"seed": {"low": 0, "high": 9}}}, "search_space.seed", "can be searched"),
+        ({"search_space": {"batch_size": {"low": 1.5, "high": 9}}}, "search_space.batch_size", "whole numbers"),
+        (
+            {"search_space": {"optimizer.momentum": {"low": 0.1, "high": 0.9}}},
+            "search_space.optimizer.momentum",
+            "used when optimizer.name is momentum",
+        ),
+        (
+            {"search_space": {"network.activation": {"choices": ["relu", "tanhh"]}}},
+            "search_space.network.activation.choices.1",
+            "did you mean tanh?",
+        ),
+        ({"search_space": {"optimizer.lr": {"choices": []}}}, "search_space.optimizer.lr.choices", "at least 1"),
+        ({"search_space": {"optimizer.lr": {"choices": [0.1, 0.1]}}}, "search_space.optimizer.lr.choices", "differ"),
+        ({"search_space": {"optimizer.lr": {"choices": ["a"]}}}, "search_space.optimizer.lr.choices.0", "a number"),
+        ({"search_space": {"optimizer.lr": {"low": 0.1, "hgh": 1}}}, "search_space.optimizer.lr.hgh", "high?"),
+        (
+            {"search_space": {"optimizer.lr": {"low": 0.1, "high": 1, "log": True, "step": 0.1}}},
+            "search_space.optimizer.lr.step",
+            "no step",
+        ),
+    ],
+)
+def test_each_mistake_has_its_path_rule_and_fix(changes, path, words):
+    found = mistakes(changes)
+    assert path in found, found
+    assert words in found[path]
+
+
+def test_all_mistakes_at_once_across_sections():
+    found = mistakes(
+        {
+            "trial": {"optimizer": {"lr": "fast"}},
+            "search_space": {"lr": {"low": 1, "high": 2}, "network.dropout": {"low": 0.5, "high": 1.5}},
+            "finalists": {"top": 0},
+            "extra": 1,
+        }
+    )
+    assert set(found) == {
+        "trial.optimizer.lr",
+        "search_space.lr",
+        "search_space.network.dropout.high",
+        "finalists.top",
+        "extra",
+    }
+
+
+@pytest.mark.parametrize("raw", [None, [], "digits", 3, {"name": "x"}, {"name": "x", "data": "digits"}])
+def test_what_is_no_config_at_all(raw):
+    with pytest.raises(InvalidSpecError) as error:
+        parse(raw)
+    assert error.value.problems
+
+
+def test_ranges_as_the_search_uses_them():
+    spec = parse(
+        VALID
+        | {
+            "search_space": {
+                "optimizer.lr": {"low": 1e-4, "high": 1e-1, "log": True},
+                "batch_size": {"low": 16, "high": 128, "log": True},
+                "network.dropout": {"low": 0.0, "high": 0.55, "step": 0.2},
+                "network.hidden_sizes": {"choices": [[32], [64, 64]]},
+            }
+        }
+    )
+    space = spec.space()
+    assert space["optimizer.lr"] == NumericRange(1e-4, 1e-1, log=True)
+    assert space["batch_size"].integer
+    assert space["network.dropout"].high == pytest.approx(0.4)  # The last value that the steps reach.
+    assert space["network.hidden_sizes"] == Choices(((32,), (64, 64)))
+
+
+def test_a_conditional_range_is_allowed_when_its_choice_is_searched():
+    parse(
+        VALID
+        | {
+            "search_space": {
+                "optimizer.name": {"choices": ["momentum", "adam"]},
+                "optimizer.momentum": {"low": 0.5, "high": 0.99},
+            }
+        }
+    )
+
+
+def test_a_spec_survives_json_and_its_schema_is_complete():
+    spec = parse(VALID | {"search_space": {"optimizer.lr": {"low": 1e-4, "high": 0.1, "log": True}}})
+    assert parse(json.loads(spec.model_dump_json(exclude_unset=True))) == spec
+    schema = StudySpec.model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {"name", "data"}
