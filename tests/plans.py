@@ -1,0 +1,33 @@
+"""Small rounds for tests: a plan with everything filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from search_service.results import RoundPlan
+from search_service.space import NumericRange
+from trainables.config import TrialConfig
+
+
+def make_plan(folder: Path, **changes: Any) -> RoundPlan:
+    """Eight random trials of up to 6 epochs on a small network, ASHA with rungs at 2 epochs."""
+    settings: dict[str, Any] = {
+        "number": 1,
+        "step": 4,
+        "cycle": 1,
+        "space": {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.dropout": NumericRange(0.0, 0.5)},
+        "base": TrialConfig().replace({"network.hidden_sizes": (16,)}),
+        "first": (),
+        "metric": "accuracy",
+        "max_trials": 8,
+        "max_epochs": 6,
+        "early_stopping": True,
+        "grace_period": 2,
+        "reduction_factor": 3.0,
+        "sampler": "random",
+        "population_size": 1,
+        "seed": 0,
+        "folder": folder,
+    }
+    return RoundPlan(**(settings | changes))

@@ -1,0 +1,226 @@
+"""B, steps 1 to 3: what a healthy network reads, and each failure caught by the right step and said in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from search_service.recipe import step1_initial_loss as step1
+from search_service.recipe import step2_overfit_small_sample as step2
+from search_service.recipe import step3_learning_rates as step3
+from search_service.space import NumericRange
+from search_service.spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
+from trainables.config import TrialConfig
+from trainables.data.config import DataConfig
+from trainables.data.dataset import Rows, load
+
+
+def config_of(**leaves):
+    return TrialConfig().replace({name.replace("__", "."): value for name, value in leaves.items()})
+
+
+def with_rows(dataset, inputs=None, targets=None):
+    rows = Rows(
+        dataset.train.inputs if inputs is None else inputs, dataset.train.targets if targets is None else targets
+    )
+    return dataclasses.replace(dataset, train=rows)
+
+
+# ---- step 1 ----------------------------------------------------------------------------------------------------
+
+
+def test_b1_digits_reads_ln_10(digits):
+    result = step1.run(TrialConfig(), digits[0], InitialLossSpec())
+    assert result.passed
+    assert result.measured["loss_small_last_layer"] == pytest.approx(math.log(10), abs=0.0005)
+    assert result.expected["loss_small_last_layer"] == pytest.approx(2.303, abs=0.001)
+    assert "2.303, chance predicts ln C = 2.303" in result.summary
+    assert len(result.activations) == 2
+
+
+def test_b1_hinge_reads_c_minus_1(wine):
+    result = step1.run(config_of(loss="hinge", network__hidden_sizes=(32,)), wine[0], InitialLossSpec())
+    assert result.passed
+    assert result.measured["loss_small_last_layer"] == pytest.approx(2.0, abs=0.01)
+
+
+def test_b1_mse_reads_the_targets_variance(diabetes):
+    result = step1.run(config_of(loss="mse"), diabetes[0], InitialLossSpec())
+    assert result.passed
+    assert result.measured["loss_small_last_layer"] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("sizes", [(), (8,), (256,), (64, 64, 64, 64)])
+@pytest.mark.parametrize("loss", ["cross_entropy", "hinge"])
+def test_b1_no_false_alarms_on_healthy_networks(digits, activation, sizes, loss):
+    config = config_of(network__activation=activation, network__hidden_sizes=sizes, loss=loss)
+    result = step1.run(config, digits[0], InitialLossSpec())
+    assert result.passed, result.summary
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_b1_a3_zero_weights_are_recognised(digits, activation):
+    result = step1.run(config_of(network__init="zeros", network__activation=activation), digits[0], InitialLossSpec())
+    assert not result.passed
+    assert "all units of hidden layers 1 to 2 get the same gradient" in result.summary
+    assert "init: zeros" in result.summary
+    assert "init: auto" in result.advice
+
+
+def test_b1_inputs_multiplied_by_1000_are_recognised(digits):
+    large = with_rows(digits[0], inputs=digits[0].train.inputs * 1000)
+    result = step1.run(TrialConfig(), large, InitialLossSpec())
+    assert not result.passed
+    assert "the inputs are large" in result.summary
+    assert "data.standardize: true" in result.advice
+
+
+def test_b1_a_last_layer_that_starts_too_large_is_recognised(digits):
+    result = step1.run(config_of(network__output_scale=10.0), digits[0], InitialLossSpec())
+    assert not result.passed
+    assert "the last layer starts too large" in result.summary
+    assert "output_scale" in result.advice
+
+
+def test_b1_targets_that_are_not_standardised_do_not_change_the_verdict_but_a_wrong_loss_does(digits, diabetes):
+    shifted = with_rows(diabetes[0], targets=diabetes[0].train.targets + 100)
+    assert step1.run(config_of(loss="mse"), shifted, InitialLossSpec()).expected["loss_as_configured"] > 9000
+    # Labels of ten classes for a network with eleven outputs: chance is ln 11, not ln 10.
+    eleven = dataclasses.replace(digits[0], n_outputs=11)
+    result = step1.run(TrialConfig(), eleven, InitialLossSpec())
+    assert result.expected["loss_as_configured"] == pytest.approx(math.log(11))
+
+
+def test_b1_l2_raises_the_loss_by_its_closed_form(digits):
+    from trainables.training import PopulationTraining
+
+    result = step1.run(TrialConfig(), digits[0], InitialLossSpec())
+    training = PopulationTraining([config_of(regularization__l2=step1.L2_PROBE)], digits[0], order_seed=0)
+    assert result.measured["loss_raised_by_l2"] == pytest.approx(training.penalty()[0].item())
+
+
+# ---- step 2 ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam", "adamw"])
+def test_b2_a_healthy_network_memorises_with_regularisation_switched_off(digits, optimizer):
+    config = config_of(optimizer__name=optimizer, optimizer__lr=0.01, network__dropout=0.9, regularization__l2=10.0)
+    result = step2.run(config, digits[0], OverfitSpec(), seed=0)
+    assert result.passed, result.summary
+    assert result.measured["lowest_loss"] <= 0.01 * math.log(10)
+    assert "memorised 20 rows" in result.summary
+
+
+def test_b2_regression_memorises_too(diabetes):
+    assert step2.run(config_of(loss="mse", optimizer__lr=0.01), diabetes[0], OverfitSpec(), seed=0).passed
+
+
+def shuffled(dataset):
+    """Labels that have nothing to do with their rows."""
+    return with_rows(dataset, targets=np.random.default_rng(0).permutation(dataset.train.targets))
+
+
+def test_b2_shuffled_labels_with_too_small_a_network_are_a_plateau(wine):
+    small = config_of(network__hidden_sizes=(1,), network__activation="tanh", optimizer__lr=0.01)
+    assert step2.run(small, wine[0], OverfitSpec(), seed=0).passed  # Two units are enough for true labels.
+    result = step2.run(small, shuffled(wine[0]), OverfitSpec(), seed=0)
+    assert not result.passed
+    assert "plateau" in result.summary
+    assert "too small" in result.summary
+    assert "check that the labels belong to the rows" in result.advice
+
+
+def test_b2_a_rate_that_is_hopeless_by_decades_is_flat_or_explodes(digits):
+    flat = step2.run(config_of(optimizer__lr=1e-12), digits[0], OverfitSpec(max_steps=100), seed=0)
+    assert not flat.passed
+    assert "stays flat at learning rates 1e-14 to 1e-10" in flat.summary
+    assert "raise trial.optimizer.lr" in flat.advice
+    high = step2.run(config_of(optimizer__name="sgd", optimizer__lr=1e9), digits[0], OverfitSpec(max_steps=100), seed=0)
+    assert not high.passed
+    assert "explodes" in high.summary
+    assert "lower trial.optimizer.lr" in high.advice
+
+
+def test_b2_a_rate_off_by_a_decade_passes_and_says_which_one_works(digits):
+    result = step2.run(config_of(optimizer__lr=1e-5), digits[0], OverfitSpec(max_steps=300), seed=0)
+    assert result.passed
+    assert "not at the configured 1e-05" in result.summary
+
+
+def test_b2_rows_that_contradict_each_other_are_left_out(digits):
+    dataset = digits[0]
+    inputs, targets = dataset.train.inputs.copy(), dataset.train.targets.copy()
+    inputs[:500] = inputs[0]  # One image under all labels.
+    sample = step2._sample(with_rows(dataset, inputs, targets), 40, seed=0)
+    assert len(sample) == 40
+    assert not (sample.inputs == inputs[0]).all(axis=1).any()
+    assert np.bincount(sample.targets).tolist() == [4] * 10
+
+
+# ---- step 3 ----------------------------------------------------------------------------------------------------
+
+
+def test_b3_the_rates_that_work_are_found_and_padded_by_half_a_decade(digits):
+    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(), seed=0)
+    labels = {outcome.rate: outcome.label for outcome in result.outcomes}
+    assert result.passed
+    assert labels[0.01] == labels[0.001] == "works"
+    assert labels[0.0001] == "too slow"
+    assert result.low == pytest.approx(0.001 / math.sqrt(10))
+    assert all(len(o.curves) == 5 and len(o.curves[0]) == 100 for o in result.outcomes)
+
+
+def test_b3_sgd_diverges_where_sgd_diverges(digits):
+    config = config_of(optimizer__name="sgd")
+    result = step3.run(config, digits[0], LearningRatesSpec(candidates=(100.0, 0.1, 1e-6)), seed=0)
+    assert [outcome.label for outcome in result.outcomes] == ["too slow", "works", "diverged"]
+
+
+def test_b3_all_candidates_far_too_large(digits):
+    spec = LearningRatesSpec(candidates=(1e6, 1e7), starts=3)
+    result = step3.run(config_of(optimizer__name="momentum"), digits[0], spec, seed=0)
+    assert not result.passed
+    assert {outcome.label for outcome in result.outcomes} == {"diverged"}
+    assert min(outcome.rate for outcome in result.outcomes) == pytest.approx(1e3)  # Widened once.
+    assert "far too large" in result.advice
+
+
+def test_b3_all_candidates_far_too_small(digits):
+    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(candidates=(1e-9, 1e-8), starts=3), seed=0)
+    assert not result.passed
+    assert {outcome.label for outcome in result.outcomes} == {"too slow"}
+    assert max(outcome.rate for outcome in result.outcomes) == pytest.approx(1e-5)
+    assert "far too small" in result.advice
+
+
+def test_b3_candidates_are_widened_once_beyond_their_edge(digits):
+    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(candidates=(1e-5,), starts=3), seed=0)
+    assert result.passed
+    assert "after widening" in result.summary
+
+
+def test_b3_a_search_range_far_too_small_is_refused_with_the_range_that_works(digits):
+    allowed = NumericRange(1e-9, 1e-8, log=True)
+    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(), seed=0, allowed=allowed)
+    assert not result.passed
+    assert "holds no rate that works" in result.summary
+    assert "change search_space.optimizer.lr to about {low: 0.00032" in result.advice
+
+
+def test_b3_later_cycles_look_around_the_best_rate_so_far(digits):
+    result = step3.run(config_of(optimizer__lr=0.004), digits[0], LearningRatesSpec(), seed=0, cycle=2)
+    assert [outcome.rate for outcome in result.outcomes] == pytest.approx(
+        [4e-4, 1.265e-3, 4e-3, 1.265e-2, 4e-2], rel=1e-3
+    )
+
+
+def test_b3_small_data_is_wrapped_around():
+    dataset, _ = load(DataConfig(source="wine"), "classification")
+    config = config_of(batch_size="full", optimizer__lr=0.01)
+    result = step3.run(config, dataset, LearningRatesSpec(), seed=0)
+    assert result.passed
+    assert len(result.outcomes[0].curves[0]) == 100

@@ -1,0 +1,111 @@
+"""C1: what is sampled lies in its range, follows its conditions, and is the same for the same seed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from search_service.sampling import Sampler
+from search_service.space import Choices, NumericRange
+from trainables.config import TrialConfig
+
+SPACE = {
+    "optimizer.lr": NumericRange(1e-4, 1e-1, log=True),
+    "network.dropout": NumericRange(0.0, 0.4, step=0.1),
+    "batch_size": NumericRange(8, 32, log=True, integer=True),
+    "network.hidden_sizes": Choices(((8,), (16, 16))),
+    "optimizer.name": Choices(("momentum", "adam")),
+    "optimizer.momentum": NumericRange(0.5, 0.9),
+}
+
+
+def make(space=SPACE, **changes):
+    arguments = {"method": "random", "mode": "max", "seed": 0} | changes
+    return Sampler(space, TrialConfig(), **arguments)
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+def test_c1_samples_are_valid_configurations_within_their_ranges(method):
+    sampler = make(method=method)
+    seen_optimizers = set()
+    for _ in range(40):
+        (suggestion,) = sampler.ask(1)
+        values = suggestion.values
+        TrialConfig().replace(values)  # Raises if a leaf does not apply.
+        seen_optimizers.add(values["optimizer.name"])
+        assert ("optimizer.momentum" in values) == (values["optimizer.name"] == "momentum")
+        assert all(SPACE[leaf].contains(value) for leaf, value in values.items() if leaf != "network.dropout")
+        assert values["network.dropout"] * 10 == pytest.approx(round(values["network.dropout"] * 10))
+        assert isinstance(values["batch_size"], int)
+        sampler.tell(suggestion.number, "completed", 0.5, 3)
+    assert seen_optimizers == {"momentum", "adam"}
+
+
+def test_c1_log_ranges_are_uniform_in_the_logarithm():
+    sampler = make({"optimizer.lr": SPACE["optimizer.lr"]})
+    logs = [math.log10(s.values["optimizer.lr"]) for s in sampler.ask(1) for _ in (0,)]
+    logs += [math.log10(sampler.ask(1)[0].values["optimizer.lr"]) for _ in range(600)]
+    shares = [sum(low <= x < low + 1 for x in logs) / len(logs) for low in (-4, -3, -2)]
+    # Three equal decades; a share's standard error is 0.02.
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.08)
+
+
+def test_c7_the_same_seed_gives_the_same_sequence():
+    first, again, other = ([make(seed=seed).ask(1)[0].values for _ in range(1)] for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_cohort_shares_its_structure_and_nothing_else():
+    sampler = make()
+    for _ in range(10):
+        cohort = sampler.ask(6)
+        structures = {TrialConfig().replace(s.values).structure for s in cohort}
+        assert len(structures) == 1
+        assert len({s.values["optimizer.lr"] for s in cohort}) == 6
+        assert len({s.number for s in cohort}) == 6
+
+
+def test_c5_first_points_are_tried_first_and_completed_where_they_say_nothing():
+    first = [
+        {"optimizer.lr": 0.05, "network.hidden_sizes": (16, 16)},
+        {"optimizer.lr": 99.0, "network.dropout": 0.2},  # Outside: drawn instead.
+        {"loss": "hinge"},  # Not searched.
+    ]
+    sampler = make(first=first)
+    one, two, three = (sampler.ask(1)[0].values for _ in range(3))
+    assert one["optimizer.lr"] == 0.05
+    assert one["network.hidden_sizes"] == (16, 16)
+    assert two["network.dropout"] == pytest.approx(0.2)
+    assert 1e-4 <= two["optimizer.lr"] <= 1e-1
+    assert 1e-4 <= three["optimizer.lr"] <= 1e-1
+
+
+def test_c5_first_points_of_another_structure_wait_for_a_cohort_of_theirs():
+    space = {leaf: SPACE[leaf] for leaf in ("optimizer.lr", "network.hidden_sizes")}
+    first = [
+        {"optimizer.lr": 0.01, "network.hidden_sizes": (8,)},
+        {"optimizer.lr": 0.02, "network.hidden_sizes": (16, 16)},
+        {"optimizer.lr": 0.03, "network.hidden_sizes": (8,)},
+    ]
+    sampler = make(space, first=first)
+    cohort, next_cohort = sampler.ask(2), sampler.ask(2)
+    assert [s.values["optimizer.lr"] for s in cohort] == [0.01, 0.03]
+    assert next_cohort[0].values == first[1]
+    assert next_cohort[1].values["network.hidden_sizes"] == (16, 16)
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_tpe_learns_from_what_it_is_told(mode):
+    """On a bowl in one dimension TPE's later samples lie nearer to the optimum than its first, random ones."""
+    sampler = make({"optimizer.lr": SPACE["optimizer.lr"]}, method="tpe", mode=mode)
+    sign = -1 if mode == "max" else 1
+    distances = []
+    for i in range(60):
+        (suggestion,) = sampler.ask(1)
+        distance = abs(math.log10(suggestion.values["optimizer.lr"]) + 2.3)
+        distances.append(distance)
+        # A third is stopped early, some diverge: neither may mislead it.
+        state = "failed" if i % 10 == 9 else "pruned" if distance > 0.8 else "completed"
+        sampler.tell(suggestion.number, state, sign * distance if state != "failed" else math.nan, 3)
+    assert sum(distances[-20:]) / 20 < 0.5 * sum(distances[:10]) / 10
