@@ -103,7 +103,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
         if final is None
         else {
             "trial_id": final.winner.trial_id,
-            "config": final.winner.config.model_dump(mode="json", exclude={"seed"}),
+            "config": {key: value for key, value in final.winner.config.to_plain().items() if key != "seed"},
             "metric": final.metric,
             "validation_mean": final.winner.mean,
             "validation_std": final.winner.std,

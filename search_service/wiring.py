@@ -112,9 +112,11 @@ def run(
 
 
 def _against_data(spec: StudySpec, dataset: Dataset) -> list[Problem]:
-    """Batches must fit into the training rows."""
+    """Batches that the user asks for must fit into the training rows; the default's are cut to them."""
     rows = len(dataset.train)
-    asked: dict[str, object] = {"trial.batch_size": spec.trial.batch_size}
+    asked: dict[str, object] = {}
+    if "batch_size" in spec.trial.model_fields_set:
+        asked["trial.batch_size"] = spec.trial.batch_size
     searched = spec.search_space.get("batch_size")
     if isinstance(searched, RangeSpec):
         asked["search_space.batch_size.high"] = searched.high

@@ -135,6 +135,10 @@ class TrialConfig(FrozenModel):
         """Every leaf that applies, by dotted path: what a record of this config should show."""
         return {leaf: self[leaf] for leaf in leaf_paths() if applies(leaf, {}, self)}
 
+    def to_plain(self) -> dict[str, Any]:
+        """Nested plain data of every leaf that applies: what a config file would say, and reads back equal."""
+        return _nested({leaf: list(v) if isinstance(v, tuple) else v for leaf, v in self.flat().items()})
+
     def replace(self, values: Mapping[str, Any]) -> TrialConfig:
         """A validated copy with leaves changed.
 

@@ -90,9 +90,9 @@ class MlflowRecorder:
 
     def __init__(self, uri: str, artifacts: Path | None = None) -> None:
         self._uri, self._artifacts = uri, artifacts
-        if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         with self._errors():
+            if uri.startswith("sqlite:///"):
+                Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             self._client = MlflowClient(tracking_uri=uri)
             # The first call creates the tables of a fresh file; it must not race with anything.
             self._client.search_experiments(max_results=1)
@@ -143,7 +143,10 @@ class MlflowRecorder:
             "data.features": data.n_inputs,
             "data.outputs": data.n_outputs,
         }
-        self._batch(self._study, params={**_flatten(event.spec.model_dump(mode="json")), **facts})
+        # Of the trial, the leaves that mean something for its choices.
+        asked = _flatten(event.spec.model_dump(mode="json", exclude={"trial"}))
+        trial = {f"trial.{leaf}": value for leaf, value in event.spec.trial.flat().items()}
+        self._batch(self._study, params={**asked, **trial, **facts})
         self._client.log_text(self._study, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
 
     @_write.register

@@ -137,7 +137,7 @@ class RoundBook:
                 "trial": trial.trial_id,
                 "status": status,
                 "reason": reason,
-                "config": trial.config.model_dump(mode="json"),
+                "config": trial.config.to_plain(),
                 "curve": [asdict(point) for point in curve],
             },
         )

@@ -11,8 +11,10 @@ checkpoint when a worker or a node is lost. What Tune is not asked to do, and wh
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +46,8 @@ from trainables.metrics import METRICS
 
 # Times that Tune restarts a cohort whose worker died; what fails more often fails for a reason.
 MAX_FAILURES = 2
+# Seconds to wait for a cluster's head to accept a connection.
+CONNECT_TIMEOUT_S = 5.0
 # Key of a cohort's report in a Tune result.
 _REPORT = "report"
 
@@ -59,6 +63,9 @@ class RayTuneRunner:
     def __init__(self, address: str | None = None, num_cpus: int | None = None) -> None:
         self._address, self._num_cpus = address, num_cpus
         self._started = False
+        if address is not None:
+            # A cluster that is not there should say so before step 1, not after step 3.
+            self._start()
 
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
@@ -104,6 +111,10 @@ class RayTuneRunner:
         finally:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(halving)
+            # Tune gives back the last trials' placement groups, and with them their CPUs, when its controller is
+            # deleted; that one is part of a reference cycle, and the next round would run with fewer workers.
+            del tuner
+            gc.collect()
         return book.result()
 
     def close(self) -> None:
@@ -116,6 +127,8 @@ class RayTuneRunner:
         if ray.is_initialized():
             return
         try:
+            if self._address not in (None, "auto", "local"):
+                _require_listener(self._address)
             ray.init(
                 address=self._address or "local",
                 num_cpus=self._num_cpus if self._address is None else None,
@@ -143,6 +156,19 @@ class RayTuneRunner:
                 "search.gpus_per_trial"
             )
         return int(slots)
+
+
+def _require_listener(address: str) -> None:
+    """Fail at once where nobody listens: Ray itself tries for minutes and may end the process.
+
+    Raises:
+        OSError: Nobody answers there.
+        ValueError: It is no ``host:port``.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("an address is auto or host:port")
+    socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
 class _CohortSearcher(Searcher):

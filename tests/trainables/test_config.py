@@ -64,3 +64,10 @@ def test_rates_that_cannot_be(value):
 def test_a_config_survives_json_exactly():
     config = TrialConfig(seed=3).replace({"optimizer.lr": 0.1 + 0.2, "network.hidden_sizes": (3, 5)})
     assert TrialConfig.model_validate_json(config.model_dump_json(exclude_unset=True)) == config
+
+
+def test_plain_data_holds_what_applies_and_reads_back_equal():
+    config = TrialConfig(seed=3).replace({"optimizer.name": "momentum", "optimizer.momentum": 0.5})
+    plain = config.to_plain()
+    assert set(plain["optimizer"]) == {"name", "lr", "momentum"}
+    assert TrialConfig.model_validate(plain).flat() == config.flat()

@@ -1,0 +1,233 @@
+"""One contract for every recorder, and what a reviewer finds in MLflow (D3)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search_service import wiring
+from search_service.errors import RecorderError
+from search_service.recorders.base import Recorder
+from search_service.recorders.memory import MemoryRecorder
+from search_service.recorders.mlflow import MlflowRecorder
+from search_service.results import (
+    CheckFinished,
+    FinalistsFinished,
+    RoundFinished,
+    StudyFinished,
+    StudyStarted,
+    TrialFinished,
+    TrialStatus,
+)
+from search_service.runners.inline import InlineRunner
+from search_service.spec import parse
+from search_service.study import run_study
+
+SPEC = {
+    "name": "wine",
+    "experiment": "recorded",
+    "data": {"source": "wine"},
+    "trial": {"network": {"hidden_sizes": [8]}, "optimizer": {"lr": 0.01}, "batch_size": 16},
+    "search_space": {
+        "optimizer.weight_decay": {"low": 1e-3, "high": 1.0, "log": True},
+        "network.activation": {"choices": ["relu", "tanh"]},
+    },
+    "search": {
+        "coarse": {"max_trials": 6, "max_epochs": 4},
+        "refined": {"max_trials": 4, "max_epochs": 6},
+        "max_cycles": 1,
+    },
+    "finalists": {"top": 2, "seeds": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """The events of a whole study, recorded once and played to every recorder."""
+    memory = MemoryRecorder()
+    spec = parse(SPEC)
+    study = wiring.prepare(spec)
+    folder = tmp_path_factory.mktemp("study")
+    run_study(
+        spec, study.dataset, study.test_rows, InlineRunner(), memory.record, study_id="wine-1", folder=folder,
+        versions={"torch": "x"},
+    )  # fmt: skip
+    return memory
+
+
+@pytest.fixture(params=["memory", "mlflow"])
+def recorder(request, tmp_path) -> Recorder:
+    if request.param == "memory":
+        return MemoryRecorder()
+    return MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+
+
+def test_every_event_of_a_study_can_be_recorded_in_its_order(recorder, story):
+    for event in story.events:
+        recorder.record(event)
+    recorder.close()
+    recorder.close()  # Closing twice is closing.
+
+
+def test_a_study_that_is_cut_short_can_be_recorded(recorder, story):
+    finished = story.of(StudyFinished)[0]
+    for event in story.events[: len(story.events) // 2]:
+        recorder.record(event)
+    recorder.record(StudyFinished(dataclasses.replace(finished.result, status="interrupted"), "cut short"))
+    recorder.close()
+
+
+# ---- what a reviewer finds in MLflow ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def record(story, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("record")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    recorder = MlflowRecorder(uri, folder / "artifacts")
+    for event in story.events:
+        recorder.record(event)
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("recorded")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    return client, experiment, {run.info.run_name: run for run in runs}
+
+
+def parent_of(run):
+    return run.data.tags.get("mlflow.parentRunId")
+
+
+def test_d3_the_tree_is_study_then_steps_and_rounds_then_trials(record, story):
+    _, experiment, runs = record
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    study = runs["wine-1"]
+    assert parent_of(study) is None
+    steps = [
+        "1 initial loss", "2 overfit a small sample", "3 learning rates", "4 coarse search", "5 refined search",
+        "6 repeat", "finalists",
+    ]  # fmt: skip
+    assert all(parent_of(runs[name]) == study.info.run_id for name in steps)
+    trials = [event.trial for event in story.of(TrialFinished)]
+    for trial in trials:
+        parent = runs["4 coarse search" if trial.trial_id.startswith("r1") else "5 refined search"]
+        assert parent_of(runs[trial.trial_id]) == parent.info.run_id
+    assert len(runs) == 1 + len(steps) + len(trials) + 2
+    assert all(run.info.status == "FINISHED" for run in runs.values())
+
+
+def test_d3_checks_have_measured_expected_and_verdict(record, story):
+    _, _, runs = record
+    for event in story.of(CheckFinished):
+        check = event.check
+        run = runs[f"{check.step} {check.name}"]
+        assert run.data.tags["verdict"] == ("passed" if check.passed else "failed")
+        assert run.data.tags["summary"] == check.summary
+        assert check.summary in run.data.tags["mlflow.note.content"]
+        for name, value in check.measured.items():
+            assert run.data.metrics[f"measured.{name}"] == pytest.approx(value)
+        for name, value in check.expected.items():
+            assert run.data.metrics[f"expected.{name}"] == pytest.approx(value)
+
+
+def test_d3_trials_have_dotted_parameters_and_metrics_with_the_epoch_as_step(record, story):
+    client, _, runs = record
+    for event in story.of(TrialFinished):
+        trial = event.trial
+        run = runs[trial.trial_id]
+        assert run.data.params["network.activation"] == trial.config.network.activation
+        assert float(run.data.params["optimizer.lr"]) == trial.config.optimizer.lr  # To the last digit.
+        assert run.data.tags["status"] == trial.status
+        history = client.get_metric_history(run.info.run_id, "validation_accuracy")
+        assert [(m.step, m.value) for m in history] == [(p.epoch, p.validation_score) for p in trial.curve]
+        assert run.data.metrics["score"] == trial.score
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        ("1 initial loss", "activations.png"),
+        ("2 overfit a small sample", "small_sample_loss.png"),
+        ("3 learning rates", "learning_rates.png"),
+        ("4 coarse search", "search_map.png"),
+        ("5 refined search", "search_map.png"),
+        ("finalists", "finalists.png"),
+    ],
+)
+def test_d3_each_step_has_its_figure(record, tmp_path, name, figure):
+    client, _, runs = record
+    run = runs[name].info.run_id
+    assert figure in [file.path for file in client.list_artifacts(run)]
+    content = Path(client.download_artifacts(run, figure, str(tmp_path))).read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert len(content) > 5_000
+
+
+def test_d3_the_study_has_its_config_its_answer_and_what_it_takes_to_run_it_again(record, story, tmp_path):
+    client, _, runs = record
+    run = runs["wine-1"]
+    started, final = story.of(StudyStarted)[0], story.of(FinalistsFinished)[0].result
+    assert run.data.params["trial.optimizer.lr"] == "0.01"
+    assert run.data.params["data.rows.train"] == str(started.data.n_train)
+    assert run.data.tags["data.fingerprint"] == started.data.fingerprint
+    assert run.data.tags["version.torch"] == "x"
+    assert run.data.metrics["test_accuracy"] == pytest.approx(final.test_mean)
+    files = {
+        name: Path(client.download_artifacts(run.info.run_id, name, str(tmp_path))).read_text()
+        for name in ("spec.json", "report.md")
+    }
+    assert parse(json.loads(files["spec.json"])) == started.spec
+    report = files["report.md"]
+    assert "# wine: completed" in report
+    assert run.data.tags["reason"] in report
+    assert "winner/winner.pt" in [file.path for file in client.list_artifacts(run.info.run_id, "winner")]
+
+
+def test_d3_rounds_have_their_ranges_counts_and_sentences(record, story):
+    _, _, runs = record
+    for event in story.of(RoundFinished):
+        result = event.result
+        run = runs[result.plan.name]
+        assert run.data.params["range.optimizer.lr"] == str(result.plan.space["optimizer.lr"])
+        assert run.data.metrics["trials.completed"] == result.count(TrialStatus.COMPLETED)
+        assert run.data.tags["best_trial"] == result.best.trial_id
+    assert "where step 3 saw the loss fall" in runs["4 coarse search"].data.tags["mlflow.note.content"]
+
+
+def test_diverged_trials_and_open_rounds_have_their_status(story, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    recorder = MlflowRecorder(uri, tmp_path / "artifacts")
+    for event in story.events:
+        if isinstance(event, TrialFinished):
+            broken = dataclasses.replace(event.trial, status=TrialStatus.DIVERGED, reason="the loss was not finite")
+            recorder.record(TrialFinished(broken))
+            break
+        recorder.record(event)
+    result = dataclasses.replace(story.of(StudyFinished)[0].result, status="interrupted")
+    recorder.record(StudyFinished(result, ""))
+    client = MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
+    status = {run.info.run_name: run.info.status for run in runs}
+    assert status["r1-000"] == "FAILED"
+    assert status["4 coarse search"] == status["wine-1"] == "KILLED"
+
+
+def test_a_second_study_joins_the_same_experiment(story, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for _ in range(2):
+        recorder = MlflowRecorder(uri, tmp_path / "artifacts")
+        recorder.record(story.of(StudyStarted)[0])
+    client = MlflowClient(tracking_uri=uri)
+    assert len(client.search_runs([client.get_experiment_by_name("recorded").experiment_id])) == 2
+
+
+def test_a_store_that_cannot_be_reached_is_an_outside_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(RecorderError, match="cannot record"):
+        MlflowRecorder(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+    with pytest.raises(RecorderError, match="cannot record"):
+        MlflowRecorder("http://127.0.0.1:9")  # The discard port: nobody listens.

@@ -1,0 +1,166 @@
+"""One contract for every runner: the same plan gives the same trials, scores and fates."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+
+import pytest
+
+from search_service.results import TrialFinished, TrialProgressed, TrialStatus
+from search_service.runners.base import Runner
+from search_service.runners.inline import InlineRunner
+from search_service.space import Choices, NumericRange
+from tests.plans import make_plan
+from trainables.config import TrialConfig
+
+
+@pytest.fixture(params=["inline", "ray"])
+def runner(request) -> Runner:
+    return InlineRunner() if request.param == "inline" else request.getfixturevalue("ray_runner")
+
+
+def run(runner, plan, dataset):
+    events = []
+    result = runner.run_round(plan, dataset, events.append)
+    return result, events
+
+
+def test_every_trial_asked_for_ends_once_and_is_told(runner, digits, tmp_path):
+    result, events = run(runner, make_plan(tmp_path), digits[0])
+    assert [trial.trial_id for trial in result.trials] == [f"r1-{i:03d}" for i in range(8)]
+    finished = [event.trial for event in events if isinstance(event, TrialFinished)]
+    assert sorted(finished, key=lambda t: t.trial_id) == list(result.trials)
+    assert all(isinstance(event, (TrialFinished, TrialProgressed)) for event in events)
+    assert result.stop_reason == "all 8 trials done"
+    assert {trial.status for trial in result.trials} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
+
+
+def test_c2_trials_end_at_rungs_and_curves_have_no_gaps(runner, digits, tmp_path):
+    result, _ = run(runner, make_plan(tmp_path), digits[0])
+    for trial in result.trials:
+        assert trial.epochs == (6 if trial.status is TrialStatus.COMPLETED else 2)
+        assert [point.epoch for point in trial.curve] == list(range(1, trial.epochs + 1))
+        assert trial.score == max(point.validation_score for point in trial.curve)
+        assert trial.worker
+
+
+def test_journals_hold_what_was_asked_decided_and_told(runner, digits, tmp_path):
+    result, _ = run(runner, make_plan(tmp_path), digits[0])
+    asked, rungs, told = (
+        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("asked", "rungs", "told")
+    )
+    assert (
+        {entry["trial"] for entry in asked} == {entry["trial"] for entry in told} == {t.trial_id for t in result.trials}
+    )
+    stopped = {entry["trial"] for entry in rungs if not entry["goes_on"]}
+    assert stopped == {trial.trial_id for trial in result.trials if trial.status is TrialStatus.PRUNED}
+    for entry, trial in zip(sorted(told, key=lambda e: e["trial"]), result.trials, strict=True):
+        assert TrialConfig.model_validate(entry["config"]) == trial.config
+
+
+def test_a_trial_whose_loss_is_not_finite_is_diverged_and_the_round_goes_on(runner, digits, tmp_path):
+    base = TrialConfig().replace({"network.hidden_sizes": (16,), "optimizer.name": "sgd"})
+    rates = Choices((0.1, 1e30))
+    result, _ = run(runner, make_plan(tmp_path, base=base, space={"optimizer.lr": rates}, max_trials=10), digits[0])
+    for trial in result.trials:
+        if trial.values["optimizer.lr"] == 1e30:
+            assert trial.status is TrialStatus.DIVERGED
+            assert trial.epochs == 1
+            assert "not finite in epoch 1" in trial.reason
+        else:
+            assert trial.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED)
+    assert 0 < result.count(TrialStatus.DIVERGED) < 10
+
+
+def test_without_early_stopping_every_trial_is_trained_to_the_end(runner, digits, tmp_path):
+    result, _ = run(runner, make_plan(tmp_path, early_stopping=False, max_trials=4), digits[0])
+    assert [trial.epochs for trial in result.trials] == [6] * 4
+
+
+def test_cohorts_of_several_trials(runner, digits, tmp_path):
+    space = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.hidden_sizes": Choices(((8,), (16,)))}
+    plan = make_plan(tmp_path, space=space, population_size=4, max_trials=10)
+    result, _ = run(runner, plan, digits[0])
+    assert len(result.trials) == 10
+    asked = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    sizes: dict[str, list] = {}
+    for entry in asked:
+        sizes.setdefault(entry["cohort"], []).append(entry["values"]["network.hidden_sizes"])
+    assert sorted(map(len, sizes.values())) == [2, 4, 4]
+    assert all(len({tuple(size) for size in cohort}) == 1 for cohort in sizes.values())
+    assert {trial.status for trial in result.trials} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
+
+
+def test_c4_no_trial_is_started_after_the_deadline_or_the_target(runner, digits, tmp_path):
+    late, _ = run(runner, make_plan(tmp_path / "late", deadline=0.0), digits[0])
+    assert late.trials == ()
+    assert late.stop_reason == "the time budget is spent"
+    easy = make_plan(tmp_path / "easy", target=0.2, early_stopping=False, max_concurrent_trials=1)
+    done, _ = run(runner, easy, digits[0])
+    assert len(done.trials) < 8
+    assert "the target accuracy 0.2 is reached" in done.stop_reason
+
+
+def test_regression_and_smaller_is_better(runner, diabetes, tmp_path):
+    base = TrialConfig(loss="mse").replace({"network.hidden_sizes": (8,)})
+    result, _ = run(runner, make_plan(tmp_path, base=base, metric="rmse"), diabetes[0])
+    completed = [trial.score for trial in result.trials if trial.status is TrialStatus.COMPLETED]
+    assert result.best.score == min(completed)
+    assert 30 < result.best.score < 200
+
+
+# ---- inline and ray side by side -------------------------------------------------------------------------------
+
+
+def comparable(result, epochs=None):
+    return [
+        (trial.trial_id, trial.config, [point for point in trial.curve if epochs is None or point.epoch <= epochs])
+        for trial in result.trials
+    ]
+
+
+def test_d1_the_same_trials_and_scores_inline_and_on_ray(ray_runner, digits, tmp_path):
+    """Without early stopping nothing depends on who is first: bit for bit the same."""
+    changes = {"early_stopping": False, "population_size": 2}
+    inline, _ = run(InlineRunner(), make_plan(tmp_path / "inline", **changes), digits[0])
+    on_ray, _ = run(ray_runner, make_plan(tmp_path / "ray", **changes), digits[0])
+    assert comparable(inline) == comparable(on_ray)
+
+
+def test_d1_the_same_fates_too_when_trials_run_in_the_same_order(ray_runner, digits, tmp_path):
+    changes = {"max_concurrent_trials": 1}
+    inline, _ = run(InlineRunner(), make_plan(tmp_path / "inline", **changes), digits[0])
+    on_ray, _ = run(ray_runner, make_plan(tmp_path / "ray", **changes), digits[0])
+    assert comparable(inline) == comparable(on_ray)
+    assert [(t.status, t.reason) for t in inline.trials] == [(t.status, t.reason) for t in on_ray.trials]
+
+
+def test_d1_under_asha_and_in_parallel_the_same_trials_have_the_same_scores_where_both_trained(
+    ray_runner, digits, tmp_path
+):
+    inline, _ = run(InlineRunner(), make_plan(tmp_path / "inline"), digits[0])
+    on_ray, _ = run(ray_runner, make_plan(tmp_path / "ray"), digits[0])
+    assert comparable(inline, epochs=2) == comparable(on_ray, epochs=2)
+    assert not any(math.isnan(trial.score) for trial in on_ray.trials)
+
+
+def test_d1_ray_uses_both_workers_and_uses_them_again(ray_runner, digits, tmp_path):
+    # Trials of a second or so: the second worker takes three seconds to start.
+    base = TrialConfig().replace({"network.hidden_sizes": (128, 128)})
+    plan = make_plan(tmp_path, early_stopping=False, max_trials=12, max_epochs=60, base=base)
+    result, _ = run(ray_runner, plan, digits[0])
+    assert len({trial.worker for trial in result.trials}) == 2
+
+
+def test_d1_a_round_gives_its_cpus_back(ray_runner, digits, tmp_path):
+    """Tune keeps placement groups until its controller is collected: the next round had one worker less."""
+    import ray
+
+    run(ray_runner, make_plan(tmp_path, max_trials=3), digits[0])
+    deadline = time.monotonic() + 30
+    while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
+        time.sleep(0.1)  # Ray's own view of the cluster is renewed now and then.
+    assert ray.available_resources().get("CPU") == 2

@@ -1,0 +1,217 @@
+"""D4: the command line as a person and a program use it: output, exit codes, and nothing left behind by a mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search_service.config_file import load
+from tests.conftest import REPOSITORY
+
+SMALL = """
+name: small
+data: {source: wine}
+trial: {network: {hidden_sizes: [8]}, optimizer: {lr: 1e-2}, batch_size: 16}
+search: {coarse: {max_trials: 4, max_epochs: 4}, refined: {max_trials: 3, max_epochs: 6}, max_cycles: 1}
+finalists: {top: 2, seeds: 2}
+"""
+
+
+def search_service(*arguments, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "search_service", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, tmp_path):
+    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "Step 1  ✓ initial loss: untrained loss 1.1",
+        "Step 2  ✓ overfit a small sample: memorised 20 rows",
+        "Step 3  ✓ learning rates: searching",
+        "Step 4  coarse search: 4 configurations, up to 4 epochs each",
+        "Step 5  refined search",
+        "Step 6  repeat?",
+        "test accuracy",
+        "why it stopped",
+        "open the record with",
+    ):
+        assert words in done.stdout, words
+    assert "Traceback" not in done.stderr
+    assert "\x1b[" not in done.stdout  # Plain lines where there is no terminal.
+
+
+def test_json_prints_one_document_and_nothing_else(config, tmp_path):
+    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["status"] == "completed"
+    assert document["best"]["test_mean"] > 0.7
+    assert document["trials"]["total"] == 7
+    assert [check["passed"] for check in document["checks"]] == [True] * 3
+    folder = Path(document["places"]["folder"])
+    assert json.loads((folder / "result.json").read_text()) == document
+    # What was found can be put into a config as it stands.
+    (tmp_path / "best.yaml").write_text(
+        json.dumps({"name": "best", "data": {"source": "wine"}, "trial": document["best"]["config"]})
+    )
+    assert load(tmp_path / "best.yaml").trial.optimizer.lr == document["best"]["config"]["optimizer"]["lr"]
+
+
+def test_the_same_seed_gives_the_same_document(config, tmp_path):
+    documents = []
+    for name in ("a", "b"):
+        done = search_service(
+            "run", config, "--runner", "inline", "--home", tmp_path / name, "--json", "--set", "seed=7", cwd=tmp_path
+        )
+        documents.append(json.loads(done.stdout))
+    assert documents[0]["best"] == documents[1]["best"]
+
+
+def test_a_failed_check_exits_with_3_and_its_diagnosis_and_is_recorded(config, tmp_path):
+    done = search_service(
+        "run",
+        config,
+        "--runner",
+        "inline",
+        "--home",
+        tmp_path / "home",
+        "--set",
+        "trial.network.init=zeros",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 3
+    assert "Step 1  ✗ initial loss" in done.stdout
+    assert "all units of hidden layer 1 get the same gradient" in done.stdout
+    assert "To do: set trial.network.init: auto" in done.stdout
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    study = next(run for run in runs if run.data.tags["kind"] == "study")
+    assert study.info.status == "FAILED"
+    assert "the same gradient" in study.data.tags["reason"]
+    check = next(run for run in runs if run.data.tags["kind"] == "check")
+    assert check.data.tags["verdict"] == "failed"
+
+
+def write_table(path, text):
+    path.write_text(text)
+    return path
+
+
+ROWS = "".join(f"{i},{i * i},{'ab'[i % 2]}\n" for i in range(30))
+BAD = {
+    "unknown key": (["serch=1"], "serch", "did you mean search?"),
+    "wrong type": (["trial.optimizer.lr=fast"], "trial.optimizer.lr", "a number"),
+    "low ≥ high": (["search_space.optimizer.lr={low: 1, high: 0.1}"], "search_space.optimizer.lr", "low below high"),
+    "log from 0": (
+        ["search_space.optimizer.lr={low: 0, high: 1, log: true}"],
+        "search_space.optimizer.lr.low",
+        "above 0",
+    ),
+    "missing file": (["data.source=nowhere.csv", "data.target=y"], "data.source", "existing file"),
+    "empty file": (["data.source=empty.csv", "data.target=y"], "data.source", "empty"),
+    "unreadable file": (["data.source=broken.parquet", "data.target=y"], "data.source", "readable PARQUET"),
+    "no such column": (["data.source=good.csv", "data.target=z"], "data.target", "one of: a, b, y"),
+    "one class": (["data.source=one.csv", "data.target=y"], "data.target", "one class only"),
+    "few rows": (["data.source=few.csv", "data.target=y"], "data.target", "at least 3 rows of each class"),
+    "nan": (["data.source=nan.csv", "data.target=y"], "data.source", "missing values"),
+    "infinity": (["data.source=inf.csv", "data.target=y"], "data.source", "finite"),
+    "text": (["data.source=text.csv", "data.target=y"], "data.source", "numeric columns"),
+    "batch": (["trial.batch_size=5000"], "trial.batch_size", "at most 106"),
+    "searched batch": (["search_space.batch_size={low: 8, high: 5000}"], "search_space.batch_size.high", "at most 106"),
+    "tiny fraction": (["data.test_fraction=0.001"], "data.test_fraction", "one of every class"),
+}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    (folder / "small.yaml").write_text(SMALL)
+    write_table(folder / "good.csv", "a,b,y\n" + ROWS)
+    write_table(folder / "empty.csv", "")
+    write_table(folder / "broken.parquet", "nothing")
+    write_table(folder / "one.csv", "a,b,y\n" + ROWS.replace("b\n", "a\n"))
+    write_table(folder / "few.csv", "a,b,y\n" + ROWS + "1,2,c\n")
+    write_table(folder / "nan.csv", "a,b,y\n" + ROWS + "1,NaN,a\n")
+    write_table(folder / "inf.csv", "a,b,y\n" + ROWS + "1,inf,a\n")
+    write_table(folder / "text.csv", "a,b,t,y\n" + "".join(f"{i},{i},x{i},{'ab'[i % 2]}\n" for i in range(30)))
+    return folder
+
+
+@pytest.mark.parametrize("mistake", BAD, ids=str)
+def test_bad_input_is_one_error_with_path_value_rule_and_fix(mistake, tables, capsys, monkeypatch):
+    """In this process: the same entry point without the seconds of a start."""
+    from search_service import cli
+
+    overrides, path, words = BAD[mistake]
+    arguments = [part for override in overrides for part in ("--set", override)]
+    home = tables / "home"
+    monkeypatch.setattr(
+        sys, "argv", ["search-service", "run", str(tables / "small.yaml"), "--home", str(home), *arguments]
+    )
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "1 mistake" in error
+    assert f"{path}: " in error
+    assert words in error
+    assert "rule:" in error
+    assert "fix:" in error
+    assert not home.exists()  # Nothing is left behind.
+
+
+def test_validate_and_schema(config, tmp_path):
+    done = search_service("validate", config, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "is valid: 178 rows, 13 features, classification" in done.stdout
+    bad = search_service("validate", config, "--set", "serch=1", cwd=tmp_path)
+    assert bad.returncode == 2
+    assert "did you mean search?" in bad.stderr
+    schema = json.loads(search_service("schema", cwd=tmp_path).stdout)
+    assert "search_space" in schema["properties"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_mlflow_that_cannot_be_reached_exits_with_4(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "MLflow at http://127.0.0.1:9 cannot record the study" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_ray_that_cannot_be_reached_exits_with_4(config, tmp_path):
+    done = search_service("run", config, "--ray-address", "127.0.0.1:9", "--home", tmp_path / "home", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "Ray cannot be reached or started at 127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_npz_and_parquet_from_the_command_line(tmp_path):
+    random = np.random.default_rng(0)
+    features = random.normal(size=(90, 4))
+    np.savez(tmp_path / "t.npz", X=features, y=features[:, 0] > 0)
+    (tmp_path / "c.yaml").write_text("name: npz\ndata: {source: t.npz}\n")
+    done = search_service("validate", "c.yaml", cwd=tmp_path)
+    # 54 training rows and a default batch of 64: nobody wrote that number, so nobody is scolded for it.
+    assert "90 rows, 4 features, classification" in done.stdout, done.stderr
+
+
+def test_every_example_in_configs_is_reachable_from_the_repository():
+    assert load(REPOSITORY / "configs" / "04_csv.yaml").data.source.endswith("configs/iris.csv")

@@ -1,0 +1,205 @@
+"""The study as a whole, without Ray: order of events, failures with their diagnosis, what is left when it breaks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from search_service import wiring
+from search_service.errors import RunnerError
+from search_service.recorders.memory import MemoryRecorder
+from search_service.results import (
+    CheckFinished,
+    FinalistsFinished,
+    RoundFinished,
+    RoundStarted,
+    StudyFinished,
+    StudyStarted,
+    StudyStatus,
+    TrialStatus,
+)
+from search_service.runners.inline import InlineRunner
+from search_service.spec import parse
+from search_service.study import run_study
+from trainables.data.dataset import Rows
+
+SMALL = {
+    "name": "small",
+    "data": {"source": "wine"},
+    "trial": {"network": {"hidden_sizes": [8]}, "optimizer": {"lr": 0.01}, "batch_size": 16},
+    "search_space": {"optimizer.weight_decay": {"low": 1e-3, "high": 1.0, "log": True}},
+    "search": {
+        "coarse": {"max_trials": 6, "max_epochs": 4},
+        "refined": {"max_trials": 4, "max_epochs": 6},
+        "max_cycles": 1,
+    },
+    "finalists": {"top": 2, "seeds": 2},
+}
+
+
+def run(changes=None, runner=None, mutate=lambda dataset: dataset, tmp_path=None):
+    memory = MemoryRecorder()
+    study = wiring.prepare(parse(SMALL | (changes or {})))
+    run_it = lambda: run_study(  # noqa: E731
+        study.spec, mutate(study.dataset), study.test_rows, runner or InlineRunner(), memory.record, study_id="small-1",
+        folder=tmp_path, versions={},
+    )  # fmt: skip
+    return memory, run_it
+
+
+def test_b_all_steps_happen_in_their_order(tmp_path):
+    memory, study = run(tmp_path=tmp_path)
+    result = study()
+    kinds = [type(event) for event in memory.events]
+    assert kinds[0] is StudyStarted
+    assert kinds[-1] is StudyFinished
+    assert [event.check.step for event in memory.of(CheckFinished)] == [1, 2, 3]
+    assert [event.plan.step for event in memory.of(RoundStarted)] == [4, 5]
+    assert kinds.index(FinalistsFinished) > max(i for i, kind in enumerate(kinds) if kind is RoundFinished)
+    assert result.status is StudyStatus.COMPLETED
+    assert result.reason == result.decisions[-1].reason
+    assert len(result.rounds) == 2
+
+
+def test_b_the_refined_round_is_narrower_longer_and_begins_with_the_best(tmp_path):
+    memory, study = run(tmp_path=tmp_path)
+    study()
+    coarse, refined = (event.result for event in memory.of(RoundFinished))
+    assert refined.plan.max_epochs > coarse.plan.max_epochs
+    old, new = coarse.plan.space["optimizer.lr"], refined.plan.space["optimizer.lr"]
+    assert new.high / new.low < old.high / old.low
+    carried = coarse.ranked[0].values
+    tried = refined.trials[0].values
+    assert all(tried[leaf] == carried[leaf] for leaf in carried if refined.plan.space[leaf].contains(carried[leaf]))
+
+
+def test_b_the_default_configuration_is_trial_0(tmp_path):
+    memory, study = run(tmp_path=tmp_path)
+    study()
+    first = memory.of(RoundFinished)[0].result.trials[0]
+    assert first.config.optimizer.weight_decay == 0.01
+
+
+def test_b_cycles_repeat_while_they_pay(tmp_path):
+    memory, study = run(
+        {"search": SMALL["search"] | {"max_cycles": 3, "coarse": {"max_trials": 3, "max_epochs": 1}}}, tmp_path=tmp_path
+    )
+    result = study()
+    assert [check.cycle for check in result.checks if check.step == 3] == list(range(1, len(result.decisions) + 1))
+    assert all(not decision.stop for decision in result.decisions[:-1])
+    assert len(result.rounds) == 2 * len(result.decisions)
+    assert len({trial.trial_id for done in result.rounds for trial in done.trials}) == sum(
+        len(done.trials) for done in result.rounds
+    )
+    assert memory.of(StudyFinished)[0].result is not None
+
+
+def test_c7_the_same_seed_gives_the_same_study(tmp_path):
+    # The time taken is all that may differ.
+    results = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        _, study = run({"search": SMALL["search"] | {"sampler": "random"}}, tmp_path=tmp_path / name)
+        results.append(study())
+    one, two = ([(t.config, t.curve, t.status) for r in result.rounds for t in r.trials] for result in results)
+    assert one == two
+    assert results[0].finalists.test_scores == results[1].finalists.test_scores
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "words"),
+    [
+        ({"trial": {"network": {"init": "zeros"}}}, 1, "the same gradient"),
+        ({"trial": {"network": {"output_scale": 50.0}}}, 1, "the last layer starts too large"),
+        (
+            {
+                "checks": {"learning_rates": {"candidates": [1e8, 1e9]}},
+                "trial": {"optimizer": {"name": "sgd", "lr": 0.1}},
+                "search_space": {},
+            },
+            3,
+            "far too large",
+        ),
+        ({"checks": {"learning_rates": {"candidates": [1e-12]}}}, 3, "far too small"),
+        ({"search_space": {"optimizer.lr": {"low": 1e-9, "high": 1e-8, "log": True}}}, 3, "holds no rate that works"),
+    ],
+)
+def test_b_a_failed_check_ends_the_study_with_its_diagnosis(tmp_path, changes, step, words):
+    memory, study = run(changes, tmp_path=tmp_path)
+    result = study()
+    assert result.status is StudyStatus.FAILED
+    assert result.checks[-1].step == step
+    assert not result.checks[-1].passed
+    assert words in result.reason
+    assert "To do: " in result.reason
+    assert result.rounds == ()
+    assert memory.of(StudyFinished)[0].result == result
+
+
+def test_b_on_fail_warn_goes_on(tmp_path):
+    changes = {"checks": {"on_fail": "warn", "learning_rates": {"candidates": [0.01], "falls_to": 0.0001}}}
+    _, study = run(changes, tmp_path=tmp_path)
+    result = study()
+    assert result.status is StudyStatus.COMPLETED
+    assert [check.passed for check in result.checks] == [True, True, False]
+
+
+def test_b4_no_trial_that_beats_the_trivial_predictor_ends_the_study(tmp_path):
+    def meaningless(dataset):
+        random = np.random.default_rng(0)
+        inputs = [
+            random.normal(size=part.inputs.shape).astype(np.float32) for part in (dataset.train, dataset.validation)
+        ]
+        targets = (np.zeros_like(dataset.validation.targets), dataset.train.targets)
+        return dataclasses.replace(
+            dataset, train=Rows(inputs[0], targets[1]), validation=Rows(inputs[1], np.full_like(targets[0], 1))
+        )
+
+    # Every validation row is of the majority class, so nothing can beat the predictor that always says so.
+    _, study = run(mutate=meaningless, tmp_path=tmp_path)
+    result = study()
+    assert result.status is StudyStatus.FAILED
+    assert "no trial beats the predictor that ignores its inputs" in result.reason
+
+
+def test_b4_a_round_in_which_everything_diverges_ends_the_study(tmp_path):
+    changes = {
+        "trial": {"network": {"hidden_sizes": [8]}, "optimizer": {"name": "sgd", "lr": 0.1}, "batch_size": 16},
+        "search_space": {"optimizer.lr": {"choices": [1e20, 1e25]}},
+        "checks": {"on_fail": "warn"},
+    }
+    _, study = run(changes, tmp_path=tmp_path)
+    result = study()
+    assert result.status is StudyStatus.FAILED
+    assert result.rounds[0].count(TrialStatus.DIVERGED) == 6
+    assert "6 diverged" in result.reason
+
+
+class Broken(InlineRunner):
+    """A runner that breaks in the first round."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def run_round(self, plan, dataset, listen):
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RunnerError("Ray is gone"), StudyStatus.FAILED),
+        (KeyboardInterrupt(), StudyStatus.INTERRUPTED),
+        (ZeroDivisionError("a bug"), StudyStatus.FAILED),
+    ],
+)
+def test_whatever_breaks_the_record_is_finished_first(tmp_path, error, status):
+    memory, study = run(runner=Broken(error), tmp_path=tmp_path)
+    with pytest.raises(type(error)):
+        study()
+    finished = memory.of(StudyFinished)
+    assert len(finished) == 1
+    assert finished[0].result.status is status
+    assert len(finished[0].result.checks) == 3
