@@ -21,6 +21,7 @@ import torch
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.data.preparation import Scaling
+from trainables.process import prepare_process
 from trainables.training import PopulationTraining
 
 # (width, K, batch): from where overhead dominates to where the arithmetic of one network fills a core.
@@ -121,7 +122,7 @@ def compare(width: int, members: int, batch: int) -> tuple[float, float]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    torch.set_num_threads(1)
+    prepare_process()  # Both sides profit from it.
     print(f"{'width':>6} {'K':>4} {'batch':>6} {'population steps/s':>19} {'× a loop over torch.nn':>23}")
     for width, members, batch in CASES + SINGLES:
         rate, ratio = compare(width, members, batch)

@@ -72,9 +72,14 @@ def run(
 
     study = wiring.prepare(spec)
     listeners = [] if as_json else [ProgressDisplay(console)]
-    result, folder = wiring.run(
-        study, settings=settings, runner=runner.value, ray_address=ray_address, listeners=listeners
-    )
+    try:
+        result, folder = wiring.run(
+            study, settings=settings, runner=runner.value, ray_address=ray_address, listeners=listeners
+        )
+    except KeyboardInterrupt as interrupt:
+        # Here and not in main: typer turns the exception into an exit of its own, without a word.
+        _say(Console(stderr=True), "[bold]Interrupted.[/] What was finished is recorded.")
+        raise typer.Exit(EXIT_INTERRUPTED) from interrupt
     places = {"record": settings.record_uri, "open_record": settings.open_command, "folder": str(folder)}
     document = as_document(spec, result, places)
     (folder / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
@@ -130,9 +135,6 @@ def main() -> None:
     except OutsideError as error:
         _say(errors, f"[bold red]Stopped by something outside:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say(errors, "[bold]Interrupted.[/] What was finished is recorded.")
-        sys.exit(EXIT_INTERRUPTED)
 
 
 def _say(console: Console, text: str) -> None:

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from search_service.errors import InvalidSpecError, Problem
 from search_service.recorders.base import Recorder
 from search_service.results import Event, Listener, StudyResult
@@ -28,6 +26,7 @@ from search_service.study import run_study
 from trainables.data import dataset as datasets
 from trainables.data.dataset import Dataset, TestRows
 from trainables.errors import DataError
+from trainables.process import prepare_process
 
 RunnerName = Literal["inline", "ray"]
 _RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
@@ -82,8 +81,8 @@ def run(
         OutsideError: Ray or MLflow broke.
         KeyboardInterrupt: After everything was recorded and stopped.
     """
-    # Steps 1 to 3 and the finalists train in this process, beside Ray's workers: one thread each.
-    torch.set_num_threads(1)
+    # Steps 1 to 3 and the finalists train in this process, beside Ray's workers.
+    prepare_process()
     study_id = f"{study.spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     with ExitStack() as stack:
         recorder = _make_recorder(settings)

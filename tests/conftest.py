@@ -12,19 +12,19 @@ os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 import pytest
-import torch
 
 from search_service.runners.ray_tune import RayTuneRunner
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, TestRows, load
+from trainables.process import prepare_process
 
 REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """As in every trial: two threads on a busy machine are slower than one."""
-    torch.set_num_threads(1)
+def trains_as_trials_do() -> None:
+    """One thread, as in every trial."""
+    prepare_process()
 
 
 @pytest.fixture(scope="session")

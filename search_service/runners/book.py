@@ -137,6 +137,7 @@ class RoundBook:
                 "trial": trial.trial_id,
                 "status": status,
                 "reason": reason,
+                "worker": worker,
                 "config": trial.config.to_plain(),
                 "curve": [asdict(point) for point in curve],
             },

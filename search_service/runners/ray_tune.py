@@ -43,6 +43,7 @@ from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
+from trainables.process import prepare_process
 
 # Times that Tune restarts a cohort whose worker died; what fails more often fails for a reason.
 MAX_FAILURES = 2
@@ -135,8 +136,6 @@ class RayTuneRunner:
                 include_dashboard=False if self._address is None else None,
                 logging_level="error",
                 log_to_driver=False,
-                # One thread per CPU trial: two on a busy machine make the same loop 10 to 85 times slower.
-                runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"at {self._address}" if self._address else "on this machine"
@@ -212,7 +211,7 @@ class _CohortTrainable(tune.Trainable):
     """A worker: trains one cohort from rung to rung, then, reused, the next one."""
 
     def setup(self, config: dict[str, Any], plan: RoundPlan, dataset: Dataset, halving: Any) -> None:
-        torch.set_num_threads(1)
+        prepare_process()
         self._plan, self._dataset, self._halving = plan, dataset, halving
         self._device = "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
         self._begin(config["cohort"])

@@ -38,7 +38,7 @@ def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, t
     done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in (
-        "Step 1  ✓ initial loss: untrained loss 1.1",
+        "Step 1  ✓ initial loss: untrained loss 1.",
         "Step 2  ✓ overfit a small sample: memorised 20 rows",
         "Step 3  ✓ learning rates: searching",
         "Step 4  coarse search: 4 configurations, up to 4 epochs each",

@@ -1,0 +1,61 @@
+"""What the README says is so: its code runs, its configs are valid, its files and links exist."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from search_service.config_file import load
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    (code,) = blocks("python")
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert re.search(r"0\.\d+|1\.0", capsys.readouterr().out)
+
+
+def test_the_smallest_config_is_valid(tmp_path):
+    (text,) = blocks("yaml")
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    (tmp_path / "c.yaml").write_text(text)
+    assert load(tmp_path / "c.yaml").data.source.endswith("iris.csv")
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/performance.md"])
+def test_links_lead_somewhere(path):
+    file = REPOSITORY / path
+    for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
+        if not target.startswith("http"):
+            assert (file.parent / target).exists(), target
+
+
+def test_every_name_in_the_listing_exists():
+    listing = next(block for block in blocks("text") if "configs/" in block)
+    names = re.findall(r"(?:^|\s)([a-z0-9_]+(?:\.py|\.md|/))(?=[\s,(]|$)", listing, re.MULTILINE)
+    assert len(names) >= 12
+    missing = [name for name in names if not list(REPOSITORY.glob(f"**/{name.rstrip('/')}"))]
+    assert not missing
+
+
+def test_options_and_targets_it_names_exist():
+    from typer.main import get_command
+
+    from search_service.cli import app
+
+    run = get_command(app).commands["run"]
+    options = {option for parameter in run.params for option in parameter.opts}
+    for option in re.findall(r"`(--[a-z-]+)", README):
+        assert option in options, option
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE):
+        assert f"\n{target}:" in makefile, target
