@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from search_service.errors import InvalidSpecError, Problem
+from search_service.interrupts import catch_interrupts
 from search_service.recorders.base import Recorder
-from search_service.results import Event, Listener, StudyResult
+from search_service.results import Event, Listener, StudyFinished, StudyResult
 from search_service.runners.base import Runner
 from search_service.settings import Settings
 from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
@@ -93,9 +94,13 @@ def run(
         folder.mkdir(parents=True)
         (folder / "spec.json").write_text(study.spec.model_dump_json(indent=2, exclude_unset=True), encoding="utf-8")
 
+        interrupts = stack.enter_context(catch_interrupts())
+
         def listen(event: Event) -> None:
             for listener in (*listeners, recorder.record):
                 listener(event)
+            if not isinstance(event, StudyFinished):
+                interrupts.check()
 
         result = run_study(
             study.spec,

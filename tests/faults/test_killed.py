@@ -57,16 +57,19 @@ def test_d6_a_killed_process_loses_nothing_and_repeats_nothing(ray_runner, digit
         assert disturbed.curve[:common] == reference.curve[:common]
 
 
+def trials_told(home) -> int:
+    return sum(len(path.read_text().splitlines()) for path in home.glob("studies/*/round-1/told.jsonl"))
+
+
 def test_d6_ctrl_c_ends_with_130_records_what_was_finished_and_leaves_no_process(tmp_path):
     command = [sys.executable, "-m", "search_service", "run", str(REPOSITORY / "configs" / "01_digits.yaml")]
     slow = ["--set", "search.coarse={max_trials: 400, max_epochs: 40}", "--set", "search.refined.max_epochs=45"]
     with subprocess.Popen(
         [*command, "--home", str(tmp_path), *slow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        journals = lambda: list((tmp_path / "studies").glob("*/round-1/told.jsonl"))  # noqa: E731
         deadline = time.monotonic() + 120
-        while not journals() and time.monotonic() < deadline:
-            time.sleep(0.2)  # Until the first trial has ended.
+        while trials_told(tmp_path) < 3 and time.monotonic() < deadline:
+            time.sleep(0.2)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=90)
