@@ -13,26 +13,21 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from search_service.report import describe, format_value
-from search_service.results import (
+from search_service.events import (
     CheckFinished,
-    CheckResult,
     CycleDecided,
     Event,
     FinalistsFinished,
-    FinalistsResult,
     RoundFinished,
-    RoundResult,
     RoundStarted,
     StepStarted,
     StudyFinished,
     StudyStarted,
-    StudyStatus,
     TrialFinished,
     TrialProgressed,
-    TrialResult,
-    TrialStatus,
 )
+from search_service.report import describe, format_value
+from search_service.results import CheckResult, FinalistsResult, RoundResult, StudyStatus, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,7 +93,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
     """
     final = result.finalists
     trials = [trial for done in result.rounds for trial in done.trials]
-    return {
+    document = {
         "document_version": DOCUMENT_VERSION,
         "study_id": result.study_id,
         "name": spec.name,
@@ -141,3 +142,14 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
         | {"total": len(trials)},
         "places": dict(places),
     }
+    plain: dict[str, Any] = _finite(document)
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinity as None: JSON has no word for them, and strict readers refuse Python's."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list) else value

@@ -1,22 +1,15 @@
-"""Frozen records that pass between the parts of a study, from what a round should do to what the study learnt.
-
-Events are what a recorder and a progress display hear, in the order in which they happen::
-
-    StudyStarted, then CheckFinished, RoundStarted, TrialProgressed, TrialFinished, RoundFinished, CycleDecided,
-    FinalistsFinished in the order of the recipe, then StudyFinished.
-"""
+"""Frozen records that pass between the parts of a study, from what a round should do to what the study learnt."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 from search_service.space import Space
-from search_service.spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.measurements import LayerActivations, LayerGradients
 from trainables.metrics import METRICS, MetricName
@@ -357,6 +350,21 @@ def _std(values: tuple[float, ...]) -> float:
 
 
 @dataclass(frozen=True)
+class DataSummary:
+    """What the record says about the table."""
+
+    source: str
+    fingerprint: str
+    n_train: int
+    n_validation: int
+    n_test: int
+    n_inputs: int
+    n_outputs: int
+    task: str
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """Everything that a study learnt.
 
@@ -379,115 +387,3 @@ class StudyResult:
     decisions: tuple[Decision, ...]
     finalists: FinalistsResult | None
     seconds: float
-
-
-# ---- events ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class DataSummary:
-    """What the record says about the table."""
-
-    source: str
-    fingerprint: str
-    n_train: int
-    n_validation: int
-    n_test: int
-    n_inputs: int
-    n_outputs: int
-    task: str
-    class_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class StudyStarted:
-    """The config is valid and the data is loaded."""
-
-    study_id: str
-    spec: StudySpec
-    data: DataSummary
-    versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class StepStarted:
-    """A step begins; for whoever is watching."""
-
-    step: int
-    name: str
-    cycle: int = 1
-
-
-@dataclass(frozen=True)
-class CheckFinished:
-    """A check has its verdict."""
-
-    check: CheckResult
-
-
-@dataclass(frozen=True)
-class RoundStarted:
-    """A round begins."""
-
-    plan: RoundPlan
-    sentences: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrialProgressed:
-    """A trial has reached a rung (or the end) and goes on."""
-
-    trial_id: str
-    epoch: int
-    score: float
-
-
-@dataclass(frozen=True)
-class TrialFinished:
-    """A trial is over."""
-
-    trial: TrialResult
-
-
-@dataclass(frozen=True)
-class RoundFinished:
-    """A round is over."""
-
-    result: RoundResult
-
-
-@dataclass(frozen=True)
-class CycleDecided:
-    """Step 6 has decided."""
-
-    decision: Decision
-
-
-@dataclass(frozen=True)
-class FinalistsFinished:
-    """The winner is known and tested."""
-
-    result: FinalistsResult
-
-
-@dataclass(frozen=True)
-class StudyFinished:
-    """The study is over, one way or another."""
-
-    result: StudyResult
-    report: str = field(default="", repr=False)
-
-
-Event = (
-    StudyStarted
-    | StepStarted
-    | CheckFinished
-    | RoundStarted
-    | TrialProgressed
-    | TrialFinished
-    | RoundFinished
-    | CycleDecided
-    | FinalistsFinished
-    | StudyFinished
-)
-Listener = Callable[[Event], None]

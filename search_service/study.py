@@ -12,6 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from search_service.errors import CheckFailedError
+from search_service.events import (
+    CheckFinished,
+    CycleDecided,
+    Event,
+    FinalistsFinished,
+    Listener,
+    RoundFinished,
+    StepStarted,
+    StudyFinished,
+    StudyStarted,
+)
 from search_service.recipe import (
     finalists,
     step1_initial_loss,
@@ -24,22 +35,13 @@ from search_service.recipe import (
 from search_service.recipe.rounds import Place, scored
 from search_service.report import report
 from search_service.results import (
-    CheckFinished,
     CheckResult,
     Cycle,
-    CycleDecided,
     DataSummary,
     Decision,
-    Event,
-    FinalistsFinished,
     FinalistsResult,
-    Listener,
-    RoundFinished,
     RoundResult,
-    StepStarted,
-    StudyFinished,
     StudyResult,
-    StudyStarted,
     StudyStatus,
 )
 from search_service.runners.base import Runner
@@ -135,7 +137,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
             spec.checks.learning_rates,
             seed=spec.seed,
             cycle=cycle,
-            allowed=space.get(step4_coarse_search.LEARNING_RATE),
+            allowed=limits.get(step4_coarse_search.LEARNING_RATE),
         )
         check(rates)
         coarse = step4_coarse_search.run(place, rates, number=2 * cycle - 1, space=space, base=config)
@@ -150,11 +152,15 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
         space, config = dict(narrowing.space), refined.ranked[0].config
 
     tell(StepStarted(7, finalists.NAME))
-    tell(FinalistsFinished(finalists.run(spec, [c.refined for c in cycles], dataset, test_rows, place.folder)))
+    rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
+    tell(FinalistsFinished(finalists.run(spec, rounds, dataset, test_rows, place.folder)))
 
 
 class _Gate:
-    """Tells each verdict, and ends the study at the first that fails, unless the user said to go on."""
+    """Tells each verdict, and ends the study at the first that fails, unless the user said to go on.
+
+    From the second cycle on there are results that a failed check must not throw away.
+    """
 
     def __init__(self, spec: StudySpec, tell: Listener) -> None:
         self._goes_on = spec.checks.on_fail == "warn"
@@ -162,7 +168,7 @@ class _Gate:
 
     def __call__(self, check: CheckResult) -> None:
         self._tell(CheckFinished(check))
-        if not check.passed and not self._goes_on:
+        if not check.passed and not self._goes_on and check.cycle == 1:
             raise CheckFailedError(f"step {check.step} ({check.name}): {check.summary}. To do: {check.advice}")
 
 

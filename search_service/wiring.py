@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 from search_service.errors import InvalidSpecError, Problem
+from search_service.events import Event, Listener, StudyFinished
 from search_service.interrupts import catch_interrupts
 from search_service.recorders.base import Recorder
-from search_service.results import Event, Listener, StudyFinished, StudyResult
+from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.settings import Settings
 from search_service.spec import ChoicesSpec, RangeSpec, StudySpec

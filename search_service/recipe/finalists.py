@@ -35,7 +35,7 @@ def run(
 
     Args:
         spec: How many finalists and seeds.
-        rounds: The refined rounds of the study.
+        rounds: Of the study.
         dataset: Training and validation rows.
         test_rows: Used here and nowhere else.
         folder: The winner's networks are written here.
@@ -45,10 +45,11 @@ def run(
     """
     started = time.monotonic()
     seeds = tuple(derive_seed(spec.seed, "finalist", i) for i in range(spec.finalists.seeds))
-    max_epochs = rounds[-1].plan.max_epochs
     trained: list[tuple[Finalist, PopulationTraining, int]] = []
+    candidates = _candidates(spec, rounds)
+    max_epochs = max(trial.epochs for trial in candidates)
     # Configurations of one structure are one population, all their seeds together.
-    for group in _by_structure(_candidates(spec, rounds)):
+    for group in _by_structure(candidates):
         training = PopulationTraining(
             [trial.config.replace({"seed": seed}) for trial in group for seed in seeds],
             dataset,
@@ -82,7 +83,7 @@ def run(
 
 
 def _candidates(spec: StudySpec, rounds: Sequence[RoundResult]) -> list[TrialResult]:
-    """The best trials of the refined rounds that went furthest, no configuration twice."""
+    """The best of the trials that went furthest, in any round, no configuration twice."""
     sign = -1 if METRICS[spec.metric].mode == "max" else 1
     able = sorted(
         (trial for result in rounds for trial in result.ranked), key=lambda trial: (-trial.epochs, sign * trial.score)

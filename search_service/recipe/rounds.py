@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_service.errors import CheckFailedError
-from search_service.results import Listener, RoundFinished, RoundPlan, RoundResult, RoundStarted, TrialStatus
+from search_service.events import Listener, RoundFinished, RoundStarted
+from search_service.results import RoundPlan, RoundResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.space import Scored, Space
 from search_service.spec import RoundSpec, StudySpec, grace_period
@@ -51,7 +52,8 @@ def search(
     """Run one round and tell the listener.
 
     Raises:
-        CheckFailedError: All trials failed or diverged, or none beats the predictor that ignores its inputs.
+        CheckFailedError: In the study's first round all trials failed or diverged, or none beats the predictor that
+            ignores its inputs. Later rounds may bring nothing: what was found before stands.
         RunnerError: The runner broke.
     """
     search_spec = place.spec.search
@@ -81,7 +83,8 @@ def search(
     place.listen(RoundStarted(plan, tuple(sentences)))
     result = place.runner.run_round(plan, place.dataset, place.listen)
     place.listen(RoundFinished(result))
-    _judge(result, place.dataset)
+    if number == 1:
+        _judge(result, place.dataset)
     return result
 
 

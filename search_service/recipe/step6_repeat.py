@@ -31,6 +31,9 @@ def run(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time_is_
     noise = standard_error(metric, best, n_validation)
     gain = best - before if METRICS[metric].mode == "max" else before - best
     compared = "the coarse round" if len(cycles) == 1 else f"cycle {len(cycles) - 1}"
+    if refined.best is None:
+        why = refined.stop_reason if not refined.trials else f"none of its {len(refined.trials)} trials has a score"
+        return Decision(len(cycles), True, f"the refined round brought nothing ({why}); the rounds before it stand")
     change = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "the same as"
     improvement = f"validation {metric} {best:.4g}, {change} {compared}"
 

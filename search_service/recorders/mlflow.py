@@ -37,26 +37,28 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError
-from search_service.recorders.figures import activations, losses, search_map
-from search_service.report import describe, format_value
-from search_service.results import (
+from search_service.events import (
     CheckFinished,
-    CheckResult,
     CycleDecided,
-    EpochPoint,
     Event,
     FinalistsFinished,
-    InitialLossResult,
-    LearningRatesResult,
-    OverfitResult,
     RoundFinished,
-    RoundResult,
     RoundStarted,
     StepStarted,
     StudyFinished,
     StudyStarted,
-    StudyStatus,
     TrialFinished,
+)
+from search_service.recorders.figures import activations, losses, search_map
+from search_service.report import describe, format_value
+from search_service.results import (
+    CheckResult,
+    EpochPoint,
+    InitialLossResult,
+    LearningRatesResult,
+    OverfitResult,
+    RoundResult,
+    StudyStatus,
     TrialStatus,
 )
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from search_service.results import EpochPoint, Listener, RoundPlan, RoundResult, TrialStatus
+from search_service.events import Listener
+from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 

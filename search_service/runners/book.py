@@ -11,16 +11,8 @@ import math
 import time
 from dataclasses import asdict
 
-from search_service.results import (
-    EpochPoint,
-    Listener,
-    RoundPlan,
-    RoundResult,
-    TrialFinished,
-    TrialProgressed,
-    TrialResult,
-    TrialStatus,
-)
+from search_service.events import Listener, TrialFinished, TrialProgressed
+from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, Member
 from search_service.sampling import Sampler
 from trainables.metrics import METRICS

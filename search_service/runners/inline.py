@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from search_service.events import Listener
 from search_service.halving import Halving
-from search_service.results import Listener, RoundPlan, RoundResult
+from search_service.results import RoundPlan, RoundResult
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from trainables.data.dataset import Dataset

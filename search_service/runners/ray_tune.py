@@ -36,8 +36,9 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from search_service.errors import RunnerError
+from search_service.events import Listener
 from search_service.halving import Halving
-from search_service.results import EpochPoint, Listener, RoundPlan, RoundResult, TrialStatus
+from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining

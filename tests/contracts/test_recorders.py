@@ -11,18 +11,18 @@ from mlflow import MlflowClient
 
 from search_service import wiring
 from search_service.errors import RecorderError
-from search_service.recorders.base import Recorder
-from search_service.recorders.memory import MemoryRecorder
-from search_service.recorders.mlflow import MlflowRecorder
-from search_service.results import (
+from search_service.events import (
     CheckFinished,
     FinalistsFinished,
     RoundFinished,
     StudyFinished,
     StudyStarted,
     TrialFinished,
-    TrialStatus,
 )
+from search_service.recorders.base import Recorder
+from search_service.recorders.memory import MemoryRecorder
+from search_service.recorders.mlflow import MlflowRecorder
+from search_service.results import TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study

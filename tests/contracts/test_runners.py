@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from search_service.results import TrialFinished, TrialProgressed, TrialStatus
+from search_service.events import TrialFinished, TrialProgressed
+from search_service.results import TrialStatus
 from search_service.runners.base import Runner
 from search_service.runners.inline import InlineRunner
 from search_service.space import Choices, NumericRange

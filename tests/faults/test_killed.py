@@ -12,7 +12,8 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from search_service.results import TrialFinished, TrialProgressed, TrialStatus
+from search_service.events import TrialFinished, TrialProgressed
+from search_service.results import TrialStatus
 from search_service.runners.inline import InlineRunner
 from tests.conftest import REPOSITORY
 from tests.plans import make_plan

@@ -56,7 +56,7 @@ def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, t
 def test_json_prints_one_document_and_nothing_else(config, tmp_path):
     done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    document = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert document["status"] == "completed"
     assert document["best"]["test_mean"] > 0.7
     assert document["trials"]["total"] == 7

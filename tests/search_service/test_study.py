@@ -9,17 +9,16 @@ import pytest
 
 from search_service import wiring
 from search_service.errors import RunnerError
-from search_service.recorders.memory import MemoryRecorder
-from search_service.results import (
+from search_service.events import (
     CheckFinished,
     FinalistsFinished,
     RoundFinished,
     RoundStarted,
     StudyFinished,
     StudyStarted,
-    StudyStatus,
-    TrialStatus,
 )
+from search_service.recorders.memory import MemoryRecorder
+from search_service.results import StudyStatus, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study
@@ -162,6 +161,41 @@ def test_b4_no_trial_that_beats_the_trivial_predictor_ends_the_study(tmp_path):
     result = study()
     assert result.status is StudyStatus.FAILED
     assert "no trial beats the predictor that ignores its inputs" in result.reason
+
+
+def test_c4_a_time_budget_spent_in_the_first_round_still_ends_with_an_answer(tmp_path):
+    class Slow(InlineRunner):
+        """The first round takes until the deadline."""
+
+        def run_round(self, plan, dataset, listen):
+            early = dataclasses.replace(plan, deadline=None if plan.number == 1 else 0.0)
+            return super().run_round(early, dataset, listen)
+
+    _, study = run({"search": SMALL["search"] | {"time_budget_s": 3600}}, runner=Slow(), tmp_path=tmp_path)
+    result = study()
+    assert result.status is StudyStatus.COMPLETED
+    assert result.rounds[1].trials == ()
+    assert "the time budget is spent" in result.reason
+    assert {f.trial_id.split("-")[0] for f in result.finalists.finalists} == {"r1"}
+
+
+def test_b_a_failed_check_in_a_later_cycle_does_not_throw_away_what_was_found(tmp_path, monkeypatch):
+    from search_service.recipe import step3_learning_rates, step6_repeat
+    from search_service.results import Decision
+
+    def fails_later(*arguments, cycle, **options):
+        result = real(*arguments, cycle=cycle, **options)
+        return result if cycle == 1 else dataclasses.replace(result, passed=False, summary="made to fail")
+
+    real = step3_learning_rates.run
+    monkeypatch.setattr(step3_learning_rates, "run", fails_later)
+    again = lambda spec, cycles, *_, **__: Decision(len(cycles), len(cycles) == 2, "twice")  # noqa: E731
+    monkeypatch.setattr(step6_repeat, "run", again)
+    _, study = run(tmp_path=tmp_path)
+    result = study()
+    assert result.status is StudyStatus.COMPLETED
+    assert [check.passed for check in result.checks] == [True, True, True, False]
+    assert len(result.rounds) == 4
 
 
 def test_b4_a_round_in_which_everything_diverges_ends_the_study(tmp_path):

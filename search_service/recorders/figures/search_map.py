@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -20,6 +23,8 @@ from search_service.space import NumericRange
 from trainables.metrics import METRICS
 
 X = "optimizer.lr"
+# Colour of trials without a score that means anything.
+BROKEN = "#B00020"
 _MARKERS = {
     TrialStatus.COMPLETED: ("o", 60, "completed"),
     TrialStatus.PRUNED: ("v", 30, "stopped early"),
@@ -39,39 +44,41 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     figure, (axis,) = new_figure(width=7.5, height=5.0)
     mode = METRICS[last.metric].mode
     shown = [trial for done in rounds for trial in done.trials]
-    finite = sorted(trial.score for trial in shown if math.isfinite(trial.score))
-    # The colour scale spans the better half and a bit: hopeless trials would use up all the colours.
-    low, high = (finite[len(finite) // 3], finite[-1]) if mode == "max" else (finite[0], finite[-1 - len(finite) // 3])
-    image = None
+    finite = sorted(trial.score for trial in shown if math.isfinite(trial.score)) or [0.0, 1.0]
+    # The colour scale spans the better two thirds: hopeless trials would use up all the colours.
+    cut = len(finite) // 3
+    low, high = (finite[cut], finite[-1]) if mode == "max" else (finite[0], finite[-1 - cut])
+    colours = ScalarMappable(Normalize(low, high), "viridis" if mode == "max" else "viridis_r")
     for i, done in enumerate(rounds):
         strength = 1.0 if done is rounds[-1] else 0.35
         for status, (marker, size, _) in _MARKERS.items():
             points = [t for t in done.trials if t.status is status and X in t.values and math.isfinite(_y_of(t, y))]
-            if not points:
-                continue
-            xs, ys = [t.values[X] for t in points], [_y_of(t, y) for t in points]
-            if status in (TrialStatus.DIVERGED, TrialStatus.FAILED):
-                axis.scatter(xs, ys, s=size, marker=marker, color="#B00020", alpha=strength)
-                continue
-            colours = [t.score for t in points]
-            cmap = "viridis" if mode == "max" else "viridis_r"
-            image = axis.scatter(
-                xs, ys, c=colours, s=size, marker=marker, cmap=cmap, vmin=low, vmax=high, alpha=strength,
-                edgecolors="white", linewidths=0.4,
-            )  # fmt: skip
+            broken = status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
+            axis.scatter(
+                [t.values[X] for t in points],
+                [_y_of(t, y) for t in points],
+                s=size,
+                marker=marker,
+                color=[
+                    BROKEN if broken or not math.isfinite(t.score) else colours.to_rgba(np.array(t.score))
+                    for t in points
+                ],
+                alpha=strength,
+            )
         _draw_box(axis, done, y, COLOURS[i % len(COLOURS)])
     best = rounds[-1].best
     if best is not None and X in best.values:
         axis.scatter(
             [best.values[X]], [_y_of(best, y)], s=260, marker="*", facecolors="none", edgecolors="black", zorder=5
         )
+    if not any(X in trial.values for trial in shown):
+        axis.set_xlim(1e-5, 1.0)  # A log axis of nothing needs limits to be drawn at all.
     axis.set(xscale="log", xlabel="learning rate", ylabel=y or f"validation {last.metric}")
     if y is not None and all(_is_log(done, y) for done in rounds):
         axis.set_yscale("log")
-    if image is not None:
-        image.set_alpha(1.0)
-        figure.colorbar(image, ax=axis, label=f"validation {last.metric}", extend="min" if mode == "max" else "max")
-    axis.set_title(f"Search map: round {last.number}, {last.name}", loc="left", fontweight="bold", fontsize=10)
+    figure.colorbar(colours, ax=axis, label=f"validation {last.metric}", extend="min" if mode == "max" else "max")
+    title = f"Search map: round {last.number}, {last.name[2:]} (step {last.step})"
+    axis.set_title(title, loc="left", fontweight="bold", fontsize=10)
     _legend(axis, rounds)
     return figure
 

@@ -1,0 +1,116 @@
+"""What happens in a study, as it happens: what recorders and progress displays hear.
+
+In the order of the recipe: StudyStarted, then StepStarted, CheckFinished, RoundStarted, TrialProgressed, TrialFinished,
+RoundFinished, CycleDecided, FinalistsFinished, and at the end, however the study ends, StudyFinished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from search_service.results import (
+    CheckResult,
+    DataSummary,
+    Decision,
+    FinalistsResult,
+    RoundPlan,
+    RoundResult,
+    StudyResult,
+    TrialResult,
+)
+from search_service.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class StudyStarted:
+    """The config is valid and the data is loaded."""
+
+    study_id: str
+    spec: StudySpec
+    data: DataSummary
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step begins; for whoever is watching."""
+
+    step: int
+    name: str
+    cycle: int = 1
+
+
+@dataclass(frozen=True)
+class CheckFinished:
+    """A check has its verdict."""
+
+    check: CheckResult
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """A round begins."""
+
+    plan: RoundPlan
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialProgressed:
+    """A trial has reached a rung (or the end) and goes on."""
+
+    trial_id: str
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    """A trial is over."""
+
+    trial: TrialResult
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """A round is over."""
+
+    result: RoundResult
+
+
+@dataclass(frozen=True)
+class CycleDecided:
+    """Step 6 has decided."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class FinalistsFinished:
+    """The winner is known and tested."""
+
+    result: FinalistsResult
+
+
+@dataclass(frozen=True)
+class StudyFinished:
+    """The study is over, one way or another."""
+
+    result: StudyResult
+    report: str = field(default="", repr=False)
+
+
+Event = (
+    StudyStarted
+    | StepStarted
+    | CheckFinished
+    | RoundStarted
+    | TrialProgressed
+    | TrialFinished
+    | RoundFinished
+    | CycleDecided
+    | FinalistsFinished
+    | StudyFinished
+)
+Listener = Callable[[Event], None]
