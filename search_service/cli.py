@@ -11,7 +11,7 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -73,16 +73,16 @@ def run(
     study = wiring.prepare(spec)
     listeners = [] if as_json else [ProgressDisplay(console)]
     try:
-        result, folder = wiring.run(
+        finished = wiring.run(
             study, settings=settings, runner=runner.value, ray_address=ray_address, listeners=listeners
         )
     except KeyboardInterrupt as interrupt:
         # Here and not in main: typer turns the exception into an exit of its own, without a word.
         _say(Console(stderr=True), "[bold]Interrupted.[/] What was finished is recorded.")
         raise typer.Exit(EXIT_INTERRUPTED) from interrupt
-    places = {"record": settings.record_uri, "open_record": settings.open_command, "folder": str(folder)}
+    result, places = finished.result, finished.places
     document = as_document(spec, result, places)
-    (folder / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+    (Path(places["folder"]) / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
@@ -141,9 +141,11 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _print_places(console: Console, reason: str, seconds: float, places: dict[str, Any]) -> None:
+def _print_places(console: Console, reason: str, seconds: float, places: dict[str, str]) -> None:
     if reason:
         _say(console, f"  why it stopped        {escape(reason)}")
     _say(console, f"  took                  {seconds:.0f} s")
     _say(console, f"  files                 {places['folder']}")
-    _say(console, f"  open the record with  [bold]{places['open_record']}[/]")
+    if "open_record" in places:
+        _say(console, f"  open the record with  [bold]{escape(places['open_record'])}[/]")
+    _say(console, f"  and look at           {places['page']}")

@@ -5,10 +5,15 @@ Read from the environment (``SEARCH_SERVICE_HOME``, ``MLFLOW_TRACKING_URI``); th
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# MLflow's own default.
+UI_PORT = 5000
 
 
 class Settings(BaseSettings):
@@ -34,8 +39,16 @@ class Settings(BaseSettings):
         return None if self.tracking_uri else self.home.absolute() / "artifacts"
 
     @property
-    def open_command(self) -> str:
-        """What a person types, or opens, to see the record."""
+    def ui_address(self) -> str:
+        """Where the MLflow UI is, or will be after ``ui_command``."""
+        return (self.tracking_uri or f"http://127.0.0.1:{UI_PORT}").rstrip("/")
+
+    @property
+    def ui_command(self) -> str | None:
+        """What a person types to start the MLflow UI; None where a server already runs."""
         if self.tracking_uri:
-            return self.tracking_uri
-        return f"mlflow ui --backend-store-uri {self.record_uri} --port 5000"
+            return None
+        mlflow = Path(sys.executable).with_name("mlflow")
+        # The shortest form that works from here.
+        shown = mlflow.relative_to(Path.cwd()) if mlflow.is_relative_to(Path.cwd()) else mlflow
+        return f"{shown} ui --backend-store-uri {shlex.quote(self.record_uri)} --port {UI_PORT}"

@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from search_service.errors import InvalidSpecError, Problem
@@ -32,6 +31,20 @@ from trainables.process import prepare_process
 
 RunnerName = Literal["inline", "ray"]
 _RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A study that is over.
+
+    Attributes:
+        result: What was learnt.
+        places: Where to look, by name: ``folder`` (files), ``record`` (MLflow store), ``page`` (in the MLflow UI) and,
+            where no server runs, ``open_record`` (the command that starts the UI).
+    """
+
+    result: StudyResult
+    places: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ def run(
     runner: RunnerName = "ray",
     ray_address: str | None = None,
     listeners: Sequence[Listener] = (),
-) -> tuple[StudyResult, Path]:
+) -> FinishedStudy:
     """Run a study and record it.
 
     Args:
@@ -77,7 +90,7 @@ def run(
         listeners: Hear every event beside the recorder.
 
     Returns:
-        The result and the study's folder.
+        The result, and where everything is.
 
     Raises:
         OutsideError: Ray or MLflow broke.
@@ -113,7 +126,14 @@ def run(
             folder=folder,
             versions=_versions(),
         )
-    return result, folder
+    places = {
+        "folder": str(folder),
+        "record": settings.record_uri,
+        "page": settings.ui_address + recorder.page,
+    }
+    if settings.ui_command:
+        places["open_record"] = settings.ui_command
+    return FinishedStudy(result, places)
 
 
 def _against_data(spec: StudySpec, dataset: Dataset) -> list[Problem]:

@@ -10,6 +10,11 @@ from search_service.events import Event
 class Recorder(Protocol):
     """Writes events down. One contract suite (tests/contracts/test_recorders.py) holds for all of them."""
 
+    @property
+    def page(self) -> str:
+        """Path of the study's page below the address of the recorder's UI; empty if there is none."""
+        ...
+
     def record(self, event: Event) -> None:
         """Take one event, in the order in which events happen.
 

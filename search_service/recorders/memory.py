@@ -15,6 +15,11 @@ class MemoryRecorder:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
+    @property
+    def page(self) -> str:
+        """None."""
+        return ""
+
     def record(self, event: Event) -> None:
         """See ``Recorder.record``."""
         self.events.append(event)

@@ -105,6 +105,11 @@ class MlflowRecorder:
         self._rounds: list[RoundResult] = []
         self._step_started_ms = 0
 
+    @property
+    def page(self) -> str:
+        """The experiment's runs, in the UI's view for training (its default is the one for generative AI)."""
+        return f"/#/experiments/{self._experiment}/runs?workflowType=machine_learning"
+
     def record(self, event: Event) -> None:
         """See ``Recorder.record``."""
         with self._errors():

@@ -69,6 +69,7 @@ def recorder(request, tmp_path) -> Recorder:
 def test_every_event_of_a_study_can_be_recorded_in_its_order(recorder, story):
     for event in story.events:
         recorder.record(event)
+    assert isinstance(recorder.page, str)
     recorder.close()
     recorder.close()  # Closing twice is closing.
 
