@@ -34,6 +34,7 @@ import ray
 import torch
 from ray import tune
 from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search_service.errors import RunnerError
 from search_service.events import Listener
@@ -74,10 +75,12 @@ class RayTuneRunner:
         self._start()
         book = RoundBook(plan, listen)
         searcher = _CohortSearcher(book)
-        # Restarted by Ray if its process dies; its journal then brings back the rungs.
+        # Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then
+        # brings back the rungs.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         halving = (
             ray.remote(Halving)
-            .options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+            .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
             .remote(
                 grace_period=plan.grace_period,
                 max_epochs=plan.max_epochs,
