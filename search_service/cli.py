@@ -60,6 +60,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study: all six steps, recorded in MLflow."""
+    if ray_address is not None and runner is RunnerChoice.INLINE:
+        raise typer.BadParameter("an inline run uses no Ray", param_hint="--ray-address")
     settings = Settings() if home is None else Settings(home=home)
     # Progress is for people, the document for programs: with --json people read stderr's errors only.
     console = Console(stderr=as_json)

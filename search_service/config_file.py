@@ -39,7 +39,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (list, dict)):
+            if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -154,5 +154,5 @@ def _with_paths_from(raw: Any, folder: Path) -> Any:
     for place in ("source", "train", "validation", "test"):
         value = data.get(place)
         if isinstance(value, str) and value not in BUNDLED and Path(value).suffix:
-            data[place] = str(folder / value)
+            data[place] = str(folder / Path(value).expanduser())
     return raw | {"data": data}

@@ -30,6 +30,10 @@ from search_service.report import describe, format_value
 from search_service.results import CheckResult, FinalistsResult, RoundResult, StudyStatus, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
+# Characters of the column that says which step a line is about.
+LABEL_WIDTH = 11
+PASSED, FAILED = "[bold green]✓[/]", "[bold red]✗[/]"
+
 
 class ProgressDisplay:
     """Hears a study's events and shows them.
@@ -49,7 +53,7 @@ class ProgressDisplay:
             case StudyStarted():
                 self._show_start(event)
             case StepStarted(step=7):
-                self._print("\n[bold]Finalists[/]  training the best configurations again from fresh seeds ...")
+                self._print("Finalists", "training the best configurations again from fresh seeds ...")
             case CheckFinished(check):
                 self._show_check(check)
             case RoundStarted():
@@ -64,48 +68,56 @@ class ProgressDisplay:
                 self._finish_round(result)
             case CycleDecided(decision):
                 verdict = "stop" if decision.stop else "again"
-                self._print(f"[bold]Step 6[/]  repeat?  [bold]{verdict}[/]: {escape(decision.reason)}")
+                self._print("Step 6", f"repeat? [bold]{verdict}[/]: {escape(decision.reason)}")
             case FinalistsFinished(result):
                 self._show_answer(result)
             case StudyFinished(result):
                 self._stop_bar()
                 if result.status is not StudyStatus.COMPLETED:
-                    self._print(f"\n[bold red]{result.status}[/]: {escape(result.reason)}")
+                    self._print(str(result.status).capitalize(), f"[red]{escape(result.reason)}[/]")
 
-    def _print(self, text: str) -> None:
-        # soft_wrap off a terminal: one event is one line in a log, however long.
-        self._console.print(text, highlight=False, soft_wrap=not self._console.is_terminal)
+    def _print(self, label: str, text: str) -> None:
+        """One line: a label in a column of its own, so that a long text wraps beside it and not below."""
+        label = label.ljust(LABEL_WIDTH)
+        if not self._console.is_terminal:
+            # One event is one line in a log, however long.
+            self._console.print(f"[bold]{label}[/]{text}", highlight=False, soft_wrap=True)
+            return
+        grid = Table.grid()
+        grid.add_column(width=LABEL_WIDTH, no_wrap=True)
+        grid.add_column(ratio=1)
+        grid.add_row(f"[bold]{label}[/]", text)
+        self._console.print(grid, highlight=False)
 
     def _show_start(self, event: StudyStarted) -> None:
         data = event.data
         kind = f"{data.n_outputs} classes" if data.task == "classification" else "a number"
-        self._print(f"[bold]{escape(event.spec.name)}[/]  study {event.study_id}")
+        self._print("Study", f"[bold]{event.study_id}[/]")
         self._print(
-            f"        {escape(data.source)}: {data.n_train} training, {data.n_validation} validation and {data.n_test} "
-            f"test rows, {data.n_inputs} features, predicting {kind}\n"
+            "",
+            f"{escape(data.source)}: {data.n_train} training, {data.n_validation} validation and {data.n_test} "
+            f"test rows, {data.n_inputs} features, predicting {kind}",
         )
 
     def _show_check(self, check: CheckResult) -> None:
-        verdict = "[bold green]✓[/]" if check.passed else "[bold red]✗[/]"
+        mark = PASSED if check.passed else FAILED
         cycle = f" (cycle {check.cycle})" if check.cycle > 1 else ""
-        self._print(f"[bold]Step {check.step}[/]  {verdict} {check.name}{cycle}: {escape(check.summary)}")
+        self._print(f"Step {check.step}", f"{mark} {check.name}{cycle}: {escape(check.summary)}")
         if check.advice and check.passed:
-            self._print(f"          {escape(check.advice)}")
+            self._print("", f"  {escape(check.advice)}")
 
     def _start_round(self, event: RoundStarted) -> None:
         plan = event.plan
         cycle = f" (cycle {plan.cycle})" if plan.cycle > 1 else ""
         name = plan.name[2:]
-        self._print(
-            f"[bold]Step {plan.step}[/]  {name}{cycle}: {plan.max_trials} configurations, "
-            f"up to {plan.max_epochs} epochs each"
-        )
+        budget = f"{plan.max_trials} configurations, up to {plan.max_epochs} epochs each"
+        self._print(f"Step {plan.step}", f"{name}{cycle}: {budget}")
         for sentence in event.sentences:
-            self._print(f"          {escape(sentence)}")
+            self._print("", f"  {escape(sentence)}")
         self._round = _RoundSoFar()
         self._bar = Progress(
             TextColumn("         "),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
@@ -129,29 +141,34 @@ class ProgressDisplay:
     def _finish_round(self, result: RoundResult) -> None:
         self._stop_bar()
         counts = ", ".join(f"{result.count(s)} {_WORDS[s]}" for s in _WORDS if result.count(s))
-        best = "no score"
+        best = f"no score ({result.stop_reason})"
         if result.best is not None:
             best = (
                 f"best validation {result.plan.metric} [bold]{result.best.score:.4g}[/] (trial {result.best.trial_id})"
             )
-        mark = "[bold green]✓[/]" if result.best else "[bold red]✗[/]"
-        self._print(f"        {mark} {best}; {counts} in {result.seconds:.0f} s")
+        self._print(
+            "", f"{PASSED if result.best else FAILED} {best}; {counts or 'no trials'} in {result.seconds:.0f} s"
+        )
 
     def _show_answer(self, final: FinalistsResult) -> None:
         winner, metric = final.winner, final.metric
         n = len(winner.seeds)
-        self._print(
-            f"        [bold green]✓[/] best of {len(final.finalists)} by mean over {n} seeds: trial {winner.trial_id}\n"
-        )
+        self._print("", f"{PASSED} best of {len(final.finalists)} by mean over {n} seeds: trial {winner.trial_id}")
         table = Table.grid(padding=(0, 3))
         for leaf, value in describe(winner.config).items():
             table.add_row(f"[dim]{leaf}[/]", f"[bold]{escape(format_value(value))}[/]")
-        self._console.print(Padding(table, (0, 0, 1, 2)), highlight=False)
-        self._print(f"  validation {metric}   {winner.mean:.4f} ± {winner.std:.4f}  (mean ± std over {n} seeds)")
-        self._print(
-            f"  [bold]test {metric}         {final.test_mean:.4f} ± {final.test_std:.4f}[/]  "
-            f"(rows used once; ignoring the inputs gives {final.trivial_test_score:.4f})"
+        scores = Table.grid(padding=(0, 3))
+        scores.add_row(
+            f"validation {metric}", f"{winner.mean:.4g} ± {winner.std:.2g}", f"mean ± standard deviation over {n} seeds"
         )
+        scores.add_row(
+            f"[bold]test {metric}[/]",
+            f"[bold]{final.test_mean:.4g} ± {final.test_std:.2g}[/]",
+            f"rows used once; ignoring the inputs gives {final.trivial_test_score:.4g}",
+        )
+        for block in (table, scores):
+            self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
+        self._console.print()
 
 
 _WORDS = {

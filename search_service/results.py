@@ -142,6 +142,7 @@ class RoundPlan:
         seed: Of the study.
         folder: Journals of this round are written here.
         target: Score at which no further trial is started.
+        best_before: Best score of the round before, if it counts towards the target.
         deadline: ``time.monotonic()`` after which no further trial is started.
         max_concurrent_trials: Cohorts at once; None for what the machine holds.
         cpus_per_trial: CPUs of a cohort.
@@ -165,6 +166,7 @@ class RoundPlan:
     seed: int
     folder: Path
     target: float | None = None
+    best_before: float | None = None
     deadline: float | None = None
     max_concurrent_trials: int | None = None
     cpus_per_trial: float = 1

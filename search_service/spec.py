@@ -21,7 +21,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError
 from search_service.errors import InvalidSpecError, Problem
 from search_service.space import Choices, NumericRange, Range
 from search_service.spec_problems import nearest, problems_of
-from trainables.config import APPLIES_TO, FrozenModel, TrialConfig, accepts_fractions, leaf_paths
+from trainables.config import APPLIES_TO, FrozenModel, TrialConfig, accepts_fractions, is_number, leaf_paths
 from trainables.data.config import DataConfig
 from trainables.metrics import METRICS, MetricName
 
@@ -113,12 +113,26 @@ class RoundSpec(FrozenModel):
     max_epochs: int = Field(ge=1, description="Epochs of those that are not stopped early.")
 
 
+class CoarseSpec(RoundSpec):
+    """Budget of step 4: many configurations, few epochs."""
+
+    max_trials: int = Field(default=24, ge=1, description="Configurations tried.")
+    max_epochs: int = Field(default=9, ge=1, description="Epochs of those that are not stopped early.")
+
+
+class RefinedSpec(RoundSpec):
+    """Budget of step 5: fewer configurations, more epochs."""
+
+    max_trials: int = Field(default=16, ge=1, description="Configurations tried.")
+    max_epochs: int = Field(default=27, ge=1, description="Epochs of those that are not stopped early.")
+
+
 class SearchSpec(FrozenModel):
     """Steps 4 to 6."""
 
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="How configurations are drawn.")
-    coarse: RoundSpec = RoundSpec(max_trials=24, max_epochs=9)
-    refined: RoundSpec = RoundSpec(max_trials=16, max_epochs=27)
+    coarse: CoarseSpec = CoarseSpec()
+    refined: RefinedSpec = RefinedSpec()
     early_stopping: bool = Field(default=True, description="Stop the hopeless at each rung (ASHA).")
     grace_period: int | None = Field(
         default=None, ge=1, description="Epochs before a trial can be stopped; default: 3, or max_epochs/9 if more."
@@ -159,7 +173,7 @@ class StudySpec(FrozenModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Letters, digits, _ . and -; names its record."
     )
     experiment: str | None = Field(default=None, min_length=1, description="MLflow experiment; default: the name.")
-    seed: int = Field(default=0, ge=0, description="Decides everything random in the study.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Decides everything random in the study.")
     data: DataConfig
     trial: TrialConfig = TrialConfig()
     search_space: dict[str, SearchRange] = Field(
@@ -191,8 +205,8 @@ def parse(raw: Any) -> StudySpec:
         raise InvalidSpecError(
             [Problem("(the whole config)", kind, "keys and values", "start from configs/01_digits.yaml")]
         )
-    problems: list[Problem] = []
-    spec = _validate(raw, problems)
+    problems = _problems_of_nesting(raw.get("search_space"))
+    spec = _validate(raw, problems) if not problems else None
     if spec is None:
         # Sections with a mistake are set aside, so that mistakes between the others are found too.
         wrong = {problem.path.split(".")[0] for problem in problems}
@@ -204,6 +218,16 @@ def parse(raw: Any) -> StudySpec:
     if problems:
         raise InvalidSpecError(problems)
     return spec
+
+
+def _problems_of_nesting(search_space: Any) -> list[Problem]:
+    """Leaves of the search space have dotted names; nested keys would be read as a range without bounds."""
+    sections = {leaf.split(".")[0] for leaf in leaf_paths() if "." in leaf}
+    return [
+        Problem(f"search_space.{key}", value, "leaves by dotted path", f"write {key}.{next(iter(value), '...')}: ...")
+        for key, value in (search_space.items() if isinstance(search_space, dict) else ())
+        if key in sections and isinstance(value, dict)
+    ]
 
 
 def _validate(raw: Mapping[str, Any], problems: list[Problem]) -> StudySpec | None:
@@ -225,6 +249,9 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
         fitting = " or ".join(name for name, m in METRICS.items() if m.task == spec.trial.task)
         rule = f"a metric for {spec.trial.task}, which trial.loss: {spec.trial.loss} does"
         problems.append(Problem("objective.metric", metric, rule, f"use {fitting}, or change trial.loss"))
+    target = spec.objective.target
+    if spec.metric == "accuracy" and target is not None and not 0 < target <= 1:
+        problems.append(Problem("objective.target", target, "an accuracy above 0 and at most 1", "write 0.97 for 97 %"))
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))
@@ -265,14 +292,31 @@ def _problems_of_choices(path: str, leaf: str, given: ChoicesSpec) -> list[Probl
 def _problems_of_bounds(path: str, leaf: str, given: RangeSpec) -> list[Problem]:
     bounds = f"low {given.low:g}, high {given.high:g}"
     whole = not accepts_fractions(leaf)
-    if given.low >= given.high:
-        return [Problem(path, bounds, "low below high", "swap or change the bounds")]
-    if given.log and given.low <= 0:
-        return [Problem(f"{path}.low", given.low, "a number above 0, since log is true", "raise low or set log: false")]
-    if given.log and given.step is not None:
-        return [Problem(f"{path}.step", given.step, "no step in a log range", "remove step or log")]
-    if whole and not all(float(b).is_integer() for b in (given.low, given.high, given.step or 1)):
-        return [Problem(path, bounds, f"whole numbers, as {leaf} is", "round the bounds")]
+    step = given.step
+    # The first rule that is broken; the later ones take the earlier ones for granted.
+    rules = [
+        (is_number(leaf), "", bounds, f"choices, since {leaf} is no number", "write {choices: [...]}"),
+        (given.low < given.high, "", bounds, "low below high", "swap or change the bounds"),
+        (
+            not given.log or given.low > 0,
+            ".low",
+            given.low,
+            "a number above 0, since log is true",
+            "raise low or set log: false",
+        ),
+        (not given.log or step is None, ".step", step, "no step in a log range", "remove step or log"),
+        (step is None or step <= given.high - given.low, ".step", step, "at most high − low", "lower or remove it"),
+        (
+            not whole or all(float(b).is_integer() for b in (given.low, given.high, step or 1)),
+            "",
+            bounds,
+            f"whole numbers, as {leaf} is",
+            "round the bounds",
+        ),
+    ]
+    for holds, key, value, rule, fix in rules:
+        if not holds:
+            return [Problem(path + key, value, rule, fix)]
     return [
         problem
         for bound, value in (("low", given.low), ("high", given.high))

@@ -81,9 +81,14 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
     if kind == "extra_forbidden":
         *parents, last = location
         names = _keys_at(parents, model)
+        if last in names:
+            # A key of the other kind of range.
+            return Problem(path, details["input"], "low and high, or choices, not both", "remove one of the two")
         fix = nearest(str(last), names) or (f"one of: {', '.join(names)}" if names else "remove it")
         where = ".".join(str(part) for part in parents) or "a study"
         return Problem(path, details["input"], f"no key of {where} is called {last}", fix)
+    if details["input"] is None and kind != "missing":
+        return Problem(path, None, _RULES.get(kind, details["msg"]).format(**context), "fill it in, or remove the line")
     if kind == "missing":
         return Problem(path, None, "required", "add it")
     if kind in _RULES:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from search_service.errors import InvalidSpecError, Problem
@@ -100,6 +101,7 @@ def run(
     prepare_process()
     study_id = f"{study.spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     with ExitStack() as stack:
+        _require_folder(settings.home)
         recorder = _make_recorder(settings)
         stack.callback(recorder.close)
         made = _make_runner(runner, ray_address)
@@ -134,6 +136,14 @@ def run(
     if settings.ui_command:
         places["open_record"] = settings.ui_command
     return FinishedStudy(result, places)
+
+
+def _require_folder(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        rule, fix = "a folder that can be written", f"choose another folder ({error.strerror})"
+        raise InvalidSpecError([Problem("--home", str(home), rule, fix)]) from error
 
 
 def _against_data(spec: StudySpec, dataset: Dataset) -> list[Problem]:

@@ -14,6 +14,7 @@ command line's ``--set`` all use these names. Two facts about leaves are declare
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,9 @@ ActivationName = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
 InitName = Literal["auto", "zeros", "gaussian", "xavier", "kaiming"]
 OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
 LossName = Literal["cross_entropy", "hinge", "mse"]
+
+# With gradients and Adam's two moments a network of this size takes 3.2 GB in float32, and every worker has one.
+MOST_WEIGHTS = 200_000_000
 
 STRUCTURAL = frozenset({"network.hidden_sizes", "network.activation", "optimizer.name", "loss", "batch_size"})
 
@@ -66,6 +70,17 @@ class NetworkConfig(FrozenModel):
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of hidden activations dropped in training.")
 
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> NetworkConfig:
+        weights = sum(a * b for a, b in itertools.pairwise(self.hidden_sizes))
+        if weights > MOST_WEIGHTS:
+            raise PydanticCustomError(
+                "too_large",
+                "hidden_sizes between which lie at most {most} weights; these have {weights}",
+                {"most": f"{MOST_WEIGHTS:,}", "weights": f"{weights:,}"},
+            )
+        return self
+
 
 class OptimizerConfig(FrozenModel):
     """The update rule. Which numbers a rule has, APPLIES_TO says."""
@@ -100,7 +115,9 @@ class TrialConfig(FrozenModel):
     batch_size: Annotated[int, Field(ge=1)] | Literal["full"] = Field(
         default=64, description="Rows per parameter update; 1 is one row at a time, full the whole training set."
     )
-    seed: int = Field(default=0, ge=0, description="Decides the initial weights and, with dropout, the masks.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="Decides the initial weights and, with dropout, the masks."
+    )
 
     @model_validator(mode="after")
     def _only_what_applies(self) -> TrialConfig:
@@ -195,6 +212,11 @@ def accepts_fractions(leaf: str) -> bool:
     for key in leaf.split("."):
         annotation = annotation.model_fields[key].annotation
     return annotation is float
+
+
+def is_number(leaf: str) -> bool:
+    """Whether ``leaf`` holds a number, real or whole."""
+    return isinstance(TrialConfig()[leaf], (int, float))
 
 
 def applies(leaf: str, choices: Mapping[str, Any], otherwise: TrialConfig) -> bool:

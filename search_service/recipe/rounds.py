@@ -48,6 +48,7 @@ def search(
     budget: RoundSpec,
     first: Sequence[Mapping[str, Any]],
     sentences: Sequence[str] = (),
+    best_before: float | None = None,
 ) -> RoundResult:
     """Run one round and tell the listener.
 
@@ -75,6 +76,7 @@ def search(
         seed=place.spec.seed,
         folder=place.folder / f"round-{number}",
         target=place.spec.objective.target,
+        best_before=best_before,
         deadline=place.deadline,
         max_concurrent_trials=search_spec.max_concurrent_trials,
         cpus_per_trial=search_spec.cpus_per_trial,

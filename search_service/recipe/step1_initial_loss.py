@@ -105,7 +105,9 @@ def _symmetry(gradients: Sequence[LayerGradients], config: TrialConfig) -> Diagn
 def _off_chance(loss: float, chance: float, spec: InitialLossSpec, inputs_rms: float) -> Diagnosis:
     if math.isfinite(loss) and abs(loss - chance) <= spec.tolerance * chance:
         return None
-    by = f"{abs(loss - chance) / chance:.1%} off" if math.isfinite(loss) else "not finite"
+    by = "not finite" if not math.isfinite(loss) else f"{abs(loss - chance) / chance:.1%} off"
+    if math.isfinite(loss) and loss > 2 * chance:
+        by = f"{loss / chance:.3g} × chance"
     if inputs_rms > LARGE_INPUTS:
         return (
             f"{by}; the inputs are large (root mean square {inputs_rms:.3g}, about 1 is healthy)",

@@ -28,8 +28,9 @@ NAME = "overfit a small sample"
 MEMORISED = 0.01
 # The loss on the whole sample is looked at this often, in steps.
 LOOK_EVERY = 10
-# Rates tried beside the configured one, as factors: two decades either way.
-REMEDIES = (0.01, 0.1, 10.0, 100.0)
+# Rates tried beside the configured one: factors of it, two decades either way, and rates that often work.
+FACTORS = (0.01, 0.1, 10.0, 100.0)
+USUAL_RATES = (0.1, 0.01, 0.001)
 # A loss that never fell below this share of its start is flat.
 FLAT = 0.9
 # A loss beyond this multiple of its start has exploded.
@@ -45,8 +46,12 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         spec: Rows and step limit.
         seed: Of the study; decides the sample.
     """
-    sample = _sample(dataset, spec.rows, seed)
-    rates = [config.optimizer.lr * factor for factor in (1.0, *REMEDIES)]
+    # A linear model can fit as many rows exactly as there are features, and no more in general.
+    wanted = spec.rows if config.network.hidden_sizes else min(spec.rows, max(2, dataset.n_inputs))
+    sample = _sample(dataset, wanted, seed)
+    configured = config.optimizer.lr
+    remedies = {float(f"{rate:.6g}") for rate in (*USUAL_RATES, *(configured * factor for factor in FACTORS))}
+    rates = [configured, *sorted(remedies - {configured})]
     training = PopulationTraining(
         [_without_regularization(config).replace({"optimizer.lr": rate}) for rate in rates],
         dataclasses.replace(dataset, train=sample, validation=sample),
@@ -86,8 +91,13 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         passed=not diagnosis,
         summary=summary,
         advice=advice,
-        measured={"lowest_loss": min(lowest), "rows": float(n), "steps": float(reached[0] or spec.max_steps)},
-        expected={"lowest_loss": threshold},
+        measured={
+            "loss": lowest[0],
+            "loss_best_rate": min(lowest),
+            "rows": float(n),
+            "steps": float(spec.max_steps if reached[0] is None else reached[0]),
+        },
+        expected={"loss": threshold},
         curves=tuple(zip(rates, by_rate, strict=True)),
         threshold=threshold,
     )

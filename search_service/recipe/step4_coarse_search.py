@@ -33,6 +33,7 @@ def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, 
     given = space.get(LEARNING_RATE)
     ranges = {**space, LEARNING_RATE: given if given and not rates.passed else _learning_rates(rates, given)}
     first: Mapping[str, Any] = {leaf: base[leaf] for leaf in ranges} | {LEARNING_RATE: rates.best}
+    within = "where step 3 saw the loss fall" + (" within the range so far" if given else "")
     return search(
         place,
         number=number,
@@ -42,7 +43,7 @@ def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, 
         base=base,
         budget=place.spec.search.coarse,
         first=[first],
-        sentences=[f"{LEARNING_RATE}: {ranges[LEARNING_RATE]}, where step 3 saw the loss fall"] if rates.passed else [],
+        sentences=[f"{LEARNING_RATE}: {ranges[LEARNING_RATE]}, {within}"] if rates.passed else [],
     )
 
 

@@ -38,4 +38,5 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
         budget=place.spec.search.refined,
         first=[trial.values for trial in coarse.ranked[:CARRIED_OVER]],
         sentences=narrowing.sentences,
+        best_before=coarse.best.score if coarse.best else None,
     )

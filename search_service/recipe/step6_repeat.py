@@ -25,34 +25,30 @@ def run(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time_is_
         n_validation: Validation rows, which decide the score's noise.
         time_is_up: Whether the time budget is spent.
     """
-    refined = cycles[-1].refined
-    best, before = _best_score(refined), _best_score(cycles[-1].coarse if len(cycles) == 1 else cycles[-2].refined)
-    better, metric, target = METRICS[spec.metric].better, spec.metric, spec.objective.target
-    noise = standard_error(metric, best, n_validation)
+    done, better, metric, target = len(cycles), METRICS[spec.metric].better, spec.metric, spec.objective.target
+    last = cycles[-1]
+    found = last.refined.best or last.coarse.best
+    if found is not None and target is not None and (found.score == target or better(found.score, target)):
+        return Decision(done, True, f"the target is reached: validation {metric} {found.score:.4g} (target {target:g})")
+    if last.refined.best is None:
+        trials = len(last.refined.trials)
+        why = f"none of its {trials} trials has a score" if trials else last.refined.stop_reason
+        return Decision(done, True, f"the refined round brought nothing ({why}); the rounds before it stand")
+
+    best, before = last.refined.best.score, _best_score(last.coarse if done == 1 else cycles[-2].refined)
     gain = best - before if METRICS[metric].mode == "max" else before - best
-    compared = "the coarse round" if len(cycles) == 1 else f"cycle {len(cycles) - 1}"
-    if refined.best is None:
-        why = refined.stop_reason if not refined.trials else f"none of its {len(refined.trials)} trials has a score"
-        return Decision(len(cycles), True, f"the refined round brought nothing ({why}); the rounds before it stand")
+    noise = standard_error(metric, best, n_validation)
+    compared = "the coarse round" if done == 1 else f"cycle {done - 1}"
     change = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "the same as"
     improvement = f"validation {metric} {best:.4g}, {change} {compared}"
-
-    if target is not None and (best == target or better(best, target)):
-        return Decision(len(cycles), True, f"the target is reached: validation {metric} {best:.4g} (target {target:g})")
     if time_is_up:
-        return Decision(
-            len(cycles), True, f"the time budget of {spec.search.time_budget_s:g} s is spent; {improvement}"
-        )
+        return Decision(done, True, f"the time budget of {spec.search.time_budget_s:g} s is spent; {improvement}")
     if gain < noise:
-        return Decision(
-            len(cycles),
-            True,
-            f"no further improvement: {improvement}, within the noise of ±{noise:.2g} "
-            f"(one standard error over {n_validation} validation rows)",
-        )
-    if len(cycles) >= spec.search.max_cycles:
-        return Decision(len(cycles), True, f"all {spec.search.max_cycles} cycles are done; {improvement}")
-    return Decision(len(cycles), False, f"repeat: {improvement}, more than the noise of ±{noise:.2g}")
+        error = f"noise: ±{noise:.2g}, one standard error over {n_validation} validation rows"
+        return Decision(done, True, f"no further improvement: {improvement} ({error})")
+    if done >= spec.search.max_cycles:
+        return Decision(done, True, f"all {spec.search.max_cycles} cycles are done; {improvement}")
+    return Decision(done, False, f"{improvement}, more than the noise of ±{noise:.2g}")
 
 
 def standard_error(metric: MetricName, score: float, rows: int) -> float:

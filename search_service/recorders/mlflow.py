@@ -31,6 +31,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 # The default retries for four minutes; a server that is gone should say so while somebody still watches.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -95,9 +96,10 @@ class MlflowRecorder:
         with self._errors():
             if uri.startswith("sqlite:///"):
                 Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            self._client = MlflowClient(tracking_uri=uri)
-            # The first call creates the tables of a fresh file; it must not race with anything.
-            self._client.search_experiments(max_results=1)
+            with _alone(uri):
+                self._client = MlflowClient(tracking_uri=uri)
+                # The first call creates the tables of a fresh file.
+                self._client.search_experiments(max_results=1)
         self._experiment = ""
         self._study = ""
         self._round = ""
@@ -314,6 +316,16 @@ class MlflowRecorder:
             self._client.log_figure(run, losses.draw_learning_rates(check), "learning_rates.png")
 
 
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Keep other processes away from a SQLite file while its tables are made: two at once break it for good."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    with FileLock(uri.removeprefix("sqlite:///") + ".lock"):
+        yield
+
+
 def format_param(value: Any) -> str:
     """A parameter's text: numbers exactly, lists and None as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
@@ -335,7 +347,8 @@ def _now_ms() -> int:
 
 
 def _metric(key: str, value: float, step: int = 0) -> Metric:
-    return Metric(key, float(value), _now_ms(), step)
+    # MLflow takes no plus sign in a name, as in 1e+03.
+    return Metric(key.replace("+", ""), float(value), _now_ms(), step)
 
 
 def _point_metrics(point: EpochPoint, metric: str) -> list[Metric]:
@@ -349,18 +362,18 @@ def _point_metrics(point: EpochPoint, metric: str) -> list[Metric]:
 def _curves(check: CheckResult) -> list[Metric]:
     """Loss curves of a check, as metrics by learning rate."""
     if isinstance(check, OverfitResult):
-        return [
-            _metric(f"loss.lr_{rate:.3g}", loss, step)
-            for rate, curve in check.curves
-            for step, loss in enumerate(curve)
-        ]
+        return [_metric(_by_rate(rate), loss, step) for rate, curve in check.curves for step, loss in enumerate(curve)]
     if isinstance(check, LearningRatesResult):
         return [
-            _metric(f"loss.lr_{outcome.rate:.3g}", sum(at_step) / len(at_step), step)
+            _metric(_by_rate(outcome.rate), sum(at_step) / len(at_step), step)
             for outcome in check.outcomes
             for step, at_step in enumerate(zip(*outcome.curves, strict=True))
         ]
     return []
+
+
+def _by_rate(rate: float) -> str:
+    return f"loss.lr_{rate:.3g}"
 
 
 def _mean_curve(curves: Iterable[Iterable[EpochPoint]]) -> list[EpochPoint]:

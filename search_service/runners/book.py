@@ -102,6 +102,8 @@ class RoundBook:
             return "the time budget is spent"
         better = METRICS[plan.metric].better
         scores = [trial.score for trial in self._results.values() if trial.status is TrialStatus.COMPLETED]
+        if plan.best_before is not None:
+            scores.append(plan.best_before)
         if plan.target is not None and any(score == plan.target or better(score, plan.target) for score in scores):
             return f"the target {plan.metric} {plan.target:g} is reached"
         return ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -223,6 +225,27 @@ def test_a_second_study_joins_the_same_experiment(story, tmp_path):
         recorder.record(story.of(StudyStarted)[0])
     client = MlflowClient(tracking_uri=uri)
     assert len(client.search_runs([client.get_experiment_by_name("recorded").experiment_id])) == 2
+
+
+def open_store(uri):
+    MlflowRecorder(uri)
+    return True
+
+
+def test_studies_started_together_in_a_fresh_home_do_not_break_it(tmp_path):
+    """Two processes that made the tables at once left a store that nothing could open again."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with concurrent.futures.ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as processes:
+        assert list(processes.map(open_store, [uri] * 3)) == [True] * 3
+    assert open_store(uri)
+
+
+def test_names_of_metrics_are_those_that_mlflow_takes(story, tmp_path):
+    recorder = MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    recorder.record(story.of(StudyStarted)[0])
+    check = next(event.check for event in story.of(CheckFinished) if event.check.step == 2)
+    large = dataclasses.replace(check, curves=((1e3, (1.0, 0.5)), (1e300, (1.0, 2.0))))
+    recorder.record(CheckFinished(large))
 
 
 def test_a_store_that_cannot_be_reached_is_an_outside_error(tmp_path, monkeypatch):

@@ -103,6 +103,8 @@ def test_c4_no_trial_is_started_after_the_deadline_or_the_target(runner, digits,
     done, _ = run(runner, easy, digits[0])
     assert len(done.trials) < 8
     assert "the target accuracy 0.2 is reached" in done.stop_reason
+    before, _ = run(runner, make_plan(tmp_path / "before", target=0.2, best_before=0.9), digits[0])
+    assert before.trials == ()
 
 
 def test_regression_and_smaller_is_better(runner, diabetes, tmp_path):

@@ -38,12 +38,12 @@ def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, t
     done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in (
-        "Step 1  ✓ initial loss: untrained loss 1.",
-        "Step 2  ✓ overfit a small sample: memorised 20 rows",
-        "Step 3  ✓ learning rates: searching",
-        "Step 4  coarse search: 4 configurations, up to 4 epochs each",
-        "Step 5  refined search",
-        "Step 6  repeat?",
+        "Step 1     ✓ initial loss: untrained loss 1.",
+        "Step 2     ✓ overfit a small sample: memorised 20 rows",
+        "Step 3     ✓ learning rates: searching",
+        "Step 4     coarse search: 4 configurations, up to 4 epochs each",
+        "Step 5     refined search",
+        "Step 6     repeat? stop: ",
         "test accuracy",
         "why it stopped",
         "open the record with",
@@ -93,7 +93,7 @@ def test_a_failed_check_exits_with_3_and_its_diagnosis_and_is_recorded(config, t
         cwd=tmp_path,
     )
     assert done.returncode == 3
-    assert "Step 1  ✗ initial loss" in done.stdout
+    assert "Step 1     ✗ initial loss" in done.stdout
     assert "all units of hidden layer 1 get the same gradient" in done.stdout
     assert "To do: set trial.network.init: auto" in done.stdout
     from mlflow import MlflowClient
@@ -125,7 +125,8 @@ BAD = {
     "missing file": (["data.source=nowhere.csv", "data.target=y"], "data.source", "existing file"),
     "empty file": (["data.source=empty.csv", "data.target=y"], "data.source", "empty"),
     "unreadable file": (["data.source=broken.parquet", "data.target=y"], "data.source", "readable PARQUET"),
-    "no such column": (["data.source=good.csv", "data.target=z"], "data.target", "one of: a, b, y"),
+    "no such column": (["data.source=good.csv", "data.target=z"], "data.target", "one of: 'a', 'b', 'y'"),
+    "no name": (['data.source=""'], "data.source", "at least 1 characters"),
     "one class": (["data.source=one.csv", "data.target=y"], "data.target", "one class only"),
     "few rows": (["data.source=few.csv", "data.target=y"], "data.target", "at least 3 rows of each class"),
     "nan": (["data.source=nan.csv", "data.target=y"], "data.source", "missing values"),
@@ -185,6 +186,19 @@ def test_validate_and_schema(config, tmp_path):
     schema = json.loads(search_service("schema", cwd=tmp_path).stdout)
     assert "search_space" in schema["properties"]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_home_that_cannot_be_is_the_users_mistake(config, tmp_path):
+    done = search_service("run", config, "--runner", "inline", "--home", config / "x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--home: " in done.stderr
+    assert "a folder that can be written" in done.stderr
+
+
+def test_an_inline_run_takes_no_ray_address(config, tmp_path):
+    done = search_service("run", config, "--runner", "inline", "--ray-address", "auto", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "an inline run uses no Ray" in done.stderr
 
 
 def test_mlflow_that_cannot_be_reached_exits_with_4(config, tmp_path, monkeypatch):

@@ -37,6 +37,7 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path):
         ("a: [1, 2\n", "line 2"),
         ("? [1]\n: 2\n", "a key must be a word"),
         ("a: 'open\n", "line"),
+        ("1: a\ntrue: b\n", "a key must be a word"),
         ("[" * 3000, "nested"),
     ],
 )

@@ -15,11 +15,14 @@ class DataConfig(FrozenModel):
 
     source: str | None = Field(
         default=None,
+        min_length=1,
         description="A bundled set (digits, breast_cancer, wine, diabetes) or a path to .csv, .parquet or .npz.",
     )
-    train: str | None = Field(default=None, description="Instead of source: a file of training rows.")
-    validation: str | None = Field(default=None, description="With train: a file of validation rows, else split off.")
-    test: str | None = Field(default=None, description="With train: a file of test rows, else split off.")
+    train: str | None = Field(default=None, min_length=1, description="Instead of source: a file of training rows.")
+    validation: str | None = Field(
+        default=None, min_length=1, description="With train: a file of validation rows, else split off."
+    )
+    test: str | None = Field(default=None, min_length=1, description="With train: a file of test rows, else split off.")
     target: str | None = Field(
         default=None,
         description="Column (CSV, Parquet) or array (NPZ, default y) to predict; bundled sets have theirs.",

@@ -121,6 +121,8 @@ def load(config: DataConfig, task: Task) -> tuple[Dataset, TestRows]:
     if task == "regression":
         target_scaling = preparation.Scaling.fit(train_target.reshape(-1, 1))
 
+    _refuse_constant(train_features, train_target)
+
     def prepare(part: Part) -> tuple[NDArray[np.float32], NDArray[np.int64] | NDArray[np.float32]]:
         features, target = part
         if task == "classification":
@@ -164,7 +166,7 @@ def _encode_targets(
 ) -> tuple[dict[str, NDArray[np.int64] | NDArray[np.float64]], tuple[str, ...]]:
     """Targets as class indices or numbers, by place, and the names of the classes."""
     if task == "regression":
-        return {place: preparation.numbers(table.target, f"data.{place}") for place, table in tables.items()}, ()
+        return {place: preparation.numbers(table.target, "data.target") for place, table in tables.items()}, ()
     first = next(iter(tables.values()))
     classes = preparation.find_classes(first.target)
     return {
@@ -187,6 +189,16 @@ def _divide(config: DataConfig, given: dict[str, Part], class_names: tuple[str, 
     )
     divided = {part: (features[index], target[index]) for part, index in rows.items()}
     return given | divided
+
+
+def _refuse_constant(features: NDArray[np.float64], target: NDArray[Any]) -> None:
+    """Refuse rows from which nothing can be learnt."""
+    if (features == features[0]).all():
+        rule, fix = "at least one feature that varies", "check the table: every training row has the same features"
+        raise DataError([Problem("data", "all features are constant", rule, fix)])
+    if (target == target[0]).all():
+        rule, fix = "a target that varies", "choose another target; it is the same in every training row"
+        raise DataError([Problem("data.target", float(target[0]), rule, fix)])
 
 
 def _fingerprint(parts: dict[str, Part]) -> str:

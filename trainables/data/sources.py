@@ -99,7 +99,9 @@ def _read_bundled(name: str, target: str | None) -> Table:
 
 
 def _read_csv(file: Path, target: str | None, path: str) -> Table:
-    return _from_arrow(pyarrow.csv.read_csv(file), target, path, file)
+    # An empty cell is a missing value in a text column too.
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+    return _from_arrow(pyarrow.csv.read_csv(file, convert_options=options), target, path, file)
 
 
 def _read_parquet(file: Path, target: str | None, path: str) -> Table:
@@ -108,7 +110,8 @@ def _read_parquet(file: Path, target: str | None, path: str) -> Table:
 
 def _from_arrow(table: pa.Table, target: str | None, path: str, file: Path) -> Table:
     names = list(table.column_names)
-    shown = ", ".join(names[-NAMED_COLUMNS:])
+    # Quoted, since "label " and "label" look alike.
+    shown = ", ".join(repr(name) for name in names[-NAMED_COLUMNS:])
     if table.num_rows == 0:
         raise DataError(
             [Problem(path, str(file), "at least one row", "the file has a header but no rows: write it again")]
@@ -116,6 +119,12 @@ def _from_arrow(table: pa.Table, target: str | None, path: str, file: Path) -> T
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise DataError([Problem(path, str(file), "column names that differ", f"rename the repeated columns {twice}")])
+    if len(names) == 1 and (found := next((mark for mark in ";\t|" if mark in names[0]), None)):
+        rule, fix = "columns separated by commas", f"save it with commas; it seems to be separated by {found!r}"
+        raise DataError([Problem(path, names[0], rule, fix)])
+    if "" in names:
+        fix = "name the column, or remove the comma at the end of each line"
+        raise DataError([Problem(path, "a column without a name", "a name for each column", fix)])
     if target is None:
         raise DataError([Problem("data.target", None, "the name of the column to predict", f"one of: {shown}")])
     if target not in names:
@@ -141,6 +150,10 @@ def _refuse_unusable(table: pa.Table, target: str, path: str) -> None:
     problems = []
     # A column without a single value has no type of its own: missing says it better than text.
     text = [name for name in text if table.column(name).null_count < table.num_rows]
+    kind = table.schema.field(target).type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_nested(kind):
+        rule, fix = "numbers, true/false or text in UTF-8", "save the file as UTF-8"
+        problems.append(Problem("data.target", target, rule, fix))
     if text:
         rule, fix = "numeric columns only (numbers or true/false)", "drop these columns or encode them as numbers"
         problems.append(Problem(path, _few(text), rule, fix))
@@ -185,7 +198,8 @@ def _read_npz(file: Path, target: str | None, path: str) -> Table:
             raise DataError([Problem(path, str(file), rule, f"it holds {sorted(arrays)}: save it with X=...")])
         if target not in arrays:
             others = sorted(set(arrays) - {"X"})
-            raise DataError([Problem("data.target", target, "an array of the file", f"one of: {', '.join(others)}")])
+            fix = f"one of: {', '.join(others)}" if others else f"save it with {target}=..."
+            raise DataError([Problem("data.target", target, "an array of the file", fix)])
         features, values = arrays["X"], arrays[target]
     if features.ndim < 2 or features.shape[0] == 0 or values.shape != features.shape[:1]:
         rule = f"X of shape [rows, features] and {target} of shape [rows], at least one row"

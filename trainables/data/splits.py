@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from trainables.errors import DataError, Problem
 
+# A target with more classes than this may be a quantity that nobody meant as classes.
+MANY_CLASSES = 20
+
 Indices = NDArray[np.int64]
 
 
@@ -56,6 +59,8 @@ def require_enough_rows(
         if rare:
             rule = f"at least {parts} rows of each class, one for each of {parts} parts"
             fix = "add rows of these classes (count in brackets), or drop or merge them"
+            if len(class_names) > MANY_CLASSES:
+                fix += "; or, if the target is a quantity, set trial.loss: mse"
             raise DataError([Problem("data.target", ", ".join(rare[:8]), rule, fix)])
     elif len(target) < 2 * parts:
         # Two rows are the least that has a variance.

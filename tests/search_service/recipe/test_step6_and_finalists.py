@@ -34,18 +34,33 @@ def round_of(tmp_path, *scores, epochs=6):
 
 def cycle_of(tmp_path, coarse, refined):
     rates = LearningRatesResult(3, "learning rates", True, "", "", {}, {})
-    return Cycle(rates, round_of(tmp_path, coarse), round_of(tmp_path, refined))
+    return Cycle(rates, round_of(tmp_path, coarse), round_of(tmp_path, *([] if refined is None else [refined])))
 
 
 @pytest.mark.parametrize(
     ("cycles", "changes", "time_is_up", "stop", "words"),
     [
-        ([(0.5, 0.9)], {}, False, False, "repeat: validation accuracy 0.9, 0.4 better than the coarse round"),
+        (
+            [(0.5, 0.9)],
+            {},
+            False,
+            False,
+            "validation accuracy 0.9, 0.4 better than the coarse round, more than the noise",
+        ),
         ([(0.5, 0.9), (0.9, 0.905)], {}, False, True, "no further improvement"),
         ([(0.9, 0.9)], {}, False, True, "the same as the coarse round"),
         ([(0.9, 0.8)], {}, False, True, "0.1 worse than the coarse round"),
         ([(0.3, 0.5), (0.5, 0.9)], {}, False, True, "all 2 cycles are done"),
         ([(0.5, 0.9)], {"objective": {"target": 0.9}}, False, True, "the target is reached"),
+        ([(0.9, 0.85)], {}, False, True, "0.05 worse than the coarse round (noise: ±0.019"),
+        (
+            [(0.95, None)],
+            {"objective": {"target": 0.9}},
+            False,
+            True,
+            "the target is reached: validation accuracy 0.95",
+        ),
+        ([(0.95, None)], {}, False, True, "the refined round brought nothing"),
         ([(0.5, 0.9)], {"search": {"time_budget_s": 60}}, True, True, "the time budget of 60 s is spent"),
     ],
 )

@@ -80,7 +80,11 @@ def test_nan_in_parquet_is_a_missing_value(tmp_path):
     [
         ("", "empty"),
         ("a,b,y\n", "no rows"),
-        ("a,b,z\n1,2,3\n", "one of: a, b, z"),
+        ("a,b,z\n1,2,3\n", "one of: 'a', 'b', 'z'"),
+        ("a,b,y \n1,2,3\n", "'y '"),
+        ("a;b;y\n1;2;3\n", "separated by ';'"),
+        ("a,b,y,\n1,2,3,\n", "without a name"),
+        ("a,y\n1,x\n2,\n", "no missing values"),
         ("a,a,y\n1,2,3\n", "rename"),
         ("y\n1\n", "at least one column beside"),
         ("a,y\ninf,1\n2,0\n", "finite"),
@@ -116,6 +120,8 @@ def test_npz_that_cannot_be_used(tmp_path, monkeypatch):
     assert "save it with X" in refused(path)
     np.savez(path, X=np.zeros((3, 2)), z=np.zeros(3))
     assert "one of: z" in refused(path)
+    np.savez(path, X=np.zeros((3, 2)))
+    assert "save it with y=..." in refused(path)
     np.savez(path, X=np.zeros((3, 2)), y=np.zeros(4))
     assert "X (3, 2), y (4,)" in refused(path)
     np.savez(path, X=np.array([[1.0, np.nan], [1.0, 2.0]]), y=np.zeros(2))
@@ -145,5 +151,17 @@ def test_targets_that_cannot_be_used(tmp_path):
     few = write(tmp_path, "a,y\n1,1.5\n2,2.5\n3,4\n", "few.csv")
     with pytest.raises(DataError, match="at least 6 rows"):
         load(DataConfig(source=str(few), target="y"), "regression")
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"a,y\n" + "1,mäybe\n2,no\n".encode("latin-1") * 9)
+    with pytest.raises(DataError, match="UTF-8"):
+        load(DataConfig(source=str(latin), target="y"), "classification")
+    constant = write(tmp_path, "a,y\n" + "1,7\n2,7\n" * 9, "constant.csv")
+    with pytest.raises(DataError, match="a target that varies"):
+        load(DataConfig(source=str(constant), target="y"), "regression")
+    same = write(tmp_path, "a,b,y\n" + "1,2,x\n1,2,z\n" * 9, "same.csv")
+    with pytest.raises(DataError, match="all features are constant"):
+        load(DataConfig(source=str(same), target="y"), "classification")
+    with pytest.raises(DataError, match="trial.loss: mse"):
+        load(DataConfig(source="diabetes"), "classification")
     with pytest.raises(DataError, match="has its own"):
         load(DataConfig(source="digits", target="y"), "classification")
