@@ -8,13 +8,11 @@ Source: the lecture's step 4, "coarse grid, train for a few epochs", with random
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from search_service.recipe.rounds import Place, search
 from search_service.results import LearningRatesResult, RoundResult
-from search_service.space import NumericRange, Space
+from search_service.space import NumericRange, Range, Space
 from trainables.config import TrialConfig
 
 LEARNING_RATE = "optimizer.lr"
@@ -27,12 +25,14 @@ def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, 
         place: Of the study.
         rates: Step 3 of this cycle.
         number: Of the round.
-        space: Ranges of everything but the learning rate; what it says of the rate is narrowed to what works.
-        base: The trial; in later cycles, the best configuration so far. It is tried first.
+        space: Ranges so far; that of the learning rate, if any, is cut to what works.
+        base: The trial; in later cycles, the best configuration so far. It is tried first, as it is, and in the first
+            cycle then at the best rate of step 3.
     """
     given = space.get(LEARNING_RATE)
-    ranges = {**space, LEARNING_RATE: given if given and not rates.passed else _learning_rates(rates, given)}
-    first: Mapping[str, Any] = {leaf: base[leaf] for leaf in ranges} | {LEARNING_RATE: rates.best}
+    ranges = {**space, LEARNING_RATE: _learning_rates(rates, given)}
+    as_it_is = {leaf: base[leaf] for leaf in ranges}
+    at_best_rate = {**as_it_is, LEARNING_RATE: rates.best}
     within = "where step 3 saw the loss fall" + (" within the range so far" if given else "")
     return search(
         place,
@@ -42,17 +42,17 @@ def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, 
         space=ranges,
         base=base,
         budget=place.spec.search.coarse,
-        first=[first],
+        first=[as_it_is, at_best_rate] if rates.cycle == 1 else [as_it_is],
         sentences=[f"{LEARNING_RATE}: {ranges[LEARNING_RATE]}, {within}"] if rates.passed else [],
     )
 
 
-def _learning_rates(rates: LearningRatesResult, given: Any) -> Any:
+def _learning_rates(rates: LearningRatesResult, given: Range | None) -> Range:
     """What works, within what was given."""
     if not rates.passed:
-        # The study goes on in spite of step 3 (on_fail: warn): all candidates, since none is better than another.
+        # The study goes on in spite of step 3: all candidates, since none is better than another.
         tried = [outcome.rate for outcome in rates.outcomes]
-        return NumericRange(min(tried), max(tried), log=True)
+        return given or NumericRange(min(tried), max(tried), log=True)
     if not isinstance(given, NumericRange):
         return given or NumericRange(rates.low, rates.high, log=True)
     low, high = max(rates.low, given.low), min(rates.high, given.high)

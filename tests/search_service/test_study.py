@@ -77,8 +77,13 @@ def test_b_the_refined_round_is_narrower_longer_and_begins_with_the_best(tmp_pat
 def test_b_the_default_configuration_is_trial_0(tmp_path):
     memory, study = run(tmp_path=tmp_path)
     study()
-    first = memory.of(RoundFinished)[0].result.trials[0]
-    assert first.config.optimizer.weight_decay == 0.01
+    coarse = memory.of(RoundFinished)[0].result
+    first, second = coarse.trials[:2]
+    assert first.config.replace({"seed": 0}).flat() == parse(SMALL).trial.flat()
+    # The same at the rate that did best in step 3.
+    best = memory.of(CheckFinished)[2].check.best
+    assert second.config.optimizer.lr == pytest.approx(best)
+    assert second.config.optimizer.weight_decay == 0.01
 
 
 def test_b_cycles_repeat_while_they_pay(tmp_path):
