@@ -26,7 +26,7 @@ from search_service.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.report import describe, format_value
+from search_service.report import counted, describe, format_value
 from search_service.results import CheckResult, FinalistsResult, RoundResult, StudyStatus, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
@@ -110,7 +110,7 @@ class ProgressDisplay:
         plan = event.plan
         cycle = f" (cycle {plan.cycle})" if plan.cycle > 1 else ""
         name = plan.name[2:]
-        budget = f"{plan.max_trials} configurations, up to {plan.max_epochs} epochs each"
+        budget = f"{counted(plan.max_trials, 'configuration')}, up to {counted(plan.max_epochs, 'epoch')} each"
         self._print(f"Step {plan.step}", f"{name}{cycle}: {budget}")
         for sentence in event.sentences:
             self._print("", f"  {escape(sentence)}")
@@ -153,13 +153,17 @@ class ProgressDisplay:
     def _show_answer(self, final: FinalistsResult) -> None:
         winner, metric = final.winner, final.metric
         n = len(winner.seeds)
-        self._print("", f"{PASSED} best of {len(final.finalists)} by mean over {n} seeds: trial {winner.trial_id}")
+        self._print(
+            "", f"{PASSED} best of {len(final.finalists)} by mean over {counted(n, 'seed')}: trial {winner.trial_id}"
+        )
         table = Table.grid(padding=(0, 3))
         for leaf, value in describe(winner.config).items():
             table.add_row(f"[dim]{leaf}[/]", f"[bold]{escape(format_value(value))}[/]")
         scores = Table.grid(padding=(0, 3))
         scores.add_row(
-            f"validation {metric}", f"{winner.mean:.4g} ± {winner.std:.2g}", f"mean ± standard deviation over {n} seeds"
+            f"validation {metric}",
+            f"{winner.mean:.4g} ± {winner.std:.2g}",
+            f"mean ± standard deviation over {counted(n, 'seed')}",
         )
         scores.add_row(
             f"[bold]test {metric}[/]",

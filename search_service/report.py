@@ -49,7 +49,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
     winner = final.winner
     lines = [
         f"Best configuration (found in trial {winner.trial_id}), mean ± standard deviation over "
-        f"{len(winner.seeds)} fresh seeds:",
+        f"{counted(len(winner.seeds), 'fresh seed')}:",
         "",
         "| | " + final.metric + " |",
         "| --- | --- |",
@@ -69,6 +69,11 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
             lines.append(f"| {finalist.trial_id} | {score} | {finalist.config.optimizer.lr:.3g} |")
         lines.append("")
     return lines
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def describe(config: TrialConfig) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+"""The report and the JSON document say what was found, in words and numbers that hold."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from search_service import wiring
+from search_service.report import as_document, counted, format_value, report
+from search_service.runners.inline import InlineRunner
+from search_service.spec import parse
+from search_service.study import run_study
+
+SPEC = {
+    "name": "small",
+    "data": {"source": "diabetes"},
+    "trial": {"loss": "mse", "network": {"hidden_sizes": [8]}, "optimizer": {"lr": 0.01}},
+    "search": {"coarse": {"max_trials": 3, "max_epochs": 4}, "refined": {"max_trials": 2, "max_epochs": 6}},
+    "finalists": {"top": 1, "seeds": 1},
+}
+
+
+def test_the_report_of_a_regression_in_its_own_units(tmp_path):
+    spec = parse(SPEC)
+    study = wiring.prepare(spec)
+    result = run_study(
+        spec, study.dataset, study.test_rows, InlineRunner(), lambda event: None, study_id="s", folder=tmp_path,
+        versions={},
+    )  # fmt: skip
+    text = report(spec, result)
+    assert "# small: completed" in text
+    assert f"**{result.finalists.test_mean:.4g} ± 0**" in text
+    assert "over 1 fresh seed:" in text
+    assert all(check.summary in text for check in result.checks)
+    assert result.reason in text
+    document = as_document(spec, result, {"folder": "x"})
+    assert document["best"]["metric"] == "rmse"
+    assert 30 < document["best"]["test_mean"] < 100
+    assert document["places"] == {"folder": "x"}
+    json.dumps(document, allow_nan=False)
+
+
+def test_a_failed_study_has_a_report_without_an_answer(tmp_path):
+    spec = parse(SPEC | {"trial": SPEC["trial"] | {"network": {"init": "zeros"}}})
+    study = wiring.prepare(spec)
+    result = run_study(
+        spec, study.dataset, study.test_rows, InlineRunner(), lambda event: None, study_id="s", folder=tmp_path,
+        versions={},
+    )  # fmt: skip
+    text = report(spec, result)
+    assert "# small: failed" in text
+    assert "FAILED" in text
+    assert "*To do: set trial.network.init: auto" in text
+    document = as_document(spec, result, {})
+    assert document["best"] is None
+    assert document["rounds"] == []
+    json.dumps(document, allow_nan=False)
+
+
+def test_numbers_as_people_read_them():
+    assert counted(1, "trial") == "1 trial"
+    assert counted(0, "trial") == "0 trials"
+    assert format_value(0.00123456) == "0.001235"
+    assert format_value((64, 64)) == "[64, 64]"
+    assert format_value("relu") == "relu"
+    assert format_value(math.pi) == "3.142"
