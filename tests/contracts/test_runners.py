@@ -153,7 +153,7 @@ def test_d1_under_asha_and_in_parallel_the_same_trials_have_the_same_scores_wher
 def test_d1_ray_uses_both_workers_and_uses_them_again(ray_runner, digits, tmp_path):
     # Trials of a second or so: the second worker takes three seconds to start.
     base = TrialConfig().replace({"network.hidden_sizes": (128, 128)})
-    plan = make_plan(tmp_path, early_stopping=False, max_trials=12, max_epochs=60, base=base)
+    plan = make_plan(tmp_path, early_stopping=False, max_trials=6, max_epochs=150, base=base)
     result, _ = run(ray_runner, plan, digits[0])
     assert len({trial.worker for trial in result.trials}) == 2
 
