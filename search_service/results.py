@@ -71,8 +71,9 @@ class InitialLossResult(CheckResult):
 
 @dataclass(frozen=True)
 class OverfitResult(CheckResult):
-    """Step 2, with the loss curve of each learning rate tried: (rate, losses per step)."""
+    """Step 2, with the loss curve of each learning rate tried: (rate, losses at ``steps``)."""
 
+    steps: tuple[int, ...] = ()
     curves: tuple[tuple[float, tuple[float, ...]], ...] = ()
     threshold: float = math.nan
 

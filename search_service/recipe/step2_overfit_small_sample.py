@@ -60,17 +60,8 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
     chance = training.loss.chance(training.train_rows.targets, dataset.n_outputs)
     threshold = MEMORISED if config.loss == "hinge" else MEMORISED * chance
 
-    curves = [_losses(training)]
-    for step, _ in enumerate(training.steps(), start=1):
-        if step % LOOK_EVERY == 0:
-            curves.append(_losses(training))
-            if curves[-1][0] <= threshold or step >= spec.max_steps:
-                break
-        if step >= spec.max_steps:
-            curves.append(_losses(training))
-            break
-    by_rate = [tuple(losses) for losses in zip(*curves, strict=True)]
-    reached = [_first_at_most(curve, threshold) for curve in by_rate]
+    steps, by_rate = _memorise(training, threshold, spec.max_steps)
+    reached = [_first_at_most(steps, curve, threshold) for curve in by_rate]
     lowest = [min((loss for loss in curve if math.isfinite(loss)), default=math.inf) for curve in by_rate]
 
     diagnosis, advice = _diagnose(training, by_rate, reached, rates)
@@ -98,6 +89,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
             "steps": float(spec.max_steps if reached[0] is None else reached[0]),
         },
         expected={"loss": threshold},
+        steps=steps,
         curves=tuple(zip(rates, by_rate, strict=True)),
         threshold=threshold,
     )
@@ -136,14 +128,28 @@ def _without_regularization(config: TrialConfig) -> TrialConfig:
     return config.replace(off)
 
 
+def _memorise(
+    training: PopulationTraining, threshold: float, max_steps: int
+) -> tuple[tuple[int, ...], list[tuple[float, ...]]]:
+    """Train until the first member has memorised or the steps are spent; the steps looked at, and losses per member."""
+    steps, looks = [0], [_losses(training)]
+    for step, _ in enumerate(training.steps(), start=1):
+        if step % LOOK_EVERY == 0 or step >= max_steps:
+            steps.append(step)
+            looks.append(_losses(training))
+        if looks[-1][0] <= threshold or step >= max_steps:
+            break
+    return tuple(steps), [tuple(curve) for curve in zip(*looks, strict=True)]
+
+
 def _losses(training: PopulationTraining) -> list[float]:
     losses: list[float] = training.evaluate(training.train_rows)[0].tolist()
     return losses
 
 
-def _first_at_most(curve: tuple[float, ...], threshold: float) -> int | None:
+def _first_at_most(steps: tuple[int, ...], curve: tuple[float, ...], threshold: float) -> int | None:
     """Steps until the loss was at most ``threshold``."""
-    return next((i * LOOK_EVERY for i, loss in enumerate(curve) if loss <= threshold), None)
+    return next((step for step, loss in zip(steps, curve, strict=True) if loss <= threshold), None)
 
 
 def _diagnose(

@@ -82,6 +82,7 @@ def test_a_study_that_is_cut_short_can_be_recorded(recorder, story):
         recorder.record(event)
     recorder.record(StudyFinished(dataclasses.replace(finished.result, status="interrupted"), "cut short"))
     recorder.close()
+    assert isinstance(recorder.page, str)
 
 
 # ---- what a reviewer finds in MLflow ---------------------------------------------------------------------------
@@ -244,7 +245,7 @@ def test_names_of_metrics_are_those_that_mlflow_takes(story, tmp_path):
     recorder = MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
     recorder.record(story.of(StudyStarted)[0])
     check = next(event.check for event in story.of(CheckFinished) if event.check.step == 2)
-    large = dataclasses.replace(check, curves=((1e3, (1.0, 0.5)), (1e300, (1.0, 2.0))))
+    large = dataclasses.replace(check, steps=(0, 10), curves=((1e3, (1.0, 0.5)), (1e300, (1.0, 2.0))))
     recorder.record(CheckFinished(large))
 
 

@@ -158,7 +158,7 @@ def test_ranges_as_the_search_uses_them():
 
 
 def test_a_conditional_range_is_allowed_when_its_choice_is_searched():
-    parse(
+    spec = parse(
         VALID
         | {
             "search_space": {
@@ -167,6 +167,7 @@ def test_a_conditional_range_is_allowed_when_its_choice_is_searched():
             }
         }
     )
+    assert set(spec.space()) == {"optimizer.name", "optimizer.momentum"}
 
 
 def test_a_spec_survives_json_and_its_schema_is_complete():

@@ -13,8 +13,6 @@ from search_service.results import EpochPoint, FinalistsResult, LearningRatesRes
 
 # A loss this far above the first one is cut off: a diverging curve would flatten all others.
 CUT_AT = 4.0
-# Steps between two points of step 2's curves.
-LOOKED_EVERY = 10
 
 
 def draw_small_sample(check: OverfitResult) -> Figure:
@@ -23,8 +21,7 @@ def draw_small_sample(check: OverfitResult) -> Figure:
     for colour, (rate, curve) in zip(COLOURS, check.curves, strict=False):
         configured = rate == check.curves[0][0]
         label = f"{rate:.3g}" + (" (configured)" if configured else "")
-        steps = [LOOKED_EVERY * i for i in range(len(curve))]
-        axis.plot(steps, curve, color=colour, linewidth=2.2 if configured else 1.2, label=label)
+        axis.plot(check.steps, curve, color=colour, linewidth=2.2 if configured else 1.2, label=label)
     axis.axhline(check.threshold, color="black", linestyle=":", linewidth=1.2, label="memorised")
     axis.set(yscale="log", xlabel="step", ylabel="loss on the sample")
     # Curves go on falling for ever; what happens far below the threshold is of no interest.

@@ -112,6 +112,7 @@ def test_b2_a_healthy_network_memorises_with_regularisation_switched_off(digits,
     assert result.passed, result.summary
     assert result.measured["loss_best_rate"] <= 0.01 * math.log(10)
     assert "memorised 20 rows" in result.summary
+    assert all(len(curve) == len(result.steps) for _, curve in result.curves)
 
 
 def test_b2_regression_memorises_too(diabetes):
