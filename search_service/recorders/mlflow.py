@@ -362,7 +362,11 @@ def _point_metrics(point: EpochPoint, metric: str) -> list[Metric]:
 def _curves(check: CheckResult) -> list[Metric]:
     """Loss curves of a check, as metrics by learning rate."""
     if isinstance(check, OverfitResult):
-        return [_metric(_by_rate(rate), loss, step) for rate, curve in check.curves for step, loss in enumerate(curve)]
+        return [
+            _metric(_by_rate(rate), loss, step)
+            for rate, curve in check.curves
+            for step, loss in zip(check.steps, curve, strict=True)
+        ]
     if isinstance(check, LearningRatesResult):
         return [
             _metric(_by_rate(outcome.rate), sum(at_step) / len(at_step), step)
