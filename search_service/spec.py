@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -24,8 +23,6 @@ from search_service.spec_problems import nearest, problems_of
 from trainables.config import APPLIES_TO, FrozenModel, TrialConfig, accepts_fractions, is_number, leaf_paths
 from trainables.data.config import DataConfig
 from trainables.metrics import METRICS, MetricName
-
-SCHEMA_VERSION = 1
 
 Scalar = bool | int | float | str
 
@@ -340,9 +337,6 @@ def _problems_of_value(path: str, leaf: str, value: Any) -> list[Problem]:
 def _to_range(leaf: str, given: RangeSpec | ChoicesSpec) -> Range:
     if isinstance(given, ChoicesSpec):
         return Choices(given.choices)
-    integer = not accepts_fractions(leaf)
-    high = given.high
-    if given.step is not None:
-        # The last value that the steps reach: Optuna would warn and do the same.
-        high = given.low + math.floor((high - given.low) / given.step + 1e-9) * given.step
-    return NumericRange(given.low, high, given.log, given.step, integer)
+    whole = NumericRange(given.low, given.high, given.log, given.step, integer=not accepts_fractions(leaf))
+    # Ends at the last value that the steps reach: Optuna would warn and do the same.
+    return whole.clipped(given.low, given.high)

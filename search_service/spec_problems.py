@@ -87,12 +87,12 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
         fix = nearest(str(last), names) or (f"one of: {', '.join(names)}" if names else "remove it")
         where = ".".join(str(part) for part in parents) or "a study"
         return Problem(path, details["input"], f"no key of {where} is called {last}", fix)
-    if details["input"] is None and kind != "missing":
-        return Problem(path, None, _RULES.get(kind, details["msg"]).format(**context), "fill it in, or remove the line")
     if kind == "missing":
         return Problem(path, None, "required", "add it")
     if kind in _RULES:
         rule = _RULES[kind].format(**context)
+        if details["input"] is None:
+            return Problem(path, None, rule, "fill it in, or remove the line")
         expected = context.get("expected")
         suggestion = (
             nearest(str(details["input"]), expected.replace("'", "").replace(" or ", ", ").split(", "))

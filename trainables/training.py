@@ -87,6 +87,8 @@ class PopulationTraining:
         self.masks = torch.Generator(device=device)
         self.masks.manual_seed(derive_seed("masks", *(config.seed for config in configs)))
         self._l2 = torch.tensor([[config.regularization.l2] for config in configs], dtype=dtype, device=device)
+        # Looked up in every step, so not derived there.
+        self._has_l2 = bool((self._l2 > 0).any())
         self._gradient = torch.empty_like(self.network.parameters)
 
     @property
@@ -182,11 +184,8 @@ class PopulationTraining:
         self.network.keep(index)
         self.optimizer.keep(index, self.network.parameters)
         self._l2 = self._l2.index_select(0, index)
+        self._has_l2 = bool((self._l2 > 0).any())
         self._gradient = torch.empty_like(self.network.parameters)
-
-    @property
-    def _has_l2(self) -> bool:
-        return any(config.regularization.l2 > 0 for config in self.configs)
 
 
 def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:

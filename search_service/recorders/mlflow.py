@@ -299,7 +299,7 @@ class MlflowRecorder:
     ) -> None:
         """Write everything in as few calls as MLflow's limits allow: one, nearly always."""
         rest_metrics = list(metrics)
-        rest_params = [Param(key, format_param(value)[:MAX_PARAM_LENGTH]) for key, value in (params or {}).items()]
+        rest_params = [Param(key, _format_param(value)[:MAX_PARAM_LENGTH]) for key, value in (params or {}).items()]
         rest_tags = [RunTag(key, value[:MAX_TAG_LENGTH]) for key, value in (tags or {}).items()]
         while rest_metrics or rest_params or rest_tags:
             # Parameters count as metrics against the limit of one call.
@@ -326,7 +326,7 @@ def _alone(uri: str) -> Iterator[None]:
         yield
 
 
-def format_param(value: Any) -> str:
+def _format_param(value: Any) -> str:
     """A parameter's text: numbers exactly, lists and None as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -28,6 +28,7 @@ os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 # The newer console output prints a table and a path even when it is told to be silent.
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+# Ray's coming default, taken now: it warns at every start otherwise.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray

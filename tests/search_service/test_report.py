@@ -6,6 +6,7 @@ import json
 import math
 
 from search_service import wiring
+from search_service.recorders.memory import MemoryRecorder
 from search_service.report import as_document, counted, format_value, report
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
@@ -20,13 +21,17 @@ SPEC = {
 }
 
 
+def run(spec, folder):
+    study = wiring.prepare(spec)
+    listen = MemoryRecorder().record
+    return run_study(
+        spec, study.dataset, study.test_rows, InlineRunner(), listen, study_id="s", folder=folder, versions={}
+    )
+
+
 def test_the_report_of_a_regression_in_its_own_units(tmp_path):
     spec = parse(SPEC)
-    study = wiring.prepare(spec)
-    result = run_study(
-        spec, study.dataset, study.test_rows, InlineRunner(), lambda event: None, study_id="s", folder=tmp_path,
-        versions={},
-    )  # fmt: skip
+    result = run(spec, tmp_path)
     text = report(spec, result)
     assert "# small: completed" in text
     assert f"**{result.finalists.test_mean:.4g} ± 0**" in text
@@ -42,11 +47,7 @@ def test_the_report_of_a_regression_in_its_own_units(tmp_path):
 
 def test_a_failed_study_has_a_report_without_an_answer(tmp_path):
     spec = parse(SPEC | {"trial": SPEC["trial"] | {"network": {"init": "zeros"}}})
-    study = wiring.prepare(spec)
-    result = run_study(
-        spec, study.dataset, study.test_rows, InlineRunner(), lambda event: None, study_id="s", folder=tmp_path,
-        versions={},
-    )  # fmt: skip
+    result = run(spec, tmp_path)
     text = report(spec, result)
     assert "# small: failed" in text
     assert "FAILED" in text
