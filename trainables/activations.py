@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from trainables.config import ActivationName
 
@@ -23,8 +24,12 @@ def _leaky_relu(z: Tensor, negative_slope: Tensor) -> Tensor:
 
 
 ACTIVATIONS: Mapping[ActivationName, Activation] = {
+    "identity": lambda z, _: z,
     "relu": lambda z, _: torch.relu(z),
     "leaky_relu": _leaky_relu,
+    "elu": lambda z, _: functional.elu(z),  # z, or eᶻ - 1 below 0
+    "gelu": lambda z, _: functional.gelu(z),  # z Φ(z), with the exact normal distribution
+    "silu": lambda z, _: functional.silu(z),  # z σ(z)
     "tanh": lambda z, _: torch.tanh(z),
     "sigmoid": lambda z, _: torch.sigmoid(z),
 }

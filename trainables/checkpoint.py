@@ -16,21 +16,24 @@ from trainables.data.dataset import Dataset
 from trainables.training import PopulationTraining
 
 # Raised when the meaning of the file changes; older files are then refused instead of misread.
-FORMAT = 1
+FORMAT = 2
 
 
 def save(training: PopulationTraining, path: Path) -> None:
     """Write everything that decides how ``training`` goes on, or leave the previous file as it was."""
+    running = training.network.running
     content = {
         "format": FORMAT,
         "configs": [config.model_dump_json(exclude_unset=True) for config in training.configs],
         "order_seed": training.order_seed,
+        "max_epochs": training.max_epochs,
         "metric": training.metric,
         "dtype": str(training.dtype).removeprefix("torch."),
         "epoch": training.epoch,
         "parameters": training.network.parameters,
         "optimizer_steps": training.optimizer.steps,
         "optimizer_state": training.optimizer.state,
+        "running_statistics": None if running is None else [running.mean, running.variance],
         "masks": training.masks.get_state(),
     }
     # Written beside and then renamed: a reader sees the old file or the new one, never half of one.
@@ -57,6 +60,7 @@ def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTrai
         [TrialConfig.model_validate_json(text) for text in content["configs"]],
         dataset,
         order_seed=content["order_seed"],
+        max_epochs=content["max_epochs"],
         metric=content["metric"],
         device=device,
         dtype=getattr(torch, content["dtype"]),
@@ -67,5 +71,9 @@ def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTrai
     training.optimizer.steps = content["optimizer_steps"]
     for name, value in content["optimizer_state"].items():
         training.optimizer.state[name].copy_(value)
+    if training.network.running is not None:
+        mean, variance = content["running_statistics"]
+        training.network.running.mean.copy_(mean)
+        training.network.running.variance.copy_(variance)
     training.masks.set_state(content["masks"])
     return training

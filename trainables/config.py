@@ -16,37 +16,111 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-ActivationName = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
+ActivationName = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 InitName = Literal["auto", "zeros", "gaussian", "xavier", "kaiming"]
-OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
-LossName = Literal["cross_entropy", "hinge", "mse"]
+NormalizationName = Literal["none", "batch_norm"]
+OptimizerName = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw"]
+ScheduleName = Literal["none", "step", "exponential", "inverse_time", "linear", "cosine"]
+LossName = Literal["cross_entropy", "binary_cross_entropy", "hinge", "mse", "huber"]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 # With gradients and Adam's two moments a network of this size takes 3.2 GB in float32, and every worker has one.
 MOST_WEIGHTS = 200_000_000
 
-STRUCTURAL = frozenset({"network.hidden_sizes", "network.activation", "optimizer.name", "loss", "batch_size"})
+STRUCTURAL = frozenset(
+    {
+        "network.hidden_sizes",
+        "network.activation",
+        "network.normalization",
+        "optimizer.name",
+        "schedule.name",
+        "schedule.unit",
+        "loss",
+        "class_weights",
+        "batch_size",
+    }
+)
+
+_BATCH_NORM = frozenset({"batch_norm"})
+_CLASSIFIES = frozenset({"cross_entropy", "binary_cross_entropy", "hinge"})
+_MOMENTUM = frozenset({"momentum", "nesterov"})
+_MOMENTS = frozenset({"adam", "adamw"})
+_SPANS = frozenset({"linear", "cosine"})
 
 # leaf -> (the choice it belongs to, the values of that choice for which it means something)
 APPLIES_TO: Mapping[str, tuple[str, frozenset[str]]] = {
     "network.negative_slope": ("network.activation", frozenset({"leaky_relu"})),
     "network.init_std": ("network.init", frozenset({"gaussian"})),
-    "optimizer.momentum": ("optimizer.name", frozenset({"momentum"})),
-    "optimizer.beta1": ("optimizer.name", frozenset({"adam", "adamw"})),
-    "optimizer.beta2": ("optimizer.name", frozenset({"adam", "adamw"})),
-    "optimizer.eps": ("optimizer.name", frozenset({"adam", "adamw"})),
+    "network.batch_norm_momentum": ("network.normalization", _BATCH_NORM),
+    "network.batch_norm_eps": ("network.normalization", _BATCH_NORM),
+    "optimizer.momentum": ("optimizer.name", _MOMENTUM),
+    "optimizer.alpha": ("optimizer.name", frozenset({"rmsprop"})),
+    "optimizer.rho": ("optimizer.name", frozenset({"adadelta"})),
+    "optimizer.beta1": ("optimizer.name", _MOMENTS),
+    "optimizer.beta2": ("optimizer.name", _MOMENTS),
+    "optimizer.eps": ("optimizer.name", frozenset({"adagrad", "rmsprop", "adadelta"}) | _MOMENTS),
     "optimizer.weight_decay": ("optimizer.name", frozenset({"adamw"})),
+    "schedule.every": ("schedule.name", frozenset({"step"})),
+    "schedule.factor": ("schedule.name", frozenset({"step", "exponential"})),
+    "schedule.rate": ("schedule.name", frozenset({"inverse_time"})),
+    "schedule.end": ("schedule.name", _SPANS),
+    "schedule.duration": ("schedule.name", _SPANS),
+    "label_smoothing": ("loss", frozenset({"cross_entropy", "binary_cross_entropy"})),
+    "class_weights": ("loss", _CLASSIFIES),
+    "huber_delta": ("loss", frozenset({"huber"})),
 }
+
+# What a rule starts from where the config says nothing: the values of torch.optim, but for the learning rates of
+# sgd, momentum and nesterov (0.001 there), adagrad and rmsprop (0.01), which are those that usually work on
+# standardised inputs.
+OPTIMIZER_DEFAULTS: Mapping[OptimizerName, Mapping[str, float]] = {
+    "sgd": {"lr": 0.1},
+    "momentum": {"lr": 0.01},
+    "nesterov": {"lr": 0.01},
+    "adagrad": {"lr": 0.03, "eps": 1e-10},
+    "rmsprop": {"lr": 0.001, "eps": 1e-8},
+    "adadelta": {"lr": 1.0, "eps": 1e-6},
+    "adam": {"lr": 0.001, "eps": 1e-8},
+    "adamw": {"lr": 0.001, "eps": 1e-8},
+}
+# A step divides by ten, as on the lecture's slides; an exponential does in about 45 units.
+SCHEDULE_DEFAULTS: Mapping[ScheduleName, Mapping[str, float]] = {
+    "step": {"factor": 0.1},
+    "exponential": {"factor": 0.95},
+}
+
+# Everything that regularises, switched off: steps 1 and 2 ask whether the network can learn, not whether it
+# generalises.
+REGULARIZATION_OFF: Mapping[str, float] = {
+    "network.dropout": 0.0,
+    "network.dropconnect": 0.0,
+    "optimizer.weight_decay": 0.0,
+    "regularization.l1": 0.0,
+    "regularization.l2": 0.0,
+    "label_smoothing": 0.0,
+}
+SCHEDULE_OFF: Mapping[str, Any] = {"schedule.name": "none", "schedule.warmup": 0}
 
 
 class FrozenModel(BaseModel):
     """Unknown keys, NaN and infinity are refused; instances cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _fill(model: Model, defaults: Mapping[str, float]) -> Model:
+    """Put ``defaults`` where nothing was set. They do not count as set: with another choice others take their place."""
+    for name, value in defaults.items():
+        if name not in model.model_fields_set:
+            model.__dict__[name] = value
+    return model
 
 
 class NetworkConfig(FrozenModel):
@@ -57,10 +131,18 @@ class NetworkConfig(FrozenModel):
         default=(64, 64), description="Units of each hidden layer, first to last; [] is a linear model."
     )
     activation: ActivationName = Field(default="relu", description="Nonlinearity after each hidden layer.")
+    normalization: NormalizationName = Field(
+        default="none", description="batch_norm: normalise each unit over the batch, before the activation."
+    )
+    # Both as in torch.nn.BatchNorm1d.
+    batch_norm_momentum: float = Field(
+        default=0.1, gt=0, le=1, description="Weight of the newest batch in the running statistics (batch_norm)."
+    )
+    batch_norm_eps: float = Field(default=1e-5, gt=0, description="Added to the batch's variance (batch_norm).")
     negative_slope: float = Field(default=0.01, ge=0, lt=1, description="Slope of leaky_relu for negative inputs.")
     init: InitName = Field(
         default="auto",
-        description="Initial weights. auto: kaiming for relu and leaky_relu, xavier for tanh and sigmoid.",
+        description="Initial weights. auto: xavier for tanh, sigmoid and identity, kaiming for the others.",
     )
     init_std: float = Field(default=0.01, gt=0, description="Standard deviation of gaussian initial weights.")
     # 0.1 brings the untrained loss of a Kaiming network within a few per cent of chance while the gradients
@@ -69,6 +151,9 @@ class NetworkConfig(FrozenModel):
         default=0.1, gt=0, description="Factor on the last layer's initial weights; below 1 starts near chance."
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of hidden activations dropped in training.")
+    dropconnect: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of weights dropped in training, one mask per batch."
+    )
 
     @model_validator(mode="after")
     def _fits_into_memory(self) -> NetworkConfig:
@@ -83,23 +168,68 @@ class NetworkConfig(FrozenModel):
 
 
 class OptimizerConfig(FrozenModel):
-    """The update rule. Which numbers a rule has, APPLIES_TO says."""
+    """The update rule. Which numbers a rule has, APPLIES_TO says; where they start, OPTIMIZER_DEFAULTS."""
 
     name: OptimizerName = Field(default="adamw", description="Update rule.")
-    lr: float = Field(default=1e-3, gt=0, description="Learning rate.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Share of the last step kept (momentum).")
+    lr: float = Field(
+        default=1e-3,
+        gt=0,
+        description="Learning rate; by default sgd 0.1, momentum and nesterov 0.01, adagrad 0.03, adadelta 1.",
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Share of the last step kept (momentum, nesterov).")
+    alpha: float = Field(default=0.99, ge=0, lt=1, description="Decay of the mean square of the gradient (rmsprop).")
+    rho: float = Field(default=0.9, ge=0, lt=1, description="Decay of both mean squares (adadelta).")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the first moment (adam, adamw).")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Decay of the second moment (adam, adamw).")
-    eps: float = Field(default=1e-8, gt=0, description="Added to the root of the second moment (adam, adamw).")
+    eps: float = Field(
+        default=1e-8, gt=0, description="Keeps the division finite; by default adagrad 1e-10, adadelta 1e-6."
+    )
     weight_decay: float = Field(
         default=0.01, ge=0, description="Decoupled decay of weights per step, times lr (adamw); biases excluded."
     )
 
+    @model_validator(mode="after")
+    def _defaults_of_the_rule(self) -> OptimizerConfig:
+        return _fill(self, OPTIMIZER_DEFAULTS[self.name])
+
+
+class ScheduleConfig(FrozenModel):
+    """How the learning rate changes while training. Steps 1 to 3 train at a constant rate."""
+
+    name: ScheduleName = Field(default="none", description="Shape of the decay; none keeps the rate.")
+    unit: Literal["epochs", "steps"] = Field(
+        default="epochs", description="What time is counted in: whole epochs, or parameter updates."
+    )
+    warmup: int = Field(default=0, ge=0, description="Units in which the rate rises linearly to its full value.")
+    every: int = Field(default=10, ge=1, description="Units between two drops (step).")
+    factor: float = Field(
+        default=0.1, gt=0, lt=1, description="Of a drop (step, default 0.1) or of a unit (exponential, default 0.95)."
+    )
+    rate: float = Field(default=0.1, gt=0, description="k in 1 / (1 + k t) (inverse_time).")
+    end: float = Field(default=0.0, ge=0, lt=1, description="Share of the rate left at the end (linear, cosine).")
+    duration: int | None = Field(
+        default=None, ge=1, description="Units from full rate to end (linear, cosine); null: the rest of the training."
+    )
+
+    @model_validator(mode="after")
+    def _defaults_of_the_shape(self) -> ScheduleConfig:
+        return _fill(self, SCHEDULE_DEFAULTS.get(self.name, {}))
+
 
 class RegularizationConfig(FrozenModel):
-    """Penalties added to the loss."""
+    """Penalties added to the loss. Biases, and the gains of batch normalisation, are excluded."""
 
-    l2: float = Field(default=0.0, ge=0, description="Adds l2/2 times the sum of squared weights (biases excluded).")
+    l1: float = Field(default=0.0, ge=0, description="Adds l1 times the sum of the weights' absolute values.")
+    l2: float = Field(default=0.0, ge=0, description="Adds l2/2 times the sum of squared weights.")
+
+
+class ClippingConfig(FrozenModel):
+    """Bounds on the gradient of one network, penalties included; by value first if both are given."""
+
+    value: float | None = Field(default=None, gt=0, description="Largest absolute value of a component; null: off.")
+    norm: float | None = Field(
+        default=None, gt=0, description="Largest L2 norm over all parameters of a network; null: off."
+    )
 
 
 class TrialConfig(FrozenModel):
@@ -107,10 +237,23 @@ class TrialConfig(FrozenModel):
 
     network: NetworkConfig = NetworkConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     regularization: RegularizationConfig = RegularizationConfig()
+    clipping: ClippingConfig = ClippingConfig()
     loss: LossName = Field(
         default="cross_entropy",
-        description="cross_entropy and hinge classify; mse predicts a number (on standardised targets).",
+        description="cross_entropy, binary_cross_entropy (two classes) and hinge classify; mse and huber predict a "
+        "number (on standardised targets).",
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of a label given to all classes alike (cross-entropies)."
+    )
+    class_weights: Literal["none", "balanced"] | tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default="none",
+        description="Weight of each class in the loss: balanced (by 1/frequency), or one number per class.",
+    )
+    huber_delta: float = Field(
+        default=1.0, gt=0, description="Error beyond which huber is linear, in standard deviations of the target."
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["full"] = Field(
         default=64, description="Rows per parameter update; 1 is one row at a time, full the whole training set."
@@ -135,6 +278,11 @@ class TrialConfig(FrozenModel):
             for leaf, (choice, having) in APPLIES_TO.items()
             if self[choice] not in having and self._was_set(leaf)
         ]
+        if self.network.normalization == "batch_norm" and self.batch_size == 1:
+            rule = "batch_norm needs batches of at least 2 rows: over one row every unit's variance is 0"
+            mistakes.append(
+                InitErrorDetails(type=PydanticCustomError("batch_of_one", rule), loc=("batch_size",), input=1)
+            )
         if mistakes:
             raise ValidationError.from_exception_data("TrialConfig", mistakes)
         return self
@@ -182,7 +330,15 @@ class TrialConfig(FrozenModel):
     @property
     def task(self) -> Literal["classification", "regression"]:
         """What kind of target the loss is for."""
-        return "regression" if self.loss == "mse" else "classification"
+        return "classification" if self.loss in _CLASSIFIES else "regression"
+
+    def without_regularization(self) -> TrialConfig:
+        """The same with everything off that regularises (REGULARIZATION_OFF)."""
+        return self.replace({leaf: off for leaf, off in REGULARIZATION_OFF.items() if applies(leaf, {}, self)})
+
+    def at_constant_rate(self) -> TrialConfig:
+        """The same without a schedule."""
+        return self.replace(SCHEDULE_OFF)
 
     def _was_set(self, leaf: str) -> bool:
         value: BaseModel = self
@@ -208,15 +364,21 @@ def leaf_paths(model: type[BaseModel] = TrialConfig, prefix: str = "") -> list[s
 
 def accepts_fractions(leaf: str) -> bool:
     """Whether ``leaf`` holds real numbers, as opposed to whole numbers, words or lists."""
-    annotation: Any = TrialConfig
-    for key in leaf.split("."):
-        annotation = annotation.model_fields[key].annotation
-    return annotation is float
+    return float in _kinds(leaf)
 
 
 def is_number(leaf: str) -> bool:
-    """Whether ``leaf`` holds a number, real or whole."""
-    return isinstance(TrialConfig()[leaf], (int, float))
+    """Whether ``leaf`` holds a number, real or whole (null, which switches it off, aside)."""
+    return bool(_kinds(leaf) & {int, float})
+
+
+def _kinds(leaf: str) -> set[Any]:
+    """Types that ``leaf`` may have: the members of a union, without their bounds."""
+    annotation: Any = TrialConfig
+    for key in leaf.split("."):
+        annotation = annotation.model_fields[key].annotation
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return {get_args(part)[0] if get_origin(part) is Annotated else part for part in parts}
 
 
 def applies(leaf: str, choices: Mapping[str, Any], otherwise: TrialConfig) -> bool:

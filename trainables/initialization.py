@@ -32,7 +32,8 @@ def resolve(network: NetworkConfig) -> InitName:
     """The rule that ``init: auto`` means for this network's activation."""
     if network.init != "auto":
         return network.init
-    return "kaiming" if network.activation in ("relu", "leaky_relu") else "xavier"
+    # elu, gelu and silu cut off most of the negative half, as relu does.
+    return "xavier" if network.activation in ("tanh", "sigmoid", "identity") else "kaiming"
 
 
 def draw_weights(network: NetworkConfig, layer_sizes: Sequence[int], seed: int, dtype: torch.dtype) -> Tensor:

@@ -1,60 +1,217 @@
 """Losses of a population, and what each is worth to a network that knows nothing.
 
 Input: outputs ``[K, B, C]`` and targets ``[B]`` (class indices, or standardised numbers), shared by the members.
-Output: one loss per member and row, ``[K, B]``. Their mean over rows is the member's loss.
+Output: one loss per member, ``[K]``: the mean over rows, weighted by the rows' class weights where there are any.
+Label smoothing and Huber's δ are per-member numbers.
+Reference: the functions of the same names in ``torch.nn.functional``; for the hinge loss see ``Hinge``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from trainables.config import LossName
+from trainables.config import LossName, TrialConfig
 
 
-@dataclass(frozen=True)
-class Loss:
-    """A loss and its value by chance.
+class Loss(ABC):
+    """A loss of a population.
+
+    Args:
+        configs: One per member, of one structure.
+        train_targets: ``[N]``, of all training rows: their frequencies are what ``class_weights: balanced`` means.
+        n_classes: C of the table; 1 for numbers.
+        dtype: Of the loss.
 
     Attributes:
-        per_row: (outputs ``[K, B, C]``, targets ``[B]``) → ``[K, B]``.
-        chance: (targets ``[B]``, C) → expected loss of a network whose outputs are all 0.
-        chance_formula: The same as a person writes it.
+        chance_formula: What ``chance`` computes, as a person writes it.
     """
 
-    per_row: Callable[[Tensor, Tensor], Tensor]
-    chance: Callable[[Tensor, int], float]
-    chance_formula: str
+    chance_formula: ClassVar[str]
+
+    def __init__(
+        self, configs: Sequence[TrialConfig], train_targets: Tensor, n_classes: int, dtype: torch.dtype
+    ) -> None:
+        self.n_classes = n_classes
+
+        def per_member(values: list[float]) -> Tensor:  # -> [K, 1]
+            return torch.tensor(values, dtype=dtype, device=train_targets.device).view(-1, 1)
+
+        self._smoothing = per_member([config.label_smoothing for config in configs])
+        self._delta = per_member([config.huber_delta for config in configs])
+        self._smooths = any(config.label_smoothing > 0 for config in configs)
+        weights = _class_weights(configs[0], train_targets, n_classes)
+        self.class_weights = None if weights is None else weights.to(train_targets.device, dtype)
+
+    @abstractmethod
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss of each row, times the weight of its class: ``[K, B, C]``, ``[B]`` -> ``[K, B]``."""
+
+    @abstractmethod
+    def chance(self, targets: Tensor) -> float:
+        """Expected loss on ``targets`` of a network whose outputs are all 0, label smoothing aside."""
+
+    def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss of each member, ``[K]``."""
+        losses = self.per_row(outputs, targets)
+        if self.class_weights is None:
+            return losses.mean(dim=1)
+        return losses.sum(dim=1) / self.class_weights[targets].sum()
+
+    def frequency_baseline(self, targets: Tensor) -> float | None:
+        """Loss on ``targets`` of a network that knows the classes' frequencies and nothing else.
+
+        None where there is none in closed form (hinge), or where it is chance (numbers: the mean is already 0).
+        """
+        return None
+
+    def keep(self, members: Tensor) -> None:
+        """Reduce to ``members`` (indices, ``[K']``)."""
+        self._smoothing, self._delta = self._smoothing.index_select(0, members), self._delta.index_select(0, members)
+
+    def _row_weights(self, targets: Tensor) -> Tensor | None:
+        return None if self.class_weights is None else self.class_weights[targets]
+
+    def _entropy(self, targets: Tensor) -> float:
+        """Of the classes' weighted frequencies: the least loss of a constant output."""
+        counts = torch.bincount(targets, self._row_weights(targets), minlength=self.n_classes).double()
+        entropy: float = torch.special.entr(counts / counts.sum()).sum().item()
+        return entropy
 
 
-def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    # Flattened to [K·B, C]: torch's own kernel then does log-softmax and selection in one pass.
-    members, rows, classes = outputs.shape
-    flat = torch.nn.functional.cross_entropy(
-        outputs.reshape(members * rows, classes), targets.repeat(members), reduction="none"
-    )
-    return flat.view(members, rows)
+class CrossEntropy(Loss):
+    """-log softmax(outputs)[target]. With label smoothing ε the target is (1 - ε) one-hot + ε/C."""
+
+    chance_formula = "ln C"
+
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        members, rows, classes = outputs.shape
+        if not self._smooths:
+            # Flattened to [K·B, C]: torch's own kernel then does log-softmax and selection in one pass.
+            flat = functional.cross_entropy(
+                outputs.reshape(members * rows, classes),
+                targets.repeat(members),
+                self.class_weights,
+                reduction="none",
+            )
+            return flat.view(members, rows)
+        negative_log = -functional.log_softmax(outputs, dim=2)  # [K, B, C]
+        right = negative_log.gather(2, targets.view(1, -1, 1).expand(members, -1, 1)).squeeze(2)  # [K, B]
+        if self.class_weights is None:
+            return torch.lerp(right, negative_log.mean(dim=2), self._smoothing)
+        return torch.lerp(
+            right * self.class_weights[targets], (negative_log * self.class_weights).mean(dim=2), self._smoothing
+        )
+
+    def chance(self, targets: Tensor) -> float:  # noqa: D102
+        return math.log(self.n_classes)
+
+    def frequency_baseline(self, targets: Tensor) -> float | None:  # noqa: D102
+        return self._entropy(targets)
 
 
-def _hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    # The lecture's multiclass SVM loss: the sum over wrong classes of max(0, s_wrong - s_right + 1).
-    # torch.nn.MultiMarginLoss divides it by C.
-    right = outputs.gather(2, targets.view(1, -1, 1).expand(outputs.shape[0], -1, 1))  # [K, B, 1]
-    margins = (outputs - right + 1.0).clamp_min(0.0)  # [K, B, C]
-    # The right class contributes max(0, 0 + 1) = 1 and no gradient.
-    return margins.sum(dim=2) - 1.0
+class BinaryCrossEntropy(Loss):
+    """-log σ(output) for class 1 and -log(1 - σ(output)) for class 0, from one output. Smoothed: t (1 - ε) + ε/2."""
+
+    chance_formula = "ln 2"
+
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        wanted = targets.to(outputs.dtype).expand(outputs.shape[0], -1)
+        if self._smooths:
+            wanted = torch.lerp(wanted, torch.full_like(wanted, 0.5), self._smoothing)
+        return functional.binary_cross_entropy_with_logits(
+            outputs.squeeze(2), wanted, self._row_weights(targets), reduction="none"
+        )
+
+    def chance(self, targets: Tensor) -> float:  # noqa: D102
+        return math.log(2)
+
+    def frequency_baseline(self, targets: Tensor) -> float | None:  # noqa: D102
+        return self._entropy(targets)
 
 
-def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs.squeeze(2) - targets).square()
+class Hinge(Loss):
+    """The lecture's multiclass SVM loss: Σ over wrong classes of max(0, s_wrong - s_right + 1).
+
+    ``torch.nn.MultiMarginLoss`` divides it by C.
+    """
+
+    chance_formula = "C − 1"
+
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        right = outputs.gather(2, targets.view(1, -1, 1).expand(outputs.shape[0], -1, 1))  # [K, B, 1]
+        margins = (outputs - right + 1.0).clamp_min(0.0)  # [K, B, C]
+        # The right class contributes max(0, 0 + 1) = 1 and no gradient.
+        losses = margins.sum(dim=2) - 1.0
+        weights = self._row_weights(targets)
+        return losses if weights is None else losses * weights
+
+    def chance(self, targets: Tensor) -> float:  # noqa: D102
+        return self.n_classes - 1.0
 
 
-LOSSES: Mapping[LossName, Loss] = {
-    "cross_entropy": Loss(_cross_entropy, lambda targets, classes: math.log(classes), "ln C"),
-    "hinge": Loss(_hinge, lambda targets, classes: classes - 1.0, "C − 1"),
-    "mse": Loss(_mse, lambda targets, classes: targets.square().mean().item(), "variance of the target"),
+class MeanSquaredError(Loss):
+    """(output - target)²."""
+
+    chance_formula = "variance of the target"
+
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        return (outputs.squeeze(2) - targets).square()
+
+    def chance(self, targets: Tensor) -> float:  # noqa: D102
+        return targets.square().mean().item()
+
+
+class Huber(Loss):
+    """e²/2 for errors |e| up to δ, beyond them δ (|e| - δ/2): large errors count linearly."""
+
+    chance_formula = "mean Huber loss of the target"
+
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        error = (outputs.squeeze(2) - targets).abs()
+        return _huber(error, self._delta)
+
+    def chance(self, targets: Tensor) -> float:  # noqa: D102
+        return _huber(targets.abs(), self._delta[0]).mean().item()
+
+
+def _huber(error: Tensor, delta: Tensor) -> Tensor:
+    # q = min(|e|, δ): q²/2 + δ (|e| - q) is both branches at once.
+    quadratic = torch.minimum(error, delta)
+    return quadratic * quadratic * 0.5 + delta * (error - quadratic)
+
+
+def _class_weights(config: TrialConfig, train_targets: Tensor, n_classes: int) -> Tensor | None:
+    """Weight per class ``[C]``; balanced is N / (C n_c), as in scikit-learn."""
+    if config.class_weights == "none":
+        return None
+    if config.class_weights == "balanced":
+        counts = torch.bincount(train_targets, minlength=n_classes).double()
+        # A class without training rows has no weight that means anything, and none is ever asked for.
+        return counts.sum() / (n_classes * counts.clamp(min=1.0))
+    return torch.tensor(config.class_weights, dtype=torch.float64)
+
+
+LOSSES: Mapping[LossName, type[Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "hinge": Hinge,
+    "mse": MeanSquaredError,
+    "huber": Huber,
 }
+
+
+def make_loss(configs: Sequence[TrialConfig], train_targets: Tensor, n_classes: int, dtype: torch.dtype) -> Loss:
+    """The loss that the configs, all of one structure, ask for."""
+    return LOSSES[configs[0].loss](configs, train_targets, n_classes, dtype)
+
+
+def count_outputs(loss: LossName, n_classes: int) -> int:
+    """Outputs of a network: one per class, or one for a number and for binary cross-entropy."""
+    return 1 if loss in ("binary_cross_entropy", "mse", "huber") else n_classes

@@ -90,7 +90,7 @@ def layer_gradients(
         targets: ``[B]``.
         member: Index k.
     """
-    losses = training.loss.per_row(training.network(inputs), targets).mean(dim=1)
+    losses = training.loss.mean(training.network(inputs, mode="measure"), targets)
     flat = training.network.gradient(losses)[member]
     sizes = training.network.layer_sizes
     shapes = list(itertools.pairwise(sizes))

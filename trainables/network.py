@@ -1,7 +1,9 @@
 """The population MLP: K networks of one shape as one batched model in one flat tensor.
 
 All parameters live in ``parameters [K, P]``; ``layers`` are views of it. Columns are ordered weights first (layer
-by layer), then biases, so that whatever concerns weights alone (decay, penalties) is a slice and not a mask.
+by layer), then biases, then the gains of batch normalisation, so that whatever concerns weights alone (decay,
+penalties) is a slice and not a mask. A layer that is normalised adds its bias after the normalisation, where it is
+the β of the formula; before, the mean would take it away again.
 
     inputs   [B, D], shared by the members, or [K, B, D]
     outputs  [K, B, C]
@@ -15,8 +17,11 @@ torch.Size([2, 5, 3])
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,14 +30,26 @@ from trainables.activations import ACTIVATIONS
 from trainables.config import TrialConfig
 from trainables.dropout import dropout
 from trainables.initialization import draw_weights
+from trainables.normalization import RunningStatistics, normalize_by_batch
+
+# evaluate: nothing is dropped, running statistics. train: masks are drawn, batches are normalised by their own
+# statistics, which the running ones follow. measure: as in training, but nothing is dropped and nothing changes.
+Mode = Literal["evaluate", "train", "measure"]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Views of one layer's parameters: weight ``[K, Din, Dout]`` and bias ``[K, 1, Dout]``."""
+    """Views of one layer's parameters.
+
+    Attributes:
+        weight: ``[K, Din, Dout]``.
+        bias: ``[K, 1, Dout]``; β where the layer is normalised.
+        gain: γ, ``[K, 1, Dout]``, where the layer is normalised.
+    """
 
     weight: Tensor
     bias: Tensor
+    gain: Tensor | None = None
 
 
 class PopulationNetwork:
@@ -47,8 +64,9 @@ class PopulationNetwork:
 
     Attributes:
         parameters: ``[K, P]``.
-        n_weights: The first ``n_weights`` columns of ``parameters`` are weights, the others biases.
+        n_weights: The first ``n_weights`` columns of ``parameters`` are weights.
         layers: Views of ``parameters``, first to last.
+        running: Statistics that batch normalisation evaluates with; None without it.
 
     Raises:
         ValueError: The configs are of different structure, or there are none.
@@ -72,17 +90,26 @@ class PopulationNetwork:
         self._shapes = shapes
         self._activation = ACTIVATIONS[network.activation]
         self.activation_name = network.activation
+        normalized = network.hidden_sizes if network.normalization == "batch_norm" else ()
 
-        self.parameters = torch.zeros(len(configs), self.n_weights + sum(self.layer_sizes[1:]), dtype=dtype)
+        n_gains = sum(normalized)
+        n_parameters = self.n_weights + sum(self.layer_sizes[1:]) + n_gains
+        self.parameters = torch.zeros(len(configs), n_parameters, dtype=dtype)
+        self.parameters[:, n_parameters - n_gains :] = 1.0
         for row, config in zip(self.parameters, configs, strict=True):
             row[: self.n_weights] = draw_weights(config.network, self.layer_sizes, config.seed, dtype)
         self.parameters = self.parameters.to(device)
 
-        def per_member(values: list[float]) -> Tensor:  # -> [K, 1, 1]
+        def per_member(leaf: str) -> Tensor:  # -> [K, 1, 1]
+            values = [config[f"network.{leaf}"] for config in configs]
             return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
 
-        self._negative_slope = per_member([config.network.negative_slope for config in configs])
-        self._dropout_rate = per_member([config.network.dropout for config in configs])
+        self._negative_slope = per_member("negative_slope")
+        self._dropout_rate, self._dropconnect_rate = per_member("dropout"), per_member("dropconnect")
+        self.running: RunningStatistics | None = None
+        if normalized:
+            momentum, eps = per_member("batch_norm_momentum"), per_member("batch_norm_eps")
+            self.running = RunningStatistics(len(configs), normalized, momentum, eps)
         self._look_again()
 
     @property
@@ -91,28 +118,48 @@ class PopulationNetwork:
         return self.parameters.shape[0]
 
     def __call__(
-        self, inputs: Tensor, *, masks: torch.Generator | None = None, hidden: list[Tensor] | None = None
+        self,
+        inputs: Tensor,
+        *,
+        mode: Mode = "evaluate",
+        masks: torch.Generator | None = None,
+        hidden: list[Tensor] | None = None,
     ) -> Tensor:
         """Outputs of every member.
 
         Args:
             inputs: ``[B, D]`` or ``[K, B, D]``.
-            masks: Draws the dropout masks: given in training, absent in evaluation.
+            mode: What is dropped, normalised and changed (``Mode``).
+            masks: Draws what is dropped in training; without it nothing is.
             hidden: Receives the activations of each hidden layer, ``[K, B, H]`` (before dropout), if given.
 
         Returns:
             ``[K, B, C]``.
         """
+        masks = masks if mode == "train" else None
         x = inputs.expand(self.size, -1, -1)  # (B, D) -> (K, B, D), without a copy
-        *inner, last = self.layers
-        for layer in inner:
-            z = torch.baddbmm(layer.bias, x, layer.weight)  # (K, B, Din) @ (K, Din, Dout) -> (K, B, Dout)
+        for index, layer in enumerate(self.layers[:-1]):
+            z = self._preactivations(index, layer, x, mode, masks)
             x = self._activation(z, self._negative_slope)
             if hidden is not None:
                 hidden.append(x)
             if masks is not None and self.has_dropout:
                 x = dropout(x, self._dropout_rate, masks)
-        return torch.baddbmm(last.bias, x, last.weight)  # (K, B, H) -> (K, B, C)
+        return self._preactivations(len(self.layers) - 1, self.layers[-1], x, mode, masks)
+
+    def _preactivations(self, index: int, layer: Layer, x: Tensor, mode: Mode, masks: torch.Generator | None) -> Tensor:
+        weight = layer.weight
+        if masks is not None and self.has_dropconnect:
+            weight = dropout(weight, self._dropconnect_rate, masks)
+        if layer.gain is None or self.running is None:
+            return torch.baddbmm(layer.bias, x, weight)  # (K, B, Din) @ (K, Din, Dout) -> (K, B, Dout)
+        z = torch.bmm(x, weight)
+        if mode == "evaluate":
+            return self.running.apply(index, z, layer.gain, layer.bias)
+        z, mean, variance = normalize_by_batch(z, layer.gain, layer.bias, self.running.eps)
+        if mode == "train":
+            self.running.follow(index, mean, variance, rows=z.shape[1])
+        return z
 
     def gradient(self, losses: Tensor, out: Tensor | None = None) -> Tensor:
         """Gradient of each member's loss with respect to its own parameters, in the order of ``parameters``.
@@ -133,20 +180,28 @@ class PopulationNetwork:
         self.parameters = self.parameters.index_select(0, members)
         self._negative_slope = self._negative_slope.index_select(0, members)
         self._dropout_rate = self._dropout_rate.index_select(0, members)
+        self._dropconnect_rate = self._dropconnect_rate.index_select(0, members)
+        if self.running is not None:
+            self.running.keep(members)
         self._look_again()
 
     def _look_again(self) -> None:
         """Make the views of ``parameters`` anew, after the tensor was replaced."""
-        members, weights, biases = self.size, [], []
-        weight_at, bias_at = 0, self.n_weights
-        for fan_in, fan_out in self._shapes:
+        members, at = self.size, 0
+
+        def leaf(*shape: int) -> Tensor:
             # detach(): leaves of the graph that share the flat tensor's memory, so that autograd hands back one
             # gradient per layer instead of scattering each into a zero tensor of the full size.
-            weight = self.parameters[:, weight_at : weight_at + fan_in * fan_out]
-            weights.append(weight.view(members, fan_in, fan_out).detach().requires_grad_())
-            bias = self.parameters[:, bias_at : bias_at + fan_out]
-            biases.append(bias.view(members, 1, fan_out).detach().requires_grad_())
-            weight_at, bias_at = weight_at + fan_in * fan_out, bias_at + fan_out
-        self.layers = [Layer(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
-        self._leaves = [*weights, *biases]
+            nonlocal at
+            start, at = at, at + math.prod(shape)
+            return self.parameters[:, start:at].view(members, *shape).detach().requires_grad_()
+
+        weights = [leaf(fan_in, fan_out) for fan_in, fan_out in self._shapes]
+        biases = [leaf(1, fan_out) for _, fan_out in self._shapes]
+        gains = [leaf(1, fan_out) for _, fan_out in self._shapes[:-1]] if self.running is not None else []
+        self._leaves = [*weights, *biases, *gains]
+        self.layers = [
+            Layer(weight, bias, gain) for weight, bias, gain in itertools.zip_longest(weights, biases, gains)
+        ]
         self.has_dropout = bool((self._dropout_rate > 0).any())
+        self.has_dropconnect = bool((self._dropconnect_rate > 0).any())

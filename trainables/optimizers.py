@@ -3,6 +3,9 @@
 Parameters θ, gradients g and state are ``[K, P]``; hyperparameters are ``[K, 1]``, so every member has its own.
 Hyperparameters are held in float64, since 1 - β₂ᵗ loses half its digits in float32 at t = 1, and what they
 combine to is cast to the parameters' type. Each rule equals the ``torch.optim`` class of its name step by step.
+Where the lecture's formula and PyTorch's differ, it is PyTorch's: momentum gathers gradients and not steps (so that
+a changed rate acts at once), Nesterov's look ahead is taken from the gradient's side, and ε stands outside the root
+except in AdaDelta.
 
 >>> import torch
 >>> from trainables.config import TrialConfig
@@ -46,6 +49,7 @@ class Optimizer:
         self.steps = 0
         self.state = {name: torch.zeros_like(parameters) for name in self.memory}
         self._scratch = torch.empty_like(parameters)
+        self._rate_factor: Tensor | None = None
         self.hyper: dict[str, Tensor] = {
             name: torch.tensor(
                 [[float(config[f"optimizer.{name}"])] for config in configs],
@@ -65,6 +69,17 @@ class Optimizer:
         self.steps += 1
         self._update(gradient)
 
+    def scale_rate(self, factor: Tensor) -> None:
+        """Multiply each member's configured learning rate by ``factor`` (``[K, 1]``, float64) from now on."""
+        self._rate_factor = factor
+        self._prepare()
+
+    @property
+    def lr(self) -> Tensor:
+        """Learning rate of each member as it is now, ``[K, 1]`` in float64."""
+        configured = self.hyper["lr"]
+        return configured if self._rate_factor is None else configured * self._rate_factor
+
     def keep(self, members: Tensor, parameters: Tensor) -> None:
         """Follow the network in dropping members.
 
@@ -76,14 +91,16 @@ class Optimizer:
         self.state = {name: value.index_select(0, members) for name, value in self.state.items()}
         self.hyper = {name: value.index_select(0, members) for name, value in self.hyper.items()}
         self._scratch = torch.empty_like(parameters)
+        if self._rate_factor is not None:
+            self._rate_factor = self._rate_factor.index_select(0, members)
         self._prepare()
 
     def _cast(self, value: Tensor) -> Tensor:
         return value.to(self.parameters.dtype)
 
     def _prepare(self) -> None:
-        """Compute what does not change from step to step."""
-        self._neg_lr = self._cast(-self.hyper["lr"])
+        """Compute what changes only with the rate or the members."""
+        self._neg_lr = self._cast(-self.lr)
 
     def _update(self, gradient: Tensor) -> None:
         raise TypeError(f"{type(self).__name__} has no update rule")
@@ -111,6 +128,71 @@ class Momentum(Optimizer):
         self.parameters.addcmul_(velocity, self._neg_lr)
 
 
+class Nesterov(Momentum):
+    """v ← μ v + g;  θ ← θ - η (g + μ v)  (the gradient at the point that the velocity leads to, in PyTorch's form)."""
+
+    def _update(self, gradient: Tensor) -> None:
+        velocity = self.state["velocity"].mul_(self._momentum).add_(gradient)
+        ahead = torch.addcmul(gradient, velocity, self._momentum, out=self._scratch)
+        self.parameters.addcmul_(ahead, self._neg_lr)
+
+
+class AdaGrad(Optimizer):
+    """s ← s + g²;  θ ← θ - η g / (√s + ε)  (Duchi et al. 2011)."""
+
+    hyperparameters = ("lr", "eps")
+    memory = ("sum_of_squares",)
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._eps = self._cast(self.hyper["eps"])
+
+    def _update(self, gradient: Tensor) -> None:
+        total, scratch = self.state["sum_of_squares"], self._scratch
+        total.addcmul_(gradient, gradient)
+        torch.sqrt(total, out=scratch).add_(self._eps)
+        self.parameters.addcmul_(torch.div(gradient, scratch, out=scratch), self._neg_lr)
+
+
+class RMSProp(Optimizer):
+    """s ← α s + (1 - α) g²;  θ ← θ - η g / (√s + ε)  (Hinton's lecture, 2012)."""
+
+    hyperparameters = ("lr", "alpha", "eps")
+    memory = ("mean_square",)
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._alpha, self._eps = self._cast(self.hyper["alpha"]), self._cast(self.hyper["eps"])
+        self._one_minus_alpha = self._cast(1.0 - self.hyper["alpha"])
+
+    def _update(self, gradient: Tensor) -> None:
+        mean, scratch = self.state["mean_square"], self._scratch
+        mean.mul_(self._alpha).addcmul_(gradient, torch.mul(gradient, self._one_minus_alpha, out=scratch))
+        torch.sqrt(mean, out=scratch).add_(self._eps)
+        self.parameters.addcmul_(torch.div(gradient, scratch, out=scratch), self._neg_lr)
+
+
+class AdaDelta(Optimizer):
+    """s ← ρ s + (1 - ρ) g²;  Δ = √(d + ε) / √(s + ε) · g;  θ ← θ - η Δ;  d ← ρ d + (1 - ρ) Δ²  (Zeiler 2012)."""
+
+    hyperparameters = ("lr", "rho", "eps")
+    memory = ("mean_square_gradient", "mean_square_step")
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._rho, self._eps = self._cast(self.hyper["rho"]), self._cast(self.hyper["eps"])
+        self._one_minus_rho = self._cast(1.0 - self.hyper["rho"])
+        self._step = torch.empty_like(self.parameters)
+
+    def _update(self, gradient: Tensor) -> None:
+        squares, steps = self.state["mean_square_gradient"], self.state["mean_square_step"]
+        step, scratch = self._step, self._scratch
+        squares.mul_(self._rho).addcmul_(gradient, torch.mul(gradient, self._one_minus_rho, out=scratch))
+        torch.add(steps, self._eps, out=step).div_(torch.add(squares, self._eps, out=scratch)).sqrt_().mul_(gradient)
+        self.parameters.addcmul_(step, self._neg_lr)
+        steps.mul_(self._rho).addcmul_(step, torch.mul(step, self._one_minus_rho, out=scratch))
+
+
 class Adam(Optimizer):
     """m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²;  θ ← θ - η m̂ / (√v̂ + ε).
 
@@ -132,7 +214,7 @@ class Adam(Optimizer):
         v.mul_(self._beta2).addcmul_(gradient, torch.mul(gradient, self._one_minus_beta2, out=scratch))
         # m̂ / (√v̂ + ε) = (√c₂/c₁) · m / (√v + ε √c₂) with c = 1 - βᵗ: the corrections touch [K, 1], not [K, P].
         root_c2 = (1.0 - self.hyper["beta2"] ** self.steps).sqrt_()
-        rate = -self.hyper["lr"] * root_c2 / (1.0 - self.hyper["beta1"] ** self.steps)
+        rate = -self.lr * root_c2 / (1.0 - self.hyper["beta1"] ** self.steps)
         torch.sqrt(v, out=scratch).add_(self._cast(self.hyper["eps"] * root_c2))
         torch.div(m, scratch, out=scratch)
         self.parameters.addcmul_(scratch, self._cast(rate))
@@ -146,7 +228,7 @@ class AdamW(Adam):
     def _prepare(self) -> None:
         super()._prepare()
         self._decays = bool((self.hyper["weight_decay"] > 0).any())
-        self._shrink = self._cast(1.0 - self.hyper["lr"] * self.hyper["weight_decay"])
+        self._shrink = self._cast(1.0 - self.lr * self.hyper["weight_decay"])
 
     def _update(self, gradient: Tensor) -> None:
         if self._decays:
@@ -157,6 +239,10 @@ class AdamW(Adam):
 OPTIMIZERS: Mapping[OptimizerName, type[Optimizer]] = {
     "sgd": SGD,
     "momentum": Momentum,
+    "nesterov": Nesterov,
+    "adagrad": AdaGrad,
+    "rmsprop": RMSProp,
+    "adadelta": AdaDelta,
     "adam": Adam,
     "adamw": AdamW,
 }

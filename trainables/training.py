@@ -20,12 +20,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainables.clipping import Clipping
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
-from trainables.losses import LOSSES
+from trainables.losses import count_outputs, make_loss
 from trainables.metrics import METRICS, MetricName, trivial_outputs
 from trainables.network import PopulationNetwork
 from trainables.optimizers import make_optimizer
+from trainables.regularization import Penalties
+from trainables.schedules import Schedule
 from trainables.seeds import derive_seed
 
 # Activations of one evaluation chunk, in numbers: 4 million float32 are 16 MB, well inside any machine's memory
@@ -57,6 +60,7 @@ class PopulationTraining:
         configs: One per member, of one structure.
         dataset: Training rows, and validation rows for the records.
         order_seed: Decides the order of rows in each epoch; the same for all populations of a study.
+        max_epochs: Length of the whole training, which a schedule may span.
         metric: Score in the records; by default that of the dataset's task.
         device: torch device.
         dtype: Of parameters and data.
@@ -68,28 +72,32 @@ class PopulationTraining:
         dataset: Dataset,
         *,
         order_seed: int,
+        max_epochs: int | None = None,
         metric: MetricName | None = None,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.configs = list(configs)
-        self.order_seed = order_seed
+        self.order_seed, self.max_epochs = order_seed, max_epochs
         self.metric: MetricName = metric or ("accuracy" if dataset.task == "classification" else "rmse")
         self.device, self.dtype = device, dtype
         self.epoch = 0
         self.train_rows = dataset.train.to_tensors(device, dtype)
         self.validation_rows = dataset.validation.to_tensors(device, dtype)
         self._score_scale = dataset.target_scale
-        self.network = PopulationNetwork(configs, dataset.n_inputs, dataset.n_outputs, device=device, dtype=dtype)
-        self.optimizer = make_optimizer(configs, self.network.parameters, self.network.n_weights)
-        self.loss = LOSSES[configs[0].loss]
+        n_outputs = count_outputs(configs[0].loss, dataset.n_outputs)
+        self.network = PopulationNetwork(configs, dataset.n_inputs, n_outputs, device=device, dtype=dtype)
+        parameters, n_weights = self.network.parameters, self.network.n_weights
+        self.optimizer = make_optimizer(configs, parameters, n_weights)
+        self.loss = make_loss(configs, self.train_rows.targets, dataset.n_outputs, dtype)
+        self.penalties = Penalties(configs, n_weights, like=parameters)
+        self.clipping = Clipping(configs, like=parameters)
         # One generator for the population's dropout masks; its state is part of a checkpoint.
         self.masks = torch.Generator(device=device)
         self.masks.manual_seed(derive_seed("masks", *(config.seed for config in configs)))
-        self._l2 = torch.tensor([[config.regularization.l2] for config in configs], dtype=dtype, device=device)
-        # Looked up in every step, so not derived there.
-        self._has_l2 = bool((self._l2 > 0).any())
-        self._gradient = torch.empty_like(self.network.parameters)
+        self.schedule = Schedule(configs, total=self._schedule_units(), device=device)
+        self._scheduled_at = -1
+        self._gradient = torch.empty_like(parameters)
 
     @property
     def size(self) -> int:
@@ -113,13 +121,26 @@ class PopulationTraining:
             ``[K]``: mean loss over the batch before the update, without penalties. Not yet read back from the
             device, so that steps do not wait for each other.
         """
-        losses = self.loss.per_row(self.network(inputs, masks=self.masks), targets).mean(dim=1)  # [K, B] -> [K]
+        losses = self.loss.mean(self.network(inputs, mode="train", masks=self.masks), targets)
         gradient = self.network.gradient(losses, out=self._gradient)
-        if self._has_l2:
-            weights = slice(0, self.network.n_weights)
-            gradient[:, weights].addcmul_(self.network.parameters[:, weights], self._l2)
+        self.penalties.add_gradient(gradient, self.network.parameters)
+        self.clipping.apply(gradient)
+        if not self.schedule.is_constant:
+            self._follow_schedule()
         self.optimizer.step(gradient)
         return losses.detach()
+
+    def _follow_schedule(self) -> None:
+        now = self.epoch if self.schedule.unit == "epochs" else self.optimizer.steps
+        if now != self._scheduled_at:
+            self.optimizer.scale_rate(self.schedule.factor(now))
+            self._scheduled_at = now
+
+    def _schedule_units(self) -> int | None:
+        """Length of the whole training in the schedule's unit, if it is known."""
+        if self.max_epochs is None or self.configs[0].schedule.unit == "epochs":
+            return self.max_epochs
+        return self.max_epochs * len(self._batch_sizes())
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of ``epoch`` (from 1), the last one possibly smaller: inputs ``[B, D]``, targets ``[B]``."""
@@ -128,7 +149,17 @@ class PopulationTraining:
         ).to(self.device)
         # Gathered once per epoch: a batch is then a view.
         inputs, targets = self.train_rows.inputs[order], self.train_rows.targets[order]
-        yield from zip(inputs.split(self.batch_rows), targets.split(self.batch_rows), strict=True)
+        sizes = self._batch_sizes()
+        yield from zip(inputs.split(sizes), targets.split(sizes), strict=True)
+
+    def _batch_sizes(self) -> list[int]:
+        """Rows of each batch of an epoch: full ones, and what is left."""
+        full, left = divmod(len(self.train_rows), self.batch_rows)
+        sizes = [self.batch_rows] * full + ([left] if left else [])
+        if left == 1 and full and self.network.running is not None:
+            # One row has no variance to normalise by: it joins the batch before it.
+            sizes[-2:] = [self.batch_rows + 1]
+        return sizes
 
     def steps(self) -> Iterator[Tensor]:
         """Train step by step, wrapping around the data; yields the losses ``[K]`` of each step."""
@@ -161,19 +192,19 @@ class PopulationTraining:
             Mean loss ``[K]`` and score ``[K]``.
         """
         outputs = self.outputs(rows.inputs)
-        loss = self.loss.per_row(outputs, rows.targets).mean(dim=1)
+        loss = self.loss.mean(outputs, rows.targets)
         return loss, METRICS[self.metric].score(outputs, rows.targets, self._score_scale)
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Outputs of every member, in chunks that bound the memory: ``[N, D]`` -> ``[K, N, C]``."""
+        """Outputs of every member in evaluation, in chunks that bound the memory: ``[N, D]`` -> ``[K, N, C]``."""
         chunk = max(1, EVALUATION_CHUNK // (self.size * max(self.network.layer_sizes)))
         return torch.cat([self.network(part) for part in inputs.split(chunk)], dim=1)
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
-        """What regularisation adds to each member's loss: l2/2 · Σ w², ``[K]``."""
-        return 0.5 * self._l2.squeeze(1) * self.network.parameters[:, : self.network.n_weights].square().sum(dim=1)
+        """What the penalties add to each member's loss, ``[K]``."""
+        return self.penalties.value(self.network.parameters)
 
     def keep(self, members: Sequence[int]) -> None:
         """Drop every member but ``members``, given by index; the others go on as if nothing had happened."""
@@ -183,8 +214,9 @@ class PopulationTraining:
         self.configs = [self.configs[k] for k in members]
         self.network.keep(index)
         self.optimizer.keep(index, self.network.parameters)
-        self._l2 = self._l2.index_select(0, index)
-        self._has_l2 = bool((self._l2 > 0).any())
+        for part in (self.loss, self.penalties, self.clipping, self.schedule):
+            part.keep(index)
+        self._scheduled_at = -1
         self._gradient = torch.empty_like(self.network.parameters)
 
 

@@ -54,6 +54,7 @@ def run(
             [trial.config.replace({"seed": seed}) for trial in group for seed in seeds],
             dataset,
             order_seed=spec.seed,
+            max_epochs=max_epochs,
             metric=spec.metric,
         )
         curves = _train_to_best(training, max_epochs)

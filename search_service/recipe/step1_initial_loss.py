@@ -43,16 +43,16 @@ def run(config: TrialConfig, dataset: Dataset, spec: InitialLossSpec) -> Initial
         dataset: Its training rows are used.
         spec: Tolerances.
     """
-    as_configured = config.replace({"regularization.l2": 0.0})
+    as_configured = config.without_regularization().at_constant_rate()
     tight = as_configured.replace({"network.output_scale": TIGHT_SCALE})
-    with_l2 = config.replace({"regularization.l2": L2_PROBE})
+    with_l2 = as_configured.replace({"regularization.l2": L2_PROBE})
     training = PopulationTraining([tight, as_configured, with_l2], dataset, order_seed=0)
     rows = RowTensors(training.train_rows.inputs[:MAX_ROWS], training.train_rows.targets[:MAX_ROWS])
 
     losses, _ = training.evaluate(rows)
     tight_loss, configured_loss, _ = losses.tolist()
     l2_raise = training.penalty()[2].item()
-    chance = training.loss.chance(rows.targets, dataset.n_outputs)
+    chance = training.loss.chance(rows.targets)
     activations = layer_activations(training, rows.inputs, member=1)
     gradients = layer_gradients(training, rows.inputs, rows.targets, member=1)
     inputs_rms = rows.inputs.square().mean().sqrt().item()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from search_service.results import OverfitResult
 from search_service.spec import OverfitSpec
-from trainables.config import TrialConfig, applies
+from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.measurements import layer_activations
 from trainables.seeds import derive_seed
@@ -53,11 +53,11 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
     remedies = {float(f"{rate:.6g}") for rate in (*USUAL_RATES, *(configured * factor for factor in FACTORS))}
     rates = [configured, *sorted(remedies - {configured})]
     training = PopulationTraining(
-        [_without_regularization(config).replace({"optimizer.lr": rate}) for rate in rates],
+        [config.without_regularization().at_constant_rate().replace({"optimizer.lr": rate}) for rate in rates],
         dataclasses.replace(dataset, train=sample, validation=sample),
         order_seed=seed,
     )
-    chance = training.loss.chance(training.train_rows.targets, dataset.n_outputs)
+    chance = training.loss.chance(training.train_rows.targets)
     threshold = MEMORISED if config.loss == "hinge" else MEMORISED * chance
 
     steps, by_rate = _memorise(training, threshold, spec.max_steps)
@@ -119,13 +119,6 @@ def _contradicted(inputs: NDArray[np.float32], targets: NDArray[np.generic]) -> 
     different = np.bincount(pairs[:, 0].astype(np.int64), minlength=group.max(initial=0) + 1)
     contradicted: NDArray[np.bool_] = different[group] > 1
     return contradicted
-
-
-def _without_regularization(config: TrialConfig) -> TrialConfig:
-    off = {"regularization.l2": 0.0, "network.dropout": 0.0}
-    if applies("optimizer.weight_decay", {}, config):
-        off["optimizer.weight_decay"] = 0.0
-    return config.replace(off)
 
 
 def _memorise(

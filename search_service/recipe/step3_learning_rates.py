@@ -96,7 +96,11 @@ def _try(
     rates = sorted(rates)
     starts = [derive_seed(seed, "start", start) for start in range(spec.starts)]
     training = PopulationTraining(
-        [config.replace({"optimizer.lr": rate, "seed": start}) for rate in rates for start in starts],
+        [
+            config.at_constant_rate().replace({"optimizer.lr": rate, "seed": start})
+            for rate in rates
+            for start in starts
+        ],
         dataset,
         order_seed=seed,
     )

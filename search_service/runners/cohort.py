@@ -48,6 +48,7 @@ class CohortTraining:
             [member.config for member in cohort.members],
             dataset,
             order_seed=plan.seed,
+            max_epochs=plan.max_epochs,
             metric=plan.metric,
             device=device,
         )

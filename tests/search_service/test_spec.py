@@ -65,7 +65,7 @@ def test_the_smallest_config_is_enough():
         ({"trial": {"network": {"hidden_sizes": 64}}}, "trial.network.hidden_sizes", "a list"),
         ({"trial": {"batch_size": 0}}, "trial.batch_size", "full"),
         ({"trial": {"batch_size": "all"}}, "trial.batch_size", "full"),
-        ({"trial": {"optimizer": {"momentum": 0.5}}}, "trial.optimizer.momentum", "momentum only"),
+        ({"trial": {"optimizer": {"momentum": 0.5}}}, "trial.optimizer.momentum", "momentum or nesterov only"),
         ({"search": {"coarse": {"max_trials": "10", "max_epochs": 3}}}, "search.coarse.max_trials", "whole number"),
         ({"search": {"refined": {"max_trials": 9, "max_epochs": 2}}}, "search.refined.max_epochs", "trains longer"),
         ({"schema_version": 2}, "schema_version", "one of: 1"),

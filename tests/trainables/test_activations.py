@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trainables.activations import ACTIVATIONS, SATURATES_OUTSIDE
+from trainables.config import ActivationName
 
 F = torch.nn.functional
-REFERENCES = {"relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+REFERENCES = {
+    "identity": lambda z, slope: z,
+    "relu": lambda z, slope: F.relu(z),
+    "leaky_relu": F.leaky_relu,
+    "elu": lambda z, slope: F.elu(z),
+    "gelu": lambda z, slope: F.gelu(z),
+    "silu": lambda z, slope: F.silu(z),
+    "tanh": lambda z, slope: torch.tanh(z),
+    "sigmoid": lambda z, slope: torch.sigmoid(z),
+}
 
 
+def test_every_activation_of_the_config_exists_and_is_tested():
+    assert set(ACTIVATIONS) == set(REFERENCES) == set(get_args(ActivationName))
+
+
+@pytest.mark.parametrize("members", [1, 5])
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
-def test_a1_values_and_gradients(name):
-    slopes = torch.tensor([0.0, 0.01, 0.3], dtype=torch.float64).view(3, 1, 1)
-    z = torch.linspace(-3, 3, 25, dtype=torch.float64).view(1, 5, 5).repeat(3, 1, 1).requires_grad_()
+@settings(max_examples=10, deadline=None)
+@given(rows=st.integers(1, 6), units=st.integers(1, 6), seed=st.integers(0, 99))
+def test_a1_values_and_gradients(name, members, rows, units, seed):
+    slopes = torch.linspace(0, 0.4, members, dtype=torch.float64).view(-1, 1, 1)
+    z = torch.randn(members, rows, units, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * 3
+    z[:, 0, 0] = 0.0
+    z.requires_grad_()
     reference = z.detach().clone().requires_grad_()
-    assert (z == 0).any()
     ours = ACTIVATIONS[name](z, slopes)
-    if name == "leaky_relu":
-        expected = torch.stack([F.leaky_relu(reference[k], slopes[k].item()) for k in range(3)])
-    else:
-        expected = REFERENCES[name](reference)
+    expected = torch.stack([REFERENCES[name](reference[k], slopes[k].item()) for k in range(members)])
     torch.testing.assert_close(ours, expected)
-    ours.sum().backward()
-    expected.sum().backward()
-    torch.testing.assert_close(z.grad, reference.grad)
+    upstream = torch.randn_like(ours)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, z, upstream)[0], torch.autograd.grad(expected, reference, upstream)[0]
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SATURATES_OUTSIDE))
 def test_saturation_begins_where_the_slope_is_a_twentieth_of_the_largest(name):
     z = torch.linspace(-8, 8, 4001, dtype=torch.float64, requires_grad=True)
-    values = REFERENCES[name](z)
+    values = REFERENCES[name](z, 0.0)
     values.sum().backward()
     flat = z.grad < z.grad.max() / 20
     low, high = SATURATES_OUTSIDE[name]

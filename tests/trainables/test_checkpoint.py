@@ -10,14 +10,25 @@ import torch
 
 from trainables import checkpoint
 from trainables.config import TrialConfig
+from trainables.optimizers import OPTIMIZERS
 from trainables.training import PopulationTraining
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 def test_going_on_from_a_file_gives_the_same_bits(digits, tmp_path, optimizer):
-    leaves = {"optimizer.name": optimizer, "network.dropout": 0.3, "regularization.l2": 1e-4}
+    leaves = {
+        "optimizer.name": optimizer,
+        "network.dropout": 0.3,
+        "network.dropconnect": 0.1,
+        "network.normalization": "batch_norm",
+        "regularization.l2": 1e-4,
+        "clipping.norm": 1.0,
+        "schedule.name": "cosine",
+        "schedule.unit": "steps",
+        "label_smoothing": 0.1,
+    }
     configs = [TrialConfig(seed=k).replace(leaves | {"optimizer.lr": 10.0**-k}) for k in range(1, 5)]
-    training = PopulationTraining(configs, digits[0], order_seed=7)
+    training = PopulationTraining(configs, digits[0], order_seed=7, max_epochs=4)
     list(itertools.islice(training.epochs(), 2))
     training.keep([0, 2, 3])
     checkpoint.save(training, tmp_path / "population.pt")

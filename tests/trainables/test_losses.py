@@ -1,58 +1,123 @@
-"""A11: losses against torch.nn.functional and closed forms, and what chance predicts for each."""
+"""A11: losses against torch.nn.functional, values and gradients, and what chance predicts for each."""
 
 from __future__ import annotations
 
 import math
+from typing import get_args
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
 
-from trainables.losses import LOSSES
+from trainables.config import LossName, TrialConfig
+from trainables.losses import LOSSES, count_outputs, make_loss
 
-K, B, C = 3, 7, 5
-
-
-@pytest.fixture
-def outputs() -> torch.Tensor:
-    return torch.randn(K, B, C, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-
-
-@pytest.fixture
-def labels() -> torch.Tensor:
-    return torch.randint(C, (B,), generator=torch.Generator().manual_seed(1))
+F = torch.nn.functional
 
 
-def test_a11_cross_entropy(outputs, labels):
-    ours = LOSSES["cross_entropy"].per_row(outputs, labels)
-    for k in range(K):
-        expected = torch.nn.functional.cross_entropy(outputs[k], labels, reduction="none")
-        torch.testing.assert_close(ours[k], expected)
+def hinge(outputs, labels, weights):
+    """The sum over wrong classes; PyTorch's divides it by C."""
+    losses = outputs.shape[1] * F.multi_margin_loss(outputs, labels, reduction="none")
+    return losses.mean() if weights is None else (losses * weights[labels]).sum() / weights[labels].sum()
 
 
-def test_a11_hinge_is_the_sum_over_wrong_classes(outputs, labels):
-    ours = LOSSES["hinge"].per_row(outputs, labels)
-    for k in range(K):
-        # PyTorch divides by C.
-        expected = C * torch.nn.functional.multi_margin_loss(outputs[k], labels, reduction="none")
-        torch.testing.assert_close(ours[k], expected)
-    gradient = torch.autograd.grad(ours.sum(), outputs, retain_graph=True)[0]
-    reference = C * torch.nn.functional.multi_margin_loss(outputs.view(-1, C), labels.repeat(K), reduction="sum")
-    torch.testing.assert_close(gradient, torch.autograd.grad(reference, outputs)[0])
+def binary(outputs, labels, weights, smoothing):
+    wanted = labels.to(outputs.dtype) * (1 - smoothing) + smoothing / 2
+    losses = F.binary_cross_entropy_with_logits(outputs[:, 0], wanted, reduction="none")
+    return losses.mean() if weights is None else (losses * weights[labels]).sum() / weights[labels].sum()
 
 
-def test_a11_mse():
-    outputs, targets = torch.randn(K, B, 1), torch.randn(B)
-    ours = LOSSES["mse"].per_row(outputs, targets)
-    for k in range(K):
-        torch.testing.assert_close(ours[k].mean(), torch.nn.functional.mse_loss(outputs[k, :, 0], targets))
+REFERENCES = {
+    "cross_entropy": lambda o, t, w, config: F.cross_entropy(o, t, w, label_smoothing=config.label_smoothing),
+    "binary_cross_entropy": lambda o, t, w, config: binary(o, t, w, config.label_smoothing),
+    "hinge": lambda o, t, w, config: hinge(o, t, w),
+    "mse": lambda o, t, w, config: F.mse_loss(o[:, 0], t),
+    "huber": lambda o, t, w, config: F.huber_loss(o[:, 0], t, delta=config.huber_delta),
+}
 
 
-def test_chance_is_the_loss_of_outputs_that_are_all_zero(labels):
-    for name, expected in (("cross_entropy", math.log(C)), ("hinge", C - 1.0)):
-        loss = LOSSES[name]
-        assert loss.chance(labels, C) == pytest.approx(expected)
-        assert loss.per_row(torch.zeros(1, B, C), labels).mean().item() == pytest.approx(expected)
-    targets = torch.randn(B)
-    assert LOSSES["mse"].chance(targets, 1) == pytest.approx(
-        LOSSES["mse"].per_row(torch.zeros(1, B, 1), targets).mean().item()
-    )
+def test_every_loss_of_the_config_exists_and_is_tested():
+    assert set(LOSSES) == set(REFERENCES) == set(get_args(LossName))
+
+
+@pytest.mark.parametrize("members", [1, 5])
+@pytest.mark.parametrize("varied", [False, True], ids=["plain", "options"])
+@pytest.mark.parametrize("name", sorted(LOSSES))
+@settings(max_examples=10, deadline=None)
+@given(rows=st.integers(1, 8), classes=st.integers(2, 6), seed=st.integers(0, 99))
+def test_a11_values_and_gradients(name, varied, members, rows, classes, seed):
+    """With options: smoothing and δ differ from member to member, and classes have weights."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = 2 if name == "binary_cross_entropy" else classes
+    configs = [TrialConfig(loss=name) for _ in range(members)]
+    weights = None
+    if varied and name in ("cross_entropy", "binary_cross_entropy", "hinge"):
+        given_weights = tuple(0.5 + c for c in range(classes))
+        weights = torch.tensor(given_weights, dtype=torch.float64)
+        configs = [c.replace({"class_weights": given_weights}) for c in configs]
+    if varied and "entropy" in name:
+        configs = [c.replace({"label_smoothing": 0.2 * k}) for k, c in enumerate(configs)]
+    if varied and name == "huber":
+        configs = [c.replace({"huber_delta": 0.1 + 0.4 * k}) for k, c in enumerate(configs)]
+    regression = name in ("mse", "huber")
+    n_outputs = count_outputs(name, classes)
+    outputs = torch.randn(members, rows, n_outputs, dtype=torch.float64, generator=generator) * 2
+    outputs.requires_grad_()
+    targets = torch.randn(rows, dtype=torch.float64, generator=generator)
+    if not regression:
+        targets = torch.randint(classes, (rows,), generator=generator)
+    loss = make_loss(configs, targets, 1 if regression else classes, torch.float64)
+    ours = loss.mean(outputs, targets)
+    expected = torch.stack([REFERENCES[name](outputs[k], targets, weights, configs[k]) for k in range(members)])
+    torch.testing.assert_close(ours, expected)
+    gradients = [torch.autograd.grad(value.sum(), outputs, retain_graph=True)[0] for value in (ours, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_a11_balanced_weights_are_those_of_scikit_learn():
+    labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
+    loss = make_loss([TrialConfig(class_weights="balanced")], labels, 3, torch.float64)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())
+    assert loss.class_weights.tolist() == pytest.approx(expected.tolist())
+
+
+# Numbers have no classes to weigh.
+CHANCES = [(name, False) for name in sorted(LOSSES)]
+CHANCES += [(name, True) for name in ("cross_entropy", "binary_cross_entropy", "hinge")]
+
+
+@pytest.mark.parametrize(("name", "weighted"), CHANCES)
+def test_a11_chance_is_the_loss_of_outputs_that_are_all_zero(name, weighted):
+    classes = 2 if name == "binary_cross_entropy" else 5
+    generator = torch.Generator().manual_seed(0)
+    regression = name in ("mse", "huber")
+    targets = torch.randn(50, generator=generator) if regression else torch.randint(classes, (50,), generator=generator)
+    config = TrialConfig(loss=name).replace({"class_weights": "balanced"} if weighted else {})
+    loss = make_loss([config], targets, 1 if regression else classes, torch.float32)
+    zero = torch.zeros(1, 50, count_outputs(name, classes))
+    assert loss.chance(targets) == pytest.approx(loss.mean(zero, targets).item(), rel=1e-5)
+    closed = {"cross_entropy": math.log(5), "binary_cross_entropy": math.log(2), "hinge": 4.0}
+    if not regression:
+        assert loss.chance(targets) == pytest.approx(closed[name])
+
+
+@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
+def test_a11_the_frequency_baseline_is_the_least_loss_of_a_constant_output(name, class_weights):
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    loss = make_loss([TrialConfig(loss=name, class_weights=class_weights)], labels, 2, torch.float64)
+    constant = torch.zeros(1, 1, count_outputs(name, 2), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([constant], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        value = loss.mean(constant.expand(1, 100, -1), labels).sum()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    assert loss.frequency_baseline(labels) == pytest.approx(closure().item(), rel=1e-4)
+    assert make_loss([TrialConfig(loss="hinge")], labels, 2, torch.float64).frequency_baseline(labels) is None

@@ -47,7 +47,7 @@ def test_the_histogram_counts_every_activation(digits):
 def test_gradient_norms_equal_autograds(digits):
     training = training_of(digits)
     rows = training.train_rows
-    training.loss.per_row(training.network(rows.inputs), rows.targets).mean().backward()
+    training.loss.mean(training.network(rows.inputs), rows.targets).sum().backward()
     norms = [g.norm for g in layer_gradients(training, rows.inputs, rows.targets)]
     assert norms == pytest.approx([layer.weight.grad.norm().item() for layer in training.network.layers], rel=1e-4)
     assert isinstance(training.network.layers[0].weight, torch.Tensor)

@@ -7,43 +7,63 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.references import as_torch
+from tests.references import MODULES, as_torch, flat_gradient
 from trainables.config import TrialConfig
 from trainables.network import PopulationNetwork
 
-MODULES = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid, "leaky_relu": torch.nn.LeakyReLU}
 
-
+@pytest.mark.parametrize("members", [1, 5])
+@pytest.mark.parametrize("normalization", ["none", "batch_norm"])
 @settings(max_examples=25, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 9), max_size=4),
-    members=st.integers(1, 5),
     n_inputs=st.integers(1, 7),
     n_outputs=st.integers(1, 5),
-    rows=st.integers(1, 6),
+    rows=st.integers(2, 6),
     activation=st.sampled_from(sorted(MODULES)),
 )
-def test_a1_outputs_and_gradients_equal_torch_nn(sizes, members, n_inputs, n_outputs, rows, activation):
-    slopes = [0.01 + 0.1 * k for k in range(members)]
-    leaves = {"network.hidden_sizes": tuple(sizes), "network.activation": activation, "network.output_scale": 1.0}
-    configs = [
-        TrialConfig(seed=k).replace(leaves | ({"network.negative_slope": slopes[k]} if "leaky" in activation else {}))
-        for k in range(members)
-    ]
+def test_a1_a4_outputs_and_gradients_equal_torch_nn(
+    members, normalization, sizes, n_inputs, n_outputs, rows, activation
+):
+    """In training, without dropout; then in evaluation, with the running statistics of that one batch."""
+    leaves = {
+        "network.hidden_sizes": tuple(sizes),
+        "network.activation": activation,
+        "network.normalization": normalization,
+        "network.output_scale": 1.0,
+    }
+    own = [{} for _ in range(members)]
+    for k, values in enumerate(own):
+        if activation == "leaky_relu":
+            values["network.negative_slope"] = 0.01 + 0.1 * k
+        if normalization == "batch_norm":
+            values |= {"network.batch_norm_momentum": 0.1 + 0.2 * k, "network.batch_norm_eps": 10.0 ** (k - 5)}
+    configs = [TrialConfig(seed=k).replace(leaves | own[k]) for k in range(members)]
     network = PopulationNetwork(configs, n_inputs, n_outputs, dtype=torch.float64)
-    network.parameters[:, network.n_weights :].uniform_(-1, 1)  # biases that matter
+    network.parameters[:, network.n_weights :].uniform_(-1, 1)  # biases and gains that matter
     inputs = torch.randn(rows, n_inputs, dtype=torch.float64)
-    outputs = network(inputs)
+    references = [as_torch(network, k, config) for k, config in enumerate(configs)]
+    outputs = network(inputs, mode="train")
     gradient = network.gradient(outputs.square().mean(dim=(1, 2)))
-    for k in range(members):
-        module = MODULES[activation](slopes[k]) if activation == "leaky_relu" else MODULES[activation]()
-        reference = as_torch(network, k, module)
+    evaluated = network(inputs)
+    for k, reference in enumerate(references):
         expected = reference(inputs)
         torch.testing.assert_close(outputs[k], expected)
         expected.square().mean().backward()
-        linears = [m for m in reference if isinstance(m, torch.nn.Linear)]
-        weights = [m.weight.grad.T.reshape(-1) for m in linears]
-        torch.testing.assert_close(gradient[k], torch.cat([*weights, *(m.bias.grad for m in linears)]))
+        torch.testing.assert_close(gradient[k], flat_gradient(reference), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(evaluated[k], reference.eval()(inputs))
+
+
+def test_measuring_normalises_by_the_batch_and_changes_nothing():
+    config = TrialConfig(seed=1).replace({"network.normalization": "batch_norm", "network.dropout": 0.5})
+    network = PopulationNetwork([config], 4, 2)
+    inputs = torch.randn(50, 4) * 3 + 5
+    hidden: list[torch.Tensor] = []
+    network(inputs, mode="measure", hidden=hidden)
+    network(inputs, mode="measure")
+    assert (network.running.mean == 0).all()
+    # relu of a standard normal: mean 1/√(2π) = 0.40
+    assert hidden[0].mean().item() == pytest.approx(0.40, abs=0.03)
 
 
 def test_parameters_are_one_flat_tensor_and_layers_are_views_of_it():

@@ -9,9 +9,10 @@ import math
 import pytest
 import torch
 
-from tests.references import as_torch
+from tests.references import as_torch, flat_parameters
 from trainables.config import TrialConfig
 from trainables.data.dataset import Rows
+from trainables.optimizers import OPTIMIZERS
 from trainables.training import PopulationTraining, trivial_score
 
 RATES = (1e-4, 1e-3, 1e-2, 3e-2)
@@ -29,9 +30,11 @@ def configs_of(optimizer: str, **leaves):
     ]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
-def test_member_k_gives_the_same_numbers_as_the_same_configuration_alone(digits, optimizer):
-    configs = configs_of(optimizer, **{"regularization.l2": 1e-3})
+@pytest.mark.parametrize("normalization", ["none", "batch_norm"])
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_member_k_gives_the_same_numbers_as_the_same_configuration_alone(digits, optimizer, normalization):
+    leaves = {"regularization.l2": 1e-3, "clipping.norm": 1.0, "network.normalization": normalization}
+    configs = configs_of(optimizer, **leaves)
     together = PopulationTraining(configs, digits[0], order_seed=0)
     losses = torch.stack(list(itertools.islice(together.steps(), 10)))  # (steps, K)
     for k, config in enumerate(configs):
@@ -41,25 +44,96 @@ def test_member_k_gives_the_same_numbers_as_the_same_configuration_alone(digits,
         torch.testing.assert_close(together.network.parameters[k], alone.network.parameters[0], rtol=1e-5, atol=1e-5)
 
 
-def test_ten_steps_equal_torch_nn_with_torch_optim(digits):
-    """The whole path (network, loss, gradient, L2, update) against PyTorch's own, in float64."""
-    config = TrialConfig(seed=5).replace(
-        {"optimizer.name": "momentum", "optimizer.lr": 0.05, "regularization.l2": 0.01, "loss": "cross_entropy"}
+# One feature family each, and all at once: (leaves of the trial, its torch counterparts are in the test).
+PATHS = {
+    "plain": {},
+    "l2": {"regularization.l2": 0.01},
+    "batch_norm": {"network.normalization": "batch_norm"},
+    "clipping": {"clipping.value": 0.05, "clipping.norm": 0.3},
+    "smoothing": {"label_smoothing": 0.1, "class_weights": "balanced"},
+    "schedule": {"schedule.name": "cosine", "schedule.unit": "steps", "schedule.warmup": 3},
+    "epochs": {"schedule.name": "exponential", "schedule.factor": 0.5},
+}
+PATHS["everything"] = {leaf: value for leaves in list(PATHS.values())[:-1] for leaf, value in leaves.items()}
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
+def test_thirty_steps_equal_torch_nn_with_torch_optim(digits, path):
+    """The whole path (network, loss, gradient, penalty, clipping, schedule, update) against PyTorch's, in float64."""
+    leaves = PATHS[path]
+    config = TrialConfig(seed=5, batch_size=64).replace(
+        {"optimizer.name": "momentum", "optimizer.lr": 0.05, "network.activation": "silu", **leaves}
     )
-    training = PopulationTraining([config], digits[0], order_seed=0, dtype=torch.float64)
-    reference = as_torch(training.network, 0, torch.nn.ReLU())
-    weights = [p for name, p in reference.named_parameters() if name.endswith("weight")]
-    biases = [p for name, p in reference.named_parameters() if name.endswith("bias")]
-    optimizer = torch.optim.SGD([{"params": weights, "weight_decay": 0.01}, {"params": biases}], lr=0.05, momentum=0.9)
-    for inputs, targets in itertools.islice(training.batches(1), 10):
-        ours = training.step(inputs, targets)
-        loss = torch.nn.functional.cross_entropy(reference(inputs), targets)
+    dataset = small(digits[0], 640)  # ten batches an epoch
+    training = PopulationTraining([config], dataset, order_seed=0, max_epochs=3, dtype=torch.float64)
+    reference = as_torch(training.network, 0, config)
+    weights = [m.weight for m in reference if isinstance(m, torch.nn.Linear)]
+    others = [p for p in reference.parameters() if all(p is not w for w in weights)]
+    decay = config.regularization.l2
+    optimizer = torch.optim.SGD([{"params": weights}, {"params": others}], lr=0.05, momentum=0.9)
+    counts = torch.bincount(training.train_rows.targets, minlength=10).double()
+    class_weights = 640 / (10 * counts) if config.class_weights == "balanced" else None
+    for step, (inputs, targets) in enumerate(batch for epoch in (1, 2, 3) for batch in training.batches(epoch)):
+        training.epoch = step // 10
+        factor = 1.0
+        if config.schedule.name == "cosine":
+            factor = (step + 1) / 3 if step < 3 else 0.5 * (1 + math.cos(math.pi * (step - 3) / 27))
+        elif config.schedule.name == "exponential":
+            factor = 0.5 ** (step // 10)
+        for group in optimizer.param_groups:
+            group["lr"] = 0.05 * factor
+        loss = torch.nn.functional.cross_entropy(
+            reference(inputs), targets, class_weights, label_smoothing=config.label_smoothing
+        )
+        penalty = decay / 2 * sum(w.square().sum() for w in weights)
         optimizer.zero_grad()
-        loss.backward()
+        (loss + penalty).backward()
+        if config.clipping.norm is not None:
+            torch.nn.utils.clip_grad_value_(reference.parameters(), config.clipping.value)
+            torch.nn.utils.clip_grad_norm_(reference.parameters(), config.clipping.norm)
         optimizer.step()
-        torch.testing.assert_close(ours[0], loss.detach(), rtol=1e-10, atol=0)
-    for layer, weight in zip(training.network.layers, weights, strict=True):
-        torch.testing.assert_close(layer.weight[0], weight.T, rtol=1e-9, atol=1e-12)
+        ours = training.step(inputs, targets)
+        torch.testing.assert_close(ours[0], loss.detach(), rtol=1e-8, atol=0)
+    torch.testing.assert_close(training.network.parameters[0], flat_parameters(reference), rtol=1e-7, atol=1e-10)
+    torch.testing.assert_close(
+        training.outputs(training.train_rows.inputs)[0], reference.eval()(training.train_rows.inputs).detach()
+    )
+
+
+def test_a4_a_last_batch_of_one_row_joins_the_one_before_it(digits):
+    dataset = small(digits[0], 65)
+    config = TrialConfig(batch_size=32).replace({"network.normalization": "batch_norm"})
+    training = PopulationTraining([config], dataset, order_seed=0)
+    assert [len(targets) for _, targets in training.batches(1)] == [32, 33]
+    assert all(math.isfinite(loss) for loss in next(training.epochs()).train_loss)
+    plain = PopulationTraining([TrialConfig(batch_size=32)], dataset, order_seed=0)
+    assert [len(targets) for _, targets in plain.batches(1)] == [32, 32, 1]
+
+
+def test_a10_a_schedule_in_steps_spans_all_batches_of_all_epochs(digits):
+    config = TrialConfig(batch_size=32).replace({"schedule.name": "linear", "schedule.unit": "steps"})
+    training = PopulationTraining([config], small(digits[0], 100), order_seed=0, max_epochs=5)
+    rates = [training.optimizer.lr.item() / 1e-3 for _ in itertools.islice(training.epochs(), 5)]
+    assert rates == pytest.approx([1 - (4 * epoch - 1) / 20 for epoch in range(1, 6)])
+    with pytest.raises(ValueError, match="length of the training"):
+        PopulationTraining([config], small(digits[0], 100), order_seed=0)
+
+
+def test_a11_binary_cross_entropy_has_one_output_and_its_accuracy_is_the_sign(digits):
+    targets = (digits[0].train.targets > 4).astype("int64")
+    two = dataclasses.replace(
+        digits[0],
+        train=Rows(digits[0].train.inputs, targets),
+        validation=Rows(digits[0].train.inputs, targets),
+        n_outputs=2,
+        class_names=("low", "high"),
+    )
+    training = PopulationTraining([TrialConfig(loss="binary_cross_entropy")], two, order_seed=0)
+    assert training.outputs(training.train_rows.inputs).shape == (1, len(targets), 1)
+    record = list(itertools.islice(training.epochs(), 5))[-1]
+    assert record.validation_score[0] > 0.95
+    outputs = training.outputs(training.train_rows.inputs)[0, :, 0].numpy()
+    assert record.validation_score[0] == pytest.approx(((outputs > 0) == targets).mean())
 
 
 @pytest.mark.parametrize(
@@ -93,7 +167,8 @@ def test_a6_penalty_is_the_closed_form_and_its_gradient_that_of_torch(digits):
 
 
 def test_dropping_members_leaves_the_others_as_they_were(digits):
-    configs = configs_of("adamw")
+    leaves = {"network.normalization": "batch_norm", "clipping.norm": 0.5, "label_smoothing": 0.1}
+    configs = configs_of("adamw", **leaves, **{"schedule.name": "exponential", "regularization.l1": 1e-4})
     pruned = PopulationTraining(configs, small(digits[0], 200), order_seed=0)
     whole = PopulationTraining(configs, small(digits[0], 200), order_seed=0)
     pruned_epochs, whole_epochs = pruned.epochs(), whole.epochs()

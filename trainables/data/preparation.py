@@ -90,7 +90,7 @@ def numbers(target: NDArray[Any], path: str) -> NDArray[np.float64]:
     try:
         values = np.asarray(target, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        rule, fix = "numbers, since the loss is mse", "choose a numeric target or a loss that classifies"
+        rule, fix = "numbers, since the loss predicts one", "choose a numeric target or a loss that classifies"
         raise DataError([Problem(path, f"text such as {target[0]!r}", rule, fix)]) from error
     if not np.isfinite(values).all():
         raise DataError([Problem(path, "NaN or infinite", "finite numbers", "drop or mend these rows")])

@@ -143,7 +143,7 @@ def test_targets_that_cannot_be_used(tmp_path):
     with pytest.raises(DataError, match="trial.loss: mse"):
         load(DataConfig(source=str(numbers), target="y"), "classification")
     words = write(tmp_path, "a,y\n" + "1,x\n2,z\n" * 9, "words.csv")
-    with pytest.raises(DataError, match="loss is mse"):
+    with pytest.raises(DataError, match="loss predicts one"):
         load(DataConfig(source=str(words), target="y"), "regression")
     rare = write(tmp_path, "a,y\n" + "1,x\n2,z\n" * 9 + "3,rare\n", "rare.csv")
     with pytest.raises(DataError, match=r"rare \(1\)"):
