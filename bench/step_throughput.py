@@ -1,11 +1,14 @@
-"""How many training steps a population saves, against a Python loop over torch.nn networks.
+"""How many training steps a population saves, against a Python loop over torch.nn networks, and what features cost.
 
 One thread. Both sides train K networks (two hidden layers of ``width``, digits-shaped inputs) with AdamW, each with
 its own learning rate and weight decay, on the same batches; a population step advances all K, a loop step too.
-Prints steps per second of the population and the ratio to the loop; the timings of the two alternate, so that a
-noisy machine disturbs both alike.
 
-    python bench/step_throughput.py            about two minutes
+First table: steps per second of the population and the ratio to the loop. Second table, at width 64 and K = 64: what
+each feature adds to the step of a plain network under SGD, on either side, and the quotient of the two: above 1.5 a
+feature would cost a population more than its torch.nn counterpart costs a network. All timings alternate, so that a
+noisy machine disturbs all sides alike.
+
+    python bench/step_throughput.py            about five minutes; --features or --sizes for one table
 """
 
 from __future__ import annotations
@@ -13,14 +16,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.data.preparation import Scaling
+from trainables.optimizers import OPTIMIZERS
 from trainables.process import prepare_process
 from trainables.training import PopulationTraining
 
@@ -31,15 +37,32 @@ N_INPUTS, N_CLASSES = 64, 10
 REPEATS = 9
 
 
-def make_configs(width: int, members: int, batch: int) -> list[TrialConfig]:
+# Feature -> leaves of the trial; the torch.nn side is built from the same config.
+PLAIN = {"network.dropout": 0.0, "schedule.name": "none"}
+BASE = {"optimizer.name": "sgd"}
+FEATURES: dict[str, dict[str, object]] = {
+    "batch normalisation": {"network.normalization": "batch_norm"},
+    "dropout": {"network.dropout": 0.3},
+    "DropConnect": {"network.dropconnect": 0.3},
+    "leaky ReLU": {"network.activation": "leaky_relu"},
+    "GELU": {"network.activation": "gelu"},
+    "label smoothing": {"label_smoothing": 0.1},
+    "L2": {"regularization.l2": 1e-4},
+    "clipping by value": {"clipping.value": 0.1},
+    "clipping by norm": {"clipping.norm": 1.0},
+    "schedule in steps": {"schedule.name": "cosine", "schedule.unit": "steps", "schedule.duration": 100_000},
+    **{name: {"optimizer.name": name} for name in OPTIMIZERS if name != "sgd"},
+}
+
+
+def make_configs(width: int, members: int, batch: int, leaves: Mapping[str, object] | None = None) -> list[TrialConfig]:
+    """Rates differ; with AdamW (the default) decays do too."""
     rates = np.geomspace(1e-4, 1e-2, members)
+    leaves = PLAIN | {"network.hidden_sizes": (width, width), "optimizer.name": "adamw"} | (leaves or {})
+    decays = leaves["optimizer.name"] == "adamw"
     return [
         TrialConfig(seed=k, batch_size=batch).replace(
-            {
-                "network.hidden_sizes": (width, width),
-                "optimizer.lr": float(rate),
-                "optimizer.weight_decay": float(rate) * 10,
-            }
+            leaves | {"optimizer.lr": float(rate)} | ({"optimizer.weight_decay": float(rate) * 10} if decays else {})
         )
         for k, rate in enumerate(rates)
     ]
@@ -74,29 +97,65 @@ def population_step(configs: list[TrialConfig], batch: int) -> Callable[[], None
     return step
 
 
+class DropConnectLinear(torch.nn.Linear):
+    """DropConnect by hand: torch.nn has no module for it."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        return functional.linear(inputs, functional.dropout(self.weight, 0.3), self.bias)
+
+
+def make_network(config: TrialConfig) -> torch.nn.Sequential:
+    network = config.network
+    linear = DropConnectLinear if network.dropconnect else torch.nn.Linear
+    activation = {"relu": torch.nn.ReLU, "leaky_relu": torch.nn.LeakyReLU, "gelu": torch.nn.GELU}[network.activation]
+    modules: list[torch.nn.Module] = []
+    fan_in = N_INPUTS
+    for width in network.hidden_sizes:
+        normalized = network.normalization == "batch_norm"
+        modules += [linear(fan_in, width, bias=not normalized)]
+        modules += [torch.nn.BatchNorm1d(width)] if normalized else []
+        modules += [activation()]
+        modules += [torch.nn.Dropout(network.dropout)] if network.dropout else []
+        fan_in = width
+    return torch.nn.Sequential(*modules, linear(fan_in, N_CLASSES))
+
+
+def make_torch_optimizer(config: TrialConfig, network: torch.nn.Module) -> torch.optim.Optimizer:
+    ours = config.optimizer
+    make = {
+        "sgd": partial(torch.optim.SGD, weight_decay=config.regularization.l2),
+        "momentum": partial(torch.optim.SGD, momentum=ours.momentum),
+        "nesterov": partial(torch.optim.SGD, momentum=ours.momentum, nesterov=True),
+        "adagrad": torch.optim.Adagrad,
+        "rmsprop": torch.optim.RMSprop,
+        "adadelta": torch.optim.Adadelta,
+        "adam": torch.optim.Adam,
+        "adamw": partial(torch.optim.AdamW, weight_decay=ours.weight_decay),
+    }[ours.name]
+    return make(network.parameters(), lr=ours.lr)
+
+
 def loop_step(configs: list[TrialConfig], batch: int) -> Callable[[], None]:
     rows = make_dataset(batch).train.to_tensors("cpu", torch.float32)
-    pairs = []
+    clipping, smoothing, scheduled = configs[0].clipping, configs[0].label_smoothing, configs[0].schedule.name
+    trios = []
     for config in configs:
-        (width, _) = config.network.hidden_sizes
-        network = torch.nn.Sequential(
-            torch.nn.Linear(N_INPUTS, width),
-            torch.nn.ReLU(),
-            torch.nn.Linear(width, width),
-            torch.nn.ReLU(),
-            torch.nn.Linear(width, N_CLASSES),
-        )
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
-        )
-        pairs.append((network, optimizer))
+        network = make_network(config)
+        optimizer = make_torch_optimizer(config, network)
+        trios.append((network, optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100_000)))
 
     def step() -> None:
-        for network, optimizer in pairs:
-            loss = torch.nn.functional.cross_entropy(network(rows.inputs), rows.targets)
+        for network, optimizer, scheduler in trios:
+            loss = functional.cross_entropy(network(rows.inputs), rows.targets, label_smoothing=smoothing)
             optimizer.zero_grad()
             loss.backward()
+            if clipping.value is not None:
+                torch.nn.utils.clip_grad_value_(network.parameters(), clipping.value)
+            if clipping.norm is not None:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), clipping.norm)
             optimizer.step()
+            if scheduled != "none":
+                scheduler.step()
 
     return step
 
@@ -120,13 +179,44 @@ def compare(width: int, members: int, batch: int) -> tuple[float, float]:
     return 1 / statistics.median(p for _, p in pairs), statistics.median(loop / p for loop, p in pairs)
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    prepare_process()  # Both sides profit from it.
+def cost_of(leaves: Mapping[str, object], members: int = 64) -> tuple[float, float, float]:
+    """Relative cost of a feature in a population and in the loop, and the speed-up over the loop with the feature."""
+    pairs = [make_configs(64, members, 64, BASE | own) for own in ({}, leaves)]
+    steps = [make(configs, 64) for make in (population_step, loop_step) for configs in pairs]
+    counts = [max(3, int(0.2 / seconds(step, 5))) for step in steps]
+    times = [[seconds(step, n) for step, n in zip(steps, counts, strict=True)] for _ in range(REPEATS)]
+    population = statistics.median(feature / plain for plain, feature, _, _ in times)
+    loop = statistics.median(feature / plain for _, _, plain, feature in times)
+    return population, loop, statistics.median(t[3] / t[1] for t in times)
+
+
+def print_sizes() -> None:
     print(f"{'width':>6} {'K':>4} {'batch':>6} {'population steps/s':>19} {'× a loop over torch.nn':>23}")
     for width, members, batch in CASES + SINGLES:
         rate, ratio = compare(width, members, batch)
         print(f"{width:>6} {members:>4} {batch:>6} {rate:>19.0f} {ratio:>23.2f}", flush=True)
+
+
+def print_features() -> None:
+    columns = ("feature", "cost here", "cost in torch.nn", "quotient", "× loop", "× loop, K = 1")
+    print("{:<20} {:>10} {:>17} {:>9} {:>7} {:>14}".format(*columns))
+    for name, leaves in FEATURES.items():
+        population, loop, ratio = cost_of(leaves)
+        _, _, single = cost_of(leaves, members=1)
+        numbers = (population, loop, population / loop, ratio, single)
+        print("{:<20} {:>10.2f} {:>17.2f} {:>9.2f} {:>7.2f} {:>14.2f}".format(name, *numbers), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", action="store_true", help="only the first table")
+    parser.add_argument("--features", action="store_true", help="only the second table")
+    chosen = parser.parse_args()
+    prepare_process()  # Both sides profit from it.
+    if not chosen.features:
+        print_sizes()
+    if not chosen.sizes:
+        print_features()
 
 
 if __name__ == "__main__":

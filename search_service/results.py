@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from search_service.space import Space
 from trainables.config import TrialConfig
-from trainables.measurements import LayerActivations, LayerGradients
+from trainables.measurements import Health, LayerActivations, LayerGradients
 from trainables.metrics import METRICS, MetricName
 
 
@@ -31,6 +31,57 @@ class StudyStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+
+
+# ---- readings: what a network's layers and curves say --------------------------------------------------------------
+
+
+HealthName = Literal["healthy", "vanishing", "exploding", "saturated", "dead"]
+
+
+@dataclass(frozen=True)
+class HealthVerdict:
+    """What is wrong with the gradients of a network, if anything.
+
+    Attributes:
+        name: What it is; the rule is in recipe/gradient_health.py.
+        layers: Those concerned, numbered from 1.
+        summary: One sentence with layers and numbers.
+        remedy: What to change; empty if healthy.
+    """
+
+    name: HealthName
+    layers: tuple[int, ...]
+    summary: str
+    remedy: str
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether there is nothing to say."""
+        return self.name == "healthy"
+
+
+@dataclass(frozen=True)
+class HealthReading:
+    """A verdict and the looks at the network that it rests on, in the order of their steps."""
+
+    verdict: HealthVerdict
+    history: tuple[Health, ...]
+
+
+@dataclass(frozen=True)
+class FitReading:
+    """How a network's loss curves read.
+
+    Attributes:
+        name: underfitting, good fit or overfitting.
+        summary: One sentence with the numbers behind it.
+        remedy: What to change; empty for a good fit.
+    """
+
+    name: Literal["underfitting", "good fit", "overfitting"]
+    summary: str
+    remedy: str
 
 
 # ---- checks: steps 1 to 3 --------------------------------------------------------------------------------------
@@ -67,6 +118,7 @@ class InitialLossResult(CheckResult):
 
     activations: tuple[LayerActivations, ...] = ()
     gradients: tuple[LayerGradients, ...] = ()
+    health: HealthReading | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +128,7 @@ class OverfitResult(CheckResult):
     steps: tuple[int, ...] = ()
     curves: tuple[tuple[float, tuple[float, ...]], ...] = ()
     threshold: float = math.nan
+    health: HealthReading | None = None
 
 
 RateLabel = Literal["diverged", "too slow", "works"]
@@ -285,6 +338,9 @@ class Finalist:
         seeds: One per network.
         scores: Best validation score of each.
         curves: Epochs of each.
+        health: Of the first seed's network while it trained, steps of its looks included.
+        fit: How the mean curves over the seeds read.
+        learning_rates: Of each epoch, at its end.
     """
 
     trial_id: str
@@ -292,6 +348,9 @@ class Finalist:
     seeds: tuple[int, ...]
     scores: tuple[float, ...]
     curves: tuple[tuple[EpochPoint, ...], ...]
+    health: HealthReading
+    fit: FitReading
+    learning_rates: tuple[float, ...]
 
     @property
     def mean(self) -> float:

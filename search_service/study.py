@@ -48,6 +48,7 @@ from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
 from trainables.data.dataset import Dataset, TestRows
+from trainables.training import chance_loss
 
 
 def run_study(
@@ -127,6 +128,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
     tell(StepStarted(2, step2_overfit_small_sample.NAME))
     check(step2_overfit_small_sample.run(config, dataset, spec.checks.overfit_small_sample, spec.seed))
 
+    chance = chance_loss(config, dataset)
     cycles: list[Cycle] = []
     while True:
         cycle = len(cycles) + 1
@@ -145,7 +147,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
         cycles.append(Cycle(rates, coarse, refined))
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
-        decision = step6_repeat.run(spec, cycles, len(dataset.validation), time_is_up=place.time_is_up)
+        decision = step6_repeat.run(spec, cycles, len(dataset.validation), chance=chance, time_is_up=place.time_is_up)
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break

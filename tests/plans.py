@@ -1,4 +1,4 @@
-"""Small rounds for tests: a plan with everything filled in."""
+"""What tests train: a plain configuration, and small rounds with everything filled in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Any
 
 from search_service.results import RoundPlan
 from search_service.space import NumericRange
-from trainables.config import TrialConfig
+from trainables.config import NetworkConfig, ScheduleConfig, TrialConfig
+
+
+def plain(**fields: Any) -> TrialConfig:
+    """Two layers of 64 units, without dropout and schedule: what one test varies, nothing else does."""
+    return TrialConfig(
+        network=NetworkConfig(hidden_sizes=(64, 64), dropout=0.0), schedule=ScheduleConfig(name="none"), **fields
+    )
 
 
 def make_plan(folder: Path, **changes: Any) -> RoundPlan:
@@ -17,7 +24,7 @@ def make_plan(folder: Path, **changes: Any) -> RoundPlan:
         "step": 4,
         "cycle": 1,
         "space": {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.dropout": NumericRange(0.0, 0.5)},
-        "base": TrialConfig().replace({"network.hidden_sizes": (16,)}),
+        "base": plain().replace({"network.hidden_sizes": (16,)}),
         "first": (),
         "metric": "accuracy",
         "max_trials": 8,

@@ -21,7 +21,6 @@ FORMAT = 2
 
 def save(training: PopulationTraining, path: Path) -> None:
     """Write everything that decides how ``training`` goes on, or leave the previous file as it was."""
-    running = training.network.running
     content = {
         "format": FORMAT,
         "configs": [config.model_dump_json(exclude_unset=True) for config in training.configs],
@@ -30,10 +29,9 @@ def save(training: PopulationTraining, path: Path) -> None:
         "metric": training.metric,
         "dtype": str(training.dtype).removeprefix("torch."),
         "epoch": training.epoch,
-        "parameters": training.network.parameters,
+        "network": training.network.snapshot(),
         "optimizer_steps": training.optimizer.steps,
         "optimizer_state": training.optimizer.state,
-        "running_statistics": None if running is None else [running.mean, running.variance],
         "masks": training.masks.get_state(),
     }
     # Written beside and then renamed: a reader sees the old file or the new one, never half of one.
@@ -67,13 +65,9 @@ def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTrai
     )
     training.epoch = content["epoch"]
     # In place: layers and optimiser are views of, or refer to, these very tensors.
-    training.network.parameters.copy_(content["parameters"])
+    training.network.restore(content["network"])
     training.optimizer.steps = content["optimizer_steps"]
     for name, value in content["optimizer_state"].items():
         training.optimizer.state[name].copy_(value)
-    if training.network.running is not None:
-        mean, variance = content["running_statistics"]
-        training.network.running.mean.copy_(mean)
-        training.network.running.variance.copy_(variance)
     training.masks.set_state(content["masks"])
     return training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -91,17 +91,105 @@ def layer_gradients(
         member: Index k.
     """
     losses = training.loss.mean(training.network(inputs, mode="measure"), targets)
-    flat = training.network.gradient(losses)[member]
-    sizes = training.network.layer_sizes
-    shapes = list(itertools.pairwise(sizes))
-    weights = flat[: training.network.n_weights].split([fan_in * fan_out for fan_in, fan_out in shapes])
+    weights = training.network.split_weights(training.network.gradient(losses))
     described = []
-    for layer, (part, (fan_in, fan_out)) in enumerate(zip(weights, shapes, strict=True)):
-        gradient = part.view(fan_in, fan_out)
+    for layer, gradients in enumerate(weights):
+        gradient = gradients[member]
         # A hidden unit's gradient is its column of incoming weights. Outputs are told apart by the loss in any
         # case, so in the last layer the units that can be alike are the hidden ones which feed it: its rows.
-        units = gradient.T if layer == len(shapes) - 1 else gradient
+        units = gradient.T if layer == len(weights) - 1 else gradient
         norm = gradient.norm().item()
         spread = (units - units.mean(dim=1, keepdim=True)).norm().item()
         described.append(LayerGradients(norm=norm, unit_spread=spread / norm if norm > 0 else 0.0))
     return described
+
+
+@dataclass(frozen=True)
+class LayerHealth:
+    """One layer of one member at one moment of its training.
+
+    Attributes:
+        mean: Of the layer's activations (of the outputs, in the last layer), over rows and units.
+        std: Likewise.
+        dead: Share of units that are 0 for every row (relu), else 0.
+        saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
+        signal: What comes back to the layer: root mean square over rows of the norm of the gradient of a row's loss
+            with respect to the layer's activations. It does not depend on how wide the layer or its inputs are.
+        gradient_norm: L2 norm of the loss's gradient with respect to the layer's weights, before any clipping.
+        update_ratio: Norm of the next step's change of the weights over the weights' norm; about 0.001 is usual.
+    """
+
+    mean: float
+    std: float
+    dead: float
+    saturated: float
+    signal: float
+    gradient_norm: float
+    update_ratio: float
+
+
+@dataclass(frozen=True)
+class Health:
+    """One member after ``step`` parameter updates.
+
+    Attributes:
+        step: Updates done.
+        loss: On the rows measured, without penalties.
+        layers: First to last; the last one is the outputs.
+    """
+
+    step: int
+    loss: float
+    layers: tuple[LayerHealth, ...]
+
+    @property
+    def gradient_norm(self) -> float:
+        """L2 norm of the gradient over the weights of all layers."""
+        return math.hypot(*(layer.gradient_norm for layer in self.layers))
+
+
+def measure_health(training: PopulationTraining, inputs: Tensor, targets: Tensor) -> list[Health]:
+    """How activations and gradients stand in each layer of each member; nothing is trained.
+
+    Args:
+        training: The population.
+        inputs: ``[B, D]``.
+        targets: ``[B]``.
+
+    Returns:
+        K of them.
+    """
+    network, name = training.network, training.network.activation_name
+    activations: list[Tensor] = []
+    outputs = network(inputs, mode="measure", hidden=activations)
+    activations.append(outputs)  # [K, B, H] per layer
+    losses = training.loss.mean(outputs, targets)
+    # One backward pass for both: the graph is kept for the second call.
+    back = torch.autograd.grad(losses.sum(), activations, retain_graph=True)
+    gradient = network.gradient(losses)
+    with torch.no_grad():
+        # Before clipping, which changes the gradient in place.
+        gradient_norms = [g.norm(dim=(1, 2)) for g in network.split_weights(gradient)]
+        training.penalties.add_gradient(gradient, network.parameters)
+        training.clipping.apply(gradient)
+        steps = network.split_weights(training.optimizer.preview(gradient))
+        weights = network.split_weights(network.parameters)
+        low, high = SATURATES_OUTSIDE.get(name, (-torch.inf, torch.inf))
+        by_layer = []
+        for layer, a in enumerate(activations):
+            hidden = layer < len(activations) - 1
+            dead = (a == 0).all(dim=1).double().mean(dim=1) if hidden and name in CAN_DIE else a.new_zeros(len(a))
+            flat = ((a < low) | (a > high)).double().mean(dim=(1, 2)) if hidden else a.new_zeros(len(a))
+            numbers = (
+                a.mean(dim=(1, 2)),
+                a.std(dim=(1, 2), correction=0),
+                dead,
+                flat,
+                back[layer].norm(dim=(1, 2)) * len(inputs) ** 0.5,  # a row's share of the mean loss is 1/B of its own
+                gradient_norms[layer],
+                steps[layer].norm(dim=(1, 2)) / weights[layer].norm(dim=(1, 2)),
+            )
+            by_layer.append([LayerHealth(*of_member) for of_member in zip(*(n.tolist() for n in numbers), strict=True)])
+    step = training.optimizer.steps
+    by_member = zip(*by_layer, strict=True)
+    return [Health(step, loss, layers) for loss, layers in zip(losses.tolist(), by_member, strict=True)]

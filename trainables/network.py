@@ -30,7 +30,7 @@ from trainables.activations import ACTIVATIONS
 from trainables.config import TrialConfig
 from trainables.dropout import dropout
 from trainables.initialization import draw_weights
-from trainables.normalization import RunningStatistics, normalize_by_batch
+from trainables.normalization import BatchNormalization
 
 # evaluate: nothing is dropped, running statistics. train: masks are drawn, batches are normalised by their own
 # statistics, which the running ones follow. measure: as in training, but nothing is dropped and nothing changes.
@@ -66,7 +66,7 @@ class PopulationNetwork:
         parameters: ``[K, P]``.
         n_weights: The first ``n_weights`` columns of ``parameters`` are weights.
         layers: Views of ``parameters``, first to last.
-        running: Statistics that batch normalisation evaluates with; None without it.
+        normalization: Running statistics of batch normalisation; None without it.
 
     Raises:
         ValueError: The configs are of different structure, or there are none.
@@ -106,10 +106,12 @@ class PopulationNetwork:
 
         self._negative_slope = per_member("negative_slope")
         self._dropout_rate, self._dropconnect_rate = per_member("dropout"), per_member("dropconnect")
-        self.running: RunningStatistics | None = None
+        self.normalization: BatchNormalization | None = None
         if normalized:
-            momentum, eps = per_member("batch_norm_momentum"), per_member("batch_norm_eps")
-            self.running = RunningStatistics(len(configs), normalized, momentum, eps)
+            momentum, eps = network.batch_norm_momentum, network.batch_norm_eps
+            self.normalization = BatchNormalization(
+                len(configs), normalized, momentum=momentum, eps=eps, like=self.parameters
+            )
         self._look_again()
 
     @property
@@ -151,15 +153,12 @@ class PopulationNetwork:
         weight = layer.weight
         if masks is not None and self.has_dropconnect:
             weight = dropout(weight, self._dropconnect_rate, masks)
-        if layer.gain is None or self.running is None:
+        if layer.gain is None or self.normalization is None:
             return torch.baddbmm(layer.bias, x, weight)  # (K, B, Din) @ (K, Din, Dout) -> (K, B, Dout)
         z = torch.bmm(x, weight)
         if mode == "evaluate":
-            return self.running.apply(index, z, layer.gain, layer.bias)
-        z, mean, variance = normalize_by_batch(z, layer.gain, layer.bias, self.running.eps)
-        if mode == "train":
-            self.running.follow(index, mean, variance, rows=z.shape[1])
-        return z
+            return self.normalization.by_running(index, z, layer.gain, layer.bias)
+        return self.normalization.by_batch(index, z, layer.gain, layer.bias, follow=mode == "train")
 
     def gradient(self, losses: Tensor, out: Tensor | None = None) -> Tensor:
         """Gradient of each member's loss with respect to its own parameters, in the order of ``parameters``.
@@ -175,14 +174,33 @@ class PopulationNetwork:
         gradients = torch.autograd.grad(losses.sum(), self._leaves)
         return torch.cat([g.reshape(self.size, -1) for g in gradients], dim=1, out=out)
 
+    def split_weights(self, flat: Tensor) -> list[Tensor]:
+        """The weight columns of ``[K, P]`` (parameters, a gradient, a step) by layer, ``[K, Din, Dout]`` each."""
+        parts = flat[:, : self.n_weights].split([fan_in * fan_out for fan_in, fan_out in self._shapes], dim=1)
+        return [part.reshape(len(flat), *shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+    def snapshot(self) -> list[Tensor]:
+        """A copy of everything that evaluation depends on: parameters ``[K, P]`` and running statistics ``[K, H]``."""
+        return [tensor.clone() for tensor in self._state()]
+
+    def restore(self, snapshot: Sequence[Tensor]) -> None:
+        """Go back to what ``snapshot`` returned, in place."""
+        for tensor, saved in zip(self._state(), snapshot, strict=True):
+            tensor.copy_(saved)
+
+    def _state(self) -> list[Tensor]:
+        normalization = self.normalization
+        statistics = [] if normalization is None else [*normalization.means, *normalization.variances]
+        return [self.parameters, *statistics]
+
     def keep(self, members: Tensor) -> None:
         """Reduce the population to ``members`` (indices, ``[K']``); the others' parameters are gone."""
         self.parameters = self.parameters.index_select(0, members)
         self._negative_slope = self._negative_slope.index_select(0, members)
         self._dropout_rate = self._dropout_rate.index_select(0, members)
         self._dropconnect_rate = self._dropconnect_rate.index_select(0, members)
-        if self.running is not None:
-            self.running.keep(members)
+        if self.normalization is not None:
+            self.normalization.keep(members)
         self._look_again()
 
     def _look_again(self) -> None:
@@ -198,7 +216,7 @@ class PopulationNetwork:
 
         weights = [leaf(fan_in, fan_out) for fan_in, fan_out in self._shapes]
         biases = [leaf(1, fan_out) for _, fan_out in self._shapes]
-        gains = [leaf(1, fan_out) for _, fan_out in self._shapes[:-1]] if self.running is not None else []
+        gains = [leaf(1, fan_out) for _, fan_out in self._shapes[:-1]] if self.normalization is not None else []
         self._leaves = [*weights, *biases, *gains]
         self.layers = [
             Layer(weight, bias, gain) for weight, bias, gain in itertools.zip_longest(weights, biases, gains)

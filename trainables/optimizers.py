@@ -18,6 +18,7 @@ tensor([[0.5000, 0.5000]])
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -73,6 +74,14 @@ class Optimizer:
         """Multiply each member's configured learning rate by ``factor`` (``[K, 1]``, float64) from now on."""
         self._rate_factor = factor
         self._prepare()
+
+    def preview(self, gradient: Tensor) -> Tensor:
+        """By how much a step along ``gradient`` would change the parameters, ``[K, P]``; nothing is changed."""
+        twin = copy.copy(self)
+        twin.parameters = self.parameters.clone()
+        twin.state = {name: value.clone() for name, value in self.state.items()}
+        twin.step(gradient)
+        return twin.parameters - self.parameters
 
     @property
     def lr(self) -> Tensor:

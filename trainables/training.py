@@ -156,7 +156,7 @@ class PopulationTraining:
         """Rows of each batch of an epoch: full ones, and what is left."""
         full, left = divmod(len(self.train_rows), self.batch_rows)
         sizes = [self.batch_rows] * full + ([left] if left else [])
-        if left == 1 and full and self.network.running is not None:
+        if left == 1 and full and self.network.normalization is not None:
             # One row has no variance to normalise by: it joins the batch before it.
             sizes[-2:] = [self.batch_rows + 1]
         return sizes
@@ -218,6 +218,12 @@ class PopulationTraining:
             part.keep(index)
         self._scheduled_at = -1
         self._gradient = torch.empty_like(self.network.parameters)
+
+
+def chance_loss(config: TrialConfig, dataset: Dataset) -> float:
+    """Expected loss on the training rows of a network that knows nothing (losses.py)."""
+    rows = dataset.train.to_tensors("cpu", torch.float32)
+    return make_loss([config], rows.targets, dataset.n_outputs, torch.float32).chance(rows.targets)
 
 
 def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:

@@ -12,15 +12,18 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from search_service.errors import CheckFailedError
+from search_service.recipe import fit, gradient_health
 from search_service.results import EpochPoint, Finalist, FinalistsResult, RoundResult, TrialResult
 from search_service.spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Dataset, TestRows
+from trainables.measurements import Health, measure_health
 from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, trivial_score
@@ -57,11 +60,22 @@ def run(
             max_epochs=max_epochs,
             metric=spec.metric,
         )
-        curves = _train_to_best(training, max_epochs)
+        watched = _train_to_best(training, max_epochs)
+        chance = training.loss.chance(training.train_rows.targets)
         for i, trial in enumerate(group):
-            own = tuple(curves[i * len(seeds) : (i + 1) * len(seeds)])
-            scores = tuple(_best(curve, spec) for curve in own)
-            trained.append((Finalist(trial.trial_id, trial.config, seeds, scores, own), training, i * len(seeds)))
+            first = i * len(seeds)
+            curves = tuple(watched.curves[first : first + len(seeds)])
+            finalist = Finalist(
+                trial.trial_id,
+                trial.config,
+                seeds,
+                scores=tuple(_best(curve, spec) for curve in curves),
+                curves=curves,
+                health=gradient_health.training(watched.health[first], chance, trial.config),
+                fit=fit.read(curves, chance),
+                learning_rates=tuple(rates[first] for rates in watched.learning_rates),
+            )
+            trained.append((finalist, training, first))
 
     sign = -1 if METRICS[spec.metric].mode == "max" else 1
     trained.sort(key=lambda item: math.inf if math.isnan(item[0].mean) else sign * item[0].mean)
@@ -99,24 +113,48 @@ def _by_structure(trials: Sequence[TrialResult]) -> list[list[TrialResult]]:
     return [list(group) for _, group in itertools.groupby(ordered, key=lambda trial: trial.config.structure)]
 
 
-def _train_to_best(training: PopulationTraining, max_epochs: int) -> list[tuple[EpochPoint, ...]]:
-    """Train; leave every member at the weights of its best epoch; return the curve of each."""
+@dataclass(frozen=True)
+class _Watched:
+    """What was seen of a population while it trained.
+
+    Attributes:
+        curves: Epochs of each member.
+        health: Looks at each member.
+        learning_rates: Of each member, by epoch.
+    """
+
+    curves: list[tuple[EpochPoint, ...]]
+    health: list[list[Health]]
+    learning_rates: list[list[float]]
+
+
+def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
+    """Train, and leave every member at the weights of its best epoch."""
     mode = METRICS[training.metric].mode
     worst = -math.inf if mode == "max" else math.inf
     best_scores = torch.full((training.size, 1), worst, dtype=torch.float64)
-    best_parameters = training.network.parameters.clone()
-    records = []
+    best = training.network.snapshot()
+    rows = gradient_health.MAX_ROWS
+    inputs, targets = training.train_rows.inputs[:rows], training.train_rows.targets[:rows]
+    look_at = gradient_health.looks(max_epochs)
+    health = [measure_health(training, inputs, targets)]
+    records, rates = [], []
     for record in itertools.islice(training.epochs(), max_epochs):
         records.append(record)
         scores = torch.tensor(record.validation_score, dtype=torch.float64).unsqueeze(1)  # (K, 1)
         improved = scores > best_scores if mode == "max" else scores < best_scores
         best_scores = torch.where(improved, scores, best_scores)
-        best_parameters = torch.where(improved.to(training.device), training.network.parameters, best_parameters)
-    training.network.parameters.copy_(best_parameters)
-    return [
+        now = training.network.snapshot()
+        best = [torch.where(improved.to(training.device), new, old) for new, old in zip(now, best, strict=True)]
+        rates.append(training.optimizer.lr.squeeze(1).tolist())
+        if record.epoch in look_at:
+            health.append(measure_health(training, inputs, targets))
+    training.network.restore(best)
+    curves = [
         tuple(EpochPoint(r.epoch, r.train_loss[k], r.validation_loss[k], r.validation_score[k]) for r in records)
         for k in range(training.size)
     ]
+    return _Watched(curves, [list(looks) for looks in zip(*health, strict=True)], rates)
 
 
 def _best(curve: Sequence[EpochPoint], spec: StudySpec) -> float:

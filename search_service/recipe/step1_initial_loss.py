@@ -5,7 +5,8 @@ It is measured twice. With the last layer's weights scaled by 0.001 the outputs 
 chance within 1 %: that tests loss, labels and plumbing. With the weights as configured it may be higher (Kaiming
 outputs of variance v cost about v/2 in cross-entropy), which is judged with a wide band.
 Passes when both hold, when switching L2 on raises the loss, and when the units of each hidden layer get different
-gradients (zero weights never learn).
+gradients (zero weights never learn). Where gradients vanish, explode or meet flat or dead units, it passes and says so:
+whether that keeps the network from learning is the next step's question.
 Source: the lecture's step 1, "check initial loss"; Glorot and Bengio 2010 on symmetry.
 """
 
@@ -14,11 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from search_service.recipe import gradient_health
 from search_service.results import InitialLossResult
 from search_service.spec import InitialLossSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, RowTensors
-from trainables.measurements import LayerGradients, layer_activations, layer_gradients
+from trainables.initialization import resolve
+from trainables.measurements import LayerGradients, layer_activations, layer_gradients, measure_health
 from trainables.training import PopulationTraining
 
 NAME = "initial loss"
@@ -55,6 +58,8 @@ def run(config: TrialConfig, dataset: Dataset, spec: InitialLossSpec) -> Initial
     chance = training.loss.chance(rows.targets)
     activations = layer_activations(training, rows.inputs, member=1)
     gradients = layer_gradients(training, rows.inputs, rows.targets, member=1)
+    health = gradient_health.untrained(measure_health(training, rows.inputs, rows.targets)[1], config)
+    frequencies = training.loss.frequency_baseline(rows.targets)
     inputs_rms = rows.inputs.square().mean().sqrt().item()
 
     diagnosis = (
@@ -65,22 +70,27 @@ def run(config: TrialConfig, dataset: Dataset, spec: InitialLossSpec) -> Initial
     )
     measured_as = f"untrained loss {tight_loss:.3f}, chance predicts {training.loss.chance_formula} = {chance:.3f}"
     if math.isfinite(configured_loss):
-        measured_as += f" ({configured_loss:.3f} with the weights as configured)"
+        init = f"; {resolve(config.network)} initial weights" + (" by auto" if config.network.init == "auto" else "")
+        measured_as += f" ({configured_loss:.3f} with the weights as configured{init})"
+    if not diagnosis and not health.verdict.is_healthy:
+        measured_as += f"; gradients are {health.verdict.summary}"
     return InitialLossResult(
         step=1,
         name=NAME,
         passed=not diagnosis,
         summary=measured_as if not diagnosis else f"{measured_as}: {diagnosis[0]}",
-        advice=diagnosis[1] if diagnosis else "",
+        advice=diagnosis[1] if diagnosis else health.verdict.remedy,
         measured={
             "loss_small_last_layer": tight_loss,
             "loss_as_configured": configured_loss,
             "loss_raised_by_l2": l2_raise,
             "inputs_rms": inputs_rms,
+            **({"loss_of_class_frequencies": frequencies} if frequencies is not None else {}),
         },
         expected={"loss_small_last_layer": chance, "loss_as_configured": chance},
         activations=tuple(activations),
         gradients=tuple(gradients),
+        health=health,
     )
 
 

@@ -15,11 +15,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from search_service.results import OverfitResult
+from search_service.recipe import gradient_health
+from search_service.results import HealthVerdict, OverfitResult
 from search_service.spec import OverfitSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
-from trainables.measurements import layer_activations
+from trainables.measurements import Health, measure_health
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
 
@@ -60,11 +61,12 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
     chance = training.loss.chance(training.train_rows.targets)
     threshold = MEMORISED if config.loss == "hinge" else MEMORISED * chance
 
-    steps, by_rate = _memorise(training, threshold, spec.max_steps)
+    steps, by_rate, looks = _memorise(training, threshold, spec.max_steps)
+    health = gradient_health.training(looks, chance, config)
     reached = [_first_at_most(steps, curve, threshold) for curve in by_rate]
     lowest = [min((loss for loss in curve if math.isfinite(loss)), default=math.inf) for curve in by_rate]
 
-    diagnosis, advice = _diagnose(training, by_rate, reached, rates)
+    diagnosis, advice = _diagnose(config, by_rate, reached, rates, health.verdict)
     n = len(sample)
     if reached[0] is not None:
         summary = f"memorised {n} rows in {reached[0]} steps (loss {lowest[0]:.3g}, needed {threshold:.3g})"
@@ -76,6 +78,9 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         best = min(lowest)
         summary = f"could not memorise {n} rows in {spec.max_steps} steps (loss {best:.3g}, needed {threshold:.3g}): "
         summary += diagnosis
+    if not diagnosis and not health.verdict.is_healthy:
+        summary += f"; gradients are {health.verdict.summary}"
+        advice = health.verdict.remedy
     return OverfitResult(
         step=2,
         name=NAME,
@@ -92,6 +97,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         steps=steps,
         curves=tuple(zip(rates, by_rate, strict=True)),
         threshold=threshold,
+        health=health,
     )
 
 
@@ -123,16 +129,28 @@ def _contradicted(inputs: NDArray[np.float32], targets: NDArray[np.generic]) -> 
 
 def _memorise(
     training: PopulationTraining, threshold: float, max_steps: int
-) -> tuple[tuple[int, ...], list[tuple[float, ...]]]:
-    """Train until the first member has memorised or the steps are spent; the steps looked at, and losses per member."""
-    steps, looks = [0], [_losses(training)]
+) -> tuple[tuple[int, ...], list[tuple[float, ...]], list[Health]]:
+    """Train until the first member has memorised or the steps are spent.
+
+    Returns:
+        The steps looked at, the losses of each member at them, and the first member's health at some of them.
+    """
+    steps, losses, health = [0], [_losses(training)], [_health(training)]
+    health_at = gradient_health.looks(max_steps)
     for step, _ in enumerate(training.steps(), start=1):
         if step % LOOK_EVERY == 0 or step >= max_steps:
             steps.append(step)
-            looks.append(_losses(training))
-        if looks[-1][0] <= threshold or step >= max_steps:
+            losses.append(_losses(training))
+        done = losses[-1][0] <= threshold or step >= max_steps
+        if done or step in health_at:
+            health.append(_health(training))
+        if done:
             break
-    return tuple(steps), [tuple(curve) for curve in zip(*looks, strict=True)]
+    return tuple(steps), [tuple(curve) for curve in zip(*losses, strict=True)], health
+
+
+def _health(training: PopulationTraining) -> Health:
+    return measure_health(training, training.train_rows.inputs, training.train_rows.targets)[0]
 
 
 def _losses(training: PopulationTraining) -> list[float]:
@@ -146,30 +164,36 @@ def _first_at_most(steps: tuple[int, ...], curve: tuple[float, ...], threshold: 
 
 
 def _diagnose(
-    training: PopulationTraining, curves: list[tuple[float, ...]], reached: list[int | None], rates: list[float]
+    config: TrialConfig,
+    curves: list[tuple[float, ...]],
+    reached: list[int | None],
+    rates: list[float],
+    health: HealthVerdict,
 ) -> tuple[str, str]:
     """What is wrong and what to do; no diagnosis if a rate memorised."""
     memorised = [(steps, rate) for steps, rate in zip(reached, rates, strict=True) if steps is not None]
-    configured = _shape(curves[0])
+    shapes = [_shape(curve) for curve in curves]
     if memorised:
         steps, rate = min(memorised)
-        return "", f"at learning rate {rate:.3g} ({steps} steps), not at the configured {rates[0]:.3g} ({configured})"
-    shapes = [_shape(curve) for curve in curves]
+        return "", f"at learning rate {rate:.3g} ({steps} steps), not at the configured {rates[0]:.3g} ({shapes[0]})"
     tried = f"learning rates {min(rates):.3g} to {max(rates):.3g}"
     if all(shape == "explodes" for shape in shapes):
         return f"the loss explodes at {tried}", "lower trial.optimizer.lr by two decades or more, or scale the inputs"
+    if not health.is_healthy:
+        course = (
+            f"stays flat at {tried}" if all(shape in ("flat", "explodes") for shape in shapes) else "stays on a plateau"
+        )
+        return f"the loss {course}; gradients are {health.summary}", health.remedy
     if all(shape in ("flat", "explodes") for shape in shapes):
         return (
             f"the loss stays flat at {tried}",
             "raise trial.optimizer.lr, or change the start (init: auto; relu instead of sigmoid in deep networks)",
         )
-    best = min(range(len(curves)), key=lambda k: min(loss for loss in (*curves[k], math.inf) if not math.isnan(loss)))
-    dead = [layer.dead for layer in layer_activations(training, training.train_rows.inputs, member=best)]
-    sizes = list(training.configs[0].network.hidden_sizes)
-    cause = f"the loss falls and then stays on a plateau; the network {sizes} is too small for these rows"
-    if dead and max(dead) > 0.5:
-        cause = f"the loss stays on a plateau; {max(dead):.0%} of the units of a layer are dead"
-    return cause, "use larger hidden_sizes, check that the labels belong to the rows, or use leaky_relu if units die"
+    sizes = list(config.network.hidden_sizes)
+    return (
+        f"the loss falls and then stays on a plateau; the network {sizes} is too small for these rows",
+        "use larger hidden_sizes, or check that the labels belong to the rows",
+    )
 
 
 def _shape(curve: tuple[float, ...]) -> str:

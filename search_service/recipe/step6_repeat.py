@@ -2,7 +2,8 @@
 
 Why: every repetition costs as much as the one before and brings less; somebody has to say when it is enough, and why.
 Stops when the target is reached, the time or the cycles are spent, or the last rounds improved the score by less than
-the validation score's own noise. The reason is a sentence that is recorded.
+the validation score's own noise. The reason is a sentence that is recorded; it ends with how the loss curves of the
+best trial read (fit.py).
 Source: the lecture's step 6 and 7, "look at the curves, go to 5".
 """
 
@@ -10,21 +11,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+from search_service.recipe import fit
 from search_service.results import Cycle, Decision, RoundResult
 from search_service.spec import StudySpec
 from trainables.metrics import METRICS, MetricName
 
 
-def run(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time_is_up: bool) -> Decision:
+def run(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, chance: float, time_is_up: bool) -> Decision:
     """Decide.
 
     Args:
         spec: Target and limits.
         cycles: Done so far.
         n_validation: Validation rows, which decide the score's noise.
+        chance: Loss of a network that knows nothing, by which the best trial's curves are read.
         time_is_up: Whether the time budget is spent.
     """
+    decision = _decide(spec, cycles, n_validation, time_is_up=time_is_up)
+    best = cycles[-1].refined.best or cycles[-1].coarse.best
+    if best is None:
+        return decision
+    reading = fit.read([best.curve], chance)
+    remedy = f" (try {reading.remedy})" if reading.remedy else ""
+    return replace(decision, reason=f"{decision.reason}; the best trial's curves read {reading.summary}{remedy}")
+
+
+def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time_is_up: bool) -> Decision:
     done, better, metric, target = len(cycles), METRICS[spec.metric].better, spec.metric, spec.objective.target
     last = cycles[-1]
     found = last.refined.best or last.coarse.best

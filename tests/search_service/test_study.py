@@ -83,7 +83,7 @@ def test_b_the_default_configuration_is_trial_0(tmp_path):
     # The same at the rate that did best in step 3.
     best = memory.of(CheckFinished)[2].check.best
     assert second.config.optimizer.lr == pytest.approx(best)
-    assert second.config.optimizer.weight_decay == 0.01
+    assert second.config.optimizer.weight_decay == 0.1
 
 
 def test_b_cycles_repeat_while_they_pay(tmp_path):

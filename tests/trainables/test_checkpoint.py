@@ -8,8 +8,8 @@ import pickle
 import pytest
 import torch
 
+from tests.plans import plain
 from trainables import checkpoint
-from trainables.config import TrialConfig
 from trainables.optimizers import OPTIMIZERS
 from trainables.training import PopulationTraining
 
@@ -27,7 +27,7 @@ def test_going_on_from_a_file_gives_the_same_bits(digits, tmp_path, optimizer):
         "schedule.unit": "steps",
         "label_smoothing": 0.1,
     }
-    configs = [TrialConfig(seed=k).replace(leaves | {"optimizer.lr": 10.0**-k}) for k in range(1, 5)]
+    configs = [plain(seed=k).replace(leaves | {"optimizer.lr": 10.0**-k}) for k in range(1, 5)]
     training = PopulationTraining(configs, digits[0], order_seed=7, max_epochs=4)
     list(itertools.islice(training.epochs(), 2))
     training.keep([0, 2, 3])

@@ -46,7 +46,7 @@ def test_structure_tells_who_can_be_in_one_population():
         "optimizer.name": "sgd",
         "network.activation": "silu",
         "network.normalization": "batch_norm",
-        "schedule.name": "cosine",
+        "schedule.name": "linear",
         "schedule.unit": "steps",
         "class_weights": "balanced",
         "loss": "hinge",

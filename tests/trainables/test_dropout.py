@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.config import TrialConfig
+from tests.plans import plain
 from trainables.dropout import draw_mask, dropout
 from trainables.network import PopulationNetwork
 
@@ -47,9 +47,9 @@ def test_a5_neighbouring_numbers_of_a_mask_are_independent():
 
 @pytest.mark.parametrize("leaf", ["network.dropout", "network.dropconnect"])
 def test_a5_evaluation_equals_no_dropout(leaf):
-    plain, with_dropout = TrialConfig(seed=1), TrialConfig(seed=1).replace({leaf: 0.5})
+    without_it, with_dropout = plain(seed=1), plain(seed=1).replace({leaf: 0.5})
     inputs = torch.randn(6, 3)
-    without = PopulationNetwork([plain], 3, 2)
+    without = PopulationNetwork([without_it], 3, 2)
     network = PopulationNetwork([with_dropout], 3, 2)
     assert torch.equal(network(inputs), without(inputs))
     masks = torch.Generator().manual_seed(0)
@@ -62,7 +62,7 @@ def test_a5_outputs_in_training_have_the_expectation_of_evaluation(leaf):
     """Of a linear network, whose outputs are linear in what is dropped; rates differ within the population."""
     rates = (0.0, 0.3, 0.6)
     leaves = {"network.activation": "identity", "network.hidden_sizes": (8,), "network.output_scale": 1.0}
-    configs = [TrialConfig(seed=1).replace({**leaves, leaf: rate}) for rate in rates]
+    configs = [plain(seed=1).replace({**leaves, leaf: rate}) for rate in rates]
     network = PopulationNetwork(configs, 4, 1)
     inputs = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
     masks = torch.Generator().manual_seed(3)
@@ -76,7 +76,7 @@ def test_a5_outputs_in_training_have_the_expectation_of_evaluation(leaf):
 
 
 def test_a5_dropconnect_draws_one_mask_per_member_and_batch():
-    config = TrialConfig(seed=1).replace({"network.dropconnect": 0.5, "network.hidden_sizes": ()})
+    config = plain(seed=1).replace({"network.dropconnect": 0.5, "network.hidden_sizes": ()})
     network = PopulationNetwork([config, config], 40, 3)
     outputs = network(torch.ones(6, 40), mode="train", masks=torch.Generator().manual_seed(0))
     assert (outputs == outputs[:, :1]).all()  # equal rows stay equal
@@ -84,7 +84,7 @@ def test_a5_dropconnect_draws_one_mask_per_member_and_batch():
 
 
 def test_a5_a_dropped_weight_has_no_gradient():
-    config = TrialConfig(seed=1).replace({"network.dropconnect": 0.5, "network.hidden_sizes": ()})
+    config = plain(seed=1).replace({"network.dropconnect": 0.5, "network.hidden_sizes": ()})
     network = PopulationNetwork([config], 50, 4)
     outputs = network(torch.ones(3, 50), mode="train", masks=torch.Generator().manual_seed(0))
     gradient = network.gradient(outputs.sum(dim=(1, 2)))[0, : network.n_weights]

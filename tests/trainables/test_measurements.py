@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from trainables.config import TrialConfig
-from trainables.measurements import HISTOGRAM_BINS, layer_activations, layer_gradients
+from tests.plans import plain
+from tests.references import as_torch
+from trainables.measurements import HISTOGRAM_BINS, layer_activations, layer_gradients, measure_health
 from trainables.training import PopulationTraining
 
 
 def training_of(digits, **leaves):
-    config = TrialConfig().replace({name.replace("__", "."): value for name, value in leaves.items()})
+    config = plain().replace({name.replace("__", "."): value for name, value in leaves.items()})
     return PopulationTraining([config], digits[0], order_seed=0)
 
 
@@ -51,3 +54,43 @@ def test_gradient_norms_equal_autograds(digits):
     norms = [g.norm for g in layer_gradients(training, rows.inputs, rows.targets)]
     assert norms == pytest.approx([layer.weight.grad.norm().item() for layer in training.network.layers], rel=1e-4)
     assert isinstance(training.network.layers[0].weight, torch.Tensor)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_a12_health_of_every_layer_equals_autograds(digits, members):
+    """Signals, gradient norms (unclipped) and the next update, against torch.nn with torch.optim, member by member."""
+    leaves = {"optimizer.name": "adam", "optimizer.lr": 0.01, "clipping.norm": 0.01, "regularization.l2": 0.1}
+    configs = [plain(seed=k).replace(leaves) for k in range(members)]
+    training = PopulationTraining(configs, digits[0], order_seed=0, dtype=torch.float64)
+    for _ in range(3):
+        next(training.steps())
+    rows = training.train_rows
+    before = training.network.parameters.clone()
+    health = measure_health(training, rows.inputs, rows.targets)
+    assert torch.equal(training.network.parameters, before)
+    assert training.optimizer.steps == 3
+    references = [as_torch(training.network, k, config) for k, config in enumerate(configs)]
+    for k, reference in enumerate(references):
+        activations = []
+        for module in reference:
+            if isinstance(module, torch.nn.ReLU):
+                module.register_forward_hook(lambda _, __, out: activations.append(out))
+        outputs = reference(rows.inputs)
+        losses = torch.nn.functional.cross_entropy(outputs, rows.targets, reduction="none")
+        assert health[k].loss == pytest.approx(losses.mean().item())
+        for layer, a in zip(health[k].layers, [*activations, outputs], strict=True):
+            (gradient,) = torch.autograd.grad(losses.sum(), a, retain_graph=True)
+            assert layer.signal == pytest.approx(gradient.norm(dim=1).square().mean().sqrt().item())
+            assert layer.mean == pytest.approx(a.mean().item())
+            assert layer.std == pytest.approx(a.std(correction=0).item())
+        losses.mean().backward()
+        linears = [m for m in reference if isinstance(m, torch.nn.Linear)]
+        norms = [m.weight.grad.norm().item() for m in linears]
+        assert [layer.gradient_norm for layer in health[k].layers] == pytest.approx(norms)
+        assert health[k].gradient_norm == pytest.approx(math.hypot(*norms))
+    # What the step would change is what it then changes.
+    training.step(rows.inputs, rows.targets)
+    steps = training.network.split_weights(training.network.parameters - before)
+    for layer, (step, weights) in enumerate(zip(steps, training.network.split_weights(before), strict=True)):
+        ratios = (step.norm(dim=(1, 2)) / weights.norm(dim=(1, 2))).tolist()
+        assert [h.layers[layer].update_ratio for h in health] == pytest.approx(ratios)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.plans import plain
 from tests.references import MODULES, as_torch, flat_gradient
-from trainables.config import TrialConfig
 from trainables.network import PopulationNetwork
 
 
@@ -32,13 +32,13 @@ def test_a1_a4_outputs_and_gradients_equal_torch_nn(
         "network.normalization": normalization,
         "network.output_scale": 1.0,
     }
+    if normalization == "batch_norm":
+        leaves |= {"network.batch_norm_momentum": 0.3, "network.batch_norm_eps": 1e-3}
     own = [{} for _ in range(members)]
     for k, values in enumerate(own):
         if activation == "leaky_relu":
             values["network.negative_slope"] = 0.01 + 0.1 * k
-        if normalization == "batch_norm":
-            values |= {"network.batch_norm_momentum": 0.1 + 0.2 * k, "network.batch_norm_eps": 10.0 ** (k - 5)}
-    configs = [TrialConfig(seed=k).replace(leaves | own[k]) for k in range(members)]
+    configs = [plain(seed=k).replace(leaves | own[k]) for k in range(members)]
     network = PopulationNetwork(configs, n_inputs, n_outputs, dtype=torch.float64)
     network.parameters[:, network.n_weights :].uniform_(-1, 1)  # biases and gains that matter
     inputs = torch.randn(rows, n_inputs, dtype=torch.float64)
@@ -55,32 +55,32 @@ def test_a1_a4_outputs_and_gradients_equal_torch_nn(
 
 
 def test_measuring_normalises_by_the_batch_and_changes_nothing():
-    config = TrialConfig(seed=1).replace({"network.normalization": "batch_norm", "network.dropout": 0.5})
+    config = plain(seed=1).replace({"network.normalization": "batch_norm", "network.dropout": 0.5})
     network = PopulationNetwork([config], 4, 2)
     inputs = torch.randn(50, 4) * 3 + 5
     hidden: list[torch.Tensor] = []
     network(inputs, mode="measure", hidden=hidden)
     network(inputs, mode="measure")
-    assert (network.running.mean == 0).all()
+    assert (network.normalization.means[0] == 0).all()
     # relu of a standard normal: mean 1/√(2π) = 0.40
     assert hidden[0].mean().item() == pytest.approx(0.40, abs=0.03)
 
 
 def test_parameters_are_one_flat_tensor_and_layers_are_views_of_it():
-    network = PopulationNetwork([TrialConfig(seed=k) for k in range(3)], n_inputs=5, n_outputs=2)
+    network = PopulationNetwork([plain(seed=k) for k in range(3)], n_inputs=5, n_outputs=2)
     assert network.parameters.shape == (3, 5 * 64 + 64 * 64 + 64 * 2 + 64 + 64 + 2)
     network.parameters.fill_(7.0)
     assert all((layer.weight == 7).all() and (layer.bias == 7).all() for layer in network.layers)
 
 
 def test_members_of_different_structure_are_refused():
-    wide = TrialConfig().replace({"network.hidden_sizes": (128,)})
+    wide = plain().replace({"network.hidden_sizes": (128,)})
     with pytest.raises(ValueError, match="one structure"):
-        PopulationNetwork([TrialConfig(), wide], n_inputs=2, n_outputs=2)
+        PopulationNetwork([plain(), wide], n_inputs=2, n_outputs=2)
 
 
 def test_a_member_whose_loss_is_nan_does_not_touch_the_others():
-    network = PopulationNetwork([TrialConfig(seed=k) for k in range(2)], n_inputs=3, n_outputs=2)
+    network = PopulationNetwork([plain(seed=k) for k in range(2)], n_inputs=3, n_outputs=2)
     network.parameters[0, 0] = torch.nan
     gradient = network.gradient(network(torch.ones(4, 3)).sum(dim=(1, 2)))
     assert gradient[0].isnan().any()

@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 import torch
 
-from trainables.config import OptimizerName, TrialConfig
+from tests.plans import plain
+from trainables.config import OptimizerName
 from trainables.optimizers import OPTIMIZERS, make_optimizer
 from trainables.regularization import Penalties
 
@@ -53,7 +54,15 @@ CLASSES = {
     "adamw": torch.optim.AdamW,
 }
 # Our learning rates' defaults differ from torch's where its own are far from what works; all else is its default.
-OWN_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01, "adagrad": 0.03, "rmsprop": 0.001, "adadelta": 1.0}
+OWN_RATES = {
+    "sgd": 0.1,
+    "momentum": 0.01,
+    "nesterov": 0.01,
+    "adagrad": 0.03,
+    "rmsprop": 0.001,
+    "adadelta": 1.0,
+    "adamw": 0.002,
+}
 
 
 def reference(name, values, decay, weights, biases):
@@ -70,7 +79,7 @@ def reference(name, values, decay, weights, biases):
 def config_of(name, values, decay):
     """Decay is AdamW's own; for the others it is L2, which is what weight_decay means there."""
     leaf = "optimizer.weight_decay" if name == "adamw" else "regularization.l2"
-    return TrialConfig().replace(
+    return plain().replace(
         {"optimizer.name": name, leaf: decay, **{f"optimizer.{key}": value for key, value in values.items()}}
     )
 
@@ -135,7 +144,7 @@ def test_every_optimizer_of_the_config_has_a_rule():
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_a_member_that_stays_goes_on_as_if_nothing_had_happened(name):
-    configs = [TrialConfig().replace({"optimizer.name": name, "optimizer.lr": lr}) for lr in (0.1, 0.01, 0.001)]
+    configs = [plain().replace({"optimizer.name": name, "optimizer.lr": lr}) for lr in (0.1, 0.01, 0.001)]
     parameters, alone = torch.ones(3, 4), torch.ones(1, 4)
     optimizer, single = make_optimizer(configs, parameters, 2), make_optimizer(configs[2:], alone, 2)
     gradient = torch.tensor([[1.0, -2.0, 3.0, 0.5]])

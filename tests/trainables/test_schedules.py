@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from trainables.config import TrialConfig
+from tests.plans import plain
 from trainables.schedules import SHAPES, Schedule
 
 UNITS = 30
@@ -25,7 +25,7 @@ SETTINGS = {
 
 
 def config_of(name, **numbers):
-    return TrialConfig().replace({"schedule.name": name, **{f"schedule.{k}": v for k, v in numbers.items()}})
+    return plain().replace({"schedule.name": name, **{f"schedule.{k}": v for k, v in numbers.items()}})
 
 
 def torchs(optimizer, name, numbers):
@@ -88,5 +88,5 @@ def test_members_that_stay_keep_their_schedule():
 
 
 def test_none_without_warm_up_is_constant_and_costs_nothing():
-    assert Schedule([TrialConfig()], total=None).is_constant
+    assert Schedule([plain()], total=None).is_constant
     assert not Schedule([config_of("none", warmup=3)], total=None).is_constant

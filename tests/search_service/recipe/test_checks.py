@@ -13,13 +13,13 @@ from search_service.recipe import step2_overfit_small_sample as step2
 from search_service.recipe import step3_learning_rates as step3
 from search_service.space import NumericRange
 from search_service.spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
-from trainables.config import TrialConfig
+from tests.plans import plain
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Rows, load
 
 
 def config_of(**leaves):
-    return TrialConfig().replace({name.replace("__", "."): value for name, value in leaves.items()})
+    return plain().replace({name.replace("__", "."): value for name, value in leaves.items()})
 
 
 def with_rows(dataset, inputs=None, targets=None):
@@ -32,7 +32,7 @@ def with_rows(dataset, inputs=None, targets=None):
 
 
 def test_b1_digits_reads_ln_10(digits):
-    result = step1.run(TrialConfig(), digits[0], InitialLossSpec())
+    result = step1.run(plain(), digits[0], InitialLossSpec())
     assert result.passed
     assert result.measured["loss_small_last_layer"] == pytest.approx(math.log(10), abs=0.0005)
     assert result.expected["loss_small_last_layer"] == pytest.approx(2.303, abs=0.001)
@@ -72,7 +72,7 @@ def test_b1_a3_zero_weights_are_recognised(digits, activation):
 
 def test_b1_inputs_multiplied_by_1000_are_recognised(digits):
     large = with_rows(digits[0], inputs=digits[0].train.inputs * 1000)
-    result = step1.run(TrialConfig(), large, InitialLossSpec())
+    result = step1.run(plain(), large, InitialLossSpec())
     assert not result.passed
     assert "the inputs are large" in result.summary
     assert "data.standardize: true" in result.advice
@@ -90,14 +90,14 @@ def test_b1_targets_that_are_not_standardised_do_not_change_the_verdict_but_a_wr
     assert step1.run(config_of(loss="mse"), shifted, InitialLossSpec()).expected["loss_as_configured"] > 9000
     # Labels of ten classes for a network with eleven outputs: chance is ln 11, not ln 10.
     eleven = dataclasses.replace(digits[0], n_outputs=11)
-    result = step1.run(TrialConfig(), eleven, InitialLossSpec())
+    result = step1.run(plain(), eleven, InitialLossSpec())
     assert result.expected["loss_as_configured"] == pytest.approx(math.log(11))
 
 
 def test_b1_l2_raises_the_loss_by_its_closed_form(digits):
     from trainables.training import PopulationTraining
 
-    result = step1.run(TrialConfig(), digits[0], InitialLossSpec())
+    result = step1.run(plain(), digits[0], InitialLossSpec())
     training = PopulationTraining([config_of(regularization__l2=step1.L2_PROBE)], digits[0], order_seed=0)
     assert result.measured["loss_raised_by_l2"] == pytest.approx(training.penalty()[0].item())
 
@@ -138,8 +138,9 @@ def test_b2_a_start_that_cannot_learn_is_flat_at_every_rate(digits):
     deep = config_of(network__hidden_sizes=(8,) * 12, network__activation="sigmoid", network__init="gaussian")
     result = step2.run(deep, digits[0], OverfitSpec(max_steps=100), seed=0)
     assert not result.passed
-    assert "stays flat at learning rates 1e-05 to 0.1" in result.summary
-    assert "relu instead of sigmoid" in result.advice
+    assert "stays flat at learning rates 2e-05 to 0.2" in result.summary
+    assert "vanishing in layers 1 to 1" in result.summary
+    assert "activation: relu" in result.advice
 
 
 def test_b2_inputs_that_are_far_too_large_explode_at_every_rate(digits):
@@ -185,7 +186,7 @@ def test_b2_rows_that_contradict_each_other_are_left_out(digits):
 
 
 def test_b3_the_rates_that_work_are_found_and_padded_by_half_a_decade(digits):
-    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(), seed=0)
+    result = step3.run(plain(), digits[0], LearningRatesSpec(), seed=0)
     labels = {outcome.rate: outcome.label for outcome in result.outcomes}
     assert result.passed
     assert labels[0.01] == labels[0.001] == "works"
@@ -210,7 +211,7 @@ def test_b3_all_candidates_far_too_large(digits):
 
 
 def test_b3_all_candidates_far_too_small(digits):
-    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(candidates=(1e-9, 1e-8), starts=3), seed=0)
+    result = step3.run(plain(), digits[0], LearningRatesSpec(candidates=(1e-9, 1e-8), starts=3), seed=0)
     assert not result.passed
     assert {outcome.label for outcome in result.outcomes} == {"too slow"}
     assert max(outcome.rate for outcome in result.outcomes) == pytest.approx(1e-5)
@@ -218,14 +219,14 @@ def test_b3_all_candidates_far_too_small(digits):
 
 
 def test_b3_candidates_are_widened_once_beyond_their_edge(digits):
-    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(candidates=(1e-5,), starts=3), seed=0)
+    result = step3.run(plain(), digits[0], LearningRatesSpec(candidates=(1e-5,), starts=3), seed=0)
     assert result.passed
     assert "after widening" in result.summary
 
 
 def test_b3_a_search_range_far_too_small_is_refused_with_the_range_that_works(digits):
     allowed = NumericRange(1e-9, 1e-8, log=True)
-    result = step3.run(TrialConfig(), digits[0], LearningRatesSpec(), seed=0, allowed=allowed)
+    result = step3.run(plain(), digits[0], LearningRatesSpec(), seed=0, allowed=allowed)
     assert not result.passed
     assert "holds no rate that works" in result.summary
     assert "change search_space.optimizer.lr to about {low: 0.00032" in result.advice

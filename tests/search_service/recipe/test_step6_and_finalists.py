@@ -12,9 +12,8 @@ from search_service.recipe.step6_repeat import standard_error
 from search_service.results import Cycle, EpochPoint, LearningRatesResult, RoundResult, TrialResult, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
-from tests.plans import make_plan
+from tests.plans import make_plan, plain
 from trainables import checkpoint
-from trainables.config import TrialConfig
 
 
 def spec_of(**changes):
@@ -24,7 +23,7 @@ def spec_of(**changes):
 def round_of(tmp_path, *scores, epochs=6):
     trials = tuple(
         TrialResult(
-            trial_id=f"r1-{i:03d}", number=i, config=TrialConfig(seed=i), values={}, status=TrialStatus.COMPLETED,
+            trial_id=f"r1-{i:03d}", number=i, config=plain(seed=i), values={}, status=TrialStatus.COMPLETED,
             reason="", curve=(EpochPoint(epochs, 0.1, 0.1, score),), metric="accuracy",
         )
         for i, score in enumerate(scores)
@@ -66,15 +65,15 @@ def cycle_of(tmp_path, coarse, refined):
 )
 def test_b6_decides_and_says_why(tmp_path, cycles, changes, time_is_up, stop, words):
     history = [cycle_of(tmp_path, *scores) for scores in cycles]
-    decision = step6_repeat.run(spec_of(**changes), history, 360, time_is_up=time_is_up)
+    decision = step6_repeat.run(spec_of(**changes), history, 360, chance=math.log(10), time_is_up=time_is_up)
     assert decision.stop is stop
     assert words in decision.reason
 
 
 def test_b6_smaller_is_better_for_rmse(tmp_path):
     spec = spec_of(trial={"loss": "mse"})
-    assert not step6_repeat.run(spec, [cycle_of(tmp_path, 60.0, 50.0)], 360, time_is_up=False).stop
-    assert step6_repeat.run(spec, [cycle_of(tmp_path, 50.0, 60.0)], 360, time_is_up=False).stop
+    assert not step6_repeat.run(spec, [cycle_of(tmp_path, 60.0, 50.0)], 360, chance=math.log(10), time_is_up=False).stop
+    assert step6_repeat.run(spec, [cycle_of(tmp_path, 50.0, 60.0)], 360, chance=math.log(10), time_is_up=False).stop
 
 
 def test_standard_errors_match_simulation():
