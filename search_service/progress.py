@@ -156,6 +156,10 @@ class ProgressDisplay:
         self._print(
             "", f"{PASSED} best of {len(final.finalists)} by mean over {counted(n, 'seed')}: trial {winner.trial_id}"
         )
+        if not winner.health.verdict.is_healthy:
+            self._print("", f"  gradients are {escape(winner.health.verdict.summary)}; {winner.health.verdict.remedy}")
+        to_do = f": {winner.fit.remedy}" if winner.fit.remedy else ""
+        self._print("", f"  its loss curves read {escape(winner.fit.summary)}{escape(to_do)}")
         table = Table.grid(padding=(0, 3))
         for leaf, value in describe(winner.config).items():
             table.add_row(f"[dim]{leaf}[/]", f"[bold]{escape(format_value(value))}[/]")

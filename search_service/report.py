@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from search_service.results import FinalistsResult, StudyResult, TrialStatus
+from search_service.results import (
+    CheckResult,
+    FinalistsResult,
+    FitReading,
+    HealthReading,
+    InitialLossResult,
+    OverfitResult,
+    StudyResult,
+    TrialStatus,
+)
 from search_service.spec import StudySpec
 from trainables.config import TrialConfig
 
@@ -42,7 +51,34 @@ def report(spec: StudySpec, result: StudyResult) -> str:
         cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     lines += ["", *(f"- Step 6, cycle {decision.cycle}: {decision.reason}" for decision in result.decisions), ""]
+    lines += _readings(result)
     return "\n".join(lines)
+
+
+def _readings(result: StudyResult) -> list[str]:
+    """Gradient health wherever it was looked at, and how the finalists' curves read."""
+    rows: list[tuple[str, HealthReading, FitReading | None]] = [
+        (f"step {check.step}, {check.name}", health, None) for check in result.checks if (health := health_of(check))
+    ]
+    finalists = result.finalists.finalists if result.finalists else ()
+    rows += [(f"finalist {f.trial_id}", f.health, f.fit) for f in finalists]
+    if not rows:
+        return []
+    lines = [
+        "## Gradients and fit",
+        "",
+        "| network | gradient health | loss curves | to do |",
+        "| --- | --- | --- | --- |",
+    ]
+    for where, health, fit in rows:
+        to_do = "; ".join(text for text in (health.verdict.remedy, fit.remedy if fit else "") if text)
+        lines.append(f"| {where} | {health.verdict.summary} | {fit.summary if fit else '—'} | {to_do or '—'} |")
+    return [*lines, ""]
+
+
+def health_of(check: CheckResult) -> HealthReading | None:
+    """The reading of a check that looks at gradients."""
+    return check.health if isinstance(check, (InitialLossResult, OverfitResult)) else None
 
 
 def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
@@ -77,8 +113,15 @@ def counted(n: int, noun: str) -> str:
 
 
 def describe(config: TrialConfig) -> dict[str, Any]:
-    """The leaves of a configuration that a person chooses: without the seed."""
-    return {leaf: value for leaf, value in config.flat().items() if leaf != "seed"}
+    """The leaves of a configuration that a person wants to see: without the seed and what is switched off."""
+    return {leaf: value for leaf, value in config.flat().items() if leaf != "seed" and not _is_off(leaf, value, config)}
+
+
+def _is_off(leaf: str, value: Any, config: TrialConfig) -> bool:
+    if leaf == "schedule.unit":
+        return config.schedule.name == "none" and not config.schedule.warmup
+    # No hyperparameter is of interest at 0 but one that was searched, and a range in log space never ends there.
+    return value is None or value == "none" or (isinstance(value, (int, float)) and value == 0)
 
 
 def format_value(value: Any) -> str:
@@ -117,6 +160,8 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
             "test_std": final.test_std,
             "test_trivial": final.trivial_test_score,
             "seeds": list(final.winner.seeds),
+            "gradient_health": _health_document(final.winner.health),
+            "fit": {"name": final.winner.fit.name, "summary": final.winner.fit.summary},
         },
         "checks": [
             {
@@ -126,6 +171,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
                 "passed": check.passed,
                 "summary": check.summary,
                 "advice": check.advice,
+                "gradient_health": _health_document(health_of(check)),
                 "measured": dict(check.measured),
                 "expected": dict(check.expected),
             }
@@ -149,6 +195,13 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
     }
     plain: dict[str, Any] = _finite(document)
     return plain
+
+
+def _health_document(reading: HealthReading | None) -> dict[str, Any] | None:
+    if reading is None:
+        return None
+    verdict = reading.verdict
+    return {"name": verdict.name, "layers": list(verdict.layers), "summary": verdict.summary, "remedy": verdict.remedy}
 
 
 def _finite(value: Any) -> Any:

@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,12 @@ from search_service.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.recorders.figures import activations, losses, search_map
-from search_service.report import describe, format_value
+from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
+from search_service.report import describe, format_value, health_of
 from search_service.results import (
     CheckResult,
     EpochPoint,
+    HealthReading,
     InitialLossResult,
     LearningRatesResult,
     OverfitResult,
@@ -173,8 +175,12 @@ class MlflowRecorder:
         metrics = [_metric(f"measured.{key}", value) for key, value in check.measured.items()]
         metrics += [_metric(f"expected.{key}", value) for key, value in check.expected.items()]
         metrics += [_metric("passed", float(check.passed)), *_curves(check)]
+        health = health_of(check)
+        if health is not None:
+            tags = {"gradient_health": health.verdict.name}
+            self._batch(run, metrics=_health_metrics(health), tags=tags)
         self._batch(run, metrics=metrics, tags={"mlflow.note.content": note})
-        self._figure_of(check, run)
+        self._figures_of(check, run)
         self._client.set_terminated(run, "FINISHED" if check.passed else "FAILED")
 
     @_write.register
@@ -233,10 +239,20 @@ class MlflowRecorder:
             metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
             metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
             metrics += [m for point in _mean_curve(finalist.curves) for m in _point_metrics(point, final.metric)]
-            self._batch(run, metrics=metrics, params=describe(finalist.config))
+            metrics += [_metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)]
+            metrics += _health_metrics(finalist.health)
+            tags = {
+                "gradient_health": finalist.health.verdict.name,
+                "fit": finalist.fit.name,
+                "mlflow.note.content": f"{finalist.fit.summary}\n\n{finalist.health.verdict.summary}",
+            }
+            self._batch(run, metrics=metrics, params=finalist.config.flat(), tags=tags)
+            figure = gradients.draw(finalist.health, f"Finalist {finalist.trial_id}, first seed")
+            self._client.log_figure(run, figure, "gradient_health.png")
             self._client.set_terminated(run)
         self._batch(group, metrics=[_metric("seconds", final.seconds)])
         self._client.log_figure(group, losses.draw_finalists(final), "finalists.png")
+        self._client.log_figure(group, schedules.draw(final), "learning_rates.png")
         self._client.set_terminated(group)
         self._batch(
             self._study,
@@ -307,11 +323,14 @@ class MlflowRecorder:
             self._client.log_batch(run, rest_metrics[:n], rest_params[:MAX_PARAMS], rest_tags[:MAX_TAGS])
             del rest_metrics[:n], rest_params[:MAX_PARAMS], rest_tags[:MAX_TAGS]
 
-    def _figure_of(self, check: CheckResult, run: str) -> None:
+    def _figures_of(self, check: CheckResult, run: str) -> None:
         if isinstance(check, InitialLossResult):
             self._client.log_figure(run, activations.draw(check), "activations.png")
         elif isinstance(check, OverfitResult):
             self._client.log_figure(run, losses.draw_small_sample(check), "small_sample_loss.png")
+            if check.health is not None:
+                figure = gradients.draw(check.health, "Step 2: the configured network, memorising")
+                self._client.log_figure(run, figure, "gradient_health.png")
         elif isinstance(check, LearningRatesResult):
             self._client.log_figure(run, losses.draw_learning_rates(check), "learning_rates.png")
 
@@ -374,6 +393,16 @@ def _curves(check: CheckResult) -> list[Metric]:
             for step, at_step in enumerate(zip(*outcome.curves, strict=True))
         ]
     return []
+
+
+def _health_metrics(reading: HealthReading) -> list[Metric]:
+    """What was measured of each layer, with the parameter update as step; layers are numbered from 1."""
+    return [
+        _metric(f"layer_{number}.{name}", value, look.step)
+        for look in reading.history
+        for number, layer in enumerate(look.layers, start=1)
+        for name, value in asdict(layer).items()
+    ]
 
 
 def _by_rate(rate: float) -> str:
