@@ -13,14 +13,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, ValidationError
 
 from search_service.errors import InvalidSpecError, Problem
 from search_service.space import Choices, NumericRange, Range
 from search_service.spec_problems import nearest, problems_of
-from trainables.config import APPLIES_TO, FrozenModel, TrialConfig, accepts_fractions, is_number, leaf_paths
+from trainables.config import (
+    APPLIES_TO,
+    FrozenModel,
+    OptimizerName,
+    TrialConfig,
+    accepts_fractions,
+    is_number,
+    leaf_paths,
+)
 from trainables.data.config import DataConfig
 from trainables.metrics import METRICS, MetricName
 
@@ -162,6 +170,26 @@ class FinalistsSpec(FrozenModel):
     seeds: int = Field(default=5, ge=1, le=100, description="Fresh initial weights of each.")
 
 
+class ComparisonSpec(FrozenModel):
+    """``compare-optimizers``: the same trial under each optimiser, at its own best learning rate."""
+
+    optimizers: Annotated[tuple[OptimizerName, ...], Field(min_length=1)] = Field(
+        default=get_args(OptimizerName), description="Optimisers compared."
+    )
+    seeds: int = Field(default=5, ge=1, le=100, description="Initial weights of each, the same for all.")
+    epochs: int = Field(default=30, ge=1, description="Epochs of each.")
+    rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=100)] | None = Field(
+        default=None,
+        description="Learning rates tried first, the same for all; null: half decades, three either way of each "
+        "optimiser's default.",
+    )
+    # 5: the largest rates lower the loss most until one start in five does not survive them; two starts miss that.
+    sweep_seeds: int = Field(default=5, ge=1, le=100, description="Initial weights tried per learning rate.")
+    sweep_epochs: int | None = Field(
+        default=None, ge=1, description="Epochs per learning rate tried; null: as many as in the comparison."
+    )
+
+
 class StudySpec(FrozenModel):
     """One study: a table, a network family, a budget."""
 
@@ -180,6 +208,7 @@ class StudySpec(FrozenModel):
     checks: ChecksSpec = ChecksSpec()
     search: SearchSpec = SearchSpec()
     finalists: FinalistsSpec = FinalistsSpec()
+    comparison: ComparisonSpec = ComparisonSpec()
 
     @property
     def metric(self) -> MetricName:
@@ -252,6 +281,10 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))
+    for key, values in (("optimizers", spec.comparison.optimizers), ("rates", spec.comparison.rates or ())):
+        if len(set(values)) < len(values):
+            rule, fix = "values that differ", "remove the repeated ones"
+            problems.append(Problem(f"comparison.{key}", list(values), rule, fix))
     return problems
 
 

@@ -63,9 +63,8 @@ class Plane:
         """
         centre = origin.double()
         _, _, directions = torch.linalg.svd(points.double() - centre, full_matrices=False)  # (N, P) -> (min(N, P), P)
-        # A singular vector's sign is arbitrary: the first point, where training starts, lies to the left and above.
-        start = directions[:2] @ (points[0].double() - centre)
-        signs = torch.where(start * torch.tensor([-1.0, 1.0]) < 0, -1.0, 1.0).double()
+        # A singular vector's sign is arbitrary: the points lie to the right of the origin and above it, on average.
+        signs = torch.where(directions[:2] @ (points.double().mean(dim=0) - centre) < 0, -1.0, 1.0).double()
         return cls(centre, directions[:2] * signs.unsqueeze(1))
 
     def project(self, points: Tensor) -> Tensor:
