@@ -44,7 +44,7 @@ def _row(result: ComparisonResult, outcome: OptimizerOutcome) -> tuple[str, ...]
 
 def score(outcome: OptimizerOutcome) -> str:
     """Mean ± standard deviation of the best scores."""
-    return f"{outcome.best_mean:.4f} ± {outcome.best_std:.4f}" if math.isfinite(outcome.best_mean) else "none"
+    return f"{outcome.best_mean:.4g} ± {outcome.best_std:.2g}" if math.isfinite(outcome.best_mean) else "none"
 
 
 def conclusion(result: ComparisonResult) -> str:
@@ -86,12 +86,20 @@ def _meanings(spec: StudySpec, result: ComparisonResult) -> list[str]:
         "Diverged: trainings whose loss stopped being finite.",
     ]
     if math.isfinite(result.best_drop):
+        goal = result.start_loss - ARRIVED * result.best_drop
         sentences.append(
-            f"Best drop: from the untrained loss, {result.start_loss:.4g}, to the lowest mean training loss of any "
-            f"optimiser, {result.start_loss - result.best_drop:.3g}. Arrived is the first epoch whose mean training "
-            f"loss is at most {result.start_loss - ARRIVED * result.best_drop:.3g}."
+            f"The drop: from the untrained loss, {result.start_loss:.4g}, to the lowest mean training loss of any "
+            f"optimiser, {result.start_loss - result.best_drop:.3g}. {ARRIVED:.0%} of it is reached in the first epoch "
+            f"whose mean training loss is at most {goal:.3g}."
         )
+        sentences += [_never(o, goal) for o in result.outcomes if o.curves and result.epochs_to_arrive(o) is None]
     return sentences
+
+
+def _never(outcome: OptimizerOutcome, goal: float) -> str:
+    """One seed that fails is enough to keep a mean up: says how many there are."""
+    above = sum(not curve[-1].train_loss <= goal for curve in outcome.curves)
+    return f"Never: {above} of the {counted(len(outcome.curves), 'seed')} of {outcome.name} ended above that."
 
 
 def _describe_slice(slice_: LossSlice) -> str:

@@ -26,10 +26,10 @@ from search_service.results import EpochPoint
 from trainables.config import OptimizerName
 from trainables.metrics import METRICS, MetricName
 
-# Yellow is darkened: the palette's own cannot be read as a line on white.
-DARK_YELLOW = "#B8A000"
+# In the place of yellow, which cannot be read as a line on white, and darkened would be orange once more.
+PURPLE = "#9055C0"
 COLOUR_OF = {
-    name: DARK_YELLOW if colour == "#F0E442" else colour
+    name: PURPLE if colour == "#F0E442" else colour
     for name, colour in zip(get_args(OptimizerName), COLOURS, strict=True)
 }
 # A loss this far above the untrained one is cut off: a diverging curve would flatten all others.
@@ -137,7 +137,8 @@ def draw_slice(slice_: LossSlice) -> Figure:
     start = slice_.paths[0].points[0]
     axis.plot(*start, marker="s", color="black", markersize=8, markeredgecolor="white", zorder=5)
     # On the left: on average the paths go right.
-    axis.annotate("start", start, xytext=(-9, 0), textcoords="offset points", ha="right", va="center", color="white")
+    word = axis.annotate("start", start, xytext=(-9, 0), textcoords="offset points", ha="right", va="center")
+    word.set_path_effects([Stroke(linewidth=2.5, foreground="white"), Normal()])
     axis.set_xlim(slice_.x[0], slice_.x[-1])
     axis.set_ylim(slice_.y[0], slice_.y[-1])
     axis.set_aspect("equal")
