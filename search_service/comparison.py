@@ -43,7 +43,7 @@ SWEEP_RATIO = math.sqrt(10.0)
 SWEEP_REACH = 3
 # A sweep is widened at most so often, by so many rates each time: twice three half decades more on one side.
 MOST_WIDENINGS, WIDEN_BY = 2, 3
-# Points of the slice along x and y: one cell is a tenth of an inch of the picture. 4:3, as wide as a page.
+# Points of the slice along x and y, 4:3: between them the pictures interpolate, and finer grids look the same.
 GRID = (49, 37)
 # Room around the paths, as a share of their extent.
 MARGIN = 0.12
