@@ -1,4 +1,4 @@
-"""The command line: ``search-service run | validate | schema``.
+"""The command line: ``search-service run | compare-optimizers | validate | schema``.
 
 Exit codes: 0 done, 2 bad config, 3 a check failed, 4 something outside failed, 130 interrupted.
 """
@@ -43,6 +43,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config, e.g. search.coarse.max_trials=8."),
 ]
+Home = Annotated[Path | None, typer.Option(help="Folder for studies and their record.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document at the end, and nothing else.")]
 
 
@@ -55,7 +56,7 @@ def run(
     ray_address: Annotated[
         str | None, typer.Option(metavar="auto|ADDRESS", help="Join this Ray cluster instead of starting Ray here.")
     ] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder for studies and their record.")] = None,
+    home: Home = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -79,9 +80,7 @@ def run(
             study, settings=settings, runner=runner.value, ray_address=ray_address, listeners=listeners
         )
     except KeyboardInterrupt as interrupt:
-        # Here and not in main: typer turns the exception into an exit of its own, without a word.
-        _say(Console(stderr=True), "[bold]Interrupted.[/] What was finished is recorded.")
-        raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+        raise _interrupted() from interrupt
     result, places = finished.result, finished.places
     document = as_document(spec, result, places)
     (Path(places["folder"]) / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
@@ -91,6 +90,35 @@ def run(
         _print_places(console, result.reason if result.finalists else "", result.seconds, places)
     if result.status is StudyStatus.FAILED:
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+@app.command("compare-optimizers")
+def compare_optimizers(config: Config, home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Compare optimisers from the same start, each at its own best learning rate, recorded in MLflow."""
+    settings = Settings() if home is None else Settings(home=home)
+    console = Console(stderr=as_json)
+    spec = config_file.load(config, overrides or [])
+    # Imported here for the reason given in ``run``.
+    from search_service import wiring
+    from search_service.comparison_report import as_document
+    from search_service.progress import ProgressDisplay
+
+    study = wiring.prepare(spec)
+    listeners = [] if as_json else [ProgressDisplay(console)]
+    try:
+        finished = wiring.compare(study, settings=settings, listeners=listeners)
+    except KeyboardInterrupt as interrupt:
+        raise _interrupted() from interrupt
+    result, places = finished.result, finished.places
+    document = as_document(spec, result, places)
+    (Path(places["folder"]) / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    page = Path(places["folder"]) / "paths.html"
+    if page.exists():
+        _say(console, f"  play the paths        {page}")
+    _print_places(console, "", result.seconds, places)
 
 
 @app.command()
@@ -137,6 +165,12 @@ def main() -> None:
     except OutsideError as error:
         _say(errors, f"[bold red]Stopped by something outside:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
+
+
+def _interrupted() -> typer.Exit:
+    """Say so. Raised in the command and not in main: typer turns the exception into an exit of its own, wordless."""
+    _say(Console(stderr=True), "[bold]Interrupted.[/] What was finished is recorded.")
+    return typer.Exit(EXIT_INTERRUPTED)
 
 
 def _say(console: Console, text: str) -> None:

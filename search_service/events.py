@@ -2,13 +2,16 @@
 
 In the order of the recipe: StudyStarted, then StepStarted, CheckFinished, RoundStarted, TrialProgressed, TrialFinished,
 RoundFinished, CycleDecided, FinalistsFinished, and at the end, however the study ends, StudyFinished.
+A comparison of optimisers has its own: ComparisonStarted, OptimizerCompared for each, ComparisonFinished.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from search_service.comparison_results import ComparisonResult, OptimizerOutcome
 from search_service.results import (
     CheckResult,
     DataSummary,
@@ -101,6 +104,32 @@ class StudyFinished:
     report: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class ComparisonStarted:
+    """The config is valid and the data is loaded."""
+
+    comparison_id: str
+    spec: StudySpec
+    data: DataSummary
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class OptimizerCompared:
+    """One optimiser has had its sweep and its training."""
+
+    outcome: OptimizerOutcome
+
+
+@dataclass(frozen=True)
+class ComparisonFinished:
+    """The comparison is over, one way or another; ``files`` are its pictures, none if it was cut short."""
+
+    result: ComparisonResult
+    report: str = field(default="", repr=False)
+    files: tuple[Path, ...] = ()
+
+
 Event = (
     StudyStarted
     | StepStarted
@@ -112,5 +141,8 @@ Event = (
     | CycleDecided
     | FinalistsFinished
     | StudyFinished
+    | ComparisonStarted
+    | OptimizerCompared
+    | ComparisonFinished
 )
 Listener = Callable[[Event], None]

@@ -1,5 +1,6 @@
 """What a person sees while a study runs: each step with its verdict, a bar for a round, the answer at the end.
 
+Of a comparison of optimisers: a line for each, and the table.
 On a terminal the bar is live; elsewhere (a file, a pipe, CI) everything is plain lines.
 """
 
@@ -13,11 +14,16 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from search_service.comparison_report import score, table
+from search_service.comparison_results import ComparisonResult, OptimizerOutcome
 from search_service.events import (
     CheckFinished,
+    ComparisonFinished,
+    ComparisonStarted,
     CycleDecided,
     Event,
     FinalistsFinished,
+    OptimizerCompared,
     RoundFinished,
     RoundStarted,
     StepStarted,
@@ -27,7 +33,16 @@ from search_service.events import (
     TrialProgressed,
 )
 from search_service.report import counted, describe, format_value
-from search_service.results import CheckResult, FinalistsResult, RoundResult, StudyStatus, TrialResult, TrialStatus
+from search_service.results import (
+    CheckResult,
+    DataSummary,
+    FinalistsResult,
+    RoundResult,
+    StudyResult,
+    StudyStatus,
+    TrialResult,
+    TrialStatus,
+)
 from trainables.metrics import METRICS
 
 # Characters of the column that says which step a line is about.
@@ -73,8 +88,9 @@ class ProgressDisplay:
                 self._show_answer(result)
             case StudyFinished(result):
                 self._stop_bar()
-                if result.status is not StudyStatus.COMPLETED:
-                    self._print(str(result.status).capitalize(), f"[red]{escape(result.reason)}[/]")
+                self._show_end(result)
+            case ComparisonStarted() | OptimizerCompared() | ComparisonFinished():
+                self._show_comparison(event)
 
     def _print(self, label: str, text: str) -> None:
         """One line: a label in a column of its own, so that a long text wraps beside it and not below."""
@@ -89,10 +105,16 @@ class ProgressDisplay:
         grid.add_row(f"[bold]{label}[/]", text)
         self._console.print(grid, highlight=False)
 
+    def _show_end(self, result: StudyResult | ComparisonResult) -> None:
+        if result.status is not StudyStatus.COMPLETED:
+            self._print(str(result.status).capitalize(), f"[red]{escape(result.reason)}[/]")
+
     def _show_start(self, event: StudyStarted) -> None:
-        data = event.data
-        kind = f"{data.n_outputs} classes" if data.task == "classification" else "a number"
         self._print("Study", f"[bold]{event.study_id}[/]")
+        self._show_data(event.data)
+
+    def _show_data(self, data: DataSummary) -> None:
+        kind = f"{data.n_outputs} classes" if data.task == "classification" else "a number"
         self._print(
             "",
             f"{escape(data.source)}: {data.n_train} training, {data.n_validation} validation and {data.n_test} "
@@ -177,6 +199,49 @@ class ProgressDisplay:
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
+
+    def _show_comparison(self, event: ComparisonStarted | OptimizerCompared | ComparisonFinished) -> None:
+        match event:
+            case ComparisonStarted():
+                self._show_plan(event)
+            case OptimizerCompared(outcome):
+                self._show_optimizer(outcome)
+            case ComparisonFinished(result):
+                self._show_table(result)
+                self._show_end(result)
+
+    def _show_plan(self, event: ComparisonStarted) -> None:
+        self._print("Comparison", f"[bold]{event.comparison_id}[/]")
+        self._show_data(event.data)
+        asked = event.spec.comparison
+        each = f"{counted(asked.seeds, 'seed')} and {counted(asked.epochs, 'epoch')} each"
+        names = ", ".join(asked.optimizers)
+        self._print("", f"{names}: from the same start, each at its own best learning rate; {each}")
+
+    def _show_optimizer(self, outcome: OptimizerOutcome) -> None:
+        tried = counted(len(outcome.rates), "learning rate")
+        if outcome.config is None:
+            self._print(outcome.name, f"{FAILED} diverged at all of {tried}, in {outcome.seconds:.0f} s")
+        else:
+            best = f"learning rate [bold]{outcome.config.optimizer.lr:.3g}[/] ({len(outcome.rates)} tried)"
+            found = f"validation {outcome.metric} [bold]{score(outcome)}[/]"
+            self._print(outcome.name, f"{PASSED} {best}, {found} in {outcome.seconds:.0f} s")
+        for sentence in outcome.swept:
+            self._print("", f"  {escape(sentence)}")
+
+    def _show_table(self, result: ComparisonResult) -> None:
+        titles, rows = table(result)
+        if not rows:
+            return
+        shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+        for title in titles:
+            # Titles wrap where the screen is narrow, numbers do not.
+            shown.add_column(title, min_width=max(len(row[len(shown.columns)]) for row in rows))
+        for row in rows:
+            shown.add_row(*row)
+        self._console.print(Padding(shown, (1, 0, 1, 2), expand=False), highlight=False)
+        if result.status is StudyStatus.COMPLETED:
+            self._print("Result", f"{escape(result.reason)}")
 
 
 _WORDS = {

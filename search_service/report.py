@@ -193,7 +193,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
         | {"total": len(trials)},
         "places": dict(places),
     }
-    plain: dict[str, Any] = _finite(document)
+    plain: dict[str, Any] = finite(document)
     return plain
 
 
@@ -204,10 +204,10 @@ def _health_document(reading: HealthReading | None) -> dict[str, Any] | None:
     return {"name": verdict.name, "layers": list(verdict.layers), "summary": verdict.summary, "remedy": verdict.remedy}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """NaN and infinity as None: JSON has no word for them, and strict readers refuse Python's."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list) else value
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list) else value

@@ -13,14 +13,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, ValidationError
 
 from search_service.errors import InvalidSpecError, Problem
 from search_service.space import Choices, NumericRange, Range
 from search_service.spec_problems import nearest, problems_of
-from trainables.config import APPLIES_TO, FrozenModel, TrialConfig, accepts_fractions, is_number, leaf_paths
+from trainables.config import (
+    APPLIES_TO,
+    FrozenModel,
+    OptimizerName,
+    TrialConfig,
+    accepts_fractions,
+    is_number,
+    leaf_paths,
+)
 from trainables.data.config import DataConfig
 from trainables.metrics import METRICS, MetricName
 
@@ -39,8 +47,8 @@ class RangeSpec(FrozenModel):
 class ChoicesSpec(FrozenModel):
     """A set of values of the search space."""
 
-    choices: Annotated[tuple[Scalar | tuple[Scalar, ...], ...], Field(min_length=1)] = Field(
-        description="The values to choose from; a list is one value (hidden_sizes)."
+    choices: Annotated[tuple[Scalar | tuple[Scalar, ...] | None, ...], Field(min_length=1)] = Field(
+        description="The values to choose from; a list is one value (hidden_sizes), null is off (clipping)."
     )
 
 
@@ -162,6 +170,26 @@ class FinalistsSpec(FrozenModel):
     seeds: int = Field(default=5, ge=1, le=100, description="Fresh initial weights of each.")
 
 
+class ComparisonSpec(FrozenModel):
+    """``compare-optimizers``: the same trial under each optimiser, at its own best learning rate."""
+
+    optimizers: Annotated[tuple[OptimizerName, ...], Field(min_length=1)] = Field(
+        default=get_args(OptimizerName), description="Optimisers compared."
+    )
+    seeds: int = Field(default=5, ge=1, le=100, description="Initial weights of each, the same for all.")
+    epochs: int = Field(default=30, ge=1, description="Epochs of each.")
+    rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=100)] | None = Field(
+        default=None,
+        description="Learning rates tried first, the same for all; null: half decades, three either way of each "
+        "optimiser's default.",
+    )
+    # 5: the largest rates lower the loss most until one start in five does not survive them; two starts miss that.
+    sweep_seeds: int = Field(default=5, ge=1, le=100, description="Initial weights tried per learning rate.")
+    sweep_epochs: int | None = Field(
+        default=None, ge=1, description="Epochs per learning rate tried; null: as many as in the comparison."
+    )
+
+
 class StudySpec(FrozenModel):
     """One study: a table, a network family, a budget."""
 
@@ -180,6 +208,7 @@ class StudySpec(FrozenModel):
     checks: ChecksSpec = ChecksSpec()
     search: SearchSpec = SearchSpec()
     finalists: FinalistsSpec = FinalistsSpec()
+    comparison: ComparisonSpec = ComparisonSpec()
 
     @property
     def metric(self) -> MetricName:
@@ -241,6 +270,7 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
     problems = []
     for leaf, given in spec.search_space.items():
         problems += _problems_of_range(spec, leaf, given)
+    problems += _problems_of_combinations(spec)
     metric = spec.objective.metric
     if metric is not None and METRICS[metric].task != spec.trial.task:
         fitting = " or ".join(name for name, m in METRICS.items() if m.task == spec.trial.task)
@@ -252,7 +282,37 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))
+    for key, values in (("optimizers", spec.comparison.optimizers), ("rates", spec.comparison.rates or ())):
+        if len(set(values)) < len(values):
+            rule, fix = "values that differ", "remove the repeated ones"
+            problems.append(Problem(f"comparison.{key}", list(values), rule, fix))
     return problems
+
+
+def _problems_of_combinations(spec: StudySpec) -> list[Problem]:
+    """Values that are valid each by itself, and could meet in one configuration that is not."""
+    normalized = "batch_norm" in _possible(spec, "network.normalization")
+    if not normalized or not {1} & _possible(spec, "batch_size"):
+        return []
+    searched = "batch_size" in spec.search_space
+    path = "search_space.batch_size" if searched else "search_space.network.normalization"
+    rule = "batches of at least 2 rows with batch_norm: over one row every unit's variance is 0"
+    return [
+        Problem(
+            path,
+            spec.search_space[path.removeprefix("search_space.")].model_dump(exclude_unset=True),
+            rule,
+            "leave out batches of 1, or batch_norm",
+        )
+    ]
+
+
+def _possible(spec: StudySpec, leaf: str) -> set[Any]:
+    """Values that ``leaf`` can take in a trial: searched or fixed; of a range, its bounds."""
+    searched = spec.search_space.get(leaf)
+    if isinstance(searched, ChoicesSpec):
+        return set(searched.choices)
+    return {searched.low, searched.high} if searched else {spec.trial[leaf]}
 
 
 def _problems_of_range(spec: StudySpec, leaf: str, given: RangeSpec | ChoicesSpec) -> list[Problem]:
@@ -262,9 +322,7 @@ def _problems_of_range(spec: StudySpec, leaf: str, given: RangeSpec | ChoicesSpe
         fix = nearest(leaf, leaves) or f"one of: {', '.join(leaves)}"
         return [Problem(path, leaf, "a leaf of trial that can be searched", fix)]
     choice, having = APPLIES_TO.get(leaf, ("", frozenset()))
-    searched = spec.search_space.get(choice)
-    possible = set(searched.choices) if isinstance(searched, ChoicesSpec) else {spec.trial[choice]} if choice else set()
-    if choice and not possible & having:
+    if choice and not _possible(spec, choice) & having:
         names = " or ".join(sorted(having))
         return [
             Problem(

@@ -102,7 +102,7 @@ def run_study(
         listen(StudyFinished(result, report(spec, result)))
         return result
 
-    tell(StudyStarted(study_id, spec, _summary(spec, dataset, test_rows), versions))
+    tell(StudyStarted(study_id, spec, summarize(spec, dataset, test_rows), versions))
     deadline = started + spec.search.time_budget_s if spec.search.time_budget_s is not None else None
     try:
         _six_steps(Place(spec, dataset, runner, tell, folder, deadline), test_rows)
@@ -194,7 +194,8 @@ class _Story:
             self.finalists = event.result
 
 
-def _summary(spec: StudySpec, dataset: Dataset, test_rows: TestRows) -> DataSummary:
+def summarize(spec: StudySpec, dataset: Dataset, test_rows: TestRows) -> DataSummary:
+    """What the record says about the table."""
     return DataSummary(
         source=str(spec.data.source or spec.data.train),
         fingerprint=dataset.fingerprint,

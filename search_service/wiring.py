@@ -1,7 +1,7 @@
 """Joins a runner and recorders and runs a study: the only file that knows both.
 
 ``prepare`` does everything that can find a mistake of the user's, before anything is started or written; ``run``
-then runs the study.
+then runs the study, and ``compare`` a comparison of optimisers.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ import importlib.metadata
 import platform
 import secrets
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from search_service.comparison import compare as compare_optimizers
+from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
-from search_service.events import Event, Listener, StudyFinished
+from search_service.events import ComparisonFinished, Event, Listener, StudyFinished
 from search_service.interrupts import catch_interrupts
 from search_service.recorders.base import Recorder
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.settings import Settings
 from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
-from search_service.study import run_study
+from search_service.study import run_study, summarize
 from trainables.data import dataset as datasets
 from trainables.data.dataset import Dataset, TestRows
 from trainables.errors import DataError
@@ -45,6 +47,19 @@ class FinishedStudy:
     """
 
     result: StudyResult
+    places: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FinishedComparison:
+    """A comparison that is over.
+
+    Attributes:
+        result: What was found.
+        places: Where to look, by name, as in ``FinishedStudy``.
+    """
+
+    result: ComparisonResult
     places: dict[str, str]
 
 
@@ -99,25 +114,15 @@ def run(
     """
     # Steps 1 to 3 and the finalists train in this process, beside Ray's workers.
     prepare_process()
-    study_id = f"{study.spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    study_id = _new_id(study.spec)
     with ExitStack() as stack:
         _require_folder(settings.home)
         recorder = _make_recorder(settings)
         stack.callback(recorder.close)
         made = _make_runner(runner, ray_address)
         stack.callback(made.close)
-        folder = settings.home.absolute() / "studies" / study_id
-        folder.mkdir(parents=True)
-        (folder / "spec.json").write_text(study.spec.model_dump_json(indent=2, exclude_unset=True), encoding="utf-8")
-
-        interrupts = stack.enter_context(catch_interrupts())
-
-        def listen(event: Event) -> None:
-            for listener in (*listeners, recorder.record):
-                listener(event)
-            if not isinstance(event, StudyFinished):
-                interrupts.check()
-
+        folder = _make_folder(settings, "studies", study_id, study.spec)
+        listen = stack.enter_context(_listening([*listeners, recorder.record]))
         result = run_study(
             study.spec,
             study.dataset,
@@ -128,6 +133,75 @@ def run(
             folder=folder,
             versions=_versions(),
         )
+    return FinishedStudy(result, _places(settings, folder, recorder))
+
+
+def compare(study: PreparedStudy, *, settings: Settings, listeners: Sequence[Listener] = ()) -> FinishedComparison:
+    """Compare optimisers on a study's trial, in this process, and record it; test rows stay unseen.
+
+    Args:
+        study: From ``prepare``; of its spec, ``comparison`` says what is compared.
+        settings: Where things live.
+        listeners: Hear every event beside the recorder.
+
+    Returns:
+        The result, and where everything is.
+
+    Raises:
+        OutsideError: MLflow broke.
+        KeyboardInterrupt: After everything was recorded.
+    """
+    prepare_process()
+    comparison_id = _new_id(study.spec)
+    with ExitStack() as stack:
+        _require_folder(settings.home)
+        recorder = _make_recorder(settings)
+        stack.callback(recorder.close)
+        from search_service.recorders.figures import comparison as figures
+
+        folder = _make_folder(settings, "comparisons", comparison_id, study.spec)
+        # The recorder first: what was seen is recorded, whenever Ctrl-C comes.
+        listen = stack.enter_context(_listening([recorder.record, *listeners]))
+        result = compare_optimizers(
+            study.spec,
+            study.dataset,
+            summarize(study.spec, study.dataset, study.test_rows),
+            listen,
+            figures.write,
+            comparison_id=comparison_id,
+            folder=folder,
+            versions=_versions(),
+        )
+    return FinishedComparison(result, _places(settings, folder, recorder))
+
+
+def _new_id(spec: StudySpec) -> str:
+    return f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def _make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> Path:
+    """The folder of a study or comparison, with what was asked."""
+    folder = settings.home.absolute() / kind / name
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text(spec.model_dump_json(indent=2, exclude_unset=True), encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def _listening(listeners: Sequence[Listener]) -> Iterator[Listener]:
+    """One listener for all, which also looks whether somebody asked to stop."""
+    with catch_interrupts() as interrupts:
+
+        def listen(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+            if not isinstance(event, (StudyFinished, ComparisonFinished)):
+                interrupts.check()
+
+        yield listen
+
+
+def _places(settings: Settings, folder: Path, recorder: Recorder) -> dict[str, str]:
     places = {
         "folder": str(folder),
         "record": settings.record_uri,
@@ -135,7 +209,7 @@ def run(
     }
     if settings.ui_command:
         places["open_record"] = settings.ui_command
-    return FinishedStudy(result, places)
+    return places
 
 
 def _require_folder(home: Path) -> None:
@@ -147,8 +221,12 @@ def _require_folder(home: Path) -> None:
 
 
 def _against_data(spec: StudySpec, dataset: Dataset) -> list[Problem]:
+    """What the config says of rows and classes must be true of this table."""
+    return _batches_too_large(spec, len(dataset.train)) + _wrong_classes(spec, dataset)
+
+
+def _batches_too_large(spec: StudySpec, rows: int) -> list[Problem]:
     """Batches that the user asks for must fit into the training rows; the default's are cut to them."""
-    rows = len(dataset.train)
     asked: dict[str, object] = {}
     if "batch_size" in spec.trial.model_fields_set:
         asked["trial.batch_size"] = spec.trial.batch_size
@@ -163,6 +241,28 @@ def _against_data(spec: StudySpec, dataset: Dataset) -> list[Problem]:
         for path, value in asked.items()
         if isinstance(value, (int, float)) and value > rows
     ]
+
+
+def _wrong_classes(spec: StudySpec, dataset: Dataset) -> list[Problem]:
+    """Binary cross-entropy is for two classes, and class weights are one per class."""
+    if dataset.task != "classification":
+        return []
+    names, n = ", ".join(dataset.class_names[:8]), dataset.n_outputs
+    problems = []
+    if spec.trial.loss == "binary_cross_entropy" and n != 2:
+        rule = f"a loss for {n} classes, which this table has ({names})"
+        problems.append(Problem("trial.loss", spec.trial.loss, rule, "use cross_entropy"))
+    asked: dict[str, object] = {"trial.class_weights": spec.trial.class_weights}
+    searched = spec.search_space.get("class_weights")
+    if isinstance(searched, ChoicesSpec):
+        asked |= {f"search_space.class_weights.choices.{i}": value for i, value in enumerate(searched.choices)}
+    rule, fix = f"{n} weights, one for each class in this order: {names}", "give as many, or use balanced"
+    problems += [
+        Problem(path, list(value), rule, fix)
+        for path, value in asked.items()
+        if isinstance(value, tuple) and len(value) != n
+    ]
+    return problems
 
 
 def _make_runner(name: RunnerName, ray_address: str | None) -> Runner:

@@ -14,7 +14,7 @@ it needs no place in a checkpoint and any two populations can be compared like w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -110,6 +110,11 @@ class PopulationTraining:
         wanted, available = self.configs[0].batch_size, len(self.train_rows)
         return available if wanted == "full" else min(wanted, available)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Parameter updates of an epoch."""
+        return len(self._batch_sizes())
+
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """One parameter update of every member on one batch.
 
@@ -140,7 +145,7 @@ class PopulationTraining:
         """Length of the whole training in the schedule's unit, if it is known."""
         if self.max_epochs is None or self.configs[0].schedule.unit == "epochs":
             return self.max_epochs
-        return self.max_epochs * len(self._batch_sizes())
+        return self.max_epochs * self.steps_per_epoch
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of ``epoch`` (from 1), the last one possibly smaller: inputs ``[B, D]``, targets ``[B]``."""
@@ -168,13 +173,19 @@ class PopulationTraining:
                 yield self.step(inputs, targets)
             self.epoch += 1
 
-    def epochs(self) -> Iterator[EpochRecord]:
-        """Train epoch by epoch, without end; yields a record after each."""
+    def epochs(self, after_step: Callable[[], None] | None = None) -> Iterator[EpochRecord]:
+        """Train epoch by epoch, without end; yields a record after each.
+
+        Args:
+            after_step: Called after every parameter update, for whoever looks at what happens within an epoch.
+        """
         while True:
             rows_seen, total = 0, torch.zeros(self.size, dtype=self.dtype, device=self.device)
             for inputs, targets in self.batches(self.epoch + 1):
                 total += self.step(inputs, targets) * len(inputs)
                 rows_seen += len(inputs)
+                if after_step is not None:
+                    after_step()
             self.epoch += 1
             loss, score = self.evaluate(self.validation_rows)
             yield EpochRecord(

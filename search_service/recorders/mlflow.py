@@ -10,6 +10,12 @@
         └── finalists
             └── …         a run per finalist, curves averaged over seeds
 
+A comparison of optimisers is a run of its own, with a run per optimiser: its mean curves, and its row of the table.
+
+    experiment
+    └── comparison        report.md as description; loss_curves.png, loss_slice.png, paths.html
+        └── sgd …         parameters by dotted path, metrics with the epoch as step
+
 Runs are joined by the tag ``mlflow.parentRunId``. Everything about a run is written in one batch when it ends, from
 the driver: workers never speak to MLflow.
 """
@@ -17,9 +23,10 @@ the driver: workers never speak to MLflow.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import singledispatchmethod
@@ -41,9 +48,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from search_service.errors import RecorderError
 from search_service.events import (
     CheckFinished,
+    ComparisonFinished,
+    ComparisonStarted,
     CycleDecided,
     Event,
     FinalistsFinished,
+    OptimizerCompared,
     RoundFinished,
     RoundStarted,
     StepStarted,
@@ -108,6 +118,8 @@ class MlflowRecorder:
         self._open_round = False
         self._rounds: list[RoundResult] = []
         self._step_started_ms = 0
+        self._comparison = ""
+        self._optimizers: dict[str, str] = {}
 
     @property
     def page(self) -> str:
@@ -138,27 +150,7 @@ class MlflowRecorder:
 
     @_write.register
     def _(self, event: StudyStarted) -> None:
-        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
-        self._study = self._start(
-            event.study_id,
-            "study",
-            parent=None,
-            tags={"study_id": event.study_id, "data.fingerprint": event.data.fingerprint}
-            | {f"version.{name}": version for name, version in event.versions.items()},
-        )
-        data = event.data
-        facts = {
-            "data.rows.train": data.n_train,
-            "data.rows.validation": data.n_validation,
-            "data.rows.test": data.n_test,
-            "data.features": data.n_inputs,
-            "data.outputs": data.n_outputs,
-        }
-        # Of the trial, the leaves that mean something for its choices.
-        asked = _flatten(event.spec.model_dump(mode="json", exclude={"trial"}))
-        trial = {f"trial.{leaf}": value for leaf, value in event.spec.trial.flat().items()}
-        self._batch(self._study, params={**asked, **trial, **facts})
-        self._client.log_text(self._study, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
+        self._study = self._begin("study", event.study_id, event, unasked={"comparison"})
 
     @_write.register
     def _(self, event: StepStarted) -> None:
@@ -279,7 +271,65 @@ class MlflowRecorder:
         self._client.log_text(self._study, event.report, "report.md")
         self._client.set_terminated(self._study, _RUN_STATUS[result.status])
 
+    @_write.register
+    def _(self, event: ComparisonStarted) -> None:
+        unasked = {"search_space", "checks", "search", "finalists"}
+        self._comparison = self._begin("comparison", event.comparison_id, event, unasked=unasked)
+
+    @_write.register
+    def _(self, event: OptimizerCompared) -> None:
+        outcome = event.outcome
+        run = self._start(outcome.name, "optimizer", parent=self._comparison, tags={"swept": "; ".join(outcome.swept)})
+        self._optimizers[outcome.name] = run
+        metrics = [m for point in outcome.mean_curve for m in _point_metrics(point, outcome.metric)]
+        metrics += [_metric(f"sweep.lr_{tried.rate:.3g}", tried.loss) for tried in outcome.rates]
+        metrics += [_metric("divergences", outcome.diverged), _metric("divergences_sweep", outcome.diverged_in_sweep)]
+        if outcome.config is not None:
+            metrics += [_metric("best_score_mean", outcome.best_mean), _metric("best_score_std", outcome.best_std)]
+        self._batch(run, metrics=metrics, params=describe(outcome.config) if outcome.config else {})
+        self._client.set_terminated(run, "FINISHED" if outcome.config else "FAILED")
+
+    @_write.register
+    def _(self, event: ComparisonFinished) -> None:
+        result = event.result
+        for outcome in result.outcomes:
+            # Known only now: the best drop is the best of all optimisers.
+            epochs = result.epochs_to_arrive(outcome)
+            # Ctrl-C may have come before its run was made.
+            if epochs is not None and outcome.name in self._optimizers:
+                self._batch(self._optimizers[outcome.name], metrics=[_metric("epochs_to_95", epochs)])
+        tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
+        metrics = [_metric("seconds", result.seconds)]
+        if math.isfinite(result.best_drop):
+            metrics += [_metric("start_loss", result.start_loss), _metric("best_drop", result.best_drop)]
+        self._batch(self._comparison, metrics=metrics, tags=tags)
+        self._client.log_text(self._comparison, event.report, "report.md")
+        for file in event.files:
+            self._client.log_artifact(self._comparison, str(file))
+        self._client.set_terminated(self._comparison, _RUN_STATUS[result.status])
+
     # ---- writing -----------------------------------------------------------------------------------------------
+
+    def _begin(self, kind: str, name: str, event: StudyStarted | ComparisonStarted, *, unasked: Collection[str]) -> str:
+        """A run without a parent, with the whole config but the sections ``unasked``, which it does not use."""
+        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
+        tags = {f"{kind}_id": name, "data.fingerprint": event.data.fingerprint}
+        tags |= {f"version.{library}": version for library, version in event.versions.items()}
+        run = self._start(name, kind, parent=None, tags=tags)
+        data = event.data
+        facts = {
+            "data.rows.train": data.n_train,
+            "data.rows.validation": data.n_validation,
+            "data.rows.test": data.n_test,
+            "data.features": data.n_inputs,
+            "data.outputs": data.n_outputs,
+        }
+        # Of the trial, the leaves that mean something for its choices.
+        asked = _flatten(event.spec.model_dump(mode="json", exclude={"trial", *unasked}))
+        trial = {f"trial.{leaf}": value for leaf, value in event.spec.trial.flat().items()}
+        self._batch(run, params={**asked, **trial, **facts})
+        self._client.log_text(run, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
+        return run
 
     def _find_or_create_experiment(self, name: str) -> str:
         existing = self._client.get_experiment_by_name(name)

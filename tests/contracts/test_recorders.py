@@ -12,22 +12,26 @@ import pytest
 from mlflow import MlflowClient
 
 from search_service import wiring
+from search_service.comparison import compare
 from search_service.errors import RecorderError
 from search_service.events import (
     CheckFinished,
+    ComparisonFinished,
     FinalistsFinished,
+    OptimizerCompared,
     RoundFinished,
     StudyFinished,
     StudyStarted,
     TrialFinished,
 )
 from search_service.recorders.base import Recorder
+from search_service.recorders.figures import comparison as figures
 from search_service.recorders.memory import MemoryRecorder
 from search_service.recorders.mlflow import MlflowRecorder
 from search_service.results import TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
-from search_service.study import run_study
+from search_service.study import run_study, summarize
 
 SPEC = {
     "name": "wine",
@@ -61,6 +65,20 @@ def story(tmp_path_factory):
     return memory
 
 
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """The events of a whole comparison of optimisers, likewise."""
+    memory = MemoryRecorder()
+    asked = {"optimizers": ["sgd", "adam"], "seeds": 2, "epochs": 3, "sweep_seeds": 1, "sweep_epochs": 2}
+    spec = parse(SPEC | {"comparison": asked})
+    study = wiring.prepare(spec)
+    compare(
+        spec, study.dataset, summarize(spec, study.dataset, study.test_rows), memory.record, figures.write,
+        comparison_id="optimisers-1", folder=tmp_path_factory.mktemp("comparison"), versions={"torch": "x"},
+    )  # fmt: skip
+    return memory
+
+
 @pytest.fixture(params=["memory", "mlflow"])
 def recorder(request, tmp_path) -> Recorder:
     if request.param == "memory":
@@ -83,6 +101,25 @@ def test_a_study_that_is_cut_short_can_be_recorded(recorder, story):
     recorder.record(StudyFinished(dataclasses.replace(finished.result, status="interrupted"), "cut short"))
     recorder.close()
     assert isinstance(recorder.page, str)
+
+
+def test_every_event_of_a_comparison_can_be_recorded_in_its_order(recorder, comparison):
+    for event in comparison.events:
+        recorder.record(event)
+    assert isinstance(recorder.page, str)
+    recorder.close()
+
+
+def test_a_comparison_that_is_cut_short_or_of_which_nothing_trains_can_be_recorded(recorder, comparison):
+    started, first, second, finished = comparison.events
+    nothing = dataclasses.replace(first.outcome, config=None, curves=())
+    recorder.record(started)
+    recorder.record(OptimizerCompared(nothing))
+    # The second was compared and not yet told when Ctrl-C came.
+    outcomes = (nothing, second.outcome)
+    result = dataclasses.replace(finished.result, status="interrupted", outcomes=outcomes, slice=None)
+    recorder.record(ComparisonFinished(result, "cut short"))
+    recorder.close()
 
 
 # ---- what a reviewer finds in MLflow ---------------------------------------------------------------------------
@@ -207,6 +244,42 @@ def test_d3_rounds_have_their_ranges_counts_and_sentences(record, story):
         assert run.data.metrics["trials.completed"] == result.count(TrialStatus.COMPLETED)
         assert run.data.tags["best_trial"] == result.best.trial_id
     assert "where step 3 saw the loss fall" in runs["4 coarse search"].data.tags["mlflow.note.content"]
+
+
+def test_a14_a_comparison_is_a_run_with_a_run_per_optimiser(comparison, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    recorder = MlflowRecorder(uri, tmp_path / "artifacts")
+    for event in comparison.events:
+        recorder.record(event)
+    client = MlflowClient(tracking_uri=uri)
+    found = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
+    runs = {run.info.run_name: run for run in found}
+    assert set(runs) == {"optimisers-1", "sgd", "adam"}
+    assert all(run.info.status == "FINISHED" for run in found)
+    finished = comparison.of(ComparisonFinished)[0]
+    result, run = finished.result, runs["optimisers-1"]
+    assert run.data.params["comparison.epochs"] == "3"
+    assert run.data.params["trial.network.hidden_sizes"] == "[8]"
+    assert not [name for name in run.data.params if name.startswith(("search.", "finalists.", "checks."))]
+    assert run.data.tags["mlflow.note.content"] == finished.report
+    assert run.data.metrics["best_drop"] == pytest.approx(result.best_drop)
+    files = ["loss_curves.png", "loss_slice.png", "paths.html", "report.md", "spec.json"]
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == files
+    page = Path(client.download_artifacts(run.info.run_id, "paths.html", str(tmp_path))).read_text()
+    assert page == finished.files[2].read_text()
+    for outcome in result.outcomes:
+        child = runs[outcome.name]
+        assert parent_of(child) == run.info.run_id
+        assert float(child.data.params["optimizer.lr"]) == outcome.config.optimizer.lr
+        for name in ("train_loss", "validation_loss"):
+            history = client.get_metric_history(child.info.run_id, name)
+            assert [(m.step, m.value) for m in history] == [(p.epoch, getattr(p, name)) for p in outcome.mean_curve]
+        metrics = child.data.metrics
+        assert metrics["best_score_mean"] == pytest.approx(outcome.best_mean)
+        assert metrics["best_score_std"] == pytest.approx(outcome.best_std)
+        assert (metrics["divergences"], metrics["divergences_sweep"]) == (0, outcome.diverged_in_sweep)
+        assert metrics.get("epochs_to_95") == result.epochs_to_arrive(outcome)
+        assert "validation_accuracy" in metrics
 
 
 def test_diverged_trials_and_open_rounds_have_their_status(story, tmp_path):

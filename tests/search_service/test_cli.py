@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -176,6 +177,93 @@ def test_bad_input_is_one_error_with_path_value_rule_and_fix(mistake, tables, ca
     assert not home.exists()  # Nothing is left behind.
 
 
+# ---- compare-optimizers ----------------------------------------------------------------------------------------
+
+QUICK = ("optimizers=[sgd, adam]", "seeds=2", "epochs=3", "sweep_seeds=1", "sweep_epochs=2", "rates=[0.1, 0.01]")
+QUICKLY = [part for override in QUICK for part in ("--set", f"comparison.{override}")]
+
+
+def test_a14_compare_optimizers_shows_each_the_table_and_the_places(tmp_path):
+    digits, home = REPOSITORY / "configs" / "01_digits.yaml", tmp_path / "home"
+    done = search_service("compare-optimizers", digits, "--home", home, *QUICKLY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "Comparison ",
+        "1167 training, 270 validation",
+        "each at its own best learning rate; 2 seeds and 3 epochs each",
+        "sgd        ✓ learning rate ",
+        "adam       ✓ learning rate ",
+        "and in the",
+        "best validation accuracy: ",
+        "play the paths",
+        "open the record with",
+    ):
+        assert words in done.stdout, words
+    (folder,) = (home / "comparisons").iterdir()
+    files = ["loss_curves.png", "loss_slice.png", "paths.html", "result.json", "spec.json"]
+    assert sorted(file.name for file in folder.iterdir()) == files
+    assert str(folder / "paths.html") in done.stdout
+    document = json.loads((folder / "result.json").read_text())
+    assert all(outcome["validation_mean"] > 0.8 for outcome in document["optimizers"])
+
+
+def in_this_process(monkeypatch, *arguments) -> int | None:
+    """Exit code of the same entry point, without the seconds of a start."""
+    from search_service import cli
+
+    monkeypatch.setattr(sys, "argv", ["search-service", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code
+
+
+def test_a14_json_of_a_comparison_is_one_document_and_nothing_else(config, tmp_path, capsys, monkeypatch):
+    assert not in_this_process(
+        monkeypatch, "compare-optimizers", config, "--home", tmp_path / "home", "--json", *QUICKLY
+    )
+    out = capsys.readouterr().out
+    document = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert [outcome["name"] for outcome in document["optimizers"]] == ["sgd", "adam"]
+    assert [tried["rate"] for tried in document["optimizers"][0]["rates"][:2]] == [0.01, 0.1]
+    assert len(document["optimizers"][0]["curves"]) == 2
+    assert json.loads((Path(document["places"]["folder"]) / "result.json").read_text()) == document
+
+
+def test_a14_a_mistake_in_the_comparison_exits_with_2(config, tmp_path, capsys, monkeypatch):
+    arguments = ["--set", "comparison.optimizers=[adma]", "--home", tmp_path / "home"]
+    assert in_this_process(monkeypatch, "compare-optimizers", config, *arguments) == 2
+    errors = capsys.readouterr().err
+    assert "comparison.optimizers.0: " in errors
+    assert "did you mean adam" in errors
+    assert not (tmp_path / "home").exists()
+
+
+def test_a14_a_comparison_that_cannot_be_recorded_exits_with_4(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert in_this_process(monkeypatch, "compare-optimizers", config, "--home", tmp_path / "home", *QUICKLY) == 4
+    assert "cannot record" in capsys.readouterr().err
+
+
+def test_a14_an_interrupted_comparison_exits_with_130_and_is_recorded(config, tmp_path):
+    arguments = ["--home", str(tmp_path / "home"), "--set", "comparison.epochs=1000000"]
+    command = [sys.executable, "-m", "search_service", "compare-optimizers", str(config), *arguments]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        # The third line is printed when the comparison has started.
+        lines = [running.stdout.readline() for _ in range(3)]
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert "from the same start" in lines[2]
+    assert running.returncode == 130
+    assert "Interrupted. What was finished is recorded." in errors
+    assert "Traceback" not in errors
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    assert (run.info.status, run.data.tags["status"]) == ("KILLED", "interrupted")
+
+
 def test_validate_and_schema(config, tmp_path):
     done = search_service("validate", config, cwd=tmp_path)
     assert done.returncode == 0
@@ -184,7 +272,7 @@ def test_validate_and_schema(config, tmp_path):
     assert bad.returncode == 2
     assert "did you mean search?" in bad.stderr
     schema = json.loads(search_service("schema", cwd=tmp_path).stdout)
-    assert "search_space" in schema["properties"]
+    assert {"search_space", "comparison"} <= set(schema["properties"])
     assert not (tmp_path / "runs").exists()
 
 

@@ -66,9 +66,61 @@ def test_the_smallest_config_is_enough():
         ({"trial": {"batch_size": 0}}, "trial.batch_size", "full"),
         ({"trial": {"batch_size": "all"}}, "trial.batch_size", "full"),
         ({"trial": {"optimizer": {"momentum": 0.5}}}, "trial.optimizer.momentum", "momentum or nesterov only"),
+        (
+            {"trial": {"network": {"negative_slope": 0.1}}},
+            "trial.network.negative_slope",
+            "exists for network.activation leaky_relu only",
+        ),
+        ({"trial": {"optimizer": {"name": "adam", "rho": 0.9}}}, "trial.optimizer.rho", "adadelta only"),
+        (
+            {"trial": {"schedule": {"name": "cosine", "every": 3}}},
+            "trial.schedule.every",
+            "exists for schedule.name step only",
+        ),
+        ({"trial": {"schedule": {"name": "cosin"}}}, "trial.schedule.name", "did you mean cosine?"),
+        ({"trial": {"network": {"dropconnect": 1.0}}}, "trial.network.dropconnect", "below 1"),
+        ({"trial": {"clipping": {"norm": 0}}}, "trial.clipping.norm", "above 0"),
+        ({"trial": {"label_smoothing": -0.1}}, "trial.label_smoothing", "at least 0"),
+        ({"trial": {"loss": "hinge", "label_smoothing": 0.1}}, "trial.label_smoothing", "exists for loss"),
+        ({"trial": {"loss": "mse", "class_weights": "balanced"}}, "trial.class_weights", "exists for loss"),
+        ({"trial": {"class_weights": [1, -1]}}, "trial.class_weights.1", "above 0"),
+        (
+            {"trial": {"network": {"normalization": "batch_norm"}, "batch_size": 1}},
+            "trial.batch_size",
+            "variance is 0",
+        ),
+        (
+            {
+                "trial": {"network": {"normalization": "batch_norm"}},
+                "search_space": {"batch_size": {"low": 1, "high": 64, "log": True}},
+            },
+            "search_space.batch_size",
+            "variance is 0",
+        ),
+        (
+            {
+                "trial": {"batch_size": 1},
+                "search_space": {"network.normalization": {"choices": ["none", "batch_norm"]}},
+            },
+            "search_space.network.normalization",
+            "leave out batches of 1",
+        ),
+        (
+            {"search_space": {"schedule.end": {"low": 0, "high": 0.5}, "schedule.name": {"choices": ["none", "step"]}}},
+            "search_space.schedule.end",
+            "used when schedule.name is cosine or linear",
+        ),
+        ({"search_space": {"clipping.norm": {"low": 0, "high": 5}}}, "search_space.clipping.norm.low", "above 0"),
         ({"search": {"coarse": {"max_trials": "10", "max_epochs": 3}}}, "search.coarse.max_trials", "whole number"),
         ({"search": {"refined": {"max_trials": 9, "max_epochs": 2}}}, "search.refined.max_epochs", "trains longer"),
         ({"schema_version": 2}, "schema_version", "one of: 1"),
+        ({"comparison": {"optimizers": ["sgd", "adma"]}}, "comparison.optimizers.1", "did you mean adam"),
+        ({"comparison": {"optimizers": []}}, "comparison.optimizers", "at least 1 values"),
+        ({"comparison": {"optimizers": ["sgd", "sgd"]}}, "comparison.optimizers", "remove the repeated ones"),
+        ({"comparison": {"rates": [0.1, 0]}}, "comparison.rates.1", "above 0"),
+        ({"comparison": {"rates": [0.1, 0.1]}}, "comparison.rates", "remove the repeated ones"),
+        ({"comparison": {"epoch": 3}}, "comparison.epoch", "did you mean epochs?"),
+        ({"comparison": {"seeds": 0}}, "comparison.seeds", "at least 1"),
         ({"name": "a/../b"}, "name", "letters"),
         ({"data": {}}, "data", "exactly one of source"),
         ({"data": {"source": "a.csv", "train": "b.csv"}}, "data", "exactly one of source"),
@@ -176,3 +228,24 @@ def test_a_spec_survives_json_and_its_schema_is_complete():
     schema = StudySpec.model_json_schema()
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == {"name", "data"}
+
+
+def test_everything_on_the_slides_can_be_searched_over():
+    ranges = {
+        "network.activation": {"choices": ["relu", "leaky_relu", "gelu"]},
+        "network.negative_slope": {"low": 0.001, "high": 0.3, "log": True},
+        "network.normalization": {"choices": ["none", "batch_norm"]},
+        "network.dropconnect": {"low": 0.0, "high": 0.3},
+        "optimizer.name": {"choices": ["nesterov", "rmsprop", "adadelta"]},
+        "optimizer.alpha": {"low": 0.9, "high": 0.999},
+        "schedule.name": {"choices": ["none", "step", "cosine"]},
+        "schedule.factor": {"low": 0.1, "high": 0.5},
+        "schedule.warmup": {"low": 0, "high": 5},
+        "regularization.l1": {"low": 1e-6, "high": 1e-2, "log": True},
+        "clipping.norm": {"choices": [None, 0.5, 1.0]},
+        "clipping.value": {"low": 0.1, "high": 10.0, "log": True},
+        "label_smoothing": {"low": 0.0, "high": 0.2},
+        "class_weights": {"choices": ["none", "balanced"]},
+    }
+    spec = parse(VALID | {"search_space": ranges})
+    assert set(spec.space()) == set(ranges)
