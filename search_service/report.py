@@ -18,6 +18,7 @@ from search_service.results import (
 )
 from search_service.spec import StudySpec
 from trainables.config import TrialConfig
+from trainables.initialization import resolve
 
 # Raised when a key of the document changes its meaning or goes.
 DOCUMENT_VERSION = 1
@@ -114,7 +115,10 @@ def counted(n: int, noun: str) -> str:
 
 def describe(config: TrialConfig) -> dict[str, Any]:
     """The leaves of a configuration that a person wants to see: without the seed and what is switched off."""
-    return {leaf: value for leaf, value in config.flat().items() if leaf != "seed" and not _is_off(leaf, value, config)}
+    shown = {k: value for k, value in config.flat().items() if k != "seed" and not _is_off(k, value, config)}
+    if config.network.init == "auto":
+        shown["network.init"] = f"auto ({resolve(config.network)})"
+    return shown
 
 
 def _is_off(leaf: str, value: Any, config: TrialConfig) -> bool:

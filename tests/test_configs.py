@@ -22,6 +22,7 @@ def test_all_of_them_are_tested():
         "02_wine_hinge.yaml",
         "03_diabetes_regression.yaml",
         "04_csv.yaml",
+        "05_everything.yaml",
     ]
 
 
@@ -47,8 +48,22 @@ def test_it_runs_to_its_end(path, tmp_path):
     final = result.finalists
     better = {"accuracy": 1, "rmse": -1}[final.metric]
     assert better * final.test_mean > better * final.trivial_test_score
-    expected = {"01_digits": 0.95, "02_wine_hinge": 0.9, "04_csv": 0.9}
+    expected = {"01_digits": 0.95, "02_wine_hinge": 0.9, "04_csv": 0.9, "05_everything": 0.93}
     if final.metric == "accuracy":
         assert final.test_mean > expected[path.stem]
     else:
         assert final.test_mean < 65  # About 55 is what linear regression reaches; the mean alone gives 80.
+
+
+def test_05_names_every_choice_and_every_number():
+    """Set or behind a #: what trainables.config knows, the file explains."""
+    from typing import get_args
+
+    from trainables import config
+
+    text = (REPOSITORY / "configs" / "05_everything.yaml").read_text()
+    words = set(re.findall(r"[a-z_0-9]+", text.split("search_space:")[0]))
+    leaves = {leaf.split(".")[-1] for leaf in config.leaf_paths()}
+    kinds = (config.ActivationName, config.InitName, config.NormalizationName, config.OptimizerName)
+    choices = {name for kind in (*kinds, config.ScheduleName, config.LossName) for name in get_args(kind)}
+    assert leaves | choices <= words

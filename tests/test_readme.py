@@ -31,7 +31,9 @@ def test_the_smallest_config_is_valid(tmp_path):
     assert load(tmp_path / "c.yaml").data.source.endswith("iris.csv")
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/performance.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/performance.md", "docs/training.md"]
+)
 def test_links_lead_somewhere(path):
     file = REPOSITORY / path
     for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):

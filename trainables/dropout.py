@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-# A mask needs one random integer of 16 bits per number. Four come out of each 64-bit draw, which is three times as
-# fast as a float each; a rate is then exact to 1/65 536, and what is kept is scaled by the rate as rounded.
+# A mask needs one random integer of 16 bits per number. Four come out of each 64-bit draw, which is nearly three times
+# as fast as a float each; a rate is then exact to 1/65 536, and what is kept is scaled by the rate as rounded.
 _LEVELS = 2**16
 
 

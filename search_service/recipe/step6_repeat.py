@@ -34,8 +34,7 @@ def run(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, chance: 
     if best is None:
         return decision
     reading = fit.read([best.curve], chance)
-    remedy = f" (try {reading.remedy})" if reading.remedy else ""
-    return replace(decision, reason=f"{decision.reason}; the best trial's curves read {reading.summary}{remedy}")
+    return replace(decision, reason=f"{decision.reason}; the best trial's curves read {reading.summary}")
 
 
 def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time_is_up: bool) -> Decision:

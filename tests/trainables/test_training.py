@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from typing import get_args
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.plans import plain
 from tests.references import as_torch, flat_parameters
+from trainables.config import ActivationName, NormalizationName, OptimizerName, ScheduleName
 from trainables.data.dataset import Rows
 from trainables.optimizers import OPTIMIZERS
 from trainables.training import PopulationTraining, trivial_score
@@ -211,3 +215,41 @@ def test_the_trivial_score_is_the_majority_share_or_the_targets_spread(digits, d
     dataset, _ = diabetes
     spread = ((dataset.validation.targets.astype(float) * dataset.target_scale) ** 2).mean() ** 0.5
     assert trivial_score(dataset, dataset.validation, "rmse") == pytest.approx(spread, rel=1e-4)
+
+
+def any_config(draw):
+    """A configuration of any choices, with numbers that one population may mix."""
+    config = plain(batch_size=draw(st.sampled_from([7, 20, "full"])))
+    leaves = {
+        "network.hidden_sizes": tuple(draw(st.lists(st.integers(1, 9), max_size=3))),
+        "network.activation": draw(st.sampled_from(get_args(ActivationName))),
+        "network.normalization": draw(st.sampled_from(get_args(NormalizationName))),
+        "optimizer.name": draw(st.sampled_from(get_args(OptimizerName))),
+        "schedule.name": draw(st.sampled_from(get_args(ScheduleName))),
+        "schedule.unit": draw(st.sampled_from(["epochs", "steps"])),
+        "schedule.warmup": draw(st.integers(0, 3)),
+        "loss": draw(st.sampled_from(["cross_entropy", "hinge"])),
+        "class_weights": draw(st.sampled_from(["none", "balanced", (1.0, 2.0, 3.0)])),
+        "clipping.norm": draw(st.sampled_from([None, 0.5])),
+        "clipping.value": draw(st.sampled_from([None, 0.1])),
+        "regularization.l1": draw(st.sampled_from([0.0, 1e-3])),
+    }
+    return config.replace(leaves)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_all_choices_go_together_and_members_are_as_they_are_alone(wine, data):
+    base = any_config(data.draw)
+    dataset = small(wine[0], 41)
+    # SGD-like rules at a rate that keeps even a hinge loss with weights up to 3 from exploding.
+    configs = [base.replace({"seed": k, "optimizer.lr": 0.01 / (k + 1), "clipping.norm": 0.5}) for k in range(2)]
+    configs.append(base.replace({"seed": 2, "optimizer.lr": 0.005}))
+    together = PopulationTraining(configs, dataset, order_seed=0, max_epochs=3, dtype=torch.float64)
+    records = list(itertools.islice(together.epochs(), 2))
+    for k, config in enumerate(configs):
+        alone = PopulationTraining([config], dataset, order_seed=0, max_epochs=3, dtype=torch.float64)
+        own = list(itertools.islice(alone.epochs(), 2))
+        for record, single in zip(records, own, strict=True):
+            assert record.train_loss[k] == pytest.approx(single.train_loss[0], rel=1e-6)
+            assert record.validation_loss[k] == pytest.approx(single.validation_loss[0], rel=1e-6)

@@ -29,7 +29,8 @@ def draw(reading: HealthReading, title: str) -> Figure:
     figure, (norms, updates) = new_figure(2, width=10.0)
     figure.suptitle(f"{title}: {reading.verdict.name}", fontweight="bold", fontsize=10, x=0.01, ha="left")
     n_layers = len(reading.history[0].layers)
-    colours = ScalarMappable(Normalize(1, max(2, n_layers)), "viridis")
+    # The bright end of the map cannot be seen on white.
+    colours = ScalarMappable(Normalize(1, 1.25 * max(2, n_layers)), "viridis")
     _lines(norms, reading, colours, lambda layer: layer.gradient_norm)
     _lines(updates, reading, colours, lambda layer: layer.update_ratio)
     norms.set(xlabel="step", ylabel="gradient norm of the layer's weights")
@@ -56,5 +57,7 @@ def _lines(axis: Axes, reading: HealthReading, colours: ScalarMappable, number: 
         label = "outputs" if layer == last - 1 else f"layer {layer + 1}"
         axis.plot(steps, shown, color=colours.to_rgba(np.array(layer + 1)), marker="o", markersize=3, label=label)
     axis.set_yscale("log")
-    # Looks are close at first and far apart later.
+    # Looks are close at first and far apart later. Left of 0 there is room for half a marker.
     axis.set_xscale("symlog", linthresh=1)
+    axis.set_xlim(left=-0.2)
+    axis.set_xticks([step for step in axis.get_xticks() if step >= 0])
