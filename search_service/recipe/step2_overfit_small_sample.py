@@ -9,8 +9,8 @@ Source: the lecture's step 2, "overfit a small sample".
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,15 +55,18 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
     rates = [configured, *sorted(remedies - {configured})]
     training = PopulationTraining(
         [config.without_regularization().at_constant_rate().replace({"optimizer.lr": rate}) for rate in rates],
-        dataclasses.replace(dataset, train=sample, validation=sample),
+        replace(dataset, train=sample, validation=sample),
         order_seed=seed,
     )
     chance = training.loss.chance(training.train_rows.targets)
     threshold = MEMORISED if config.loss == "hinge" else MEMORISED * chance
 
     steps, by_rate, looks = _memorise(training, threshold, spec.max_steps)
-    health = gradient_health.training(looks, chance, config)
     reached = [_first_at_most(steps, curve, threshold) for curve in by_rate]
+    health = gradient_health.training(looks, chance, config)
+    if all(steps is None for steps in reached) and health.verdict.is_healthy:
+        # Nothing memorised: what was wrong at the start is the likelier cause, even if it has passed by now.
+        health = replace(health, verdict=gradient_health.untrained(looks[0], config).verdict)
     lowest = [min((loss for loss in curve if math.isfinite(loss)), default=math.inf) for curve in by_rate]
 
     diagnosis, advice = _diagnose(config, by_rate, reached, rates, health.verdict)

@@ -182,6 +182,23 @@ def test_d3_loss_curves_of_a_check_have_the_parameter_update_as_step(record, sto
     assert [(m.step, m.value) for m in history] == list(zip(check.steps, losses, strict=True))
 
 
+def test_a12_a13_layers_have_metrics_by_step_and_finalists_their_verdicts(record, story):
+    client, _, runs = record
+    check = next(event.check for event in story.of(CheckFinished) if event.check.step == 2)
+    run = runs["2 overfit a small sample"]
+    assert run.data.tags["gradient_health"] == check.health.verdict.name
+    history = client.get_metric_history(run.info.run_id, "layer_1.gradient_norm")
+    expected = [(look.step, look.layers[0].gradient_norm) for look in check.health.history]
+    assert [(m.step, m.value) for m in history] == expected
+    for finalist in story.of(FinalistsFinished)[0].result.finalists:
+        run = runs[f"finalist {finalist.trial_id}"]
+        assert run.data.tags["fit"] == finalist.fit.name
+        assert run.data.tags["gradient_health"] == finalist.health.verdict.name
+        rates = client.get_metric_history(run.info.run_id, "learning_rate")
+        assert tuple(m.value for m in rates) == finalist.learning_rates
+        assert "gradient_health.png" in [file.path for file in client.list_artifacts(run.info.run_id)]
+
+
 def test_d3_trials_have_dotted_parameters_and_metrics_with_the_epoch_as_step(record, story):
     client, _, runs = record
     for event in story.of(TrialFinished):
@@ -204,6 +221,8 @@ def test_d3_trials_have_dotted_parameters_and_metrics_with_the_epoch_as_step(rec
         ("4 coarse search", "search_map.png"),
         ("5 refined search", "search_map.png"),
         ("finalists", "finalists.png"),
+        ("2 overfit a small sample", "gradient_health.png"),
+        ("finalists", "learning_rates.png"),
     ],
 )
 def test_d3_each_step_has_its_figure(record, tmp_path, name, figure):

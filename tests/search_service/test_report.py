@@ -7,10 +7,11 @@ import math
 
 from search_service import wiring
 from search_service.recorders.memory import MemoryRecorder
-from search_service.report import as_document, counted, format_value, report
+from search_service.report import as_document, counted, describe, format_value, report
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study
+from tests.plans import plain
 
 SPEC = {
     "name": "small",
@@ -56,6 +57,47 @@ def test_a_failed_study_has_a_report_without_an_answer(tmp_path):
     assert document["best"] is None
     assert document["rounds"] == []
     json.dumps(document, allow_nan=False)
+
+
+def test_a12_a13_the_report_reads_gradients_and_curves_of_checks_and_finalists(tmp_path):
+    deep = {"hidden_sizes": [8] * 8, "activation": "sigmoid"}
+    # With on_fail: warn it goes on although it cannot memorise.
+    spec = parse(SPEC | {"trial": SPEC["trial"] | {"network": deep}, "checks": {"on_fail": "warn"}})
+    result = run(spec, tmp_path)
+    text = report(spec, result).split("## Gradients and fit")[1]
+    assert "| step 1, initial loss | vanishing in layers 1 to" in text
+    assert "| step 2, overfit a small sample | " in text
+    if result.finalists is not None:
+        winner = result.finalists.winner
+        assert f"| finalist {winner.trial_id} | {winner.health.verdict.summary} | {winner.fit.summary} |" in text
+    document = as_document(spec, result, {})
+    assert document["checks"][0]["gradient_health"]["name"] == "vanishing"
+    assert document["checks"][0]["gradient_health"]["layers"][0] == 1
+
+
+def test_a12_a13_a_winner_says_how_it_trained(tmp_path):
+    spec = parse(SPEC)
+    result = run(spec, tmp_path)
+    winner = result.finalists.winner
+    best = as_document(spec, result, {})["best"]
+    assert best["fit"]["name"] in ("underfitting", "good fit", "overfitting")
+    assert best["gradient_health"]["name"] == "healthy"
+    assert winner.fit.summary in report(spec, result)
+    assert "curves read" in result.decisions[-1].reason
+    # The schedule's last epoch has little left of the rate.
+    assert winner.learning_rates[0] == winner.config.optimizer.lr > 5 * winner.learning_rates[-1]
+
+
+def test_what_is_switched_off_is_not_shown_and_auto_says_what_it_chose():
+    shown = describe(plain())
+    assert shown["network.init"] == "auto (kaiming)"
+    off = {"network.dropout", "network.dropconnect", "network.normalization", "clipping.norm", "schedule.unit", "seed"}
+    assert not off & set(shown)
+    assert describe(plain().replace({"network.dropout": 0.2, "schedule.warmup": 2})).keys() >= {
+        "network.dropout",
+        "schedule.warmup",
+        "schedule.unit",
+    }
 
 
 def test_numbers_as_people_read_them():

@@ -154,6 +154,14 @@ def test_a12_batch_normalisation_rescues_deep_sigmoids_and_relu_does_too(digits)
         assert rescued.health.verdict.is_healthy
 
 
+def test_a12_a_start_without_gradients_is_named_even_if_they_have_come_back_when_step_2_gives_up(digits):
+    deep = config_of(network__hidden_sizes=(32,) * 8, network__activation="sigmoid", optimizer__lr=2e-3)
+    result = step2_overfit_small_sample.run(deep, digits[0], OverfitSpec(), seed=0)
+    assert not result.passed
+    assert "vanishing in layers 1 to 4" in result.summary
+    assert "too small" not in result.summary
+
+
 def test_a7_a12_clipping_tames_an_explosion(digits):
     wild = config_of(network__hidden_sizes=(64,) * 6, optimizer__name="sgd", optimizer__lr=3.0)
     assert trained_verdict(wild, digits[0]).name == "exploding"

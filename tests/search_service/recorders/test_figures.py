@@ -5,17 +5,29 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from search_service.recipe import step1_initial_loss, step2_overfit_small_sample, step3_learning_rates
-from search_service.recorders.figures import activations, losses, search_map
-from search_service.results import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
+from search_service.results import (
+    EpochPoint,
+    Finalist,
+    FinalistsResult,
+    FitReading,
+    HealthReading,
+    HealthVerdict,
+    RoundResult,
+    TrialResult,
+    TrialStatus,
+)
 from search_service.space import Choices, NumericRange
 from search_service.spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
-from tests.plans import make_plan
+from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
+from trainables.measurements import Health, LayerHealth
 
 LR = NumericRange(1e-4, 1e-1, log=True)
 DECAY = NumericRange(1e-4, 1.0, log=True)
@@ -89,3 +101,35 @@ def test_step_2_and_3_draw_a_curve_per_rate_even_where_the_loss_is_not_finite(di
     assert drawn(figure)
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["1e+20  diverged", "0.1  works"]
     assert drawn(losses.draw_learning_rates(dataclasses.replace(third, cycle=2)))
+
+
+@pytest.mark.parametrize("depth", [0, 2, 12])
+def test_a12_gradient_norms_are_drawn_for_each_layer(digits, depth):
+    config = plain().replace({"network.hidden_sizes": (8,) * depth})
+    check = step2_overfit_small_sample.run(config, digits[0], OverfitSpec(max_steps=20), seed=0)
+    figure = gradients.draw(check.health, "Step 2")
+    norms, updates = figure.axes[:2]
+    assert len(norms.lines) == depth + 1
+    assert len(updates.lines) == depth + 2  # and what is usual
+    first = norms.lines[0]
+    assert list(first.get_xdata()) == [look.step for look in check.health.history]
+    assert list(first.get_ydata()) == [look.layers[0].gradient_norm for look in check.health.history]
+    assert drawn(figure)
+
+
+def test_a12_layers_without_a_finite_gradient_leave_a_gap():
+    layer = LayerHealth(0, 1, 0, 0, 1, gradient_norm=0.0, update_ratio=math.inf)
+    reading = HealthReading(HealthVerdict("vanishing", (1,), "", ""), (Health(0, 1.0, (layer, layer)),))
+    assert drawn(gradients.draw(reading, "x"))
+
+
+def test_a10_the_schedule_is_drawn_as_it_was_used():
+    config = plain().replace({"schedule.name": "linear", "schedule.warmup": 2})
+    rates = (0.5, 1.0, 1.0, 0.5)
+    reading = HealthReading(HealthVerdict("healthy", (), "", ""), ())
+    finalist = Finalist("r1-000", config, (0,), (1.0,), ((),), reading, FitReading("good fit", "", ""), rates)
+    figure = schedules.draw(FinalistsResult((finalist,), "accuracy", (1.0,), 0, 0.5, Path("x"), 1.0))
+    (line,) = figure.axes[0].lines
+    assert tuple(line.get_ydata()) == rates
+    assert line.get_label() == "r1-000  linear, warm-up 2 epochs"
+    assert drawn(figure)
