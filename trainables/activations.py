@@ -1,6 +1,7 @@
 """Nonlinearities, applied to a whole population at once.
 
-Input and output: ``[K, B, H]``. Hyperparameters of an activation are per-member tensors ``[K, 1, 1]``.
+Input and output: ``[K, B, H]``. Hyperparameters of an activation are per-member tensors ``[K, 1, 1]``, or one number
+where all members agree.
 Reference: the functions of the same names in ``torch.nn.functional``, gradients included.
 """
 
@@ -14,11 +15,13 @@ from torch.nn import functional
 
 from trainables.config import ActivationName
 
-# (preactivations [K, B, H], negative slope [K, 1, 1]) -> activations [K, B, H]
-Activation = Callable[[Tensor, Tensor], Tensor]
+# (preactivations [K, B, H], negative slope: one for all members, or [K, 1, 1]) -> activations [K, B, H]
+Activation = Callable[[Tensor, Tensor | float], Tensor]
 
 
-def _leaky_relu(z: Tensor, negative_slope: Tensor) -> Tensor:
+def _leaky_relu(z: Tensor, negative_slope: Tensor | float) -> Tensor:
+    if isinstance(negative_slope, float):
+        return functional.leaky_relu(z, negative_slope)
     # relu(z) + slope (z - relu(z)): at z = 0 its gradient is the slope, as in torch.nn.functional, and it takes a
     # fifteenth of the time of torch.where.
     return torch.lerp(torch.relu(z), z, negative_slope)

@@ -20,36 +20,54 @@ from torch import Tensor
 _LEVELS = 2**16
 
 
-def draw_mask(shape: tuple[int, ...], rate: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw factors for a whole population: 0 with probability ``rate``, else 1/(1 - rate).
+class DropRates:
+    """Rates of a population, and what drawing masks needs of them.
 
     Args:
-        shape: ``[K, ...]``.
-        rate: Share dropped, ``[K, 1, ...]`` with as many axes as ``shape``, in [0, 1).
-        generator: On the rate's device.
+        rates: Share dropped by each member, ``[K]``, in [0, 1).
 
-    Returns:
-        ``shape``, of the rate's type.
+    Attributes:
+        any: Whether a member drops anything.
     """
-    count = math.prod(shape)
-    draws = torch.empty((count + 3) // 4, dtype=torch.int64, device=rate.device)
-    # The whole range of int64: views of 16 bits are then uniform over all of theirs.
-    bits = draws.random_(-(2**63), None, generator=generator).view(torch.int16)[:count].view(shape)
-    # At least one level is kept, however near to 1 the rate.
-    dropped = (rate.double() * _LEVELS).round_().clamp_(max=_LEVELS - 1)
-    keeps = bits >= (dropped - _LEVELS // 2).to(torch.int16)
-    return keeps * (_LEVELS / (_LEVELS - dropped)).to(rate.dtype)
+
+    def __init__(self, rates: Tensor) -> None:
+        self._rates = rates
+        self.any = bool((rates > 0).any())
+        # At least one level is kept, however near to 1 the rate.
+        dropped = (rates.double().view(-1, 1, 1) * _LEVELS).round_().clamp_(max=_LEVELS - 1)
+        self._threshold = (dropped - _LEVELS // 2).to(torch.int16)
+        self._scale = (_LEVELS / (_LEVELS - dropped)).to(rates.dtype)
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Draw factors for a whole population: 0 with probability of the rate, else 1/(1 - rate).
+
+        Args:
+            shape: ``[K, ., .]``.
+            generator: On the rates' device.
+
+        Returns:
+            ``shape``, of the rates' type.
+        """
+        count = math.prod(shape)
+        draws = torch.empty((count + 3) // 4, dtype=torch.int64, device=self._scale.device)
+        # The whole range of int64: views of 16 bits are then uniform over all of theirs.
+        bits = draws.random_(-(2**63), None, generator=generator).view(torch.int16)[:count].view(shape)
+        return (bits >= self._threshold) * self._scale
+
+    def keep(self, members: Tensor) -> DropRates:
+        """Those of ``members`` (indices, ``[K']``)."""
+        return DropRates(self._rates.index_select(0, members))
 
 
-def dropout(values: Tensor, rate: Tensor, generator: torch.Generator) -> Tensor:
+def dropout(values: Tensor, rates: DropRates, generator: torch.Generator) -> Tensor:
     """Drop a share of the values of each member.
 
     Args:
         values: ``[K, B, H]`` activations, or ``[K, Din, Dout]`` weights.
-        rate: Share dropped, ``[K, 1, 1]``, in [0, 1).
+        rates: Of each member.
         generator: On the values' device.
 
     Returns:
         As ``values``.
     """
-    return values * draw_mask(tuple(values.shape), rate, generator)
+    return values * rates.draw(tuple(values.shape), generator)

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from trainables.activations import ACTIVATIONS
 from trainables.config import TrialConfig
-from trainables.dropout import dropout
+from trainables.dropout import DropRates, dropout
 from trainables.initialization import draw_weights
 from trainables.normalization import BatchNormalization
 
@@ -100,12 +100,11 @@ class PopulationNetwork:
             row[: self.n_weights] = draw_weights(config.network, self.layer_sizes, config.seed, dtype)
         self.parameters = self.parameters.to(device)
 
-        def per_member(leaf: str) -> Tensor:  # -> [K, 1, 1]
-            values = [config[f"network.{leaf}"] for config in configs]
-            return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
+        def per_member(leaf: str) -> Tensor:  # -> [K]
+            return torch.tensor([config[f"network.{leaf}"] for config in configs], dtype=dtype, device=device)
 
-        self._negative_slope = per_member("negative_slope")
-        self._dropout_rate, self._dropconnect_rate = per_member("dropout"), per_member("dropconnect")
+        self._negative_slopes = per_member("negative_slope")
+        self._dropout, self._dropconnect = DropRates(per_member("dropout")), DropRates(per_member("dropconnect"))
         self.normalization: BatchNormalization | None = None
         if normalized:
             momentum, eps = network.batch_norm_momentum, network.batch_norm_eps
@@ -145,14 +144,14 @@ class PopulationNetwork:
             x = self._activation(z, self._negative_slope)
             if hidden is not None:
                 hidden.append(x)
-            if masks is not None and self.has_dropout:
-                x = dropout(x, self._dropout_rate, masks)
+            if masks is not None and self._dropout.any:
+                x = dropout(x, self._dropout, masks)
         return self._preactivations(len(self.layers) - 1, self.layers[-1], x, mode, masks)
 
     def _preactivations(self, index: int, layer: Layer, x: Tensor, mode: Mode, masks: torch.Generator | None) -> Tensor:
         weight = layer.weight
-        if masks is not None and self.has_dropconnect:
-            weight = dropout(weight, self._dropconnect_rate, masks)
+        if masks is not None and self._dropconnect.any:
+            weight = dropout(weight, self._dropconnect, masks)
         if layer.gain is None or self.normalization is None:
             return torch.baddbmm(layer.bias, x, weight)  # (K, B, Din) @ (K, Din, Dout) -> (K, B, Dout)
         z = torch.bmm(x, weight)
@@ -196,9 +195,8 @@ class PopulationNetwork:
     def keep(self, members: Tensor) -> None:
         """Reduce the population to ``members`` (indices, ``[K']``); the others' parameters are gone."""
         self.parameters = self.parameters.index_select(0, members)
-        self._negative_slope = self._negative_slope.index_select(0, members)
-        self._dropout_rate = self._dropout_rate.index_select(0, members)
-        self._dropconnect_rate = self._dropconnect_rate.index_select(0, members)
+        self._negative_slopes = self._negative_slopes.index_select(0, members)
+        self._dropout, self._dropconnect = self._dropout.keep(members), self._dropconnect.keep(members)
         if self.normalization is not None:
             self.normalization.keep(members)
         self._look_again()
@@ -221,5 +219,5 @@ class PopulationNetwork:
         self.layers = [
             Layer(weight, bias, gain) for weight, bias, gain in itertools.zip_longest(weights, biases, gains)
         ]
-        self.has_dropout = bool((self._dropout_rate > 0).any())
-        self.has_dropconnect = bool((self._dropconnect_rate > 0).any())
+        slopes = self._negative_slopes
+        self._negative_slope = slopes[0].item() if (slopes == slopes[0]).all() else slopes.view(-1, 1, 1)

@@ -42,6 +42,9 @@ def test_a1_values_and_gradients(name, members, rows, units, seed):
     ours = ACTIVATIONS[name](z, slopes)
     expected = torch.stack([REFERENCES[name](reference[k], slopes[k].item()) for k in range(members)])
     torch.testing.assert_close(ours, expected)
+    # One number for all members is the same as that number for each.
+    shared = ACTIVATIONS[name](z, 0.3)
+    torch.testing.assert_close(shared, ACTIVATIONS[name](z, torch.full_like(slopes, 0.3)))
     upstream = torch.randn_like(ours)
     torch.testing.assert_close(
         torch.autograd.grad(ours, z, upstream)[0], torch.autograd.grad(expected, reference, upstream)[0]

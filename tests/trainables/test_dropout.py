@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.plans import plain
-from trainables.dropout import draw_mask, dropout
+from trainables.dropout import DropRates, dropout
 from trainables.network import PopulationNetwork
 
 
 def test_a5_expectation_over_many_masks_and_share_dropped():
-    rates = torch.tensor([0.0, 0.2, 0.7]).view(3, 1, 1)
+    rates = DropRates(torch.tensor([0.0, 0.2, 0.7]))
     activations = torch.rand(3, 1, 20, generator=torch.Generator().manual_seed(0)) + 0.5
     dropped = dropout(activations.expand(3, 20_000, 20), rates, torch.Generator().manual_seed(1))
     # Standard error of the mean over 20 000 masks is at most 1.1 %: five of them.
@@ -28,8 +28,8 @@ def test_a5_expectation_over_many_masks_and_share_dropped():
     members=st.integers(1, 5), rows=st.integers(1, 7), units=st.integers(1, 7), rate=st.floats(0, 1, exclude_max=True)
 )
 def test_a5_a_mask_of_any_shape_and_rate_is_zero_or_the_inverse_of_what_is_kept(members, rows, units, rate):
-    rates = torch.full((members, 1, 1), rate)
-    mask = draw_mask((members, rows, units), rates, torch.Generator().manual_seed(0))
+    rates = torch.full((members,), rate)
+    mask = DropRates(rates).draw((members, rows, units), torch.Generator().manual_seed(0))
     assert mask.shape == (members, rows, units)
     # A rate is exact to half a level of 1/65 536, and something can always be kept.
     quantised = min(round(rates[0].item() * 65_536), 65_535) / 65_536
@@ -39,8 +39,7 @@ def test_a5_a_mask_of_any_shape_and_rate_is_zero_or_the_inverse_of_what_is_kept(
 
 def test_a5_neighbouring_numbers_of_a_mask_are_independent():
     """Four of them come out of one random integer."""
-    rates = torch.full((1, 1, 1), 0.5)
-    mask = draw_mask((1, 1, 400_000), rates, torch.Generator().manual_seed(3)).view(-1, 4)
+    mask = DropRates(torch.tensor([0.5])).draw((1, 1, 400_000), torch.Generator().manual_seed(3)).view(-1, 4)
     correlation = torch.corrcoef(mask.T)
     assert (correlation - torch.eye(4)).abs().max() < 0.02  # five standard errors of 1/√100 000 are 0.016
 
