@@ -90,8 +90,9 @@ def compare(
         listen(ComparisonFinished(result, report(spec, result), tuple(files)))
         return result
 
-    listen(ComparisonStarted(comparison_id, spec, data, versions))
     try:
+        # Inside: an interrupt may come with the very first event.
+        listen(ComparisonStarted(comparison_id, spec, data, versions))
         for name in spec.comparison.optimizers:
             compared.append(_compare_one(spec, dataset, name))
             listen(OptimizerCompared(compared[-1].outcome))

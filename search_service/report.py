@@ -62,7 +62,7 @@ def _readings(result: StudyResult) -> list[str]:
         (f"step {check.step}, {check.name}", health, None) for check in result.checks if (health := health_of(check))
     ]
     finalists = result.finalists.finalists if result.finalists else ()
-    rows += [(f"finalist {f.trial_id}", f.health, f.fit) for f in finalists]
+    rows += [(f"finalist {f.trial_id} (gradients: first seed)", f.health, f.fit) for f in finalists]
     if not rows:
         return []
     lines = [

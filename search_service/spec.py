@@ -64,10 +64,13 @@ SearchRange = Annotated[
 class ObjectiveSpec(FrozenModel):
     """What is optimised, on validation rows."""
 
-    metric: MetricName | None = Field(default=None, description="accuracy; rmse or r2 for numbers (default rmse).")
+    metric: MetricName | None = Field(
+        default=None, description="accuracy or balanced_accuracy; rmse or r2 for numbers (default rmse)."
+    )
     target: float | None = Field(default=None, description="Stop searching once the score is this good.")
 
 
+LearningRates = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=100)]
 OnFail = Literal["stop", "warn"]
 
 
@@ -92,8 +95,10 @@ class OverfitSpec(FrozenModel):
 class LearningRatesSpec(FrozenModel):
     """Step 3."""
 
-    candidates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=100)] = Field(
-        default=(1e-1, 1e-2, 1e-3, 1e-4), description="Learning rates tried."
+    candidates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=100)] | None = (
+        Field(
+            default=None, description="Learning rates tried; null: 0.1, 0.01, 0.001, 0.0001, for adadelta 10 to 0.01."
+        )
     )
     starts: int = Field(default=5, ge=1, le=100, description="Initial weights tried per rate.")
     steps: int = Field(default=100, ge=10, description="Parameter updates per start.")
@@ -178,7 +183,7 @@ class ComparisonSpec(FrozenModel):
     )
     seeds: int = Field(default=5, ge=1, le=100, description="Initial weights of each, the same for all.")
     epochs: int = Field(default=30, ge=1, description="Epochs of each.")
-    rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=100)] | None = Field(
+    rates: LearningRates | None = Field(
         default=None,
         description="Learning rates tried first, the same for all; null: half decades, three either way of each "
         "optimiser's default.",
@@ -249,11 +254,13 @@ def parse(raw: Any) -> StudySpec:
 def _problems_of_nesting(search_space: Any) -> list[Problem]:
     """Leaves of the search space have dotted names; nested keys would be read as a range without bounds."""
     sections = {leaf.split(".")[0] for leaf in leaf_paths() if "." in leaf}
-    return [
-        Problem(f"search_space.{key}", value, "leaves by dotted path", f"write {key}.{next(iter(value), '...')}: ...")
-        for key, value in (search_space.items() if isinstance(search_space, dict) else ())
-        if key in sections and isinstance(value, dict)
-    ]
+    problems = []
+    for key, value in search_space.items() if isinstance(search_space, dict) else ():
+        if key in sections and isinstance(value, dict):
+            leaves = [leaf for leaf in leaf_paths() if leaf.startswith(f"{key}.")]
+            meant = [f"{key}.{inner}" for inner in value if f"{key}.{inner}" in leaves] or leaves
+            problems.append(Problem(f"search_space.{key}", value, "leaves by dotted path", f"write {meant[0]}: ..."))
+    return problems
 
 
 def _validate(raw: Mapping[str, Any], problems: list[Problem]) -> StudySpec | None:
@@ -270,7 +277,7 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
     problems = []
     for leaf, given in spec.search_space.items():
         problems += _problems_of_range(spec, leaf, given)
-    problems += _problems_of_combinations(spec)
+    problems += _problems_of_combinations(spec) + _problems_of_warmup(spec)
     metric = spec.objective.metric
     if metric is not None and METRICS[metric].task != spec.trial.task:
         fitting = " or ".join(name for name, m in METRICS.items() if m.task == spec.trial.task)
@@ -305,6 +312,19 @@ def _problems_of_combinations(spec: StudySpec) -> list[Problem]:
             "leave out batches of 1, or batch_norm",
         )
     ]
+
+
+def _problems_of_warmup(spec: StudySpec) -> list[Problem]:
+    """A rate that rises for the whole of a training never gets to its full value."""
+    if spec.trial.schedule.unit != "epochs":
+        return []
+    epochs = spec.search.coarse.max_epochs
+    longest = max(_possible(spec, "schedule.warmup"))
+    if longest < epochs:
+        return []
+    path = "search_space.schedule.warmup" if "schedule.warmup" in spec.search_space else "trial.schedule.warmup"
+    rule = f"fewer epochs than a training of the coarse search has (search.coarse.max_epochs: {epochs})"
+    return [Problem(path, longest, rule, "lower it, or train longer")]
 
 
 def _possible(spec: StudySpec, leaf: str) -> set[Any]:
@@ -385,6 +405,8 @@ def _problems_of_value(path: str, leaf: str, value: Any) -> list[Problem]:
     values = {leaf: value} | ({choice: sorted(having)[0]} if choice else {})
     if isinstance(value, (bool, str)) and accepts_fractions(leaf):
         return [Problem(path, value, "a number", "write a number")]
+    if isinstance(value, (bool, float)) and is_number(leaf) and not accepts_fractions(leaf):
+        return [Problem(path, value, "a whole number", "write a whole number")]
     try:
         TrialConfig().replace(values)
     except ValidationError as error:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from trainables.errors import Problem
 
 # Parts of an error's location that name a branch of a union and no key of the config.
-_BRANCHES = {"int", "constrained-int", "literal['full']", "bool", "float", "str"}
+_BRANCHES = {"int", "constrained-int", "bool", "float", "constrained-float", "str", "none"}
 
 # pydantic's error type -> rule, with the error's context filled in.
 _RULES: Mapping[str, str] = {
@@ -39,6 +39,13 @@ _RULES: Mapping[str, str] = {
     "string_too_short": "at least {min_length} characters",
     "too_short": "at least {min_length} values",
     "too_long": "at most {max_length} values",
+}
+
+
+# Our own rules -> what to do.
+_FIXES: Mapping[str, str] = {
+    "not_applicable": "change one of the two",
+    "batch_of_one": "raise batch_size, or set network.normalization: none",
 }
 
 
@@ -71,7 +78,8 @@ def _location(details: ErrorDetails) -> list[Any]:
         # search_space, the leaf, then which kind of range its value was taken for.
         del parts[2:3]
     if details["type"] != "extra_forbidden":
-        parts = [part for part in parts if part not in _BRANCHES and not str(part).startswith("tuple[")]
+        kinds = ("tuple[", "literal[", "constrained-tuple", "nullable")
+        parts = [part for part in parts if part not in _BRANCHES and not str(part).startswith(kinds)]
     return parts or ["(the whole config)"]
 
 
@@ -101,9 +109,7 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
         )
         return Problem(path, details["input"], rule, suggestion or f"give {rule}")
     # Our own rules (PydanticCustomError) say what to do in the message itself.
-    return Problem(
-        path, details["input"], details["msg"], "change one of the two" if kind == "not_applicable" else "mend it"
-    )
+    return Problem(path, details["input"], details["msg"], _FIXES.get(kind, "mend it"))
 
 
 def _keys_at(parents: list[Any], model: type[BaseModel]) -> list[str]:

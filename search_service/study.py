@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from search_service.errors import CheckFailedError
@@ -48,7 +49,7 @@ from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
 from trainables.data.dataset import Dataset, TestRows
-from trainables.training import chance_loss
+from trainables.training import chance_scale
 
 
 def run_study(
@@ -102,9 +103,10 @@ def run_study(
         listen(StudyFinished(result, report(spec, result)))
         return result
 
-    tell(StudyStarted(study_id, spec, summarize(spec, dataset, test_rows), versions))
     deadline = started + spec.search.time_budget_s if spec.search.time_budget_s is not None else None
     try:
+        # Inside: an interrupt may come with the very first event.
+        tell(StudyStarted(study_id, spec, summarize(spec, dataset, test_rows), versions))
         _six_steps(Place(spec, dataset, runner, tell, folder, deadline), test_rows)
     except CheckFailedError as failure:
         return finish(StudyStatus.FAILED, str(failure))
@@ -128,7 +130,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
     tell(StepStarted(2, step2_overfit_small_sample.NAME))
     check(step2_overfit_small_sample.run(config, dataset, spec.checks.overfit_small_sample, spec.seed))
 
-    chance = chance_loss(config, dataset)
+    scale_of = partial(chance_scale, dataset=dataset)
     cycles: list[Cycle] = []
     while True:
         cycle = len(cycles) + 1
@@ -147,7 +149,9 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
         cycles.append(Cycle(rates, coarse, refined))
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
-        decision = step6_repeat.run(spec, cycles, len(dataset.validation), chance=chance, time_is_up=place.time_is_up)
+        decision = step6_repeat.run(
+            spec, cycles, len(dataset.validation), scale_of=scale_of, time_is_up=place.time_is_up
+        )
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break

@@ -247,7 +247,8 @@ def _wrong_classes(spec: StudySpec, dataset: Dataset) -> list[Problem]:
     """Binary cross-entropy is for two classes, and class weights are one per class."""
     if dataset.task != "classification":
         return []
-    names, n = ", ".join(dataset.class_names[:8]), dataset.n_outputs
+    n, first = dataset.n_outputs, dataset.class_names[:8]
+    names = ", ".join(first) + (", …" if n > len(first) else "")
     problems = []
     if spec.trial.loss == "binary_cross_entropy" and n != 2:
         rule = f"a loss for {n} classes, which this table has ({names})"

@@ -108,6 +108,8 @@ REGULARIZATION_OFF: Mapping[str, float] = {
     "regularization.l2": 0.0,
     "label_smoothing": 0.0,
 }
+# Of these, what a loss curve of a hundred steps would drown in: noise from masks, and a floor under the loss.
+NOISE = ("network.dropout", "network.dropconnect", "label_smoothing")
 SCHEDULE_OFF: Mapping[str, Any] = {"schedule.name": "none", "schedule.warmup": 0}
 
 
@@ -342,6 +344,10 @@ class TrialConfig(FrozenModel):
     def without_regularization(self) -> TrialConfig:
         """The same with everything off that regularises (REGULARIZATION_OFF)."""
         return self.replace({leaf: off for leaf, off in REGULARIZATION_OFF.items() if applies(leaf, {}, self)})
+
+    def without_noise(self) -> TrialConfig:
+        """The same without masks and label smoothing, decay and penalties as they are."""
+        return self.replace({leaf: REGULARIZATION_OFF[leaf] for leaf in NOISE if applies(leaf, {}, self)})
 
     def at_constant_rate(self) -> TrialConfig:
         """The same without a schedule."""

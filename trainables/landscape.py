@@ -123,9 +123,7 @@ class PathRecorder:
 
 def slice_rows(dataset: Dataset) -> RowTensors:
     """The training rows on which a slice is evaluated: all, or ``MOST_ROWS`` of them at even distances."""
-    rows = dataset.train.to_tensors("cpu", torch.float32)
-    index = torch.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS), dtype=torch.float64).round().long()
-    return RowTensors(rows.inputs[index], rows.targets[index])
+    return dataset.train.to_tensors("cpu", torch.float32).spread(MOST_ROWS)
 
 
 @torch.no_grad()

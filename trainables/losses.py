@@ -3,7 +3,8 @@
 Input: outputs ``[K, B, C]`` and targets ``[B]`` (class indices, or standardised numbers), shared by the members.
 Output: one loss per member, ``[K]``: the mean over rows, weighted by the rows' class weights where there are any.
 Label smoothing and Huber's δ are per-member numbers.
-Reference: the functions of the same names in ``torch.nn.functional``; for the hinge loss see ``Hinge``.
+Reference: the functions of the same names in ``torch.nn.functional``; for the hinge loss see ``Hinge``, for class
+weights with label smoothing ``CrossEntropy``.
 """
 
 from __future__ import annotations
@@ -11,13 +12,28 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from trainables.config import LossName, TrialConfig
+
+
+class ChanceScale(NamedTuple):
+    """The two ends of what a loss can mean: everything right, and nothing known.
+
+    >>> ChanceScale(least=0.5, chance=2.5).share(1.0)
+    0.25
+    """
+
+    least: float
+    chance: float
+
+    def share(self, loss: float) -> float:
+        """Where ``loss`` lies between the two: 0 at the least, 1 at chance."""
+        return (loss - self.least) / (self.chance - self.least)
 
 
 class Loss(ABC):
@@ -54,8 +70,16 @@ class Loss(ABC):
         """Loss of each row, times the weight of its class: ``[K, B, C]``, ``[B]`` -> ``[K, B]``."""
 
     @abstractmethod
-    def chance(self, targets: Tensor) -> float:
-        """Expected loss on ``targets`` of a network whose outputs are all 0, label smoothing aside."""
+    def chance(self, targets: Tensor) -> list[float]:
+        """Expected loss on ``targets`` of a network whose outputs are all 0, K numbers."""
+
+    def floor(self) -> list[float]:
+        """The least loss that there can be, K numbers: above 0 with label smoothing, which asks for less than 1."""
+        return [0.0] * len(self._smoothing)
+
+    def scales(self, targets: Tensor) -> list[ChanceScale]:
+        """What each member's loss on ``targets`` is read by, K of them."""
+        return [ChanceScale(least, chance) for least, chance in zip(self.floor(), self.chance(targets), strict=True)]
 
     def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss of each member, ``[K]``."""
@@ -86,7 +110,11 @@ class Loss(ABC):
 
 
 class CrossEntropy(Loss):
-    """-log softmax(outputs)[target]. With label smoothing ε the target is (1 - ε) one-hot + ε/C."""
+    """-log softmax(outputs)[target]. With label smoothing ε the target is (1 - ε) one-hot + ε/C.
+
+    A class weight multiplies the loss of its rows. PyTorch weighs the smoothed target's classes instead, so that with
+    a rare class, whose weight is large, naming that class always is cheaper than being right.
+    """
 
     chance_formula = "ln C"
 
@@ -103,14 +131,15 @@ class CrossEntropy(Loss):
             return flat.view(members, rows)
         negative_log = -functional.log_softmax(outputs, dim=2)  # [K, B, C]
         right = negative_log.gather(2, targets.view(1, -1, 1).expand(members, -1, 1)).squeeze(2)  # [K, B]
-        if self.class_weights is None:
-            return torch.lerp(right, negative_log.mean(dim=2), self._smoothing)
-        return torch.lerp(
-            right * self.class_weights[targets], (negative_log * self.class_weights).mean(dim=2), self._smoothing
-        )
+        losses = torch.lerp(right, negative_log.mean(dim=2), self._smoothing)
+        weights = self._row_weights(targets)
+        return losses if weights is None else losses * weights
 
-    def chance(self, targets: Tensor) -> float:  # noqa: D102
-        return math.log(self.n_classes)
+    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+        return [math.log(self.n_classes)] * len(self._smoothing)
+
+    def floor(self) -> list[float]:  # noqa: D102
+        return _entropy_of_smoothed(self._smoothing, self.n_classes)
 
     def frequency_baseline(self, targets: Tensor) -> float | None:  # noqa: D102
         return self._entropy(targets)
@@ -129,8 +158,11 @@ class BinaryCrossEntropy(Loss):
             outputs.squeeze(2), wanted, self._row_weights(targets), reduction="none"
         )
 
-    def chance(self, targets: Tensor) -> float:  # noqa: D102
-        return math.log(2)
+    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+        return [math.log(2)] * len(self._smoothing)
+
+    def floor(self) -> list[float]:  # noqa: D102
+        return _entropy_of_smoothed(self._smoothing, 2)
 
     def frequency_baseline(self, targets: Tensor) -> float | None:  # noqa: D102
         return self._entropy(targets)
@@ -152,8 +184,8 @@ class Hinge(Loss):
         weights = self._row_weights(targets)
         return losses if weights is None else losses * weights
 
-    def chance(self, targets: Tensor) -> float:  # noqa: D102
-        return self.n_classes - 1.0
+    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+        return [self.n_classes - 1.0] * len(self._smoothing)
 
 
 class MeanSquaredError(Loss):
@@ -164,8 +196,8 @@ class MeanSquaredError(Loss):
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         return (outputs.squeeze(2) - targets).square()
 
-    def chance(self, targets: Tensor) -> float:  # noqa: D102
-        return targets.square().mean().item()
+    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+        return [targets.square().mean().item()] * len(self._smoothing)
 
 
 class Huber(Loss):
@@ -177,8 +209,20 @@ class Huber(Loss):
         error = (outputs.squeeze(2) - targets).abs()
         return _huber(error, self._delta)
 
-    def chance(self, targets: Tensor) -> float:  # noqa: D102
-        return _huber(targets.abs(), self._delta[0]).mean().item()
+    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+        losses: list[float] = _huber(targets.abs(), self._delta).mean(dim=1).tolist()
+        return losses
+
+
+def _entropy_of_smoothed(smoothing: Tensor, classes: int) -> list[float]:
+    """Of (1 - ε) one-hot + ε/C, for each ε of ``[K, 1]``: what is left of a cross-entropy when all is right."""
+    rest = smoothing.double() / classes
+    entropies: list[float] = (
+        (torch.special.entr(1 - smoothing.double() + rest) + (classes - 1) * torch.special.entr(rest))
+        .squeeze(1)
+        .tolist()
+    )
+    return entropies
 
 
 def _huber(error: Tensor, delta: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def layer_activations(training: PopulationTraining, inputs: Tensor, member: int 
         member: Index k.
     """
     hidden: list[Tensor] = []
-    training.network(inputs, hidden=hidden)
+    training.network(inputs, mode="measure", hidden=hidden)
     return [_describe(layer[member], training.network.activation_name) for layer in hidden]
 
 

@@ -1,4 +1,4 @@
-"""Scores that people read, for a population: accuracy, RMSE and R².
+"""Scores that people read, for a population: accuracy, balanced accuracy, RMSE and R².
 
 Input: outputs ``[K, N, C]`` and targets ``[N]``. Output: one score per member, ``[K]``. Regression targets are
 standardised in training; scores are in the target's own units, hence ``scale``.
@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-MetricName = Literal["accuracy", "rmse", "r2"]
+MetricName = Literal["accuracy", "balanced_accuracy", "rmse", "r2"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,22 @@ class Metric:
         return a > b if self.mode == "max" else a < b
 
 
-def _accuracy(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
+def _correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Which rows each member gets right, ``[K, N]``."""
     # One output says class 1 where it is above 0 (binary cross-entropy); else the largest output wins.
     predicted = (outputs.squeeze(2) > 0).to(targets.dtype) if outputs.shape[2] == 1 else outputs.argmax(dim=2)
+    return predicted == targets
+
+
+def _accuracy(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
     # Counted in float64: 0.975 of 360 rows should read as 0.975.
-    return (predicted == targets).to(torch.float64).mean(dim=1)
+    return _correct(outputs, targets).to(torch.float64).mean(dim=1)
+
+
+def _balanced_accuracy(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
+    """Mean over the classes that occur of the share of their rows that is right."""
+    correct, present = _correct(outputs, targets).to(torch.float64), targets.unique()
+    return torch.stack([correct[:, targets == label].mean(dim=1) for label in present]).mean(dim=0)
 
 
 def _rmse(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
@@ -55,6 +66,7 @@ def _r2(outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
 
 METRICS: Mapping[MetricName, Metric] = {
     "accuracy": Metric(_accuracy, "max", "classification"),
+    "balanced_accuracy": Metric(_balanced_accuracy, "max", "classification"),
     "rmse": Metric(_rmse, "min", "regression"),
     "r2": Metric(_r2, "max", "regression"),
 }

@@ -23,7 +23,7 @@ from torch import Tensor
 from trainables.clipping import Clipping
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
-from trainables.losses import count_outputs, make_loss
+from trainables.losses import ChanceScale, count_outputs, make_loss
 from trainables.metrics import METRICS, MetricName, trivial_outputs
 from trainables.network import PopulationNetwork
 from trainables.optimizers import make_optimizer
@@ -207,6 +207,14 @@ class PopulationTraining:
         return loss, METRICS[self.metric].score(outputs, rows.targets, self._score_scale)
 
     @torch.no_grad()
+    def loss_as_trained(self, rows: RowTensors) -> Tensor:
+        """Loss ``[K]`` on ``rows`` as a batch of training has it, but without dropout and penalties.
+
+        Batch normalisation goes by the rows' own statistics: an untrained network has no running ones yet.
+        """
+        return self.loss.mean(self.network(rows.inputs, mode="measure"), rows.targets)
+
+    @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
         """Outputs of every member in evaluation, in chunks that bound the memory: ``[N, D]`` -> ``[K, N, C]``."""
         chunk = max(1, EVALUATION_CHUNK // (self.size * max(self.network.layer_sizes)))
@@ -231,10 +239,16 @@ class PopulationTraining:
         self._gradient = torch.empty_like(self.network.parameters)
 
 
-def chance_loss(config: TrialConfig, dataset: Dataset) -> float:
-    """Expected loss on the training rows of a network that knows nothing (losses.py)."""
+def chance_scale(config: TrialConfig, dataset: Dataset) -> ChanceScale:
+    """What losses on the training rows are read by."""
     rows = dataset.train.to_tensors("cpu", torch.float32)
-    return make_loss([config], rows.targets, dataset.n_outputs, torch.float32).chance(rows.targets)
+    return make_loss([config], rows.targets, dataset.n_outputs, torch.float32).scales(rows.targets)[0]
+
+
+def frequency_baseline(config: TrialConfig, dataset: Dataset) -> float | None:
+    """Loss on the training rows of a network that knows the classes' frequencies and nothing else, if there is one."""
+    rows = dataset.train.to_tensors("cpu", torch.float32)
+    return make_loss([config], rows.targets, dataset.n_outputs, torch.float32).frequency_baseline(rows.targets)
 
 
 def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:

@@ -61,7 +61,7 @@ def run(
             metric=spec.metric,
         )
         watched = _train_to_best(training, max_epochs)
-        chance = training.loss.chance(training.train_rows.targets)
+        scales = training.loss.scales(training.train_rows.targets)
         for i, trial in enumerate(group):
             first = i * len(seeds)
             curves = tuple(watched.curves[first : first + len(seeds)])
@@ -71,8 +71,8 @@ def run(
                 seeds,
                 scores=tuple(_best(curve, spec) for curve in curves),
                 curves=curves,
-                health=gradient_health.training(watched.health[first], chance, trial.config),
-                fit=fit.read(curves, chance),
+                health=gradient_health.training(watched.health[first], scales[first], trial.config),
+                fit=fit.read(curves, scales[first], trial.config),
                 learning_rates=tuple(rates[first] for rates in watched.learning_rates),
             )
             trained.append((finalist, training, first))
@@ -134,10 +134,9 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
     worst = -math.inf if mode == "max" else math.inf
     best_scores = torch.full((training.size, 1), worst, dtype=torch.float64)
     best = training.network.snapshot()
-    rows = gradient_health.MAX_ROWS
-    inputs, targets = training.train_rows.inputs[:rows], training.train_rows.targets[:rows]
+    rows = training.train_rows.spread(gradient_health.MAX_ROWS)
     look_at = gradient_health.looks(max_epochs)
-    health = [measure_health(training, inputs, targets)]
+    health = [measure_health(training, rows.inputs, rows.targets)]
     records, rates = [], []
     for record in itertools.islice(training.epochs(), max_epochs):
         records.append(record)
@@ -148,7 +147,7 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
         best = [torch.where(improved.to(training.device), new, old) for new, old in zip(now, best, strict=True)]
         rates.append(training.optimizer.lr.squeeze(1).tolist())
         if record.epoch in look_at:
-            health.append(measure_health(training, inputs, targets))
+            health.append(measure_health(training, rows.inputs, rows.targets))
     training.network.restore(best)
     curves = [
         tuple(EpochPoint(r.epoch, r.train_loss[k], r.validation_loss[k], r.validation_score[k]) for r in records)

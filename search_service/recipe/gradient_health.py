@@ -6,15 +6,17 @@ The untrained network is judged in step 1, the one that memorises in step 2, and
 
 The rule, for the hidden layers 1 … L and the ``signal`` that reaches each of them (measurements.LayerHealth):
 
+- saturated: in some layer more than half of the activations (while training: 90 %) are where the slope is nearly 0.
 - exploding: something is not finite; or signal 1 is more than 100 × signal L before training; or while training the
   gradient's norm exceeds 1 000 × what it was at the start, or 1 000, whichever is more.
 - dead: in some layer more than half of the units (while training: 80 %) are 0 for every row.
-- saturated: in some layer more than half of the activations (while training: 90 %) are where the slope is nearly 0.
 - vanishing: signal 1 is below 1 % of signal L.
-- healthy: none of these, in this order.
+- healthy: none of these. The first that holds is named; while training, exploding comes first.
 
-While training, all but exploding are judged at the last look, and only while the loss is above 5 % of chance: a
-network that has learnt its rows has little gradient left, and its units may well saturate.
+While training, all but exploding are judged at the last look, and only if the network is not learning: a network that
+has learnt its rows has little gradient left, and its units may well saturate or rest. Not learning means a loss above
+5 % of chance for one that memorises a few rows, and above 75 % for one that trains on a table, where noise may be most
+of the loss. (Losses count from the least that there can be, which label smoothing lifts above 0.)
 Source: the lecture on activations and initial weights; Glorot and Bengio 2010; Pascanu et al. 2013.
 """
 
@@ -25,6 +27,7 @@ from collections.abc import Callable, Sequence
 
 from search_service.results import HealthName, HealthReading, HealthVerdict
 from trainables.config import TrialConfig
+from trainables.losses import ChanceScale
 from trainables.measurements import Health, LayerHealth
 
 # Rows measured on: shares of units and activations are then exact to about 1 %.
@@ -37,8 +40,8 @@ EXPLODED_IN_TRAINING = 1_000.0
 # Small tables at high rates end with 60 to 75 % dead units and the same loss as at low ones.
 DEAD, DEAD_IN_TRAINING = 0.5, 0.8
 SATURATED, SATURATED_IN_TRAINING = 0.5, 0.9
-# Share of chance below which a network has learnt.
-LEARNT = 0.05
+# Share of chance below which a network learns: on a few rows that it should know by heart, and on a table.
+LEARNT_BY_HEART, LEARNT = 0.05, 0.75
 
 
 def untrained(health: Health, config: TrialConfig) -> HealthReading:
@@ -51,25 +54,29 @@ def untrained(health: Health, config: TrialConfig) -> HealthReading:
     hidden = health.layers[:-1]
     far = [i for i, layer in _numbered(hidden) if layer.signal > EXPLODED * hidden[-1].signal or not _finite(layer)]
     found = (
-        _verdict("exploding", far, f"the gradient grows {_ratio(hidden):.3g}-fold on its way back", config)
+        # First: with weights that drive tanh flat the gradient may grow too, but that is not what is wrong.
+        _saturated(hidden, SATURATED, config)
+        or _verdict("exploding", far, f"the gradient grows {_ratio(hidden):.3g}-fold on its way back", config)
         or _dead(hidden, DEAD, config)
-        or _saturated(hidden, SATURATED, config)
         or _vanishing(hidden, config)
     )
     return HealthReading(found or HEALTHY, (health,))
 
 
-def training(history: Sequence[Health], chance: float, config: TrialConfig) -> HealthReading:
+def training(
+    history: Sequence[Health], scale: ChanceScale, config: TrialConfig, *, learnt: float = LEARNT
+) -> HealthReading:
     """Judge a network by what was seen while it trained.
 
     Args:
         history: Looks in the order of their steps, the first of them before training.
-        chance: Loss of a network that knows nothing.
+        scale: What the losses are read by.
         config: Of the network; says which remedies are left.
+        learnt: Share of chance below which the network learns.
     """
     last = history[-1]
     found = _exploding(history, config)
-    if found is None and last.loss > LEARNT * chance:
+    if found is None and scale.share(last.loss) > learnt:
         hidden = last.layers[:-1]
         found = (
             _dead(hidden, DEAD_IN_TRAINING, config)

@@ -109,7 +109,11 @@ def _judge(result: RoundResult, dataset: Dataset) -> None:
         )
     trivial = trivial_score(dataset, dataset.validation, plan.metric)
     if not METRICS[plan.metric].better(best.score, trivial):
+        weighted = plan.metric == "accuracy" and best.config.class_weights != "none"
+        cause = "the features may not hold the target, the labels may be mixed up, or the rates may be too low"
+        if weighted:
+            cause = "class_weights give up accuracy for the rare classes: set objective.metric: balanced_accuracy"
         raise CheckFailedError(
             f"{where}: no trial beats the predictor that ignores its inputs ({plan.metric} {best.score:.4g} against "
-            f"{trivial:.4g}); the features may not hold the target, or the labels may be mixed up"
+            f"{trivial:.4g}); {cause}"
         )

@@ -48,7 +48,8 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         seed: Of the study; decides the sample.
     """
     # A linear model can fit as many rows exactly as there are features, and no more in general.
-    wanted = spec.rows if config.network.hidden_sizes else min(spec.rows, max(2, dataset.n_inputs))
+    linear = not config.network.hidden_sizes or config.network.activation == "identity"
+    wanted = min(spec.rows, max(2, dataset.n_inputs)) if linear else spec.rows
     sample = _sample(dataset, wanted, seed)
     configured = config.optimizer.lr
     remedies = {float(f"{rate:.6g}") for rate in (*USUAL_RATES, *(configured * factor for factor in FACTORS))}
@@ -58,15 +59,16 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         replace(dataset, train=sample, validation=sample),
         order_seed=seed,
     )
-    chance = training.loss.chance(training.train_rows.targets)
-    threshold = MEMORISED if config.loss == "hinge" else MEMORISED * chance
+    scale = training.loss.scales(training.train_rows.targets)[0]
+    threshold = MEMORISED if config.loss == "hinge" else MEMORISED * scale.chance
 
     steps, by_rate, looks = _memorise(training, threshold, spec.max_steps)
     reached = [_first_at_most(steps, curve, threshold) for curve in by_rate]
-    health = gradient_health.training(looks, chance, config)
-    if all(steps is None for steps in reached) and health.verdict.is_healthy:
-        # Nothing memorised: what was wrong at the start is the likelier cause, even if it has passed by now.
-        health = replace(health, verdict=gradient_health.untrained(looks[0], config).verdict)
+    health = gradient_health.training(looks, scale, config, learnt=gradient_health.LEARNT_BY_HEART)
+    at_first = gradient_health.untrained(looks[0], config).verdict
+    if all(steps is None for steps in reached) and not at_first.is_healthy:
+        # Nothing memorised: what was wrong at the start is the cause, and what came of it a symptom.
+        health = replace(health, verdict=at_first)
     lowest = [min((loss for loss in curve if math.isfinite(loss)), default=math.inf) for curve in by_rate]
 
     diagnosis, advice = _diagnose(config, by_rate, reached, rates, health.verdict)
@@ -192,6 +194,8 @@ def _diagnose(
             f"the loss stays flat at {tried}",
             "raise trial.optimizer.lr, or change the start (init: auto; relu instead of sigmoid in deep networks)",
         )
+    if config.clipping.norm is not None or config.clipping.value is not None:
+        return "the loss falls and then stays on a plateau; clipping may hold it there", "raise trial.clipping"
     sizes = list(config.network.hidden_sizes)
     return (
         f"the loss falls and then stays on a plateau; the network {sizes} is too small for these rows",

@@ -2,8 +2,9 @@
 
 Why: the learning rate matters more than all other hyperparameters together, and its right decade shows at once. The
 search then spends nothing on rates that cannot work.
-All candidates, several starts each, are trained as one population. A start works when its smoothed loss falls to
-80 % of the untrained loss; a rate works when most of its starts do and none becomes infinite.
+All candidates, several starts each, are trained as one population, at a constant rate and without dropout, DropConnect
+and label smoothing, whose noise and floor would hide the fall; decay and penalties stay. A start works when its
+smoothed loss falls to 80 % of the untrained loss; a rate works when most of its starts do and none becomes infinite.
 Passes when at least one rate works. If none does, the candidates are widened once beyond their edge before giving up.
 Source: the lecture's step 3, "find a learning rate that makes the loss go down".
 """
@@ -12,18 +13,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from search_service.results import LearningRatesResult, RateLabel, RateOutcome
-from search_service.space import NumericRange, Range
+from search_service.space import Choices, NumericRange, Range
 from search_service.spec import LearningRatesSpec
-from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, RowTensors
+from trainables.config import OptimizerName, TrialConfig
+from trainables.data.dataset import Dataset
 from trainables.seeds import derive_seed
-from trainables.training import PopulationTraining
+from trainables.training import PopulationTraining, chance_scale, frequency_baseline
 
 NAME = "learning rates"
+# The lecture's candidates; AdaDelta, whose steps have the right unit by themselves, wants rates around 1.
+CANDIDATES = (1e-1, 1e-2, 1e-3, 1e-4)
+USUAL: Mapping[OptimizerName, tuple[float, ...]] = {"adadelta": (1e1, 1.0, 1e-1, 1e-2)}
 # Steps over which the loss of single batches is averaged.
 SMOOTHING = 10
 # Rows on which the untrained loss is measured, as in step 1.
@@ -55,7 +59,9 @@ def run(
         cycle: Which repetition. From the second on, the candidates lie around the config's own rate.
         allowed: The user's own range of the rate, which the search must not leave.
     """
-    candidates = spec.candidates if cycle == 1 else tuple(config.optimizer.lr * 10**e for e in (-1, -0.5, 0, 0.5, 1))
+    candidates = spec.candidates or USUAL.get(config.optimizer.name, CANDIDATES)
+    if cycle > 1:
+        candidates = tuple(config.optimizer.lr * 10**e for e in (-1, -0.5, 0, 0.5, 1))
     outcomes = _try(candidates, config, dataset, spec, seed)
     widened = not any(outcome.label == "works" for outcome in outcomes)
     if widened:
@@ -73,10 +79,14 @@ def run(
 
     if not working:
         summary = f"no rate makes the loss fall to {spec.falls_to:.0%} within {spec.steps} steps: {labels}"
-        return result(False, summary, _advise(outcomes), (math.nan, math.nan, math.nan))
+        return result(False, summary, _advise(outcomes, widened), (math.nan, math.nan, math.nan))
     low = min(outcome.rate for outcome in working) / PADDING
     high = max(outcome.rate for outcome in working) * PADDING
     best = min(working, key=lambda outcome: outcome.falls_to).rate
+    if isinstance(allowed, Choices) and not any(low <= rate <= high for rate in allowed.choices):
+        summary = f"search_space.optimizer.lr ({allowed}) holds no rate that works; {low:.2g} to {high:.2g} do"
+        advice = f"change search_space.optimizer.lr to about {{low: {low:.2g}, high: {high:.2g}, log: true}}"
+        return result(False, summary, advice, (math.nan, math.nan, math.nan))
     if isinstance(allowed, NumericRange):
         if max(low, allowed.low) > min(high, allowed.high):
             summary = f"search_space.optimizer.lr ({allowed}) holds no rate that works; {low:.2g} to {high:.2g} do"
@@ -86,7 +96,20 @@ def run(
         best = min(max(best, low), high)
     beyond = " after widening the candidates" if widened else ""
     summary = f"searching {low:.2g} to {high:.2g}{beyond} ({labels})"
-    return result(True, summary, "", (low, high, best))
+    return result(True, summary, _doubt(config, dataset, working), (low, high, best))
+
+
+def _doubt(config: TrialConfig, dataset: Dataset, working: Sequence[RateOutcome]) -> str:
+    """A warning where the loss has fallen no further than the classes' frequencies explain."""
+    baseline = frequency_baseline(config.without_noise(), dataset)
+    chance = chance_scale(config.without_noise(), dataset).chance
+    reached = min(outcome.falls_to for outcome in working) * chance
+    if baseline is None or reached < baseline:
+        return ""
+    return (
+        f"no rate has come below a loss of {baseline:.3g}, which the class frequencies alone give: "
+        "the features may say little about the target"
+    )
 
 
 def _try(
@@ -97,15 +120,14 @@ def _try(
     starts = [derive_seed(seed, "start", start) for start in range(spec.starts)]
     training = PopulationTraining(
         [
-            config.at_constant_rate().replace({"optimizer.lr": rate, "seed": start})
+            config.at_constant_rate().without_noise().replace({"optimizer.lr": rate, "seed": start})
             for rate in rates
             for start in starts
         ],
         dataset,
         order_seed=seed,
     )
-    rows = RowTensors(training.train_rows.inputs[:MAX_ROWS], training.train_rows.targets[:MAX_ROWS])
-    untrained: list[float] = training.evaluate(rows)[0].tolist()
+    untrained: list[float] = training.loss_as_trained(training.train_rows.spread(MAX_ROWS)).tolist()
     per_step = [losses.tolist() for losses in itertools.islice(training.steps(), spec.steps)]
     curves = [tuple(curve) for curve in zip(*per_step, strict=True)]  # one per member
     outcomes = []
@@ -152,11 +174,16 @@ def _widen(outcomes: Sequence[RateOutcome]) -> list[float]:
     return [math.sqrt(a * b) for a, b in itertools.pairwise(rates)]
 
 
-def _advise(outcomes: Sequence[RateOutcome]) -> str:
+def _advise(outcomes: Sequence[RateOutcome], widened: bool) -> str:
     labels = {outcome.label for outcome in outcomes}
     path = "checks.learning_rates.candidates"
     if labels == {"diverged"}:
         return f"all rates are far too large: lower {path}, for example to [0.1, 0.01, 0.001, 0.0001]"
     if labels == {"too slow"}:
         return f"all rates are far too small: raise {path}, for example to [0.1, 0.01, 0.001, 0.0001]"
-    return f"try rates between those that are too slow and those that diverge in {path}, or another optimizer or init"
+    best = min(outcomes, key=lambda outcome: outcome.falls_to)
+    between = "the rates between were tried too; " if widened else ""
+    return (
+        f"{between}{best.rate:.2g} comes furthest, to {best.falls_to:.0%}: raise checks.learning_rates.falls_to if the "
+        "features say little about the target, lower the penalties, or choose another optimizer, activation or init"
+    )

@@ -10,30 +10,39 @@ Source: the lecture's step 6 and 7, "look at the curves, go to 5".
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from search_service.recipe import fit
 from search_service.results import Cycle, Decision, RoundResult
 from search_service.spec import StudySpec
+from trainables.config import TrialConfig
+from trainables.losses import ChanceScale
 from trainables.metrics import METRICS, MetricName
 
 
-def run(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, chance: float, time_is_up: bool) -> Decision:
+def run(
+    spec: StudySpec,
+    cycles: Sequence[Cycle],
+    n_validation: int,
+    *,
+    scale_of: Callable[[TrialConfig], ChanceScale],
+    time_is_up: bool,
+) -> Decision:
     """Decide.
 
     Args:
         spec: Target and limits.
         cycles: Done so far.
         n_validation: Validation rows, which decide the score's noise.
-        chance: Loss of a network that knows nothing, by which the best trial's curves are read.
+        scale_of: What a configuration's losses are read by.
         time_is_up: Whether the time budget is spent.
     """
     decision = _decide(spec, cycles, n_validation, time_is_up=time_is_up)
     best = cycles[-1].refined.best or cycles[-1].coarse.best
     if best is None:
         return decision
-    reading = fit.read([best.curve], chance)
+    reading = fit.read([best.curve], scale_of(best.config), best.config)
     return replace(decision, reason=f"{decision.reason}; the best trial's curves read {reading.summary}")
 
 
@@ -60,17 +69,19 @@ def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time
         error = f"noise: ±{noise:.2g}, one standard error over {n_validation} validation rows"
         return Decision(done, True, f"no further improvement: {improvement} ({error})")
     if done >= spec.search.max_cycles:
-        return Decision(done, True, f"all {spec.search.max_cycles} cycles are done; {improvement}")
+        return Decision(
+            done, True, f"{'the only cycle is' if done == 1 else f'all {done} cycles are'} done; {improvement}"
+        )
     return Decision(done, False, f"{improvement}, more than the noise of ±{noise:.2g}")
 
 
 def standard_error(metric: MetricName, score: float, rows: int) -> float:
     """How far a score over ``rows`` rows lies from its true value by chance, one standard error.
 
-    accuracy: √(p (1 - p) / n), the binomial's. rmse: rmse / √(2n) for normal residuals. r2: that of the residual's
-    share 1 - r2, √(2/n) of it.
+    accuracy: √(p (1 - p) / n), the binomial's; for balanced accuracy the same, too small where classes are rare.
+    rmse: rmse / √(2n) for normal residuals. r2: that of the residual's share 1 - r2, √(2/n) of it.
     """
-    if metric == "accuracy":
+    if metric in ("accuracy", "balanced_accuracy"):
         # One row more or less is the least that can be told apart, also at a score of exactly 0 or 1.
         return max(math.sqrt(score * (1 - score) / rows), 1 / rows)
     if metric == "rmse":

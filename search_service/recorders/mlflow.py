@@ -292,6 +292,8 @@ class MlflowRecorder:
     @_write.register
     def _(self, event: ComparisonFinished) -> None:
         result = event.result
+        if not self._comparison:
+            return
         for outcome in result.outcomes:
             # Known only now: the best drop is the best of all optimisers.
             epochs = result.epochs_to_arrive(outcome)

@@ -274,6 +274,21 @@ def test_a14_the_report_has_the_table_and_says_what_its_words_mean(all_eight):
         assert all(f"- {outcome_.name}: {sentence}." in text for sentence in outcome_.swept)
 
 
+def test_a14_an_interrupt_with_the_very_first_event_is_told_too(tmp_path):
+    memory = MemoryRecorder()
+
+    def listen(event):
+        memory.record(event)
+        if isinstance(event, ComparisonStarted):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(parse(SPEC), tmp_path, listen, draw=lambda result, folder: pytest.fail("nothing is drawn"))
+    (finished,) = memory.of(ComparisonFinished)
+    assert finished.result.status is StudyStatus.INTERRUPTED
+    assert finished.result.outcomes == ()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("no")])
 def test_a14_a_comparison_that_is_cut_short_tells_what_was_compared(tmp_path, error):
     memory = MemoryRecorder()

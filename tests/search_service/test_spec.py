@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from search_service import wiring
 from search_service.errors import InvalidSpecError
 from search_service.space import Choices, NumericRange
 from search_service.spec import StudySpec, parse
@@ -109,6 +110,28 @@ def test_the_smallest_config_is_enough():
             {"search_space": {"schedule.end": {"low": 0, "high": 0.5}, "schedule.name": {"choices": ["none", "step"]}}},
             "search_space.schedule.end",
             "used when schedule.name is cosine or linear",
+        ),
+        (
+            {"search_space": {"batch_size": {"choices": [True, 32]}}},
+            "search_space.batch_size.choices.0",
+            "whole number",
+        ),
+        (
+            {"search_space": {"batch_size": {"choices": [16.0, 32]}}},
+            "search_space.batch_size.choices.0",
+            "whole number",
+        ),
+        (
+            {"search_space": {"clipping": {"choices": [None, 1]}}},
+            "search_space.clipping",
+            "write clipping.value: ...",
+        ),
+        ({"trial": {"class_weights": [0, 1]}}, "trial.class_weights.0", "above 0"),
+        ({"trial": {"schedule": {"warmup": 9}}}, "trial.schedule.warmup", "fewer epochs than a training"),
+        (
+            {"search_space": {"schedule.warmup": {"low": 0, "high": 50}}},
+            "search_space.schedule.warmup",
+            "fewer epochs than a training",
         ),
         ({"search_space": {"clipping.norm": {"low": 0, "high": 5}}}, "search_space.clipping.norm.low", "above 0"),
         ({"search": {"coarse": {"max_trials": "10", "max_epochs": 3}}}, "search.coarse.max_trials", "whole number"),
@@ -249,3 +272,19 @@ def test_everything_on_the_slides_can_be_searched_over():
     }
     spec = parse(VALID | {"search_space": ranges})
     assert set(spec.space()) == set(ranges)
+
+
+@pytest.mark.parametrize(
+    ("trial", "path", "words"),
+    [
+        ({"loss": "binary_cross_entropy"}, "trial.loss", "a loss for 10 classes"),
+        ({"class_weights": [1.0, 2.0]}, "trial.class_weights", "10 weights, one for each class in this order: 0, 1,"),
+    ],
+)
+def test_losses_and_weights_must_fit_the_classes_of_the_table(trial, path, words):
+    with pytest.raises(InvalidSpecError) as error:
+        wiring.prepare(parse(VALID | {"trial": trial}))
+    (problem,) = error.value.problems
+    assert problem.path == path
+    assert words in problem.rule
+    assert ", …" in problem.rule

@@ -242,3 +242,28 @@ def test_whatever_breaks_the_record_is_finished_first(tmp_path, error, status):
     assert len(finished) == 1
     assert finished[0].result.status is status
     assert len(finished[0].result.checks) == 3
+
+
+def test_an_interrupt_with_the_very_first_event_is_recorded_too(tmp_path):
+    study = wiring.prepare(parse(SMALL))
+    memory = MemoryRecorder()
+
+    def listen(event):
+        memory.record(event)
+        if isinstance(event, StudyStarted):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(
+            study.spec,
+            study.dataset,
+            study.test_rows,
+            InlineRunner(),
+            listen,
+            study_id="s",
+            folder=tmp_path,
+            versions={},
+        )
+    (finished,) = memory.of(StudyFinished)
+    assert finished.result.status is StudyStatus.INTERRUPTED
+    assert finished.result.checks == ()

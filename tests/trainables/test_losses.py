@@ -30,8 +30,20 @@ def binary(outputs, labels, weights, smoothing):
     return losses.mean() if weights is None else (losses * weights[labels]).sum() / weights[labels].sum()
 
 
+def cross_entropy(outputs, labels, weights, smoothing):
+    """PyTorch's, but for weights with smoothing: ours are of rows, as in every other loss."""
+    losses = F.cross_entropy(outputs, labels, label_smoothing=smoothing, reduction="none")
+    if weights is None:
+        return losses.mean()
+    if smoothing == 0:
+        torch.testing.assert_close(
+            F.cross_entropy(outputs, labels, weights), (losses * weights[labels]).sum() / weights[labels].sum()
+        )
+    return (losses * weights[labels]).sum() / weights[labels].sum()
+
+
 REFERENCES = {
-    "cross_entropy": lambda o, t, w, config: F.cross_entropy(o, t, w, label_smoothing=config.label_smoothing),
+    "cross_entropy": lambda o, t, w, config: cross_entropy(o, t, w, config.label_smoothing),
     "binary_cross_entropy": lambda o, t, w, config: binary(o, t, w, config.label_smoothing),
     "hinge": lambda o, t, w, config: hinge(o, t, w),
     "mse": lambda o, t, w, config: F.mse_loss(o[:, 0], t),
@@ -98,10 +110,11 @@ def test_a11_chance_is_the_loss_of_outputs_that_are_all_zero(name, weighted):
     config = TrialConfig(loss=name).replace({"class_weights": "balanced"} if weighted else {})
     loss = make_loss([config], targets, 1 if regression else classes, torch.float32)
     zero = torch.zeros(1, 50, count_outputs(name, classes))
-    assert loss.chance(targets) == pytest.approx(loss.mean(zero, targets).item(), rel=1e-5)
+    (chance,) = loss.chance(targets)
+    assert chance == pytest.approx(loss.mean(zero, targets).item(), rel=1e-5)
     closed = {"cross_entropy": math.log(5), "binary_cross_entropy": math.log(2), "hinge": 4.0}
     if not regression:
-        assert loss.chance(targets) == pytest.approx(closed[name])
+        assert chance == pytest.approx(closed[name])
 
 
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
@@ -121,3 +134,37 @@ def test_a11_the_frequency_baseline_is_the_least_loss_of_a_constant_output(name,
     optimizer.step(closure)
     assert loss.frequency_baseline(labels) == pytest.approx(closure().item(), rel=1e-4)
     assert make_loss([TrialConfig(loss="hinge")], labels, 2, torch.float64).frequency_baseline(labels) is None
+
+
+def test_a11_chance_is_each_members_own():
+    targets = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    configs = [TrialConfig(loss="huber").replace({"huber_delta": delta}) for delta in (0.02, 1.0, 20.0)]
+    loss = make_loss(configs, targets, 1, torch.float32)
+    expected = [F.huber_loss(torch.zeros(50), targets, delta=c.huber_delta).item() for c in configs]
+    assert loss.chance(targets) == pytest.approx(expected, rel=1e-5)
+    loss.keep(torch.tensor([2]))
+    assert loss.chance(targets) == pytest.approx(expected[2:], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
+def test_a11_the_floor_is_the_loss_of_outputs_that_say_what_smoothing_asks_for(name):
+    classes = 4 if name == "cross_entropy" else 2
+    labels = torch.arange(classes)
+    epsilons = (0.0, 0.1, 0.5)
+    configs = [TrialConfig(loss=name).replace({"label_smoothing": e}) for e in epsilons]
+    loss = make_loss(configs, labels, classes, torch.float64)
+    asked = [(1 - e) * torch.eye(classes, dtype=torch.float64) + e / classes for e in epsilons]
+    outputs = torch.stack([(a + 1e-300).log() for a in asked])
+    if classes == 2:
+        outputs = (outputs[:, :, 1] - outputs[:, :, 0]).unsqueeze(2)
+    assert loss.floor() == pytest.approx(loss.mean(outputs, labels).tolist(), abs=1e-9)
+    assert make_loss([TrialConfig(loss="hinge")], labels, classes, torch.float64).floor() == [0.0]
+
+
+def test_a11_with_weights_and_smoothing_being_right_is_cheapest_also_where_a_class_is_rare():
+    labels = torch.tensor([0] * 97 + [1] * 3)
+    config = TrialConfig(class_weights="balanced", label_smoothing=0.1)
+    loss = make_loss([config], labels, 2, torch.float64)
+    right = torch.nn.functional.one_hot(labels, 2).double().unsqueeze(0) * 3
+    always_rare = torch.tensor([0.0, 3.0], dtype=torch.float64).expand(1, 100, 2)
+    assert loss.mean(right, labels) < loss.mean(always_rare, labels)

@@ -17,6 +17,17 @@ def test_accuracy():
     assert ours.tolist() == pytest.approx([sklearn.metrics.accuracy_score(targets, o.argmax(1)) for o in outputs])
 
 
+def test_balanced_accuracy_also_with_one_output_and_a_class_that_does_not_occur():
+    outputs, targets = torch.randn(3, 40, 5, generator=GENERATOR), torch.randint(4, (40,), generator=GENERATOR)
+    ours = METRICS["balanced_accuracy"].score(outputs[:, :, :4], targets, 1.0)
+    expected = [sklearn.metrics.balanced_accuracy_score(targets, o[:, :4].argmax(1)) for o in outputs]
+    assert ours.tolist() == pytest.approx(expected)
+    binary = (targets > 2).long()
+    ours = METRICS["balanced_accuracy"].score(outputs[:, :, :1], binary, 1.0)
+    expected = [sklearn.metrics.balanced_accuracy_score(binary, (o[:, 0] > 0).long()) for o in outputs]
+    assert ours.tolist() == pytest.approx(expected)
+
+
 def test_rmse_is_in_the_targets_own_units_and_r2_has_none():
     outputs, targets, scale = torch.randn(3, 40, 1, generator=GENERATOR), torch.randn(40, generator=GENERATOR), 7.5
     mean = 100.0

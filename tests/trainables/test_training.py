@@ -86,9 +86,11 @@ def test_thirty_steps_equal_torch_nn_with_torch_optim(digits, path):
             factor = 0.5 ** (step // 10)
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * factor
-        loss = torch.nn.functional.cross_entropy(
-            reference(inputs), targets, class_weights, label_smoothing=config.label_smoothing
+        losses = torch.nn.functional.cross_entropy(
+            reference(inputs), targets, label_smoothing=config.label_smoothing, reduction="none"
         )
+        weights_of_rows = torch.ones_like(losses) if class_weights is None else class_weights[targets]
+        loss = (losses * weights_of_rows).sum() / weights_of_rows.sum()
         penalty = decay / 2 * sum(w.square().sum() for w in weights)
         optimizer.zero_grad()
         (loss + penalty).backward()

@@ -33,6 +33,11 @@ class RowTensors:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def spread(self, most: int) -> RowTensors:
+        """All rows, or ``most`` of them at even distances: a table may be sorted."""
+        index = torch.linspace(0, len(self) - 1, min(len(self), most), dtype=torch.float64).round().long()
+        return RowTensors(self.inputs[index], self.targets[index])
+
 
 @dataclass(frozen=True)
 class Rows:

@@ -11,7 +11,7 @@ import pytest
 from search_service.recipe import step1_initial_loss as step1
 from search_service.recipe import step2_overfit_small_sample as step2
 from search_service.recipe import step3_learning_rates as step3
-from search_service.space import NumericRange
+from search_service.space import Choices, NumericRange
 from search_service.spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import plain
 from trainables.data.config import DataConfig
@@ -244,3 +244,99 @@ def test_b3_small_data_is_wrapped_around():
     result = step3.run(config, dataset, LearningRatesSpec(), seed=0)
     assert result.passed
     assert len(result.outcomes[0].curves[0]) == 100
+
+
+# ---- what else a newcomer met ----------------------------------------------------------------------------------
+
+
+def test_b1_batch_normalisation_is_measured_by_the_batch_and_not_by_statistics_that_nobody_has_followed(digits):
+    large = {"network__init": "gaussian", "network__init_std": 1.0, "network__hidden_sizes": (128,) * 3}
+    healthy = step1.run(config_of(network__normalization="batch_norm", **large), digits[0], InitialLossSpec())
+    assert healthy.passed, healthy.summary
+    assert step3.run(
+        config_of(network__normalization="batch_norm", **large), digits[0], LearningRatesSpec(), seed=0
+    ).passed
+
+
+@pytest.mark.parametrize(
+    ("leaves", "words"),
+    [
+        ({"network__init_std": 1.0, "network__hidden_sizes": (128,) * 3}, "the initial weights are too large"),
+        ({"network__init_std": 10.0, "network__hidden_sizes": (128,) * 3}, "the initial weights are too large"),
+        ({"network__init_std": 10.0, "network__activation": "tanh"}, "saturated in layers 1 to 2"),
+    ],
+)
+def test_b1_initial_weights_that_are_too_large_are_named_as_the_cause(digits, leaves, words):
+    result = step1.run(config_of(network__init="gaussian", **leaves), digits[0], InitialLossSpec())
+    assert not result.passed
+    assert words in result.summary
+    assert "network.init: auto" in result.advice
+
+
+def test_b1_units_that_are_dead_from_the_start_are_not_taken_for_equal_weights(wine):
+    config = config_of(network__hidden_sizes=(2, 2))
+    results = [step1.run(config.replace({"seed": seed}), wine[0], InitialLossSpec()) for seed in range(30)]
+    assert any("dead" in result.summary or "vanishing" in result.summary for result in results)
+    assert not any("same gradient" in result.summary for result in results)
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        {"network__dropout": 0.9},
+        {"network__dropconnect": 0.9},
+        {"label_smoothing": 0.8},
+        {"class_weights": "balanced", "label_smoothing": 0.5},
+    ],
+)
+def test_b3_noise_and_floors_do_not_hide_which_rates_work(digits, leaves):
+    result = step3.run(config_of(**leaves), digits[0], LearningRatesSpec(starts=3), seed=0)
+    assert result.passed, result.summary
+    assert result.advice == ""
+
+
+def test_b3_adadelta_is_tried_at_rates_around_one(digits):
+    config = config_of(optimizer__name="adadelta")
+    result = step3.run(config, digits[0], LearningRatesSpec(starts=3), seed=0)
+    assert [outcome.rate for outcome in result.outcomes] == [0.01, 0.1, 1.0, 10.0]
+    assert result.low < 1.0 < result.high
+
+
+def test_b3_a_loss_that_falls_only_to_what_the_class_frequencies_give_is_doubted(wine):
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(1000, 5)).astype(np.float32)
+    rare = with_rows(wine[0], inputs=inputs, targets=(random.random(1000) < 0.03).astype(np.int64))
+    rare = dataclasses.replace(rare, n_outputs=2)
+    result = step3.run(plain(), rare, LearningRatesSpec(starts=3, candidates=(0.01, 0.001)), seed=0)
+    assert result.passed
+    assert "class frequencies alone give" in result.advice
+
+
+def test_b3_choices_of_the_rate_that_hold_none_that_works_are_refused(digits):
+    result = step3.run(plain(), digits[0], LearningRatesSpec(starts=3), seed=0, allowed=Choices((1e-9, 1e-8)))
+    assert not result.passed
+    assert "holds no rate that works" in result.summary
+
+
+def test_b3_a_weak_signal_is_told_how_to_pass(diabetes):
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(500, 3)).astype(np.float32)
+    targets = (0.35 * inputs[:, 0] + random.normal(size=500)).astype(np.float32)
+    weak = with_rows(diabetes[0], inputs=inputs, targets=targets / targets.std())
+    result = step3.run(config_of(loss="mse"), weak, LearningRatesSpec(starts=3), seed=0)
+    assert not result.passed
+    assert "falls_to" in result.advice
+
+
+def test_b2_a_linear_network_is_asked_for_no_more_than_it_can(diabetes):
+    config = config_of(loss="mse", network__activation="identity", network__hidden_sizes=(16, 16), optimizer__lr=0.01)
+    result = step2.run(config, diabetes[0], OverfitSpec(), seed=0)
+    assert result.passed, result.summary
+    assert result.measured["rows"] == 10
+
+
+def test_b2_clipping_that_holds_the_loss_up_is_named(digits):
+    config = config_of(optimizer__name="sgd", clipping__norm=1e-4)
+    result = step2.run(config, digits[0], OverfitSpec(max_steps=200), seed=0)
+    assert not result.passed
+    assert "clipping" in result.summary + result.advice

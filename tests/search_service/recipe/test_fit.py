@@ -11,9 +11,11 @@ import pytest
 from search_service.recipe import fit
 from search_service.results import EpochPoint
 from tests.plans import plain
+from trainables.losses import ChanceScale
 from trainables.training import PopulationTraining
 
 CHANCE = 2.0
+SCALE = ChanceScale(least=0.0, chance=CHANCE)
 
 
 def curve(train, validation, epochs=40):
@@ -45,35 +47,57 @@ def test_a13_curves_built_to_be_each(case, noise):
         curve(lambda t: train(t) + noise * random.normal(), lambda t: validation(t) + noise * random.normal())
         for _ in range(3)
     ]
-    reading = fit.read(seeds, CHANCE)
+    reading = fit.read(seeds, SCALE, plain())
     assert reading.name == expected, reading.summary
     assert reading.summary.startswith(expected)
     assert (reading.remedy == "") == (expected == "good fit")
 
 
 def test_a13_underfitting_says_whether_to_train_longer_or_to_grow():
-    falling = fit.read([curve(*CURVES["still falling"][:2])], CHANCE)
+    falling = fit.read([curve(*CURVES["still falling"][:2])], SCALE, plain())
     assert "train longer" in falling.remedy
-    weak = fit.read([curve(*CURVES["barely better than chance"][:2])], CHANCE)
+    weak = fit.read([curve(*CURVES["barely better than chance"][:2])], SCALE, plain())
     assert "larger network" in weak.remedy
 
 
 def test_a13_seeds_that_diverged_are_left_out():
     good = curve(*CURVES["falls and settles"][:2])
     broken = [EpochPoint(p.epoch, math.nan, p.validation_loss, math.nan) for p in good]
-    assert fit.read([good, broken], CHANCE).name == "good fit"
-    assert "did not stay finite" in fit.read([broken], CHANCE).summary
+    assert fit.read([good, broken], SCALE, plain()).name == "good fit"
+    assert "did not stay finite" in fit.read([broken], SCALE, plain()).summary
+
+
+def test_a13_a_training_that_ends_above_chance_has_not_settled():
+    reading = fit.read([curve(lambda t: 3 * t, lambda t: 2 * t)], SCALE, plain())
+    assert reading.summary.startswith("underfitting, not settled")
+    assert "lower optimizer.lr" in reading.remedy
+
+
+def test_a13_with_label_smoothing_losses_count_from_the_least_that_there_can_be():
+    near_the_floor = curve(lambda t: 0.74, lambda t: 0.75)
+    assert fit.read([near_the_floor], SCALE, plain()).name == "underfitting"
+    assert fit.read([near_the_floor], ChanceScale(least=0.73 * CHANCE, chance=CHANCE), plain()).name == "good fit"
+
+
+def test_a13_remedies_are_those_that_the_config_has():
+    curves = [curve(*CURVES["validation turns up"][:2])]
+    assert "label_smoothing" in fit.read(curves, SCALE, plain()).remedy
+    number = plain(loss="mse").replace({"optimizer.name": "sgd"})
+    remedy = fit.read(curves, SCALE, number).remedy
+    assert "label_smoothing" not in remedy
+    assert "weight_decay" not in remedy
+    assert "regularization.l2" in remedy
 
 
 def test_a13_one_epoch_can_be_read():
-    assert fit.read([[EpochPoint(1, 1.9, 1.95, 0.5)]], CHANCE).name == "underfitting"
+    assert fit.read([[EpochPoint(1, 1.9, 1.95, 0.5)]], SCALE, plain()).name == "underfitting"
 
 
 def trained(dataset, config, epochs):
     training = PopulationTraining([config], dataset, order_seed=0, max_epochs=epochs)
     records = itertools.islice(training.epochs(), epochs)
     points = [EpochPoint(r.epoch, r.train_loss[0], r.validation_loss[0], r.validation_score[0]) for r in records]
-    return fit.read([points], training.loss.chance(training.train_rows.targets))
+    return fit.read([points], training.loss.scales(training.train_rows.targets)[0], config)
 
 
 def test_a13_networks_built_to_be_each(digits, diabetes):

@@ -11,9 +11,11 @@ import pytest
 from search_service.recipe import gradient_health, step1_initial_loss, step2_overfit_small_sample
 from search_service.spec import InitialLossSpec, OverfitSpec
 from tests.plans import plain
+from trainables.losses import ChanceScale
 from trainables.measurements import Health, LayerHealth, measure_health
 from trainables.training import PopulationTraining
 
+SCALE = ChanceScale(least=0.0, chance=1.0)
 HEALTHY_LAYER = LayerHealth(mean=0, std=1, dead=0, saturated=0, signal=1, gradient_norm=1, update_ratio=1e-3)
 
 
@@ -38,7 +40,7 @@ def trained_verdict(config, dataset, steps=300):
             history += measure_health(training, rows.inputs, rows.targets)
         if step == steps:
             break
-    return gradient_health.training(history, training.loss.chance(rows.targets), config).verdict
+    return gradient_health.training(history, training.loss.scales(rows.targets)[0], config).verdict
 
 
 BUILT_TO_FAIL = {
@@ -208,7 +210,7 @@ def look(step, loss=1.0, **changes):
 )
 def test_a12_bounds_while_training(changes, name):
     history = [look(0), look(10, **changes)]
-    verdict = gradient_health.training(history, chance=1.0, config=plain()).verdict
+    verdict = gradient_health.training(history, scale=SCALE, config=plain()).verdict
     assert verdict.name == name
     assert (verdict.remedy == "") == (name == "healthy")
     if name != "healthy":
@@ -217,15 +219,15 @@ def test_a12_bounds_while_training(changes, name):
 
 
 def test_a12_a_network_that_has_learnt_may_saturate_and_lose_its_gradient():
-    learnt = look(10, loss=0.04, signal=0.0, dead=0.9)
-    assert gradient_health.training([look(0), learnt], chance=1.0, config=plain()).verdict.is_healthy
+    learnt = look(10, loss=0.7, signal=0.0, dead=0.9)
+    assert gradient_health.training([look(0), learnt], scale=SCALE, config=plain()).verdict.is_healthy
     exploded = look(5, loss=0.04, gradient_norm=1e6)
-    assert gradient_health.training([look(0), exploded, learnt], 1.0, plain()).verdict.name == "exploding"
+    assert gradient_health.training([look(0), exploded, learnt], SCALE, plain()).verdict.name == "exploding"
 
 
 def test_a12_remedies_that_are_taken_already_are_not_repeated():
     config = config_of(network__normalization="batch_norm", network__activation="elu")
-    remedy = gradient_health.training([look(0), look(1, signal=0.0)], 1.0, config).verdict.remedy
+    remedy = gradient_health.training([look(0), look(1, signal=0.0)], SCALE, config).verdict.remedy
     assert remedy == "try fewer layers" or "batch_norm" not in remedy
     assert "relu" not in remedy
 

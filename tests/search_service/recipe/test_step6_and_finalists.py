@@ -14,6 +14,7 @@ from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from tests.plans import make_plan, plain
 from trainables import checkpoint
+from trainables.losses import ChanceScale
 
 
 def spec_of(**changes):
@@ -29,6 +30,10 @@ def round_of(tmp_path, *scores, epochs=6):
         for i, score in enumerate(scores)
     )  # fmt: skip
     return RoundResult(make_plan(tmp_path), trials, "", 1.0)
+
+
+def scale_of(config):
+    return ChanceScale(least=0.0, chance=math.log(10))
 
 
 def cycle_of(tmp_path, coarse, refined):
@@ -65,15 +70,27 @@ def cycle_of(tmp_path, coarse, refined):
 )
 def test_b6_decides_and_says_why(tmp_path, cycles, changes, time_is_up, stop, words):
     history = [cycle_of(tmp_path, *scores) for scores in cycles]
-    decision = step6_repeat.run(spec_of(**changes), history, 360, chance=math.log(10), time_is_up=time_is_up)
+    decision = step6_repeat.run(spec_of(**changes), history, 360, scale_of=scale_of, time_is_up=time_is_up)
     assert decision.stop is stop
     assert words in decision.reason
 
 
 def test_b6_smaller_is_better_for_rmse(tmp_path):
     spec = spec_of(trial={"loss": "mse"})
-    assert not step6_repeat.run(spec, [cycle_of(tmp_path, 60.0, 50.0)], 360, chance=math.log(10), time_is_up=False).stop
-    assert step6_repeat.run(spec, [cycle_of(tmp_path, 50.0, 60.0)], 360, chance=math.log(10), time_is_up=False).stop
+    assert not step6_repeat.run(
+        spec,
+        [cycle_of(tmp_path, 60.0, 50.0)],
+        360,
+        scale_of=scale_of,
+        time_is_up=False,
+    ).stop
+    assert step6_repeat.run(
+        spec,
+        [cycle_of(tmp_path, 50.0, 60.0)],
+        360,
+        scale_of=scale_of,
+        time_is_up=False,
+    ).stop
 
 
 def test_standard_errors_match_simulation():
