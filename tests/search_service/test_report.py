@@ -69,10 +69,8 @@ def test_a12_a13_the_report_reads_gradients_and_curves_of_checks_and_finalists(t
     assert "| step 2, overfit a small sample | " in text
     if result.finalists is not None:
         winner = result.finalists.winner
-        assert (
-            f"| finalist {winner.trial_id} (gradients: first seed) | {winner.health.verdict.summary} | {winner.fit.summary} |"
-            in text
-        )
+        where = f"finalist {winner.trial_id} (gradients: first seed)"
+        assert f"| {where} | {winner.health.verdict.summary} | {winner.fit.summary} |" in text
     document = as_document(spec, result, {})
     assert document["checks"][0]["gradient_health"]["name"] == "vanishing"
     assert document["checks"][0]["gradient_health"]["layers"][0] == 1
