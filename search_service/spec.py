@@ -95,10 +95,8 @@ class OverfitSpec(FrozenModel):
 class LearningRatesSpec(FrozenModel):
     """Step 3."""
 
-    candidates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=100)] | None = (
-        Field(
-            default=None, description="Learning rates tried; null: 0.1, 0.01, 0.001, 0.0001, for adadelta 10 to 0.01."
-        )
+    candidates: LearningRates | None = Field(
+        default=None, description="Learning rates tried; null: 0.1, 0.01, 0.001, 0.0001, for adadelta 10 to 0.01."
     )
     starts: int = Field(default=5, ge=1, le=100, description="Initial weights tried per rate.")
     steps: int = Field(default=100, ge=10, description="Parameter updates per start.")
@@ -319,7 +317,8 @@ def _problems_of_warmup(spec: StudySpec) -> list[Problem]:
     if spec.trial.schedule.unit != "epochs":
         return []
     epochs = spec.search.coarse.max_epochs
-    longest = max(_possible(spec, "schedule.warmup"))
+    # What is no number has a mistake of its own.
+    longest = max((value for value in _possible(spec, "schedule.warmup") if isinstance(value, int | float)), default=0)
     if longest < epochs:
         return []
     path = "search_space.schedule.warmup" if "schedule.warmup" in spec.search_space else "trial.schedule.warmup"

@@ -7,6 +7,7 @@ then runs the study, and ``compare`` a comparison of optimisers.
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 import secrets
 import time
@@ -222,7 +223,8 @@ def _require_folder(home: Path) -> None:
 
 def _against_data(spec: StudySpec, dataset: Dataset) -> list[Problem]:
     """What the config says of rows and classes must be true of this table."""
-    return _batches_too_large(spec, len(dataset.train)) + _wrong_classes(spec, dataset)
+    rows = len(dataset.train)
+    return _batches_too_large(spec, rows) + _warmup_too_long(spec, rows) + _wrong_classes(spec, dataset)
 
 
 def _batches_too_large(spec: StudySpec, rows: int) -> list[Problem]:
@@ -241,6 +243,16 @@ def _batches_too_large(spec: StudySpec, rows: int) -> list[Problem]:
         for path, value in asked.items()
         if isinstance(value, (int, float)) and value > rows
     ]
+
+
+def _warmup_too_long(spec: StudySpec, rows: int) -> list[Problem]:
+    """Warm-up in steps; how long a training is follows from the table. In epochs, the spec itself finds it."""
+    schedule, batch = spec.trial.schedule, spec.trial.batch_size
+    steps = spec.search.coarse.max_epochs * (1 if batch == "full" else math.ceil(rows / batch))
+    if schedule.unit != "steps" or schedule.warmup < steps:
+        return []
+    rule = f"fewer than the {steps} steps that a training of the coarse search has"
+    return [Problem("trial.schedule.warmup", schedule.warmup, rule, "lower it, or train longer")]
 
 
 def _wrong_classes(spec: StudySpec, dataset: Dataset) -> list[Problem]:

@@ -129,6 +129,11 @@ def test_the_smallest_config_is_enough():
         ({"trial": {"class_weights": [0, 1]}}, "trial.class_weights.0", "above 0"),
         ({"trial": {"schedule": {"warmup": 9}}}, "trial.schedule.warmup", "fewer epochs than a training"),
         (
+            {"search_space": {"schedule.warmup": {"choices": ["a", 3]}}},
+            "search_space.schedule.warmup.choices.0",
+            "whole number",
+        ),
+        (
             {"search_space": {"schedule.warmup": {"low": 0, "high": 50}}},
             "search_space.schedule.warmup",
             "fewer epochs than a training",
@@ -279,12 +284,14 @@ def test_everything_on_the_slides_can_be_searched_over():
     [
         ({"loss": "binary_cross_entropy"}, "trial.loss", "a loss for 10 classes"),
         ({"class_weights": [1.0, 2.0]}, "trial.class_weights", "10 weights, one for each class in this order: 0, 1,"),
+        # 1077 rows in batches of 64 are 17 steps, nine times.
+        ({"schedule": {"unit": "steps", "warmup": 153}}, "trial.schedule.warmup", "fewer than the 153 steps"),
     ],
 )
-def test_losses_and_weights_must_fit_the_classes_of_the_table(trial, path, words):
+def test_losses_weights_and_steps_must_fit_the_table(trial, path, words):
     with pytest.raises(InvalidSpecError) as error:
         wiring.prepare(parse(VALID | {"trial": trial}))
     (problem,) = error.value.problems
     assert problem.path == path
     assert words in problem.rule
-    assert ", …" in problem.rule
+    assert (", …" in problem.rule) == ("class" in problem.rule)
