@@ -164,6 +164,8 @@ _CLIP: Remedy = ("trial.clipping.norm: 1.0", lambda c: c.clipping.norm is None a
 _RATE: Remedy = ("a smaller trial.optimizer.lr", lambda c: True)
 _SHALLOWER: Remedy = ("fewer layers", lambda c: len(c.network.hidden_sizes) > 2)
 _SCALE: Remedy = ("data.standardize: true, if the inputs are large", lambda c: True)
+# Where everything else is as it should be.
+_LAST_RESORT = "another trial.network.activation, or fewer layers"
 _REMEDIES: dict[HealthName, tuple[Remedy, ...]] = {
     "vanishing": (_RELU, _INIT, _BATCH_NORM, _SHALLOWER),
     "exploding": (_INIT, _CLIP, _RATE, _BATCH_NORM),
@@ -177,5 +179,5 @@ def _verdict(name: HealthName, layers: Sequence[int], what: str, config: TrialCo
     if not layers:
         return None
     where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
-    remedies = [remedy for remedy, is_left in _REMEDIES[name] if is_left(config)]
+    remedies = [remedy for remedy, is_left in _REMEDIES[name] if is_left(config)] or [_LAST_RESORT]
     return HealthVerdict(name, tuple(layers), f"{name} in {where}: {what}", "try " + "; ".join(remedies))
