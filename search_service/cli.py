@@ -87,7 +87,8 @@ def run(
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        _print_places(console, result.reason if result.finalists else "", result.seconds, places)
+        # Step 6 has said it at length; its first clause will do here.
+        _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
     if result.status is StudyStatus.FAILED:
         raise typer.Exit(CheckFailedError.exit_code)
 
