@@ -11,7 +11,7 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -82,11 +82,8 @@ def run(
     except KeyboardInterrupt as interrupt:
         raise _interrupted() from interrupt
     result, places = finished.result, finished.places
-    document = as_document(spec, result, places)
-    (Path(places["folder"]) / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-    else:
+    _deliver(as_document(spec, result, places), places, as_json)
+    if not as_json:
         # Step 6 has said it at length; its first clause will do here.
         _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
     if result.status is StudyStatus.FAILED:
@@ -111,10 +108,8 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
     except KeyboardInterrupt as interrupt:
         raise _interrupted() from interrupt
     result, places = finished.result, finished.places
-    document = as_document(spec, result, places)
-    (Path(places["folder"]) / "result.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+    _deliver(as_document(spec, result, places), places, as_json)
     if as_json:
-        typer.echo(json.dumps(document, indent=2))
         return
     page = Path(places["folder"]) / "paths.html"
     if page.exists():
@@ -166,6 +161,14 @@ def main() -> None:
     except OutsideError as error:
         _say(errors, f"[bold red]Stopped by something outside:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
+
+
+def _deliver(document: dict[str, Any], places: dict[str, str], as_json: bool) -> None:
+    """Write the document into the folder of what was run, and print it if a program asked."""
+    text = json.dumps(document, indent=2)
+    (Path(places["folder"]) / "result.json").write_text(text, encoding="utf-8")
+    if as_json:
+        typer.echo(text)
 
 
 def _interrupted() -> typer.Exit:

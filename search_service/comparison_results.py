@@ -85,9 +85,9 @@ class OptimizerOutcome:
     @property
     def best_scores(self) -> tuple[float, ...]:
         """Best score of each seed; NaN if it has none."""
-        best = max if METRICS[self.metric].mode == "max" else min
+        rank = METRICS[self.metric].rank
         return tuple(
-            best((p.validation_score for p in curve if math.isfinite(p.validation_loss)), default=math.nan)
+            min((p.validation_score for p in curve if math.isfinite(p.validation_loss)), key=rank, default=math.nan)
             for curve in self.curves
         )
 
@@ -208,5 +208,5 @@ class ComparisonResult:
     @property
     def ranked(self) -> list[OptimizerOutcome]:
         """Best mean score first; those without one last."""
-        sign = -1 if METRICS[self.metric].mode == "max" else 1
-        return sorted(self.outcomes, key=lambda o: math.inf if math.isnan(o.best_mean) else sign * o.best_mean)
+        rank = METRICS[self.metric].rank
+        return sorted(self.outcomes, key=lambda outcome: rank(outcome.best_mean))

@@ -143,7 +143,6 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
         result: Of the study.
         places: Where the record and the files are, by name.
     """
-    final = result.finalists
     trials = [trial for done in result.rounds for trial in done.trials]
     document = {
         "document_version": DOCUMENT_VERSION,
@@ -152,35 +151,8 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
         "status": str(result.status),
         "reason": result.reason,
         "seconds": round(result.seconds, 3),
-        "best": None
-        if final is None
-        else {
-            "trial_id": final.winner.trial_id,
-            "config": {key: value for key, value in final.winner.config.to_plain().items() if key != "seed"},
-            "metric": final.metric,
-            "validation_mean": final.winner.mean,
-            "validation_std": final.winner.std,
-            "test_mean": final.test_mean,
-            "test_std": final.test_std,
-            "test_trivial": final.trivial_test_score,
-            "seeds": list(final.winner.seeds),
-            "gradient_health": _health_document(final.winner.health),
-            "fit": {"name": final.winner.fit.name, "summary": final.winner.fit.summary},
-        },
-        "checks": [
-            {
-                "step": check.step,
-                "name": check.name,
-                "cycle": check.cycle,
-                "passed": check.passed,
-                "summary": check.summary,
-                "advice": check.advice,
-                "gradient_health": _health_document(health_of(check)),
-                "measured": dict(check.measured),
-                "expected": dict(check.expected),
-            }
-            for check in result.checks
-        ],
+        "best": _best_document(result.finalists),
+        "checks": [_check_document(check) for check in result.checks],
         "rounds": [
             {
                 "number": done.plan.number,
@@ -199,6 +171,39 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
     }
     plain: dict[str, Any] = finite(document)
     return plain
+
+
+def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
+    if final is None:
+        return None
+    winner = final.winner
+    return {
+        "trial_id": winner.trial_id,
+        "config": {key: value for key, value in winner.config.to_plain().items() if key != "seed"},
+        "metric": final.metric,
+        "validation_mean": winner.mean,
+        "validation_std": winner.std,
+        "test_mean": final.test_mean,
+        "test_std": final.test_std,
+        "test_trivial": final.trivial_test_score,
+        "seeds": list(winner.seeds),
+        "gradient_health": _health_document(winner.health),
+        "fit": {"name": winner.fit.name, "summary": winner.fit.summary},
+    }
+
+
+def _check_document(check: CheckResult) -> dict[str, Any]:
+    return {
+        "step": check.step,
+        "name": check.name,
+        "cycle": check.cycle,
+        "passed": check.passed,
+        "summary": check.summary,
+        "advice": check.advice,
+        "gradient_health": _health_document(health_of(check)),
+        "measured": dict(check.measured),
+        "expected": dict(check.expected),
+    }
 
 
 def _health_document(reading: HealthReading | None) -> dict[str, Any] | None:

@@ -262,8 +262,8 @@ class TrialResult:
     def best_point(self) -> EpochPoint | None:
         """The epoch with the best finite validation score."""
         finite = [point for point in self.curve if math.isfinite(point.validation_score)]
-        sign = 1 if METRICS[self.metric].mode == "max" else -1
-        return max(finite, key=lambda point: sign * point.validation_score) if finite else None
+        rank = METRICS[self.metric].rank
+        return min(finite, key=lambda point: rank(point.validation_score), default=None)
 
     @property
     def score(self) -> float:
@@ -292,9 +292,9 @@ class RoundResult:
         Trials of different rungs are never ranked against each other: a trial stopped at epoch 3 says nothing
         about how it would have done at epoch 27.
         """
-        sign = -1 if METRICS[self.plan.metric].mode == "max" else 1
+        rank = METRICS[self.plan.metric].rank
         able = [t for t in self.trials if t.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) and t.best_point]
-        return sorted(able, key=lambda t: (-t.epochs, sign * t.score))
+        return sorted(able, key=lambda t: (-t.epochs, rank(t.score)))
 
     @property
     def best(self) -> TrialResult | None:

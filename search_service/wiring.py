@@ -117,9 +117,7 @@ def run(
     prepare_process()
     study_id = _new_id(study.spec)
     with ExitStack() as stack:
-        _require_folder(settings.home)
-        recorder = _make_recorder(settings)
-        stack.callback(recorder.close)
+        recorder = stack.enter_context(_recording(settings))
         made = _make_runner(runner, ray_address)
         stack.callback(made.close)
         folder = _make_folder(settings, "studies", study_id, study.spec)
@@ -155,9 +153,7 @@ def compare(study: PreparedStudy, *, settings: Settings, listeners: Sequence[Lis
     prepare_process()
     comparison_id = _new_id(study.spec)
     with ExitStack() as stack:
-        _require_folder(settings.home)
-        recorder = _make_recorder(settings)
-        stack.callback(recorder.close)
+        recorder = stack.enter_context(_recording(settings))
         from search_service.recorders.figures import comparison as figures
 
         folder = _make_folder(settings, "comparisons", comparison_id, study.spec)
@@ -288,10 +284,17 @@ def _make_runner(name: RunnerName, ray_address: str | None) -> Runner:
     return RayTuneRunner(ray_address)
 
 
-def _make_recorder(settings: Settings) -> Recorder:
+@contextmanager
+def _recording(settings: Settings) -> Iterator[Recorder]:
+    """The recorder, in a home folder that exists."""
+    _require_folder(settings.home)
     from search_service.recorders.mlflow import MlflowRecorder
 
-    return MlflowRecorder(settings.record_uri, settings.artifacts)
+    recorder = MlflowRecorder(settings.record_uri, settings.artifacts)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.activations import CAN_DIE, SATURATES_OUTSIDE
+from trainables.config import ActivationName
 from trainables.training import PopulationTraining
 
 HISTOGRAM_BINS = 40
@@ -63,20 +64,34 @@ def layer_activations(training: PopulationTraining, inputs: Tensor, member: int 
     return [_describe(layer[member], training.network.activation_name) for layer in hidden]
 
 
-def _describe(activations: Tensor, name: str) -> LayerActivations:
+def _describe(activations: Tensor, name: ActivationName) -> LayerActivations:
     """Describe ``[B, H]`` activations."""
     # A histogram needs finite ends; what is not finite shows in mean and std.
     finite = activations[activations.isfinite()].float().cpu()
     counts, edges = torch.histogram(finite, bins=HISTOGRAM_BINS) if len(finite) else (torch.zeros(1), torch.zeros(2))
-    low, high = SATURATES_OUTSIDE.get(name, (-torch.inf, torch.inf))  # type: ignore[call-overload]
     return LayerActivations(
         mean=activations.mean().item(),
         std=activations.std(correction=0).item(),
-        dead=(activations == 0).all(dim=0).float().mean().item() if name in CAN_DIE else 0.0,
-        saturated=((activations < low) | (activations > high)).float().mean().item(),
+        dead=_dead(activations, name).item(),
+        saturated=_saturated(activations, name).item(),
         counts=tuple(counts.tolist()),
         edges=tuple(edges.tolist()),
     )
+
+
+def _dead(activations: Tensor, name: ActivationName) -> Tensor:
+    """Share of units that are 0 for every row, where units can die: ``[..., B, H]`` -> ``[...]``."""
+    if name not in CAN_DIE:
+        return activations.new_zeros(activations.shape[:-2])
+    return (activations == 0).all(dim=-2).double().mean(dim=-1)
+
+
+def _saturated(activations: Tensor, name: ActivationName) -> Tensor:
+    """Share of activations where the nonlinearity is nearly flat: ``[..., B, H]`` -> ``[...]``."""
+    if name not in SATURATES_OUTSIDE:
+        return activations.new_zeros(activations.shape[:-2])
+    low, high = SATURATES_OUTSIDE[name]
+    return ((activations < low) | (activations > high)).double().mean(dim=(-2, -1))
 
 
 def layer_gradients(
@@ -164,7 +179,7 @@ def measure_health(training: PopulationTraining, inputs: Tensor, targets: Tensor
     outputs = network(inputs, mode="measure", hidden=activations)
     activations.append(outputs)  # [K, B, H] per layer
     losses = training.loss.mean(outputs, targets)
-    # One backward pass for both: the graph is kept for the second call.
+    # The graph is kept for the second pass, to the parameters.
     back = torch.autograd.grad(losses.sum(), activations, retain_graph=True)
     gradient = network.gradient(losses)
     with torch.no_grad():
@@ -174,17 +189,15 @@ def measure_health(training: PopulationTraining, inputs: Tensor, targets: Tensor
         training.clipping.apply(gradient)
         steps = network.split_weights(training.optimizer.preview(gradient))
         weights = network.split_weights(network.parameters)
-        low, high = SATURATES_OUTSIDE.get(name, (-torch.inf, torch.inf))
         by_layer = []
         for layer, a in enumerate(activations):
-            hidden = layer < len(activations) - 1
-            dead = (a == 0).all(dim=1).double().mean(dim=1) if hidden and name in CAN_DIE else a.new_zeros(len(a))
-            flat = ((a < low) | (a > high)).double().mean(dim=(1, 2)) if hidden else a.new_zeros(len(a))
+            # Outputs have no nonlinearity.
+            own = name if layer < len(activations) - 1 else "identity"
             numbers = (
                 a.mean(dim=(1, 2)),
                 a.std(dim=(1, 2), correction=0),
-                dead,
-                flat,
+                _dead(a, own),
+                _saturated(a, own),
                 back[layer].norm(dim=(1, 2)) * len(inputs) ** 0.5,  # a row's share of the mean loss is 1/B of its own
                 gradient_norms[layer],
                 steps[layer].norm(dim=(1, 2)) / weights[layer].norm(dim=(1, 2)),

@@ -7,6 +7,7 @@ Reference: ``sklearn.metrics``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +36,12 @@ class Metric:
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b``; NaN beats nothing."""
         return a > b if self.mode == "max" else a < b
+
+    def rank(self, score: float) -> float:
+        """Sort key of a score: the better, the smaller; NaN comes last."""
+        if math.isnan(score):
+            return math.inf
+        return -score if self.mode == "max" else score
 
 
 def _correct(outputs: Tensor, targets: Tensor) -> Tensor:

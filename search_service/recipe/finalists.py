@@ -24,7 +24,7 @@ from search_service.spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Dataset, TestRows
 from trainables.measurements import Health, measure_health
-from trainables.metrics import METRICS
+from trainables.metrics import METRICS, MetricName
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, trivial_score
 
@@ -61,24 +61,12 @@ def run(
             metric=spec.metric,
         )
         watched = _train_to_best(training, max_epochs)
-        scales = training.loss.scales(training.train_rows.targets)
-        for i, trial in enumerate(group):
-            first = i * len(seeds)
-            curves = tuple(watched.curves[first : first + len(seeds)])
-            finalist = Finalist(
-                trial.trial_id,
-                trial.config,
-                seeds,
-                scores=tuple(_best(curve, spec) for curve in curves),
-                curves=curves,
-                health=gradient_health.training(watched.health[first], scales[first], trial.config),
-                fit=fit.read(curves, scales[first], trial.config),
-                learning_rates=tuple(rates[first] for rates in watched.learning_rates),
-            )
-            trained.append((finalist, training, first))
+        firsts = range(0, training.size, len(seeds))
+        for trial, first in zip(group, firsts, strict=True):
+            trained.append((_as_finalist(trial, seeds, training, watched, first), training, first))
 
-    sign = -1 if METRICS[spec.metric].mode == "max" else 1
-    trained.sort(key=lambda item: math.inf if math.isnan(item[0].mean) else sign * item[0].mean)
+    rank = METRICS[spec.metric].rank
+    trained.sort(key=lambda item: rank(item[0].mean))
     winner, training, at = trained[0]
     if math.isnan(winner.mean):
         raise CheckFailedError("finalists: every configuration diverged from fresh seeds; lower the learning rates")
@@ -90,7 +78,7 @@ def run(
         finalists=tuple(finalist for finalist, _, _ in trained),
         metric=spec.metric,
         test_scores=tuple(test_scores),
-        exported=min(range(len(seeds)), key=lambda i: sign * winner.scores[i]),
+        exported=min(range(len(seeds)), key=lambda i: rank(winner.scores[i])),
         trivial_test_score=trivial_score(dataset, test_rows, spec.metric),
         checkpoint=path,
         seconds=time.monotonic() - started,
@@ -99,9 +87,9 @@ def run(
 
 def _candidates(spec: StudySpec, rounds: Sequence[RoundResult]) -> list[TrialResult]:
     """The best of the trials that went furthest, in any round, no configuration twice."""
-    sign = -1 if METRICS[spec.metric].mode == "max" else 1
+    rank = METRICS[spec.metric].rank
     able = sorted(
-        (trial for result in rounds for trial in result.ranked), key=lambda trial: (-trial.epochs, sign * trial.score)
+        (trial for result in rounds for trial in result.ranked), key=lambda trial: (-trial.epochs, rank(trial.score))
     )
     different = {trial.config.replace({"seed": 0}): trial for trial in reversed(able)}
     chosen = sorted(different.values(), key=able.index)
@@ -156,8 +144,24 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
     return _Watched(curves, [list(looks) for looks in zip(*health, strict=True)], rates)
 
 
-def _best(curve: Sequence[EpochPoint], spec: StudySpec) -> float:
-    scores = [point.validation_score for point in curve if math.isfinite(point.validation_loss)]
-    if not scores:
-        return math.nan
-    return max(scores) if METRICS[spec.metric].mode == "max" else min(scores)
+def _as_finalist(
+    trial: TrialResult, seeds: tuple[int, ...], training: PopulationTraining, watched: _Watched, first: int
+) -> Finalist:
+    """What was seen of a configuration whose seeds are the members from ``first`` on."""
+    scale = training.loss.scales(training.train_rows.targets)[first]
+    curves = tuple(watched.curves[first : first + len(seeds)])
+    return Finalist(
+        trial.trial_id,
+        trial.config,
+        seeds,
+        scores=tuple(_best(curve, training.metric) for curve in curves),
+        curves=curves,
+        health=gradient_health.training(watched.health[first], scale, trial.config),
+        fit=fit.read(curves, scale, trial.config),
+        learning_rates=tuple(rates[first] for rates in watched.learning_rates),
+    )
+
+
+def _best(curve: Sequence[EpochPoint], metric: MetricName) -> float:
+    scores = (point.validation_score for point in curve if math.isfinite(point.validation_loss))
+    return min(scores, key=METRICS[metric].rank, default=math.nan)

@@ -66,30 +66,30 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
     reached = [_first_at_most(steps, curve, threshold) for curve in by_rate]
     health = gradient_health.training(looks, scale, config, learnt=gradient_health.LEARNT_BY_HEART)
     at_first = gradient_health.untrained(looks[0], config).verdict
-    if all(steps is None for steps in reached) and not at_first.is_healthy:
+    memorised = any(steps is not None for steps in reached)
+    if not memorised and not at_first.is_healthy:
         # Nothing memorised: what was wrong at the start is the cause, and what came of it a symptom.
         health = replace(health, verdict=at_first)
     lowest = [min((loss for loss in curve if math.isfinite(loss)), default=math.inf) for curve in by_rate]
 
-    diagnosis, advice = _diagnose(config, by_rate, reached, rates, health.verdict)
-    n = len(sample)
-    if reached[0] is not None:
-        summary = f"memorised {n} rows in {reached[0]} steps (loss {lowest[0]:.3g}, needed {threshold:.3g})"
-        advice = ""
-    elif not diagnosis:
-        summary = f"memorised {n} rows, but {advice}"
-        advice = ""
+    n, needed = len(sample), f"needed {threshold:.3g}"
+    if memorised:
+        summary, advice = f"memorised {n} rows", ""
+        if reached[0] is not None:
+            summary += f" in {reached[0]} steps (loss {lowest[0]:.3g}, {needed})"
+        else:
+            summary += f", but {_elsewhere(by_rate, reached, rates)}"
+        if not health.verdict.is_healthy:
+            summary, advice = f"{summary}; gradients are {health.verdict.summary}", health.verdict.remedy
     else:
-        best = min(lowest)
-        summary = f"could not memorise {n} rows in {spec.max_steps} steps (loss {best:.3g}, needed {threshold:.3g}): "
-        summary += diagnosis
-    if not diagnosis and not health.verdict.is_healthy:
-        summary += f"; gradients are {health.verdict.summary}"
-        advice = health.verdict.remedy
+        diagnosis, advice = _diagnose(config, by_rate, rates, health.verdict)
+        summary = (
+            f"could not memorise {n} rows in {spec.max_steps} steps (loss {min(lowest):.3g}, {needed}): {diagnosis}"
+        )
     return OverfitResult(
         step=2,
         name=NAME,
-        passed=not diagnosis,
+        passed=memorised,
         summary=summary,
         advice=advice,
         measured={
@@ -168,19 +168,17 @@ def _first_at_most(steps: tuple[int, ...], curve: tuple[float, ...], threshold: 
     return next((step for step, loss in zip(steps, curve, strict=True) if loss <= threshold), None)
 
 
+def _elsewhere(curves: list[tuple[float, ...]], reached: list[int | None], rates: list[float]) -> str:
+    """At which rate it memorised soonest, where not at the configured one."""
+    steps, rate = min((steps, rate) for steps, rate in zip(reached, rates, strict=True) if steps is not None)
+    return f"at learning rate {rate:.3g} ({steps} steps), not at the configured {rates[0]:.3g} ({_shape(curves[0])})"
+
+
 def _diagnose(
-    config: TrialConfig,
-    curves: list[tuple[float, ...]],
-    reached: list[int | None],
-    rates: list[float],
-    health: HealthVerdict,
+    config: TrialConfig, curves: list[tuple[float, ...]], rates: list[float], health: HealthVerdict
 ) -> tuple[str, str]:
-    """What is wrong and what to do; no diagnosis if a rate memorised."""
-    memorised = [(steps, rate) for steps, rate in zip(reached, rates, strict=True) if steps is not None]
+    """What is wrong where no rate memorised, and what to do."""
     shapes = [_shape(curve) for curve in curves]
-    if memorised:
-        steps, rate = min(memorised)
-        return "", f"at learning rate {rate:.3g} ({steps} steps), not at the configured {rates[0]:.3g} ({shapes[0]})"
     tried = f"learning rates {min(rates):.3g} to {max(rates):.3g}"
     if all(shape == "explodes" for shape in shapes):
         return f"the loss explodes at {tried}", "lower trial.optimizer.lr by two decades or more, or scale the inputs"

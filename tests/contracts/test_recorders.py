@@ -119,6 +119,7 @@ def test_a_comparison_that_is_cut_short_or_of_which_nothing_trains_can_be_record
     outcomes = (nothing, second.outcome)
     result = dataclasses.replace(finished.result, status="interrupted", outcomes=outcomes, slice=None)
     recorder.record(ComparisonFinished(result, "cut short"))
+    assert isinstance(recorder.page, str)
     recorder.close()
 
 

@@ -47,6 +47,12 @@ def test_better_follows_the_mode_and_nan_is_never_better():
     assert not METRICS["rmse"].better(nan, 0.1)
 
 
+def test_rank_sorts_the_best_first_and_nan_last():
+    nan = float("nan")
+    assert sorted([0.8, nan, 0.9], key=METRICS["accuracy"].rank)[:2] == [0.9, 0.8]
+    assert sorted([0.8, nan, 0.9], key=METRICS["rmse"].rank)[:2] == [0.8, 0.9]
+
+
 def test_the_trivial_predictor_says_majority_class_or_mean():
     assert trivial_outputs(torch.tensor([2, 0, 2]), 4, 3).argmax(dim=2).tolist() == [[2, 2, 2, 2]]
     assert trivial_outputs(torch.tensor([1.0, 2.0]), 2, 1).flatten().tolist() == [1.5, 1.5]
