@@ -73,7 +73,7 @@ def run(
     from search_service.report import as_document
     from search_service.results import StudyStatus
 
-    study = wiring.prepare(spec)
+    study = wiring.prepare(spec, settings=settings)
     listeners = [] if as_json else [ProgressDisplay(console)]
     try:
         finished = wiring.run(
@@ -101,7 +101,7 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
     from search_service.comparison_report import as_document
     from search_service.progress import ProgressDisplay
 
-    study = wiring.prepare(spec)
+    study = wiring.prepare(spec, settings=settings)
     listeners = [] if as_json else [ProgressDisplay(console)]
     try:
         finished = wiring.compare(study, settings=settings, listeners=listeners)
@@ -124,7 +124,7 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     spec = config_file.load(config, overrides or [])
     from search_service import wiring
 
-    study = wiring.prepare(spec)
+    study = wiring.prepare(spec, settings=Settings())
     rows = len(study.dataset.train) + len(study.dataset.validation) + len(study.test_rows)
     typer.echo(
         f"{config} is valid: {rows} rows, {study.dataset.n_inputs} features, {study.dataset.task} "

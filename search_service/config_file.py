@@ -17,7 +17,8 @@ import yaml
 from search_service import spec as spec_module
 from search_service.errors import InvalidSpecError, Problem
 from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
-from trainables.data.sources import BUNDLED
+from trainables.data.locations import is_url
+from trainables.data.named_sets import BUNDLED, OPENML
 
 # The largest config that a person would write has a few KB; more is a mistake or an attack.
 MAX_BYTES = 256 * 1024
@@ -153,6 +154,10 @@ def _with_paths_from(raw: Any, folder: Path) -> Any:
     data = dict(raw["data"])
     for place in ("source", "train", "validation", "test"):
         value = data.get(place)
-        if isinstance(value, str) and value not in BUNDLED and Path(value).suffix:
-            data[place] = str(folder / Path(value).expanduser())
+        if not isinstance(value, str) or value in BUNDLED or value.startswith(OPENML) or is_url(value):
+            continue
+        place_here = folder / Path(value).expanduser()
+        # A word that is no file or folder here is more likely the name of a bundled set, misspelt.
+        if Path(value).suffix or "/" in value or place_here.exists():
+            data[place] = str(place_here)
     return raw | {"data": data}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -413,7 +413,13 @@ def _std(values: tuple[float, ...]) -> float:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What the record says about the table."""
+    """What the record says about the table.
+
+    Attributes:
+        columns: How many feature columns there are of each kind, before preparation.
+        notes: What was found out about the files.
+        warnings: Leaks and traps, a sentence each.
+    """
 
     source: str
     fingerprint: str
@@ -424,6 +430,11 @@ class DataSummary:
     n_outputs: int
     task: str
     class_names: tuple[str, ...] = ()
+    target: str = ""
+    task_reason: str = ""
+    columns: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,19 @@ class Settings(BaseSettings):
         description="An MLflow server; default: SQLite under home.",
     )
 
+    data_folders: str | None = Field(
+        default=None,
+        description="Folders and URL prefixes that tables may be read from, separated by commas; default: everywhere. "
+        "A service that takes other people's configs needs it.",
+    )
+
+    @property
+    def allowed_sources(self) -> tuple[str, ...] | None:
+        """``data_folders`` one by one; None where everything may be read."""
+        if self.data_folders is None:
+            return None
+        return tuple(place.strip() for place in self.data_folders.split(",") if place.strip())
+
     @property
     def record_uri(self) -> str:
         """The MLflow store: the server's address, or the SQLite file under home."""

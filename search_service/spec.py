@@ -23,6 +23,7 @@ from search_service.spec_problems import nearest, problems_of
 from trainables.config import (
     APPLIES_TO,
     FrozenModel,
+    LossName,
     OptimizerName,
     TrialConfig,
     accepts_fractions,
@@ -218,6 +219,13 @@ class StudySpec(FrozenModel):
         """The metric optimised: the user's, or that of the task."""
         return self.objective.metric or ("accuracy" if self.trial.task == "classification" else "rmse")
 
+    @property
+    def task_given(self) -> Literal["classification", "regression"] | None:
+        """The task that the loss, the table's section or the metric says; None leaves it to the target column."""
+        if "loss" in self.trial.model_fields_set:
+            return self.trial.task
+        return self.data.task or (METRICS[self.objective.metric].task if self.objective.metric else None)
+
     def space(self) -> dict[str, Range]:
         """The user's ranges as the search uses them."""
         return {leaf: _to_range(leaf, given) for leaf, given in self.search_space.items()}
@@ -249,6 +257,45 @@ def parse(raw: Any) -> StudySpec:
     return spec
 
 
+def for_task(spec: StudySpec, task: Literal["classification", "regression"], reason: str) -> StudySpec:
+    """The spec with a loss for ``task``, as found from the target column, where the user has chosen none.
+
+    Args:
+        spec: As the user gave it.
+        task: Of the table.
+        reason: Why it is that task, for messages.
+
+    Raises:
+        InvalidSpecError: Something else in the spec is for the other task.
+    """
+    if spec.trial.task == task:
+        return spec
+    try:
+        fitted = spec.model_copy(update={"trial": spec.trial.replace({"loss": _LOSS_OF_TASK[task]})})
+    except ValidationError as error:
+        problems = problems_of(error, TrialConfig)
+    else:
+        problems = _between_sections(fitted)
+    if problems:
+        because = f"{{}} (this is {task}: {reason}; data.task or trial.loss would say otherwise)"
+        raise InvalidSpecError(
+            [
+                Problem(
+                    p.path if "." in p.path and p.path.split(".")[0] in StudySpec.model_fields else f"trial.{p.path}",
+                    p.value,
+                    because.format(p.rule),
+                    p.fix,
+                )
+                for p in problems
+            ]
+        )
+    return fitted
+
+
+# What is minimised for a task if the user has not chosen.
+_LOSS_OF_TASK: Mapping[str, LossName] = {"classification": "cross_entropy", "regression": "mse"}
+
+
 def _problems_of_nesting(search_space: Any) -> list[Problem]:
     """Leaves of the search space have dotted names; nested keys would be read as a range without bounds."""
     sections = {leaf.split(".")[0] for leaf in leaf_paths() if "." in leaf}
@@ -277,9 +324,11 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
         problems += _problems_of_range(spec, leaf, given)
     problems += _problems_of_combinations(spec) + _problems_of_warmup(spec)
     metric = spec.objective.metric
-    if metric is not None and METRICS[metric].task != spec.trial.task:
-        fitting = " or ".join(name for name, m in METRICS.items() if m.task == spec.trial.task)
-        rule = f"a metric for {spec.trial.task}, which trial.loss: {spec.trial.loss} does"
+    task = spec.trial.task if "loss" in spec.trial.model_fields_set else spec.data.task
+    if metric is not None and task is not None and METRICS[metric].task != task:
+        fitting = " or ".join(name for name, m in METRICS.items() if m.task == task)
+        said = f"trial.loss: {spec.trial.loss} does" if task == spec.trial.task else f"data.task: {task} says"
+        rule = f"a metric for {task}, which {said}"
         problems.append(Problem("objective.metric", metric, rule, f"use {fitting}, or change trial.loss"))
     target = spec.objective.target
     if spec.metric == "accuracy" and target is not None and not 0 < target <= 1:

@@ -48,14 +48,15 @@ from search_service.results import (
 from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
-from trainables.data.dataset import Dataset, TestRows
+from trainables.data.dataset import Loaded, TestRows
+from trainables.data.schema import KINDS
+from trainables.errors import one_line
 from trainables.training import chance_scale
 
 
 def run_study(
     spec: StudySpec,
-    dataset: Dataset,
-    test_rows: TestRows,
+    table: Loaded,
     runner: Runner,
     listen: Listener,
     *,
@@ -67,8 +68,7 @@ def run_study(
 
     Args:
         spec: What to do.
-        dataset: Training and validation rows.
-        test_rows: Rows that only the winner sees.
+        table: Rows to train and choose on, and those that only the winner sees.
         runner: Runs the rounds.
         listen: Hears every event, as it happens, in this process.
         study_id: Names the study.
@@ -106,8 +106,8 @@ def run_study(
     deadline = started + spec.search.time_budget_s if spec.search.time_budget_s is not None else None
     try:
         # Inside: an interrupt may come with the very first event.
-        tell(StudyStarted(study_id, spec, summarize(spec, dataset, test_rows), versions))
-        _six_steps(Place(spec, dataset, runner, tell, folder, deadline), test_rows)
+        tell(StudyStarted(study_id, spec, summarize(spec, table), versions))
+        _six_steps(Place(spec, table.dataset, runner, tell, folder, deadline), table.test_rows)
     except CheckFailedError as failure:
         return finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
@@ -198,16 +198,22 @@ class _Story:
             self.finalists = event.result
 
 
-def summarize(spec: StudySpec, dataset: Dataset, test_rows: TestRows) -> DataSummary:
+def summarize(spec: StudySpec, table: Loaded) -> DataSummary:
     """What the record says about the table."""
+    dataset = table.dataset
     return DataSummary(
         source=str(spec.data.source or spec.data.train),
         fingerprint=dataset.fingerprint,
         n_train=len(dataset.train),
         n_validation=len(dataset.validation),
-        n_test=len(test_rows),
+        n_test=len(table.test_rows),
         n_inputs=dataset.n_inputs,
         n_outputs=dataset.n_outputs,
         task=dataset.task,
         class_names=dataset.class_names,
+        target=table.target,
+        task_reason=table.task_reason,
+        columns={kind: len(names) for kind in KINDS if (names := table.preparation.schema.names(kind))},
+        notes=table.notes,
+        warnings=tuple(one_line(problem) for problem in table.warnings),
     )

@@ -26,10 +26,10 @@ from search_service.recorders.base import Recorder
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.settings import Settings
-from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
+from search_service.spec import ChoicesSpec, RangeSpec, StudySpec, for_task
 from search_service.study import run_study, summarize
 from trainables.data import dataset as datasets
-from trainables.data.dataset import Dataset, TestRows
+from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.errors import DataError
 from trainables.process import prepare_process
 
@@ -69,24 +69,38 @@ class PreparedStudy:
     """A valid spec with its table read: nothing can be wrong with what the user gave any more."""
 
     spec: StudySpec
-    dataset: Dataset
-    test_rows: TestRows
+    table: Loaded
+
+    @property
+    def dataset(self) -> Dataset:
+        """Training and validation rows."""
+        return self.table.dataset
+
+    @property
+    def test_rows(self) -> TestRows:
+        """For the winner only."""
+        return self.table.test_rows
 
 
-def prepare(spec: StudySpec) -> PreparedStudy:
+def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStudy:
     """Read the table and check the spec against it.
+
+    Args:
+        spec: What was asked. A loss that it leaves open follows from the target column.
+        settings: Which folders may be read; by default all.
 
     Raises:
         InvalidSpecError: The table cannot be used, or does not fit the spec.
     """
     try:
-        dataset, test_rows = datasets.load(spec.data, spec.trial.task)
+        table = datasets.read(spec.data, spec.task_given, allowed=settings.allowed_sources if settings else None)
     except DataError as error:
         raise InvalidSpecError(error.problems) from error
-    problems = _against_data(spec, dataset)
+    spec = for_task(spec, table.dataset.task, table.task_reason)
+    problems = _against_data(spec, table.dataset)
     if problems:
         raise InvalidSpecError(problems)
-    return PreparedStudy(spec, dataset, test_rows)
+    return PreparedStudy(spec, table)
 
 
 def run(
@@ -124,8 +138,7 @@ def run(
         listen = stack.enter_context(_listening([*listeners, recorder.record]))
         result = run_study(
             study.spec,
-            study.dataset,
-            study.test_rows,
+            study.table,
             made,
             listen,
             study_id=study_id,
@@ -162,7 +175,7 @@ def compare(study: PreparedStudy, *, settings: Settings, listeners: Sequence[Lis
         result = compare_optimizers(
             study.spec,
             study.dataset,
-            summarize(study.spec, study.dataset, study.test_rows),
+            summarize(study.spec, study.table),
             listen,
             figures.write,
             comparison_id=comparison_id,

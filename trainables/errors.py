@@ -33,6 +33,11 @@ class Problem:
         return f"{self.path}: {shown}\n    rule: {self.rule}\n    fix:  {self.fix}"
 
 
+def one_line(problem: Problem) -> str:
+    """A finding as one sentence, for a list of them."""
+    return f"{problem.value}: {problem.rule}; {problem.fix}"
+
+
 class InvalidInputError(Exception):
     """Something the user gave cannot be used: a config key or the table it names.
 

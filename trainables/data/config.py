@@ -1,13 +1,60 @@
-"""DataConfig: which table, which column is the target, how rows are divided."""
+"""DataConfig: which table, what its columns are, how they are prepared and how the rows are divided."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from trainables.config import FrozenModel
+
+ColumnKind = Literal["numeric", "boolean", "categorical", "date"]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class CsvConfig(FrozenModel):
+    """How a CSV file is written; what is not given is found out from its first lines."""
+
+    delimiter: str | None = Field(
+        default=None, min_length=1, max_length=1, description="Character between columns; null: found out."
+    )
+    encoding: str | None = Field(default=None, min_length=1, description="Such as utf-8 or latin-1; null: found out.")
+    header: bool | None = Field(
+        default=None, description="Whether the first line names the columns; null: unless it holds only numbers."
+    )
+    decimal_point: Literal[".", ","] | None = Field(
+        default=None, description="Between a number's whole part and its fraction; null: found out."
+    )
+    null_values: tuple[str, ...] = Field(
+        default=(), description='Texts that mean missing, beside an empty cell, NA, NaN and null; such as ["?"].'
+    )
+
+
+class PreparationConfig(FrozenModel):
+    """From columns to the numbers that a network takes. Everything is fitted on training rows only."""
+
+    numeric: Literal["auto", "standard", "quantile", "none"] = Field(
+        default="auto",
+        description="standard: mean 0, standard deviation 1. quantile: to a normal distribution by rank. auto: "
+        "quantile for columns with heavy tails, standard for the others. none: as they are.",
+    )
+    log: tuple[Name, ...] = Field(
+        default=(), description="Numeric columns taken as sign(x) · ln(1 + |x|) first, then scaled by standard."
+    )
+    # One column per value beyond a few dozen makes the first layer wide and its weights rarely trained.
+    one_hot_limit: int = Field(
+        default=32, ge=1, le=10_000, description="Categories up to which a column becomes one column per category."
+    )
+    high_cardinality: Literal["target", "hash"] = Field(
+        default="target",
+        description="Beyond one_hot_limit. target: the mean target of the category, out of fold for training rows. "
+        "hash: spread over hash_columns columns.",
+    )
+    hash_columns: int = Field(default=32, ge=2, le=4_096, description="Columns that a hashed column becomes.")
+    missing_flags: bool = Field(
+        default=True, description="A column of 0 and 1 beside each numeric column that has missing values."
+    )
 
 
 class DataConfig(FrozenModel):
@@ -16,7 +63,8 @@ class DataConfig(FrozenModel):
     source: str | None = Field(
         default=None,
         min_length=1,
-        description="A bundled set (digits, breast_cancer, wine, diabetes) or a path to .csv, .parquet or .npz.",
+        description="A bundled set (digits, breast_cancer, wine, diabetes), openml:NAME or openml:ID, or a path or URL "
+        "(https, s3, gs, ...) of a .csv, .parquet, .feather, .arrow, .jsonl or .npz file or a folder of Parquet files.",
     )
     train: str | None = Field(default=None, min_length=1, description="Instead of source: a file of training rows.")
     validation: str | None = Field(
@@ -25,15 +73,51 @@ class DataConfig(FrozenModel):
     test: str | None = Field(default=None, min_length=1, description="With train: a file of test rows, else split off.")
     target: str | None = Field(
         default=None,
-        description="Column (CSV, Parquet) or array (NPZ, default y) to predict; bundled sets have theirs.",
+        description="Column (in NPZ an array, default y) to predict; bundled sets and OpenML have theirs.",
+    )
+    task: Literal["classification", "regression"] | None = Field(
+        default=None,
+        description="What is predicted; null: by the loss or the metric if given, else text, true/false and whole "
+        "numbers of at most 20 different values are classes.",
+    )
+    csv: CsvConfig = CsvConfig()
+    columns: dict[str, ColumnKind] = Field(
+        default={}, description="Kinds of columns, where they are not what they look like: {zip: categorical}."
+    )
+    drop: tuple[Name, ...] = Field(default=(), description="Columns that are not features, such as ids.")
+    missing_target: Literal["refuse", "drop"] = Field(
+        default="refuse", description="Rows whose target is missing: an error, or left out."
+    )
+    preparation: PreparationConfig = PreparationConfig()
+
+    split: Literal["auto", "random", "stratified", "grouped", "time"] = Field(
+        default="auto",
+        description="How rows are divided. auto: by group or time if given, else stratified for classes and random "
+        "for numbers.",
+    )
+    group: str | None = Field(
+        default=None, min_length=1, description="Column whose equal values stay on one side (grouped); no feature."
+    )
+    time: str | None = Field(
+        default=None, min_length=1, description="Column by which later rows validate and test (time); no feature."
+    )
+    weight: str | None = Field(
+        default=None, min_length=1, description="Column of row weights, numbers above 0; no feature."
     )
     # A fifth each is the common choice; the test part must be large enough for its score to mean something.
     validation_fraction: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows that chooses.")
     test_fraction: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows used once, at the end.")
     split_seed: int = Field(default=0, ge=0, description="Decides which rows go where.")
-    standardize: bool = Field(
-        default=True, description="Scale features to mean 0 and standard deviation 1 of the training rows."
+    strict: bool = Field(
+        default=False, description="Suspicious things in the table (leaks, ids, constant columns) are errors."
     )
+
+    @property
+    def division(self) -> Literal["auto", "grouped", "time", "random", "stratified"]:
+        """The split asked for; a group or time column asks for its own."""
+        if self.split != "auto":
+            return self.split
+        return "grouped" if self.group else "time" if self.time else "auto"
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -44,5 +128,26 @@ class DataConfig(FrozenModel):
         if self.validation_fraction + self.test_fraction >= 1:
             raise PydanticCustomError(
                 "no_training_rows", "validation_fraction + test_fraction must be below 1, to leave training rows"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _roles_fit(self) -> Self:
+        for split, column in (("grouped", "group"), ("time", "time")):
+            if self.split == split and getattr(self, column) is None:
+                raise PydanticCustomError(
+                    "split_without_column",
+                    "split: {split} needs {column}: the column to divide by",
+                    {"split": split, "column": column},
+                )
+        if self.group is not None and self.time is not None:
+            raise PydanticCustomError("two_divisions", "give group or time, not both: rows are divided by one of them")
+        roles = [name for name in (self.target, self.group, self.time, self.weight) if name is not None]
+        twice = {name for name in roles if roles.count(name) > 1} | (set(roles) & set(self.drop))
+        if twice:
+            raise PydanticCustomError(
+                "two_roles",
+                "{name} has two roles; target, group, time, weight and drop exclude each other",
+                {"name": sorted(twice)[0]},
             )
         return self

@@ -1,109 +1,255 @@
-"""Features to mean 0 and standard deviation 1, and targets to class indices or standardised numbers.
+"""Typed columns to the float32 matrix that a network takes, fitted on training rows only.
 
-Everything is fitted on training rows only: validation and test rows must not leak into what they judge.
-Reference: ``sklearn.preprocessing.StandardScaler`` (which does the scaling) and ``LabelEncoder``.
+scikit-learn's transformers do it, one pipeline per kind of column, joined by a ``ColumnTransformer``:
+
+    numeric, boolean   median where missing, then standard or quantile scaling; a flag column where values are missing
+    categorical        one column per category; beyond a limit, mean target (out of fold for training rows) or hashing
+    date               days and places in the cycles that vary, then as numeric
+
+A category that training rows do not have is all zeros one-hot, and the mean of all targets where targets encode.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainables.errors import DataError, Problem
+from trainables.data.config import PreparationConfig
+from trainables.data.schema import Column, Schema
+from trainables.data.targets import Task
 
-# A target of whole numbers with more distinct values than this is a quantity, not a set of classes.
-MOST_CLASSES = 1_000
+# Statistics of more rows than this change in digits that mean nothing, and would need float64 copies of them all.
+FIT_ROWS = 500_000
+# Rows transformed at a time: 50 columns of float64 and their copies on the way stay below 200 MB.
+CHUNK_ROWS = 100_000
+# Cells per chunk: wide tables take fewer rows.
+CHUNK_CELLS = 10_000_000
+# Quantiles of a quantile scaling: scikit-learn's default, a step of 0.1 %.
+QUANTILES = 1_000
+# Excess kurtosis beyond which ``auto`` takes quantiles: an exponential distribution has 6; what is beyond has values so
+# far out that the others, standardised, lie in a heap (docs/performance.md, "Preparation").
+HEAVY_TAILS = 6.0
+# What skops may build beside what it trusts by itself (scikit-learn's and numpy's classes): our own transformers, and
+# numpy's descriptions of number formats, and what divides rows for out-of-fold means. None of them runs anything.
+_TRUSTED = (
+    "numpy.dtype",
+    "sklearn.model_selection._split.KFold",
+    "trainables.data.encoders.DateParts",
+    "trainables.data.encoders.HashedCategories",
+    "trainables.data.encoders.SignedLog",
+)
+
+_SCHEMA, _ENCODER = "schema.json", "preparation.skops"
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """A linear map fitted on training rows: (value - mean) / scale, per column ``[D]`` or for the target ``[1]``."""
+    """A linear map fitted on training rows: (value - mean) / scale, for a regression target."""
 
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    mean: float
+    scale: float
 
     @classmethod
-    def fit(cls, columns: NDArray[np.float64]) -> Scaling:
-        """Fit on ``[N, D]``; constant columns get scale 1 and so become 0."""
+    def fit(cls, values: NDArray[np.float64], weights: NDArray[np.float32] | None = None) -> Scaling:
+        """Fit on ``[N]``, rows weighted by ``weights`` if given."""
         from sklearn.preprocessing import StandardScaler
 
-        scaler = StandardScaler().fit(columns)
-        return cls(scaler.mean_, scaler.scale_)
+        scaler = StandardScaler().fit(values.reshape(-1, 1), sample_weight=weights)
+        return cls(float(scaler.mean_[0]), float(scaler.scale_[0]))
+
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale ``[N]``."""
+        return (values - self.mean) / self.scale
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A fitted preparation.
+
+    Attributes:
+        schema: The raw columns that it takes.
+        encoder: scikit-learn's fitted transformer.
+        feature_names: Of the D columns that it gives.
+    """
+
+    schema: Schema
+    encoder: Any
+    feature_names: tuple[str, ...]
+
+    def transform(self, table: pa.Table, path: str = "data") -> NDArray[np.float32]:
+        """Prepare rows: raw columns to ``[N, D]``.
+
+        Args:
+            table: Rows; columns beyond the schema are left out.
+            path: Of the table, for messages.
+
+        Raises:
+            DataError: A column is missing or holds values that are not of its kind.
+        """
+        prepared = np.empty((table.num_rows, len(self.feature_names)), dtype=np.float32)
+        for start, frame in _chunks(self.schema, table, path):
+            prepared[start : start + len(frame)] = self.encoder.transform(frame)
+        return prepared
+
+    def save(self, folder: Path) -> None:
+        """Write into an existing folder; nothing in the files is a pickle."""
+        import skops.io
+
+        columns = [asdict(column) for column in self.schema.columns]
+        content = {"columns": columns, "feature_names": list(self.feature_names)}
+        (folder / _SCHEMA).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        skops.io.dump(self.encoder, folder / _ENCODER)
 
     @classmethod
-    def identity(cls, n_columns: int) -> Scaling:
-        """Leave ``n_columns`` columns as they are."""
-        return cls(np.zeros(n_columns), np.ones(n_columns))
+    def load(cls, folder: Path) -> Preparation:
+        """Read what ``save`` wrote. Types that are neither scikit-learn's nor ours are refused, so no code can run."""
+        import skops.io
 
-    def apply(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale ``[N, D]``."""
-        return (columns - self.mean) / self.scale
-
-
-def find_classes(target: NDArray[Any]) -> tuple[str, ...]:
-    """Names of the classes in a target, in the order of their indices (numbers by size, text by alphabet).
-
-    Raises:
-        DataError: One class only, or so many that the target is a quantity.
-    """
-    values = np.unique(_comparable(target))
-    if len(values) < 2:
-        rule, fix = "at least two classes", "choose another target or add rows of another class"
-        raise DataError([Problem("data.target", f"one class only: {values[0]}", rule, fix)])
-    fractional = values.dtype.kind == "f" and not np.array_equal(values, np.round(values))
-    if len(values) > MOST_CLASSES or fractional:
-        rule = f"classes: text, or at most {MOST_CLASSES} different whole numbers"
-        fix = "set trial.loss: mse to predict a number"
-        raise DataError([Problem("data.target", f"{len(values)} different values", rule, fix)])
-    return tuple(_name(value) for value in values)
+        content = json.loads((folder / _SCHEMA).read_text(encoding="utf-8"))
+        schema = Schema(tuple(Column(**column) for column in content["columns"]))
+        encoder = skops.io.load(folder / _ENCODER, trusted=list(_TRUSTED))
+        return cls(schema, encoder, tuple(content["feature_names"]))
 
 
-def class_indices(target: NDArray[Any], classes: tuple[str, ...], path: str) -> NDArray[np.int64]:
-    """Index of each row's class.
+def fit(
+    table: pa.Table,
+    schema: Schema,
+    config: PreparationConfig,
+    targets: NDArray[np.int64] | NDArray[np.float64],
+    task: Task,
+) -> tuple[Preparation, NDArray[np.float32]]:
+    """Fit on training rows and prepare them.
 
     Args:
-        target: ``[N]``.
-        classes: Names, as ``find_classes`` gave them.
-        path: Config key of the rows, for the message.
+        table: Training rows.
+        schema: Of its feature columns.
+        config: How.
+        targets: ``[N]``, for encoding categories by their mean target.
+        task: Whether targets are class indices.
+
+    Returns:
+        The preparation, and the training rows ``[N, D]``. Categories encoded by targets are out of fold: a row's own
+        target is no part of its features.
 
     Raises:
-        DataError: A class that the training rows lack.
+        DataError: A column holds values that are not of its kind.
     """
-    index = {name: i for i, name in enumerate(classes)}
-    names = [_name(value) for value in _comparable(target)]
-    unknown = sorted(set(names) - set(classes))
-    if unknown:
-        rule, fix = "classes that the training rows have", "drop these rows or add such rows to the training file"
-        raise DataError([Problem(path, ", ".join(unknown[:8]), rule, fix)])
-    return np.array([index[name] for name in names], dtype=np.int64)
+    n = table.num_rows
+    fitted = np.unique(np.linspace(0, n - 1, min(n, FIT_ROWS), dtype=np.float64).round().astype(np.int64))
+    sample = schema.typed(table if len(fitted) == n else table.take(fitted), "data")
+    encoder = _make_encoder(sample, schema, config, task)
+    first = np.asarray(encoder.fit_transform(sample, targets[fitted]), dtype=np.float32)
+    preparation = Preparation(schema, encoder, _names(encoder))
+    if len(fitted) == n:
+        return preparation, first
+    del sample
+    # The other rows' targets are no part of what was fitted.
+    prepared = preparation.transform(table)
+    prepared[fitted] = first
+    return preparation, prepared
 
 
-def numbers(target: NDArray[Any], path: str) -> NDArray[np.float64]:
-    """A regression target as float64 ``[N]``.
-
-    Raises:
-        DataError: Text, or not finite.
-    """
-    try:
-        values = np.asarray(target, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        rule, fix = "numbers, since the loss predicts one", "choose a numeric target or a loss that classifies"
-        raise DataError([Problem(path, f"text such as {target[0]!r}", rule, fix)]) from error
-    if not np.isfinite(values).all():
-        raise DataError([Problem(path, "NaN or infinite", "finite numbers", "drop or mend these rows")])
-    return values
+def _chunks(schema: Schema, table: pa.Table, path: str) -> Iterator[tuple[int, pd.DataFrame]]:
+    rows = max(1, min(CHUNK_ROWS, CHUNK_CELLS // max(1, len(schema))))
+    for start in range(0, table.num_rows, rows):
+        yield start, schema.typed(table.slice(start, rows), path)
 
 
-def _comparable(target: NDArray[Any]) -> NDArray[Any]:
-    """Text of any kind as text, so that numpy can sort it; numbers as they are."""
-    return target.astype(str) if target.dtype.kind in "OUS" else target
+def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfig, task: Task) -> Any:
+    """The transformer for a schema, not fitted but for the choices that ``auto`` makes."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import MissingIndicator
+    from sklearn.preprocessing import OneHotEncoder
+
+    numeric, boolean = schema.names("numeric"), schema.names("boolean")
+    logged = [name for name in numeric if name in config.log]
+    scaled = [name for name in numeric if name not in config.log]
+    by_quantile = [name for name in scaled if _takes_quantiles(sample[name], config)]
+    plainly = [name for name in scaled if name not in by_quantile] + boolean
+    flagged = [name for name in numeric + boolean if sample[name].isna().any()] if config.missing_flags else []
+    few: list[str] = []
+    many: list[str] = []
+    for name in schema.names("categorical"):
+        (few if sample[name].nunique() <= config.one_hot_limit else many).append(name)
+    scale = config.numeric != "none"
+    parts = [
+        ("standard", _numeric_steps("standard" if scale else "none", len(sample)), plainly),
+        ("log", _numeric_steps("log" if scale else "log_only", len(sample)), logged),
+        ("quantile", _numeric_steps("quantile", len(sample)), by_quantile),
+        ("missing", MissingIndicator(features="all", error_on_new=False), flagged),
+        ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few),
+        ("many", _many_steps(config, task, len(sample)), many),
+        ("date", _date_steps(scale), schema.names("date")),
+    ]
+    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0, verbose_feature_names_out=True)
 
 
-def _name(value: Any) -> str:
-    # 3 and 3.0 are one class, whichever file wrote it which way.
-    if isinstance(value, (np.floating, float)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+def _takes_quantiles(column: pd.Series[float], config: PreparationConfig) -> bool:
+    if config.numeric != "auto":
+        return config.numeric == "quantile"
+    from scipy.stats import kurtosis
+
+    values = column.dropna().to_numpy()
+    # Over fewer different values there is nothing between the quantiles; a constant column has no kurtosis.
+    return len(np.unique(values)) > 2 and float(kurtosis(values)) > HEAVY_TAILS
+
+
+def _numeric_steps(how: str, rows: int) -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+    from trainables.data.encoders import SignedLog
+
+    steps: list[Any] = [SimpleImputer(strategy="median", keep_empty_features=True)]
+    if how in ("log", "log_only"):
+        steps.append(SignedLog())
+    if how == "quantile":
+        # All rows count: scikit-learn would look at 10 000 of them.
+        steps.append(
+            QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal", subsample=None)
+        )
+    elif how in ("standard", "log"):
+        steps.append(StandardScaler())
+    return make_pipeline(*steps)
+
+
+def _many_steps(config: PreparationConfig, task: Task, rows: int) -> Any:
+    from sklearn.model_selection import KFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler, TargetEncoder
+
+    from trainables.data.encoders import HashedCategories
+
+    if config.high_cardinality == "hash":
+        return HashedCategories(config.hash_columns)
+    kind = "continuous" if task == "regression" else "auto"
+    # Five folds are scikit-learn's default.
+    out_of_fold = KFold(min(5, rows), shuffle=True, random_state=0)
+    return make_pipeline(TargetEncoder(target_type=kind, cv=out_of_fold), StandardScaler())
+
+
+def _date_steps(scale: bool) -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from trainables.data.encoders import DateParts
+
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return make_pipeline(DateParts(), imputer, *([StandardScaler()] if scale else []))
+
+
+def _names(encoder: Any) -> tuple[str, ...]:
+    """Names of the prepared columns: without the part that made them, where they differ all the same."""
+    full: Sequence[str] = [str(name) for name in encoder.get_feature_names_out()]
+    short = [name.split("__", 1)[1] for name in full]
+    return tuple(short) if len(set(short)) == len(short) else tuple(full)

@@ -1,11 +1,13 @@
 """Which rows train, which choose, and which are touched once at the end.
 
-Stratified for classes, so that each part has every class; the seed is part of the config.
+Reference: ``sklearn.model_selection``, which divides; by time it is a sort and a cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +18,37 @@ from trainables.errors import DataError, Problem
 MANY_CLASSES = 20
 
 Indices = NDArray[np.int64]
+Method = Literal["random", "stratified", "grouped", "time"]
 
 
-def split(
-    target: NDArray[np.int64] | NDArray[np.float64], *, stratify: bool, fractions: Mapping[str, float], seed: int
-) -> dict[str, Indices]:
+@dataclass(frozen=True)
+class Division:
+    """How rows are divided.
+
+    Attributes:
+        method: random; stratified (each class keeps its share); grouped (equal keys stay on one side); time (later
+            rows validate, the latest test; equal times stay on one side).
+        seed: Decides which rows go where; without meaning by time.
+        keys: ``[N]``: classes, groups or times, as the method needs; anything that sorts.
+    """
+
+    method: Method
+    seed: int
+    keys: NDArray[Any] | None = None
+
+    def of(self, rows: Indices) -> Division:
+        """The same for some of the rows."""
+        return Division(self.method, self.seed, None if self.keys is None else self.keys[rows])
+
+
+def split(n_rows: int, division: Division, fractions: Mapping[str, float]) -> dict[str, Indices]:
     """Divide the rows of a table into train and the parts named.
 
     Args:
-        target: ``[N]``, class indices if ``stratify``.
-        stratify: Keep the share of each class in each part.
-        fractions: Share of all rows for each part held out of train.
-        seed: Decides which rows go where.
+        n_rows: Of the table.
+        division: How.
+        fractions: Share of all rows for each part held out of train (of all groups, if grouped), in the order in which
+            they follow train in time.
 
     Returns:
         Row numbers by part, ascending and disjoint: ``train`` and the keys of ``fractions``.
@@ -35,14 +56,53 @@ def split(
     Raises:
         DataError: Too few rows to give each part what it needs.
     """
-    rest = np.arange(len(target))
+    rest = np.arange(n_rows)
     parts: dict[str, Indices] = {}
     left = 1.0
-    for part, fraction in fractions.items():
+    # By time the last part is cut off first. The others' order is kept: a seed stands for a certain division.
+    order = list(fractions.items())
+    for part, fraction in reversed(order) if division.method == "time" else order:
         # Of what is left, the share that makes it ``fraction`` of the whole.
-        rest, parts[part] = _hold_out(rest, target[rest] if stratify else None, fraction / left, seed, part)
+        rest, parts[part] = _hold_out(rest, division.of(rest), fraction / left, part)
         left -= fraction
-    return {"train": rest} | parts
+    return {"train": rest} | {part: parts[part] for part in fractions}
+
+
+def folds(n_rows: int, division: Division, count: int) -> Iterator[tuple[Indices, Indices]]:
+    """Divide rows ``count`` times into rows to train and rows to validate on; by time, the latter come later.
+
+    Raises:
+        DataError: Too few rows, groups or times.
+    """
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+    rows = np.arange(n_rows)
+    if division.method == "time":
+        yield from _folds_by_time(division, count)
+        return
+    seed = division.seed % 2**32
+    splitter = {
+        "random": KFold(count, shuffle=True, random_state=seed),
+        "stratified": StratifiedKFold(count, shuffle=True, random_state=seed),
+        "grouped": GroupKFold(count),
+    }[division.method]
+    stratified, grouped = division.method == "stratified", division.method == "grouped"
+    try:
+        yield from splitter.split(rows, division.keys if stratified else None, division.keys if grouped else None)
+    except ValueError as error:
+        raise _too_few("finalists.folds", count, str(error)) from error
+
+
+def _folds_by_time(division: Division, count: int) -> Iterator[tuple[Indices, Indices]]:
+    """Blocks of equal length in time, each validated by what came before it."""
+    assert division.keys is not None
+    order = np.argsort(division.keys, kind="stable")
+    times = division.keys[order]
+    cuts = [int(np.searchsorted(times, times[len(times) * k // (count + 1)])) for k in range(1, count + 1)]
+    if len(set(cuts)) < count or cuts[0] == 0:
+        raise _too_few("finalists.folds", count, "too few different times")
+    for start, end in zip(cuts, [*cuts[1:], len(times)], strict=True):
+        yield np.sort(order[:start]), np.sort(order[start:end])
 
 
 def require_enough_rows(
@@ -68,16 +128,42 @@ def require_enough_rows(
         raise DataError([Problem("data", f"{len(target)} rows", rule, fix)])
 
 
-def _hold_out(
-    rows: Indices, classes: NDArray[np.generic] | None, fraction: float, seed: int, part: str
-) -> tuple[Indices, Indices]:
-    from sklearn.model_selection import train_test_split
+def _hold_out(rows: Indices, division: Division, fraction: float, part: str) -> tuple[Indices, Indices]:
+    if division.method == "time":
+        return _hold_out_latest(rows, division, fraction, part)
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+    # scikit-learn takes 32-bit seeds.
+    seed = division.seed % 2**32
     try:
-        # scikit-learn takes 32-bit seeds.
-        kept, held = train_test_split(rows, test_size=fraction, random_state=seed % 2**32, stratify=classes)
+        if division.method == "grouped":
+            splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+            kept, held = next(splitter.split(rows, groups=division.keys))
+            return rows[np.sort(kept)], rows[np.sort(held)]
+        classes = division.keys if division.method == "stratified" else None
+        kept, held = train_test_split(rows, test_size=fraction, random_state=seed, stratify=classes)
     except ValueError as error:
-        rule = "enough rows that each part has one of every class"
-        fix = f"raise the fraction, add rows or merge rare classes: {str(error).splitlines()[0]}"
-        raise DataError([Problem(f"data.{part}_fraction", f"{fraction:.3g} of {len(rows)} rows", rule, fix)]) from error
+        raise _too_few(f"data.{part}_fraction", f"{fraction:.3g} of {len(rows)} rows", str(error)) from error
     return np.sort(kept), np.sort(held)
+
+
+def _hold_out_latest(rows: Indices, division: Division, fraction: float, part: str) -> tuple[Indices, Indices]:
+    assert division.keys is not None
+    times = np.sort(division.keys)
+    cut = times[min(len(times) - 1, int(np.floor(len(times) * (1 - fraction))))]
+    late = division.keys >= cut
+    if late.all():
+        # Everything from the cut on is one time: that time alone is held out, if there is an earlier one at all.
+        late = division.keys > cut
+    if not late.any() or late.all():
+        value = f"{fraction:.3g} of {len(rows)} rows"
+        raise _too_few(f"data.{part}_fraction", value, "too few different times")
+    return rows[~late], rows[late]
+
+
+def _too_few(path: str, value: object, reason: str) -> DataError:
+    rule = (
+        "rows enough for every part: one of every class if stratified, a group or time of its own if grouped or by time"
+    )
+    fix = f"change the number, add rows or merge rare classes: {reason.splitlines()[0]}"
+    return DataError([Problem(path, value, rule, fix)])

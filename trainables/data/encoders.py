@@ -1,0 +1,115 @@
+"""Two encoders that scikit-learn does not have in this form, as scikit-learn transformers.
+
+They are saved with skops, which rebuilds an object from its type's name and its attributes: keep attributes plain.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.feature_extraction import FeatureHasher
+
+_SECONDS_PER_DAY = 86_400.0
+# Calendar cycles: name, and the place in it from 0 to 1, as a function of a pandas .dt accessor.
+_CYCLES = ("year", "week", "day")
+
+
+class DateParts(TransformerMixin, BaseEstimator):
+    """Each date column becomes its days since 1970 and, where it varies, its place in the year, week and day.
+
+    A place in a cycle is a sine and a cosine, so that December is next to January. Missing dates give NaN in the days
+    and 0, the middle of the circle, in the cycles. Input: datetime64 columns. Output: ``[N, 1 to 7 per column]``.
+    """
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: N803 (scikit-learn's name)
+        """See which cycles vary in the training rows."""
+        self.feature_names_in_ = np.asarray([str(name) for name in X.columns], dtype=object)
+        self.n_features_in_ = X.shape[1]
+        self.cycles_ = [
+            [cycle for cycle in _CYCLES if np.ptp(_phase(X.iloc[:, i], cycle)) > 0] for i in range(X.shape[1])
+        ]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
+        """``[N, parts]``."""
+        parts: list[NDArray[np.float64]] = []
+        for i, cycles in enumerate(self.cycles_):
+            dates = X.iloc[:, i]
+            days = dates.to_numpy("datetime64[us]").astype("datetime64[us]").astype(np.int64) / 1e6 / _SECONDS_PER_DAY
+            gaps = dates.isna().to_numpy()
+            parts.append(np.where(gaps, np.nan, days))
+            for cycle in cycles:
+                angle = 2 * np.pi * _phase(dates, cycle, fill=False)
+                parts += [np.where(gaps, 0.0, np.sin(angle)), np.where(gaps, 0.0, np.cos(angle))]
+        return np.column_stack(parts) if parts else np.empty((len(X), 0))
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
+        """Names of the parts."""
+        names = []
+        for name, cycles in zip(self.feature_names_in_, self.cycles_, strict=True):
+            names.append(f"{name} days")
+            names += [f"{name} {cycle} {wave}" for cycle in cycles for wave in ("sin", "cos")]
+        return np.asarray(names, dtype=object)
+
+
+def _phase(dates: pd.Series[Any], cycle: str, *, fill: bool = True) -> NDArray[np.float64]:
+    """Place in a cycle, from 0 to 1; missing ones are left out (fill) or 0."""
+    dates = dates.dropna() if fill else dates.fillna(pd.Timestamp(0))
+    if dates.empty:
+        return np.zeros(1)
+    parts = dates.dt
+    if cycle == "year":
+        place = (parts.dayofyear - 1) / 365.25
+    elif cycle == "week":
+        place = parts.dayofweek / 7
+    else:
+        place = (parts.hour * 3600 + parts.minute * 60 + parts.second) / _SECONDS_PER_DAY
+    return np.asarray(place, dtype=np.float64)
+
+
+class HashedCategories(TransformerMixin, BaseEstimator):
+    """Each categorical column spread over ``n_columns`` columns by the hash of its value, unseen values included.
+
+    scikit-learn's ``FeatureHasher`` does the hashing, column by column. Output: ``[N, columns · n_columns]``.
+    """
+
+    def __init__(self, n_columns: int = 32) -> None:
+        self.n_columns = n_columns
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: N803
+        """Nothing depends on the data but the columns' names."""
+        self.feature_names_in_ = np.asarray([str(name) for name in X.columns], dtype=object)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
+        """``[N, columns · n_columns]``."""
+        hasher = FeatureHasher(self.n_columns, input_type="string")
+        hashed = [hasher.transform([[str(value)] for value in X.iloc[:, i]]).toarray() for i in range(X.shape[1])]
+        return np.hstack(hashed) if hashed else np.empty((len(X), 0))
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
+        """Names of the columns."""
+        names = [f"{name} #{i}" for name in self.feature_names_in_ for i in range(self.n_columns)]
+        return np.asarray(names, dtype=object)
+
+
+class SignedLog(TransformerMixin, BaseEstimator):
+    """sign(x) · ln(1 + |x|): a logarithm that also takes 0 and negative numbers. ``[N, D]`` to ``[N, D]``."""
+
+    def fit(self, X: NDArray[np.float64], y: object = None) -> Self:  # noqa: N803
+        """Nothing depends on the data."""
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: N803
+        """The logarithm of each number."""
+        return np.asarray(np.sign(X) * np.log1p(np.abs(X)))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """As they came."""
+        return np.asarray(input_features, dtype=object)

@@ -1,0 +1,287 @@
+"""Files into Arrow tables, one reader per format: CSV, Parquet, Feather/Arrow, JSON lines, NPZ.
+
+pyarrow does the reading. What is ours is what a person wants to hear when it cannot: the line, the column, the fix;
+and finding out how a CSV file is written. Nothing here opens a pickle.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.json
+import pyarrow.parquet
+
+from trainables.data.config import CsvConfig
+from trainables.errors import DataError, Problem
+
+# Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
+SAMPLE_BYTES = 256 * 1024
+DELIMITERS = ",;\t|"
+# A small NPZ can expand a thousandfold; beyond this a table does not fit beside its float32 copies in 24 GiB.
+MAX_NPZ_BYTES = 8 * 2**30
+# Arrow's own list, which holds what spreadsheets and pandas write for a missing value.
+NULL_VALUES = tuple(pyarrow.csv.ConvertOptions().null_values)
+
+
+class Wanted(NamedTuple):
+    """What a config says that a reader needs: how CSV is written, and the columns named by their roles."""
+
+    csv: CsvConfig = CsvConfig()
+    target: str | None = None
+    others: tuple[str, ...] = ()
+
+
+class Read(NamedTuple):
+    """A table, the name of its target column where the format has one, and what was found out on the way."""
+
+    table: pa.Table
+    target: str | None
+    notes: tuple[str, ...] = ()
+
+
+def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    """Read a file, or a folder of Parquet files.
+
+    Args:
+        file: On this machine.
+        wanted: By the config.
+        path: Config key, for messages.
+        shown: As the user wrote it, for messages.
+
+    Raises:
+        DataError: It cannot be read; says why.
+    """
+    suffix = ".parquet" if file.is_dir() else file.suffix.lower()
+    if suffix not in _READERS:
+        rule = f"a file ending in {', '.join(_READERS)}, or a folder of Parquet files"
+        raise DataError([Problem(path, shown, rule, "save the table in one of these formats")])
+    if file.is_dir() and not any(file.rglob("*.parquet")):
+        rule = "a file, or a folder with Parquet files"
+        raise DataError([Problem(path, shown, rule, "the folder holds no .parquet file: check the path")])
+    if file.is_file() and file.stat().st_size == 0:
+        raise DataError([Problem(path, shown, "a file with content", "the file is empty (0 bytes): write it again")])
+    try:
+        return _READERS[suffix](file, wanted, path, shown)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [""])[0].replace(str(file), shown) or type(error).__name__
+        rule, fix = f"a readable {suffix[1:].upper()} file", _remedy(suffix, reason)
+        raise DataError([Problem(path, shown, rule, fix)]) from error
+
+
+def _remedy(suffix: str, reason: str) -> str:
+    """What to do about a reader's complaint."""
+    if "encrypted" in reason.lower() or "decrypt" in reason.lower():
+        return "the file is protected by a key: save it without encryption"
+    if suffix == ".parquet" and ("magic bytes" in reason or "footer" in reason.lower()):
+        return f"the file is cut off or no Parquet file: write or copy it again ({reason})"
+    if found := re.search(r"Row #(\d+): (.*)", reason):
+        return f"mend line {found[1]}: {found[2]}"
+    if found := re.search(r"(.*) in row (\d+)$", reason):
+        return f"mend line {int(found[2]) + 1}: {found[1]}"
+    return f"mend the file: {reason}"
+
+
+# ---- CSV ---------------------------------------------------------------------------------------------------------
+
+
+def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    given = wanted.csv
+    sample = _sample(file)
+    encoding = given.encoding or _encoding_of(sample, file, path, shown)
+    text = _decode(sample, encoding, path, shown)
+    if not text.strip():
+        raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
+    delimiter = given.delimiter or _delimiter_of(text)
+    header = given.header if given.header is not None else _has_header(text, delimiter)
+    point = given.decimal_point or _decimal_point_of(text, delimiter)
+    notes = []
+    if encoding not in ("utf-8", "utf-8-sig", "ascii"):
+        notes.append(f"read as {encoding}")
+    if delimiter != ",":
+        notes.append(f"columns separated by {'tabs' if delimiter == chr(9) else repr(delimiter)}")
+    if point != ".":
+        notes.append("numbers with a decimal comma")
+    if not header:
+        notes.append("no line of names: columns are called f0, f1, ...")
+    options: dict[str, Any] = {
+        # A value in quotes may hold a line break.
+        "parse_options": pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        # An empty cell is a missing value in a text column too.
+        "convert_options": pyarrow.csv.ConvertOptions(
+            strings_can_be_null=True, null_values=[*NULL_VALUES, *given.null_values], decimal_point=point
+        ),
+    }
+
+    def read(use_threads: bool) -> pa.Table:
+        how = pyarrow.csv.ReadOptions(encoding=encoding, autogenerate_column_names=not header, use_threads=use_threads)
+        return pyarrow.csv.read_csv(file, read_options=how, **options)
+
+    try:
+        table = read(use_threads=True)
+    except pa.ArrowInvalid:
+        # Only one thread knows which line it is at.
+        table = read(use_threads=False)
+    return Read(table, None, tuple(notes))
+
+
+def _sample(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(SAMPLE_BYTES)
+
+
+def _encoding_of(sample: bytes, file: Path, path: str, shown: str) -> str:
+    """The encoding of a file; the first bytes that are not plain English decide."""
+    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if sample.startswith(mark):
+            return encoding
+    if sample.isascii():
+        sample = _first_beyond_ascii(file) or sample
+    for cut in range(4):
+        # The sample may end within a letter.
+        try:
+            sample[: len(sample) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        else:
+            return "utf-8"
+    import charset_normalizer
+
+    best = charset_normalizer.from_bytes(sample).best()
+    if best is None or "\x00" in str(best):
+        rule = "text in an encoding that can be recognised"
+        raise DataError([Problem(path, shown, rule, "save it as UTF-8, or name its encoding in data.csv.encoding")])
+    # Windows' variant holds all of Latin-1's letters and is what is usually meant.
+    return "cp1252" if best.encoding in ("latin_1", "cp1250", "cp1252") else str(best.encoding)
+
+
+def _first_beyond_ascii(file: Path) -> bytes | None:
+    """Bytes around the first one that is not ASCII."""
+    with file.open("rb") as opened:
+        while block := opened.read(16 * SAMPLE_BYTES):
+            if not block.isascii():
+                at = int(np.flatnonzero(np.frombuffer(block, np.uint8) > 127)[0])
+                return block[max(0, at - SAMPLE_BYTES) : at + SAMPLE_BYTES]
+    return None
+
+
+def _decode(sample: bytes, encoding: str, path: str, shown: str) -> str:
+    try:
+        return sample.decode(encoding, errors="ignore")
+    except LookupError as error:
+        rule, fix = "the name of an encoding", "for example utf-8, latin-1 or cp1252"
+        raise DataError([Problem("data.csv.encoding", encoding, rule, fix)]) from error
+
+
+def _delimiter_of(text: str) -> str:
+    """The character that cuts the first lines into the most pieces, equally many in each."""
+    lines = [line for line in text.splitlines()[:50] if line.strip()]
+    # The sample may end within a line.
+    lines = lines[:-1] if len(lines) > 2 else lines
+
+    def pieces(mark: str) -> tuple[bool, int]:
+        counts = [_count_outside_quotes(line, mark) for line in lines]
+        return len(set(counts)) == 1, min(counts, default=0)
+
+    best = max(DELIMITERS, key=lambda mark: (pieces(mark)[1] > 0, pieces(mark)))
+    return best if pieces(best)[1] > 0 else ","
+
+
+def _count_outside_quotes(line: str, mark: str) -> int:
+    return re.sub(r'"[^"]*"', "", line).count(mark)
+
+
+def _decimal_point_of(text: str, delimiter: str) -> str:
+    """A comma where commas do not separate, stand between digits, and no point does."""
+    comma = delimiter != "," and re.search(r"\d,\d", text) and not re.search(r"\d\.\d", text)
+    return "," if comma else "."
+
+
+def _has_header(text: str, delimiter: str) -> bool:
+    """Unless every cell of the first line is a number."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return not all(_is_number(cell.strip().strip('"')) for cell in first.split(delimiter))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# ---- Parquet, Arrow, JSON lines ------------------------------------------------------------------------------------
+
+
+def _read_parquet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    return Read(pyarrow.parquet.read_table(file), None)
+
+
+def _read_feather(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    try:
+        return Read(pyarrow.feather.read_table(file), None)
+    except pa.ArrowInvalid:
+        # An Arrow stream instead of an Arrow file.
+        with file.open("rb") as opened, pa.ipc.open_stream(opened) as stream:
+            return Read(stream.read_all(), None)
+
+
+def _read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    return Read(pyarrow.json.read_json(file), None)
+
+
+# ---- NPZ ---------------------------------------------------------------------------------------------------------
+
+
+def _read_npz(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    target = wanted.target or "y"
+    with zipfile.ZipFile(file) as archive:
+        expanded = sum(entry.file_size for entry in archive.infolist())
+    if expanded > MAX_NPZ_BYTES:
+        rule = f"at most {MAX_NPZ_BYTES / 2**30:.0f} GiB when unpacked"
+        raise DataError([Problem(path, shown, rule, f"it unpacks to {expanded / 2**30:.1f} GiB: take fewer rows")])
+    with np.load(file, allow_pickle=False) as arrays:
+        if "X" not in arrays:
+            rule = "an array named X of shape [rows, features]"
+            raise DataError([Problem(path, shown, rule, f"it holds {sorted(arrays)}: save it with X=...")])
+        if target not in arrays:
+            others = sorted(set(arrays) - {"X"})
+            fix = f"one of: {', '.join(others)}" if others else f"save it with {target}=..."
+            raise DataError([Problem("data.target", target, "an array of the file", fix)])
+        features = arrays["X"]
+        columns = {name: arrays[name] for name in (target, *wanted.others) if name in arrays}
+    # Images [N, height, width] become rows of pixels.
+    shapes = {name: values.shape for name, values in columns.items()}
+    if features.ndim < 2 or features.shape[0] == 0 or any(shape != features.shape[:1] for shape in shapes.values()):
+        rule = f"X of shape [rows, features] and {target} of shape [rows], at least one row"
+        found = f"X {features.shape}, " + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise DataError([Problem(path, found, rule, "reshape the arrays")])
+    values = columns[target]
+    if features.dtype.kind not in "biuf" or values.dtype.kind not in "biufU":
+        rule = "numbers in X; numbers or text in the target"
+        raise DataError([Problem(path, f"X {features.dtype}, {target} {values.dtype}", rule, "convert the arrays")])
+    features = features.reshape(len(features), -1)
+    # A column of its own for each, contiguous: Arrow takes it as it is.
+    table = {f"x{i}": pa.array(np.ascontiguousarray(column)) for i, column in enumerate(features.T)}
+    return Read(pa.table(table | {name: pa.array(values) for name, values in columns.items()}), target)
+
+
+_READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    ".feather": _read_feather,
+    ".arrow": _read_feather,
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
+    ".npz": _read_npz,
+}
+SUFFIXES = tuple(_READERS)

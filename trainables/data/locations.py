@@ -1,0 +1,129 @@
+"""Where a table lies: a path, or a URL that fsspec can fetch; as a file or folder on this machine.
+
+URLs are fetched whole into a temporary folder that lives as long as the reading, so that every format has one reader
+for local files. Credentials are those of the environment, as each protocol's own library finds them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from trainables.data.named_sets import BUNDLED, OPENML
+from trainables.errors import DataError, Problem
+
+# What may be fetched. Others that fsspec knows (local, reference, zip, chains with ::) lead back to files of this
+# machine, past the rule which folders may be read.
+PROTOCOLS = ("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "ftp", "sftp", "memory")
+# The package that a protocol needs, where it is not one of ours.
+PACKAGES = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
+    "adl": "adlfs", "hf": "huggingface_hub", "sftp": "paramiko",
+}  # fmt: skip
+# Seconds for a server to accept a connection, and to send the next bytes.
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
+
+
+def is_url(source: str) -> bool:
+    """Whether ``source`` is a URL and no path of this machine."""
+    return "://" in source or "::" in source
+
+
+@contextmanager
+def local(source: str, path: str) -> Iterator[Path]:
+    """The file or folder of ``source`` on this machine.
+
+    Args:
+        source: A path or URL.
+        path: Config key, for messages.
+
+    Raises:
+        DataError: There is none, or it cannot be fetched.
+    """
+    if not is_url(source):
+        file = Path(source)
+        if not file.exists():
+            fix = f"check the path; it was looked for at {file.absolute()}"
+            raise DataError([Problem(path, source, "an existing file or folder", fix)])
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="search-service-") as folder:
+        yield _fetch(source, Path(folder), path)
+
+
+def _fetch(url: str, folder: Path, path: str) -> Path:
+    parts = urlsplit(url)
+    # A query may be a signature, that is: a secret.
+    shown = url.split("?", maxsplit=1)[0]
+    if parts.scheme not in PROTOCOLS or "::" in url:
+        rule = f"a path, or a URL of {', '.join(PROTOCOLS)}"
+        raise DataError([Problem(path, shown, rule, "use one of these, or copy the file to this machine")])
+    import fsspec
+
+    target = folder / (PurePosixPath(parts.path).name or "table")
+    try:
+        filesystem, place = fsspec.core.url_to_fs(url, **_options(parts.scheme))
+        filesystem.get(place, str(target), recursive=bool(filesystem.isdir(place)))
+    except ImportError as error:
+        package = PACKAGES.get(parts.scheme, "")
+        rule, fix = f"a protocol that is installed ({error})", f"pip install {package}" if package else "install it"
+        raise DataError([Problem(path, shown, rule, fix)]) from error
+    # Each protocol has a library of its own with errors of its own.
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0].replace(url, shown) or type(error).__name__
+        rule = "an address that answers with a file"
+        fix = f"check the address, the network and the credentials: {type(error).__name__}: {reason}"
+        raise DataError([Problem(path, shown, rule, fix)]) from error
+    if not target.exists():
+        raise DataError([Problem(path, shown, "an address that answers with a file", "nothing lies there: check it")])
+    return target
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    """What a protocol needs to be told so that it fails in time."""
+    if scheme in ("http", "https"):
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
+        return {"client_kwargs": {"timeout": timeout, "trust_env": True}}
+    if scheme in ("ftp", "sftp"):
+        return {"timeout": CONNECT_TIMEOUT_S}
+    return {}
+
+
+def require_allowed(given: Mapping[str, str], allowed: Sequence[str]) -> None:
+    """Refuse sources outside the folders and addresses that may be read; links are followed first.
+
+    Args:
+        given: Sources by config key.
+        allowed: Folders, and prefixes of URLs (``s3://bucket/tables/``, ``openml:``).
+
+    Raises:
+        DataError: With all that are refused.
+    """
+    problems = []
+    for path, source in given.items():
+        if source in BUNDLED:
+            continue
+        if is_url(source) or source.startswith(OPENML):
+            # Two dots would lead out of what a prefix permits.
+            upwards = ".." in unquote(source).split("/")
+            fine = not upwards and any(
+                source.startswith(prefix) for prefix in allowed if is_url(prefix) or prefix == OPENML
+            )
+        else:
+            folders = [Path(folder).resolve() for folder in allowed if not is_url(folder) and folder != OPENML]
+            place = Path(source).resolve()
+            # A link within a folder of Parquet files may lead out of it.
+            places = [place, *(inner.resolve() for inner in place.rglob("*"))] if place.is_dir() else [place]
+            fine = all(any(one.is_relative_to(folder) for folder in folders) for one in places)
+        if not fine:
+            rule = f"a table within {', '.join(allowed) or 'nothing: no folder is permitted'}"
+            fix = "move the table there, or ask the operator to permit its place (SEARCH_SERVICE_DATA_FOLDERS)"
+            problems.append(Problem(path, source.split("?", maxsplit=1)[0], rule, fix))
+    if problems:
+        raise DataError(problems)

@@ -1,0 +1,126 @@
+"""The target column: what kind of task it makes, and its values as class indices or numbers.
+
+Reference: ``sklearn.preprocessing.LabelEncoder``; numbers sort by size, text by alphabet.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trainables.data.schema import LARGEST, category_names, missing, plain
+from trainables.errors import DataError, Problem
+
+Task = Literal["classification", "regression"]
+
+# Whole numbers with more different values than this are taken for a quantity, unless the config says otherwise.
+FEW_VALUES = 20
+# A target of whole numbers with more distinct values than this is a quantity, not a set of classes.
+MOST_CLASSES = 1_000
+
+
+def infer_task(target: pa.ChunkedArray) -> tuple[Task, str]:
+    """The task that a target makes, and the reason in words."""
+    target = plain(target)
+    kind = target.type
+    if pa.types.is_boolean(kind):
+        return "classification", "the target is true or false"
+    if not _is_number(kind):
+        return "classification", "the target is text"
+    values = pc.unique(target)
+    n = len(values)
+    if _is_whole(values) and n <= FEW_VALUES:
+        return "classification", f"the target has {n} different whole numbers"
+    return "regression", f"the target has {n} different numbers"
+
+
+def find_classes(target: pa.ChunkedArray) -> tuple[str, ...]:
+    """Names of the classes in a target, in the order of their indices.
+
+    Raises:
+        DataError: One class only, or so many that the target is a quantity.
+    """
+    target = plain(target)
+    if pa.types.is_nested(target.type) or pa.types.is_binary(target.type) or pa.types.is_large_binary(target.type):
+        rule, fix = "numbers, true/false or text", "choose another target, or save the file as UTF-8"
+        raise DataError([Problem("data.target", str(target.type), rule, fix)])
+    values = pc.unique(target)
+    if len(values) < 2:
+        name = category_names(pa.chunked_array([values]))[0].as_py()
+        rule, fix = "at least two classes", "choose another target or add rows of another class"
+        raise DataError([Problem("data.target", f"one class only: {name}", rule, fix)])
+    if len(values) > MOST_CLASSES or (pa.types.is_floating(values.type) and not _is_whole(values)):
+        rule = f"classes: text, or at most {MOST_CLASSES} different whole numbers"
+        fix = "set trial.loss: mse to predict a number" if _is_number(values.type) else "choose another target"
+        raise DataError([Problem("data.target", f"{len(values)} different values", rule, fix)])
+    ordered = pa.chunked_array([values.take(pc.sort_indices(values))])
+    return tuple(category_names(ordered).to_pylist())
+
+
+def class_indices(target: pa.ChunkedArray, classes: tuple[str, ...], path: str) -> NDArray[np.int64]:
+    """Index of each row's class.
+
+    Args:
+        target: N values.
+        classes: Names, as ``find_classes`` gave them.
+        path: Config key of the rows, for the message.
+
+    Raises:
+        DataError: A class that the training rows lack.
+    """
+    names = category_names(plain(target))
+    index = pc.index_in(names, value_set=pa.array(classes, pa.string()))
+    if index.null_count:
+        unknown = sorted(pc.unique(names.filter(pc.is_null(index))).to_pylist())
+        rule, fix = "classes that the training rows have", "drop these rows or add such rows to the training file"
+        raise DataError([Problem(path, ", ".join(unknown[:8]), rule, fix)])
+    return np.asarray(index.to_numpy(), dtype=np.int64)
+
+
+def numbers(target: pa.ChunkedArray, path: str) -> NDArray[np.float64]:
+    """A regression target as float64 ``[N]``.
+
+    Raises:
+        DataError: Text, or not finite.
+    """
+    target = plain(target)
+    if not _is_number(target.type):
+        shown = f"{target.type} such as {target[0].as_py()!r}"
+        rule, fix = "numbers, since the loss predicts one", "choose a numeric target or a loss that classifies"
+        raise DataError([Problem(path, shown.replace("string", "text"), rule, fix)])
+    values = np.asarray(target.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    if not (np.abs(values) < LARGEST).all():
+        at = int(np.flatnonzero(~(np.abs(values) < LARGEST))[0])
+        raise DataError([Problem(path, f"row {at + 1}: {values[at]}", "finite numbers", "drop or mend these rows")])
+    return values
+
+
+def require_present(target: pa.ChunkedArray, name: str, path: str) -> None:
+    """Refuse a target with missing values.
+
+    Raises:
+        DataError: Says how many and the first row.
+    """
+    gaps = missing(plain(target))
+    if gaps.any():
+        shown = f"column {name}: {int(gaps.sum())} missing, the first in row {int(np.flatnonzero(gaps)[0]) + 1}"
+        rule, fix = (
+            "no missing values in the target",
+            "fill them in, or leave these rows out: data.missing_target: drop",
+        )
+        raise DataError([Problem(path, shown, rule, fix)])
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_whole(values: pa.Array) -> bool:
+    if pa.types.is_integer(values.type):
+        return True
+    numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return bool(np.array_equal(numbers, np.round(numbers)))

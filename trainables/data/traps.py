@@ -1,0 +1,199 @@
+"""What in a table would make a study's answer worthless: leaks and traps, looked for before step 1.
+
+Each finding is a ``Problem`` with what to do about it. They are warnings, or errors where the config says ``strict``.
+Columns are looked at in a sample of the training rows, rows on both sides in all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trainables.data.schema import MISSING, Schema
+from trainables.data.sources import few
+from trainables.data.targets import Task
+from trainables.errors import Problem
+
+# Rows of the sample in which columns are looked at.
+SAMPLE_ROWS = 5_000
+# Cells of the sample: a table of many columns is looked at in fewer rows, but never fewer than LEAST_ROWS.
+SAMPLE_CELLS, LEAST_ROWS = 500_000, 500
+# Share of a part's rows that stand in the training rows too, from which it is said. Below, chance does that to
+# tables of few and coarse columns, and a score moves by less than its noise.
+IDENTICAL_SHARE = 0.01
+# Share of the way from the trivial predictor to a perfect one that a single column may bring. The best honest column
+# of scikit-learn's bundled sets, petal width in iris, brings 0.94.
+ALONE = 0.98
+# Rows below which a column's power to predict is left to chance.
+LEAST_ROWS_ALONE = 40
+# Share of different values from which a column is like an id.
+ID_SHARE = 0.95
+# Share of missing values from which a column is said to be nearly empty.
+EMPTY_SHARE = 0.95
+
+
+class Side(NamedTuple):
+    """Prepared rows of a part: inputs ``[N, D]`` and targets ``[N]``."""
+
+    inputs: NDArray[np.float32]
+    targets: NDArray[Any]
+
+
+def find(
+    schema: Schema,
+    sample: pd.DataFrame,
+    targets: NDArray[Any],
+    task: Task,
+    sides: Mapping[str, Side],
+    classes: Sequence[str],
+) -> tuple[Problem, ...]:
+    """Everything suspicious.
+
+    Args:
+        schema: Feature columns.
+        sample: Some training rows, as ``Schema.typed`` gives them; see ``sample_rows``.
+        targets: Of the sample.
+        task: Kind of target.
+        sides: Prepared rows of train, validation and test.
+        classes: Names, or none for numbers.
+    """
+    return (
+        *_of_columns(schema, sample),
+        *_alone(schema, sample, targets, task),
+        *_identical(sides),
+        *_absent_classes(sides, classes),
+    )
+
+
+def sample_rows(n_rows: int, n_columns: int) -> NDArray[np.int64]:
+    """Which training rows to look at, evenly spread."""
+    wanted = min(SAMPLE_ROWS, max(LEAST_ROWS, SAMPLE_CELLS // max(1, n_columns)))
+    return np.linspace(0, n_rows - 1, min(n_rows, wanted), dtype=np.float64).round().astype(np.int64)
+
+
+def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
+    constant, like_ids, empty = [], [], []
+    for column in schema.columns:
+        values = sample[column.name]
+        present = values[values != MISSING] if column.kind == "categorical" else values.dropna()
+        different = present.nunique()
+        # A column with gaps says at least where they are.
+        if different == 0 or (different == 1 and len(present) == len(values)):
+            constant.append(column.name)
+        elif len(present) <= (1 - EMPTY_SHARE) * len(values):
+            empty.append(column.name)
+        elif len(present) >= LEAST_ROWS_ALONE and _is_like_id(column.kind, column.storage, present, different):
+            like_ids.append(column.name)
+    problems = []
+    if constant:
+        rule = "columns that vary; these have one value in the rows looked at"
+        problems.append(Problem("data.drop", few(constant), rule, "leave them out: they say nothing"))
+    if empty:
+        rule = f"columns with values; these miss more than {EMPTY_SHARE:.0%}"
+        problems.append(Problem("data.drop", few(empty), rule, "leave them out, or fill them in"))
+    if like_ids:
+        rule = "columns with values that come again; these have a value of its own in nearly each row, as ids do"
+        problems.append(Problem("data.drop", few(like_ids), rule, "leave them out: they can only be memorised"))
+    return problems
+
+
+def _is_like_id(kind: str, storage: str, present: pd.Series[Any], different: int) -> bool:
+    if different < ID_SHARE * len(present):
+        return False
+    if kind == "categorical":
+        return True
+    if kind != "numeric" or storage != "whole":
+        return False
+    # Numbers in the order of the rows count them; other whole numbers may be amounts.
+    return bool(present.is_monotonic_increasing or present.is_monotonic_decreasing)
+
+
+def _alone(schema: Schema, sample: pd.DataFrame, targets: NDArray[Any], task: Task) -> list[Problem]:
+    """Columns by which alone the target can be told, on rows that were not used to find out how."""
+    if len(sample) < LEAST_ROWS_ALONE:
+        return []
+    problems = []
+    for column in schema.columns:
+        power = _power(_as_number(sample[column.name]), targets, task)
+        if power >= ALONE:
+            rule = (
+                f"no column that gives the target away; this one alone goes {power:.1%} of the way to a perfect score"
+            )
+            fix = "if it is not known when a prediction is made, leave it out: data.drop"
+            problems.append(Problem("data.drop", column.name, rule, fix))
+    return problems
+
+
+def _power(values: NDArray[np.float64], targets: NDArray[Any], task: Task) -> float:
+    """Share of the way from the trivial to the perfect predictor that a tree on one column goes, on held-out rows."""
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    column, half = values.reshape(-1, 1), np.arange(len(values)) % 2 == 0
+    fitted, judged = targets[half], targets[~half]
+    # 256 leaves tell 256 values apart; more would only cost time.
+    make = DecisionTreeClassifier if task == "classification" else DecisionTreeRegressor
+    predicted = make(max_leaf_nodes=256, random_state=0).fit(column[half], fitted).predict(column[~half])
+    if task == "regression":
+        least = float(np.square(judged - fitted.mean()).sum())
+        return 1 - float(np.square(judged - predicted).sum()) / least if least > 0 else 0.0
+    values_of, counts = np.unique(fitted, return_counts=True)
+    trivial = float((judged == values_of[counts.argmax()]).mean())
+    return (float((judged == predicted).mean()) - trivial) / (1 - trivial) if trivial < 1 else 0.0
+
+
+def _as_number(column: pd.Series[Any]) -> NDArray[np.float64]:
+    if column.dtype == object:
+        return np.asarray(pd.factorize(column)[0], dtype=np.float64)
+    if column.dtype.kind == "M":
+        return np.asarray(column.astype("int64"), dtype=np.float64)
+    # Missing is a value like another here: that it is missing may give the target away.
+    return np.asarray(column.fillna(-1e30), dtype=np.float64)
+
+
+def _identical(sides: Mapping[str, Side]) -> list[Problem]:
+    """Rows of validation and test that stand among the training rows, target included."""
+    known = np.unique(row_hashes(sides["train"]))
+    problems = []
+    for part in ("validation", "test"):
+        hashes = row_hashes(sides[part])
+        twice = int(np.isin(hashes, known).sum())
+        if twice >= max(1, IDENTICAL_SHARE * len(hashes)):
+            value = f"{twice} of {len(hashes)} {part} rows"
+            rule = "rows that were not trained on; these stand among the training rows as well, target included"
+            fix = "remove repeated rows, or keep them on one side: data.split: grouped"
+            problems.append(Problem("data", value, rule, fix))
+    return problems
+
+
+def row_hashes(side: Side) -> NDArray[np.uint64]:
+    """A number for each row, equal for equal rows, ``[N]``: random odd multiples of the bits, summed modulo 2⁶⁴."""
+    rows, width = side.inputs.shape
+    multipliers = np.random.default_rng(0).integers(0, 2**63, size=width + 1, dtype=np.uint64) * 2 + 1
+    hashes = np.empty(rows, dtype=np.uint64)
+    # At most 64 MB of products at a time.
+    step = max(1, 8_000_000 // (width + 1))
+    targets = np.ascontiguousarray(side.targets, dtype=np.float64).view(np.uint64)
+    for start in range(0, rows, step):
+        # + 0.0: minus zero is zero.
+        bits = np.ascontiguousarray(side.inputs[start : start + step] + np.float32(0)).view(np.uint32)
+        hashes[start : start + step] = (bits.astype(np.uint64) * multipliers[:-1]).sum(axis=1, dtype=np.uint64)
+    mixed: NDArray[np.uint64] = hashes + (targets >> np.uint64(32)) * multipliers[-1] + targets
+    return mixed
+
+
+def _absent_classes(sides: Mapping[str, Side], classes: Sequence[str]) -> list[Problem]:
+    problems = []
+    for part, side in sides.items():
+        if not classes:
+            break
+        counts = np.bincount(side.targets, minlength=len(classes))
+        absent = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+        if absent:
+            rule = f"rows of every class in each part; the {part} rows have none of these"
+            fix = "divide in another way, or give these classes more rows"
+            problems.append(Problem("data.split", few(absent), rule, fix))
+    return problems
