@@ -25,7 +25,6 @@ from torch.nn import functional
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
-from trainables.data.preparation import Scaling
 from trainables.optimizers import OPTIMIZERS
 from trainables.process import prepare_process
 from trainables.training import PopulationTraining
@@ -82,7 +81,6 @@ def make_dataset(rows: int) -> Dataset:
         class_names=tuple("0123456789"),
         target_mean=0.0,
         target_scale=1.0,
-        scaling=Scaling.identity(N_INPUTS),
         fingerprint="random",
     )
 

@@ -1,4 +1,4 @@
-"""The command line: ``search-service run | compare-optimizers | validate | schema``.
+"""The command line: ``search-service run | compare-optimizers | validate | inspect | schema``.
 
 Exit codes: 0 done, 2 bad config, 3 a check failed, 4 something outside failed, 130 interrupted.
 """
@@ -130,6 +130,19 @@ def validate(config: Config, overrides: Overrides = None) -> None:
         f"{config} is valid: {rows} rows, {study.dataset.n_inputs} features, {study.dataset.task} "
         f"(checked in {time.monotonic() - started:.1f} s)"
     )
+
+
+@app.command()
+def inspect(config: Config, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Show the table of a config: columns, kinds, gaps, the target, how rows are divided, suspicious things."""
+    spec = config_file.load(config, overrides or [])
+    from search_service import inspection, wiring
+
+    table = wiring.inspect(spec, settings=Settings())
+    if as_json:
+        typer.echo(json.dumps(inspection.as_document(spec, table), indent=2))
+    else:
+        inspection.show(spec, table, Console())
 
 
 @app.command()

@@ -103,6 +103,19 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
     return PreparedStudy(spec, table)
 
 
+def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
+    """Read the table and look at every column; what is suspicious is said and no error, even if ``strict``.
+
+    Raises:
+        InvalidSpecError: The table cannot be used.
+    """
+    config = spec.data.model_copy(update={"strict": False})
+    try:
+        return datasets.read(config, spec.task_given, allowed=settings.allowed_sources, profiled=True)
+    except DataError as error:
+        raise InvalidSpecError(error.problems) from error
+
+
 def run(
     study: PreparedStudy,
     *,

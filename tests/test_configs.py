@@ -40,9 +40,7 @@ def test_it_runs_to_its_end(path, tmp_path):
     spec = config_file.load(path, ["search.max_cycles=1", "finalists.seeds=2"])
     study = wiring.prepare(spec)
     memory = MemoryRecorder()
-    result = run_study(
-        spec, study.dataset, study.test_rows, InlineRunner(), memory.record, study_id="s", folder=tmp_path, versions={}
-    )
+    result = run_study(spec, study.table, InlineRunner(), memory.record, study_id="s", folder=tmp_path, versions={})
     assert result.status is StudyStatus.COMPLETED
     assert [check.passed for check in result.checks] == [True] * 3
     final = result.finalists

@@ -59,7 +59,7 @@ def story(tmp_path_factory):
     study = wiring.prepare(spec)
     folder = tmp_path_factory.mktemp("study")
     run_study(
-        spec, study.dataset, study.test_rows, InlineRunner(), memory.record, study_id="wine-1", folder=folder,
+        spec, study.table, InlineRunner(), memory.record, study_id="wine-1", folder=folder,
         versions={"torch": "x"},
     )  # fmt: skip
     return memory
@@ -73,7 +73,7 @@ def comparison(tmp_path_factory):
     spec = parse(SPEC | {"comparison": asked})
     study = wiring.prepare(spec)
     compare(
-        spec, study.dataset, summarize(spec, study.dataset, study.test_rows), memory.record, figures.write,
+        spec, study.dataset, summarize(spec, study.table), memory.record, figures.write,
         comparison_id="optimisers-1", folder=tmp_path_factory.mktemp("comparison"), versions={"torch": "x"},
     )  # fmt: skip
     return memory

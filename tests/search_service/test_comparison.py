@@ -30,7 +30,7 @@ SPEC = {
 
 def run(spec, folder, listen=None, draw=lambda result, folder: ()):
     study = wiring.prepare(spec)
-    data = summarize(spec, study.dataset, study.test_rows)
+    data = summarize(spec, study.table)
     listen = listen or MemoryRecorder().record
     return compare(spec, study.dataset, data, listen, draw, comparison_id="c", folder=folder, versions={})
 
@@ -203,7 +203,7 @@ def outcome(name, *losses_by_seed, scores=None):
 
 def result_of(*outcomes):
     study = wiring.prepare(parse(SPEC))
-    data = summarize(study.spec, study.dataset, study.test_rows)
+    data = summarize(study.spec, study.table)
     return ComparisonResult("c", StudyStatus.COMPLETED, "", data, "accuracy", outcomes, None, 1.0)
 
 

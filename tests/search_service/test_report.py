@@ -25,9 +25,7 @@ SPEC = {
 def run(spec, folder):
     study = wiring.prepare(spec)
     listen = MemoryRecorder().record
-    return run_study(
-        spec, study.dataset, study.test_rows, InlineRunner(), listen, study_id="s", folder=folder, versions={}
-    )
+    return run_study(spec, study.table, InlineRunner(), listen, study_id="s", folder=folder, versions={})
 
 
 def test_the_report_of_a_regression_in_its_own_units(tmp_path):

@@ -42,7 +42,8 @@ def run(changes=None, runner=None, mutate=lambda dataset: dataset, tmp_path=None
     memory = MemoryRecorder()
     study = wiring.prepare(parse(SMALL | (changes or {})))
     run_it = lambda: run_study(  # noqa: E731
-        study.spec, mutate(study.dataset), study.test_rows, runner or InlineRunner(), memory.record, study_id="small-1",
+        study.spec, dataclasses.replace(study.table, dataset=mutate(study.dataset)), runner or InlineRunner(),
+        memory.record, study_id="small-1",
         folder=tmp_path, versions={},
     )  # fmt: skip
     return memory, run_it
@@ -256,8 +257,7 @@ def test_an_interrupt_with_the_very_first_event_is_recorded_too(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_study(
             study.spec,
-            study.dataset,
-            study.test_rows,
+            study.table,
             InlineRunner(),
             listen,
             study_id="s",

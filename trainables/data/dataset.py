@@ -24,6 +24,7 @@ from trainables.data import locations, preparation, schema, sources, splits, tar
 from trainables.data.config import DataConfig
 from trainables.data.formats import Wanted
 from trainables.data.preparation import Preparation, Scaling
+from trainables.data.profile import Profile, profile
 from trainables.data.schema import Schema
 from trainables.data.splits import Division
 from trainables.data.targets import Task
@@ -131,6 +132,7 @@ class Loaded:
         notes: What was found out about the files, in words.
         warnings: Leaks and traps.
         folds: The training and validation rows divided again, if asked for.
+        profile: Every column, if asked for.
     """
 
     dataset: Dataset
@@ -143,6 +145,7 @@ class Loaded:
     notes: tuple[str, ...]
     warnings: tuple[Problem, ...]
     folds: Folds | None
+    profile: Profile | None
 
 
 def load(config: DataConfig, task: Task | None = None) -> tuple[Dataset, TestRows]:
@@ -152,7 +155,12 @@ def load(config: DataConfig, task: Task | None = None) -> tuple[Dataset, TestRow
 
 
 def read(
-    config: DataConfig, task: Task | None = None, *, folds: int | None = None, allowed: Sequence[str] | None = None
+    config: DataConfig,
+    task: Task | None = None,
+    *,
+    folds: int | None = None,
+    allowed: Sequence[str] | None = None,
+    profiled: bool = False,
 ) -> Loaded:
     """Read, divide and prepare a table.
 
@@ -161,6 +169,7 @@ def read(
         task: From the loss: whether the target is a class or a number; None infers it from the target.
         folds: How many divisions of training and validation rows to offer beside the study's own.
         allowed: Folders and URL prefixes that may be read; None for all.
+        profiled: Whether to look at every column.
 
     Raises:
         DataError: The table cannot be used; says why and what to do.
@@ -202,6 +211,7 @@ def read(
         notes=files.notes,
         warnings=found,
         folds=Folds(parts, table_schema, config, classes, task, folds) if folds else None,
+        profile=profile(files.whole, _roles(config, files.target), fitted, files.target, classes) if profiled else None,
     )
 
 
@@ -322,6 +332,12 @@ def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray)
             raise DataError([Problem("data.task", config.task, rule, fix)])
         return config.task, "as data.task says"
     return (task, "as the loss says") if task is not None else targets.infer_task(target)
+
+
+def _roles(config: DataConfig, target: str) -> dict[str, str]:
+    """Columns that are no features."""
+    given = {config.group: "group", config.time: "time", config.weight: "weight", target: "target"}
+    return dict.fromkeys(config.drop, "left out") | {name: role for name, role in given.items() if name is not None}
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------

@@ -63,9 +63,9 @@ def _phase(dates: pd.Series[Any], cycle: str, *, fill: bool = True) -> NDArray[n
         return np.zeros(1)
     parts = dates.dt
     if cycle == "year":
-        place = (parts.dayofyear - 1) / 365.25
+        place = (parts.day_of_year - 1) / 365.25
     elif cycle == "week":
-        place = parts.dayofweek / 7
+        place = parts.day_of_week / 7
     else:
         place = (parts.hour * 3600 + parts.minute * 60 + parts.second) / _SECONDS_PER_DAY
     return np.asarray(place, dtype=np.float64)

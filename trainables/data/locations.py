@@ -67,7 +67,12 @@ def _fetch(url: str, folder: Path, path: str) -> Path:
     target = folder / (PurePosixPath(parts.path).name or "table")
     try:
         filesystem, place = fsspec.core.url_to_fs(url, **_options(parts.scheme))
-        filesystem.get(place, str(target), recursive=bool(filesystem.isdir(place)))
+        # Over HTTP there are no folders: fsspec would take a page with links for one.
+        if not parts.scheme.startswith("http") and filesystem.isdir(place):
+            filesystem.get(place, str(target), recursive=True)
+        else:
+            # Not get: it would take the ? of a query for a pattern.
+            filesystem.get_file(place, str(target))
     except ImportError as error:
         package = PACKAGES.get(parts.scheme, "")
         rule, fix = f"a protocol that is installed ({error})", f"pip install {package}" if package else "install it"

@@ -33,7 +33,7 @@ def compared(tmp_path_factory):
     spec = parse({"name": "wine", "data": {"source": "wine"}, "comparison": asked})
     study, folder = wiring.prepare(spec), tmp_path_factory.mktemp("figures")
     memory = MemoryRecorder()
-    data = summarize(spec, study.dataset, study.test_rows)
+    data = summarize(spec, study.table)
     compare(spec, study.dataset, data, memory.record, comparison.write, comparison_id="c", folder=folder, versions={})
     return memory.of(ComparisonFinished)[0]
 

@@ -1,0 +1,183 @@
+"""Preparation: each kind against scikit-learn or a closed form, nothing from rows that it was not fitted on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+from trainables.data import preparation, schema
+from trainables.data.config import PreparationConfig
+from trainables.data.preparation import Preparation
+from trainables.errors import DataError
+
+N = 400
+
+
+def fit(columns, targets=None, task="regression", kinds=None, **config):
+    table = pa.table(columns)
+    inferred = schema.infer(table, kinds or {}, "data")
+    targets = np.arange(float(table.num_rows)) if targets is None else targets
+    fitted, rows = preparation.fit(table, inferred, PreparationConfig(**config), targets, task)
+    return fitted, rows
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def test_numbers_are_standardised_with_the_median_and_a_flag_where_missing(random):
+    values = random.normal(5, 3, N)
+    values[::10] = np.nan
+    fitted, rows = fit({"a": pa.array(values), "b": random.normal(size=N)}, numeric="standard")
+    filled = np.where(np.isnan(values), np.nanmedian(values), values)
+    assert rows[:, 0] == pytest.approx(StandardScaler().fit_transform(filled.reshape(-1, 1))[:, 0], rel=1e-5)
+    assert fitted.feature_names == ("a", "b", "missingindicator_a")
+    assert np.array_equal(rows[:, 2], np.isnan(values))
+    without, _ = fit({"a": pa.array(values), "b": random.normal(size=N)}, missing_flags=False)
+    assert without.feature_names == ("a", "b")
+
+
+def test_quantiles_and_logarithm(random):
+    skewed = random.lognormal(0, 2, N)
+    _, rows = fit({"a": skewed, "b": skewed}, numeric="quantile", log=["b"])
+    reference = QuantileTransformer(n_quantiles=N, output_distribution="normal").fit_transform(skewed.reshape(-1, 1))
+    assert rows[:, 1] == pytest.approx(reference[:, 0], abs=1e-5)
+    logged = np.log1p(skewed).reshape(-1, 1)
+    assert rows[:, 0] == pytest.approx(StandardScaler().fit_transform(logged)[:, 0], abs=1e-5)
+
+
+def test_auto_takes_quantiles_for_heavy_tails_only(random):
+    fitted, _ = fit({"heavy": random.standard_t(1, N), "light": random.normal(size=N), "flat": random.random(N)})
+    parts = {name: part for part, _, names in fitted.encoder.transformers_ for name in names}
+    assert parts == {"heavy": "quantile", "light": "standard", "flat": "standard"}
+    # Whatever comes later, it stays within what was seen.
+    far = fitted.transform(pa.table({"heavy": [1e30], "light": [0.0], "flat": [0.5]}))
+    assert abs(far).max() < 6
+
+
+def test_preparation_can_be_switched_off(random):
+    values = random.normal(5, 3, N)
+    assert fit({"a": values}, numeric="none")[1][:, 0] == pytest.approx(values, rel=1e-6)
+    assert fit({"a": values}, numeric="none", log=["a"])[1][:, 0] == pytest.approx(
+        np.sign(values) * np.log1p(abs(values)), rel=1e-5
+    )
+
+
+def test_categories_one_column_each_missing_is_one_and_the_unseen_is_none():
+    fitted, rows = fit({"town": ["Bonn", "Kiel", None, "Bonn"] * 5, "n": [1, 2, 3, 4] * 5})
+    assert fitted.feature_names == ("n", "town_(missing)", "town_Bonn", "town_Kiel")
+    assert rows[:3, 1:].tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    assert fitted.transform(pa.table({"town": ["Ulm"], "n": [1]}))[0, 1:].tolist() == [0, 0, 0]
+
+
+def test_many_categories_by_mean_target_out_of_fold(random):
+    """Pure noise has nothing to leak through: a row's own target is no part of its feature."""
+    codes = [f"code {i}" for i in random.integers(0, 200, N)]
+    targets = random.normal(size=N)
+    fitted, rows = fit({"code": codes}, targets, one_hot_limit=10)
+    assert rows.shape == (N, 1)
+    assert abs(np.corrcoef(rows[:, 0], targets)[0, 1]) < 0.2
+    leaky = fitted.transform(pa.table({"code": codes}))
+    assert np.corrcoef(leaky[:, 0], targets)[0, 1] > 0.5
+    unseen = fitted.transform(pa.table({"code": ["never seen"]}))
+    assert np.isfinite(unseen).all()
+
+
+@pytest.mark.parametrize(("classes", "width"), [(2, 1), (4, 4)])
+def test_many_categories_for_classes(random, classes, width):
+    codes = random.integers(0, 50, N)
+    fitted, rows = fit({"code": codes}, codes % classes, "classification", {"code": "categorical"}, one_hot_limit=10)
+    assert rows.shape == (N, width)
+    # Each code is always of one class: its encoding tells which, on rows that were not fitted on as well.
+    later = fitted.transform(pa.table({"code": codes}))
+    assert (later.argmax(axis=1) == codes % classes).mean() == 1 or (width == 1 and len(np.unique(later > 0)) == 2)
+
+
+def test_many_categories_hashed_take_unseen_values_too(random):
+    codes = [f"code {i}" for i in random.integers(0, 200, N)]
+    fitted, rows = fit({"code": codes}, one_hot_limit=10, high_cardinality="hash", hash_columns=8)
+    assert rows.shape == (N, 8)
+    assert (abs(rows).sum(axis=1) == 1).all()
+    assert abs(fitted.transform(pa.table({"code": ["never seen"]}))).sum() == 1
+    assert fitted.feature_names[:2] == ("code #0", "code #1")
+
+
+def test_dates_become_days_and_the_cycles_that_vary():
+    days = pd.date_range("2024-01-01", periods=366, freq="D")
+    fitted, rows = fit({"d": pa.array(days)}, numeric="none")
+    assert fitted.feature_names == ("d days", "d year sin", "d year cos", "d week sin", "d week cos")
+    assert rows[:, 0] == pytest.approx((days - pd.Timestamp(0)).days)
+    assert np.hypot(rows[:, 1], rows[:, 2]) == pytest.approx(1, abs=1e-6)
+    # 31 December is next to 1 January, and Sunday to Monday.
+    assert np.linalg.norm(rows[0, 1:3] - rows[365, 1:3]) < 0.02
+    assert rows[7, 3:] == pytest.approx(rows[0, 3:], abs=1e-6)
+    hours, _ = fit({"t": pa.array(pd.date_range("2024-01-01", periods=24, freq="h"))})
+    assert "t day sin" in hours.feature_names
+    gaps = fitted.transform(pa.table({"d": pa.array([None], pa.timestamp("us"))}))
+    assert gaps[0, 1:].tolist() == [0, 0, 0, 0]
+    assert np.isfinite(gaps).all()
+
+
+def mixed(random, n=N):
+    return {
+        "a": random.normal(size=n),
+        "heavy": random.standard_t(1, n),
+        "town": random.choice(["Bonn", "Kiel", "Ulm"], n),
+        "code": [f"c{i}" for i in random.integers(0, 90, n)],
+        "yes": random.random(n) < 0.5,
+        "day": pa.array(pd.date_range("2024-01-01", periods=n, freq="7h")),
+    }
+
+
+def test_a_saved_preparation_gives_the_same_numbers_and_holds_no_pickle(tmp_path, random):
+    for high in ("target", "hash"):
+        fitted, _ = fit(mixed(random), high_cardinality=high, log=["a"])
+        fitted.save(tmp_path)
+        again = Preparation.load(tmp_path)
+        table = pa.table(mixed(random, 50))
+        assert np.array_equal(again.transform(table), fitted.transform(table))
+        assert again.feature_names == fitted.feature_names
+        assert again.schema == fitted.schema
+    assert b"pickle" not in (tmp_path / "preparation.skops").read_bytes()
+
+
+def test_d7_a_preparation_that_would_run_code_is_refused(tmp_path, random):
+    import functools
+
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    fitted, _ = fit(mixed(random))
+    fitted.save(tmp_path)
+    skops.io.dump(functools.partial(print, "ran"), tmp_path / "preparation.skops")
+    with pytest.raises(UntrustedTypesFoundException):
+        Preparation.load(tmp_path)
+
+
+def test_tables_larger_than_what_is_fitted_on_are_prepared_in_chunks(random, monkeypatch):
+    columns = mixed(random)
+    whole, rows = fit(columns)
+    monkeypatch.setattr(preparation, "CHUNK_ROWS", 7)
+    assert np.array_equal(whole.transform(pa.table(columns)), whole.transform(pa.table(columns).slice(0, N)))
+    monkeypatch.setattr(preparation, "FIT_ROWS", 100)
+    part, sampled = fit(columns)
+    assert sampled.shape[0] == N
+    # 100 evenly spread rows know the mean of 400 to a few tenths of a deviation.
+    assert abs(sampled[:, 0].mean()) < 0.3
+    assert sampled[:, 0] == pytest.approx(part.transform(pa.table(columns))[:, 0], abs=1e-6)
+    assert rows.shape[0] == N
+
+
+def test_names_that_would_meet_keep_the_part_that_made_them():
+    fitted, _ = fit({"a_x": [1, 2, 3, 4], "a": ["x", "y", "x", "y"]})
+    assert fitted.feature_names == ("standard__a_x", "category__a_x", "category__a_y")
+
+
+def test_d2_rows_of_another_kind_are_refused(random):
+    fitted, _ = fit(mixed(random))
+    with pytest.raises(DataError, match="lacks code, yes"):
+        fitted.transform(pa.table(mixed(random)).drop_columns(["code", "yes"]))

@@ -1,0 +1,148 @@
+"""What a table looks like to somebody who opens it for the first time: every column, how it is prepared, the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainables.data.preparation import Preparation
+from trainables.data.schema import category_names, missing, plain
+
+# Values named of a column, and classes of a target.
+TOP_VALUES, TOP_CLASSES = 3, 30
+# What becomes of a column, by the part of the preparation that takes it.
+_PREPARED = {
+    "standard": "standard",
+    "log": "log, standard",
+    "quantile": "quantile",
+    "category": "one-hot",
+    "date": "days, cycles",
+}
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """A column of the table.
+
+    Attributes:
+        name: Of the column.
+        role: feature, target, group, time, weight, left out, or empty.
+        kind: Of a feature, else the type that it is stored as.
+        missing: Rows without a value.
+        distinct: Different values.
+        values: Least, median and largest number or date; else the most frequent values.
+        prepared: What a network sees of it.
+    """
+
+    name: str
+    role: str
+    kind: str
+    missing: int
+    distinct: int
+    values: str
+    prepared: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A table.
+
+    Attributes:
+        rows: Of the table that training rows come from.
+        columns: All of them, in the table's order.
+        target: Of the target: share by class name, or numbers by name (mean, deviation, quantiles).
+    """
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    target: Mapping[str, float]
+
+
+def profile(
+    table: pa.Table, roles: Mapping[str, str], preparation: Preparation, target: str, classes: tuple[str, ...]
+) -> Profile:
+    """Look at a table.
+
+    Args:
+        table: As read.
+        roles: Role of each column that is no feature.
+        preparation: As fitted.
+        target: Name of the target column.
+        classes: Names, or none for numbers.
+    """
+    kinds = {column.name: column.kind for column in preparation.schema.columns}
+    prepared = _prepared(preparation)
+    columns = []
+    for name in table.column_names:
+        raw = plain(table.column(name))
+        role = roles.get(name) or ("feature" if name in kinds else "empty")
+        columns.append(
+            ColumnProfile(
+                name=name,
+                role=role,
+                kind=kinds.get(name, str(raw.type)),
+                missing=int(missing(raw).sum()),
+                distinct=_distinct(raw),
+                values=_values(raw),
+                prepared=prepared.get(name, ""),
+            )
+        )
+    return Profile(table.num_rows, tuple(columns), _distribution(plain(table.column(target)), classes))
+
+
+def _prepared(preparation: Preparation) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    flagged: set[str] = set()
+    for part, transformer, names in preparation.encoder.transformers_:
+        if part == "missing":
+            flagged |= set(names)
+            continue
+        text = _PREPARED.get(part, "")
+        if part == "many":
+            text = "hashed" if type(transformer).__name__ == "HashedCategories" else "mean target"
+        shown |= dict.fromkeys(map(str, names), text)
+    return {name: text + (", flag" if name in flagged else "") for name, text in shown.items()}
+
+
+def _distinct(column: pa.ChunkedArray) -> int:
+    try:
+        return int(pc.count_distinct(column, mode="only_valid").as_py())
+    except pa.ArrowNotImplementedError:
+        # Lists and the like, which are left out.
+        return 0
+
+
+def _values(column: pa.ChunkedArray) -> str:
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        numbers = np.asarray(column.cast(pa.float64(), safe=False).drop_null().to_numpy())
+        numbers = numbers[~np.isnan(numbers)]
+        return " · ".join(f"{value:.6g}" for value in np.quantile(numbers, [0, 0.5, 1])) if len(numbers) else ""
+    if pa.types.is_temporal(kind):
+        ends = pc.min_max(column)
+        return f"{ends['min']} · {ends['max']}"
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return ""
+    return ", ".join(f"{name} {share:.0%}" for name, share in _shares(column, TOP_VALUES).items())
+
+
+def _shares(column: pa.ChunkedArray, most: int) -> dict[str, float]:
+    """Shares of the most frequent values, the most frequent first."""
+    counted: list[dict[str, Any]] = pc.value_counts(category_names(column).drop_null()).to_pylist()
+    counted.sort(key=lambda entry: -entry["counts"])
+    total = sum(entry["counts"] for entry in counted)
+    return {str(entry["values"]): entry["counts"] / total for entry in counted[:most]}
+
+
+def _distribution(target: pa.ChunkedArray, classes: tuple[str, ...]) -> dict[str, float]:
+    if classes:
+        return _shares(target, TOP_CLASSES)
+    numbers = np.asarray(target.cast(pa.float64(), safe=False).to_numpy())
+    names = ("least", "5 %", "median", "95 %", "largest")
+    quantiles = dict(zip(names, np.quantile(numbers, [0, 0.05, 0.5, 0.95, 1]).tolist(), strict=True))
+    return {"mean": float(numbers.mean()), "deviation": float(numbers.std()), **quantiles}
