@@ -154,7 +154,7 @@ def _with_paths_from(raw: Any, folder: Path) -> Any:
     data = dict(raw["data"])
     for place in ("source", "train", "validation", "test"):
         value = data.get(place)
-        if not isinstance(value, str) or value in BUNDLED or value.startswith(OPENML) or is_url(value):
+        if not isinstance(value, str) or not value or value in BUNDLED or value.startswith(OPENML) or is_url(value):
             continue
         place_here = folder / Path(value).expanduser()
         # A word that is no file or folder here is more likely the name of a bundled set, misspelt.

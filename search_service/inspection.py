@@ -78,8 +78,7 @@ def _columns(profile: Profile) -> Table:
     for title in ("column", "kind", "missing", "different", "values", "prepared"):
         numbers = title in ("missing", "different")
         # Only the values may be cut short where the screen is narrow.
-        cut = "ellipsis" if title == "values" else "fold"
-        shown.add_column(title, justify="right" if numbers else "left", overflow=cut, no_wrap=title == "values")
+        shown.add_column(title, justify="right" if numbers else "left", no_wrap=title == "values")
     for column in profile.columns[:LISTED_COLUMNS]:
         gaps = f"{column.missing / profile.rows:.1%}" if column.missing else "–"
         kind = column.kind if column.role == "feature" else f"[dim]{column.kind}[/]"

@@ -32,7 +32,7 @@ from search_service.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.report import counted, describe, format_value
+from search_service.report import counted, describe, describe_data, format_value
 from search_service.results import (
     CheckResult,
     DataSummary,
@@ -114,12 +114,9 @@ class ProgressDisplay:
         self._show_data(event.data)
 
     def _show_data(self, data: DataSummary) -> None:
-        kind = f"{data.n_outputs} classes" if data.task == "classification" else "a number"
-        self._print(
-            "",
-            f"{escape(data.source)}: {data.n_train} training, {data.n_validation} validation and {data.n_test} "
-            f"test rows, {data.n_inputs} features, predicting {kind}",
-        )
+        for sentence in describe_data(data):
+            warns = sentence.startswith("⚠")
+            self._print("", f"[yellow]{escape(sentence)}[/]" if warns else escape(sentence))
 
     def _show_check(self, check: CheckResult) -> None:
         mark = PASSED if check.passed else FAILED

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from search_service.results import (
     CheckResult,
+    DataSummary,
     FinalistsResult,
     FitReading,
     HealthReading,
@@ -29,7 +31,10 @@ def report(spec: StudySpec, result: StudyResult) -> str:
     lines = [f"# {spec.name}: {result.status}", ""]
     if result.finalists is not None:
         lines += _answer(spec, result.finalists)
-    lines += [f"**Why it ended.** {result.reason}", "", "## Checks", ""]
+    lines += [f"**Why it ended.** {result.reason}", ""]
+    if result.data is not None:
+        lines += ["## Data", "", *(f"- {sentence}" for sentence in describe_data(result.data)), ""]
+    lines += ["## Checks", ""]
     for check in result.checks:
         verdict = "passed" if check.passed else "FAILED"
         advice = f" *To do: {check.advice}.*" if check.advice else ""
@@ -54,6 +59,20 @@ def report(spec: StudySpec, result: StudyResult) -> str:
     lines += ["", *(f"- Step 6, cycle {decision.cycle}: {decision.reason}" for decision in result.decisions), ""]
     lines += _readings(result)
     return "\n".join(lines)
+
+
+def describe_data(data: DataSummary) -> list[str]:
+    """The table in sentences; what is suspicious last, each marked."""
+    kinds = ", ".join(f"{n} {kind}" for kind, n in data.columns.items())
+    task = f"{data.n_outputs} classes" if data.task == "classification" else "a number"
+    because = f" ({data.task_reason})" if data.task_reason else ""
+    return [
+        f"{data.source}: {data.n_train} training, {data.n_validation} validation and {data.n_test} test rows",
+        f"{kinds} {'column' if sum(data.columns.values()) == 1 else 'columns'}, {data.n_inputs} features once "
+        f"prepared; predicting {data.target}, {task}{because}",
+        *data.notes,
+        *(f"⚠ {warning}" for warning in data.warnings),
+    ]
 
 
 def _readings(result: StudyResult) -> list[str]:
@@ -151,6 +170,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
         "status": str(result.status),
         "reason": result.reason,
         "seconds": round(result.seconds, 3),
+        "data": asdict(result.data) if result.data else None,
         "best": _best_document(result.finalists),
         "checks": [_check_document(check) for check in result.checks],
         "rounds": [

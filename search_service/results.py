@@ -450,6 +450,7 @@ class StudyResult:
         decisions: Of step 6.
         finalists: None if it did not come to that.
         seconds: Time taken.
+        data: The table.
     """
 
     study_id: str
@@ -460,3 +461,4 @@ class StudyResult:
     decisions: tuple[Decision, ...]
     finalists: FinalistsResult | None
     seconds: float
+    data: DataSummary | None = None

@@ -271,24 +271,16 @@ def for_task(spec: StudySpec, task: Literal["classification", "regression"], rea
     if spec.trial.task == task:
         return spec
     try:
-        fitted = spec.model_copy(update={"trial": spec.trial.replace({"loss": _LOSS_OF_TASK[task]})})
+        # What the user set stays, so that what does not apply is refused and not lost.
+        given = spec.trial.model_dump(exclude_unset=True) | {"loss": _LOSS_OF_TASK[task]}
+        fitted = spec.model_copy(update={"trial": TrialConfig.model_validate(given)})
     except ValidationError as error:
-        problems = problems_of(error, TrialConfig)
+        problems = [Problem(f"trial.{p.path}", p.value, p.rule, p.fix) for p in problems_of(error, TrialConfig)]
     else:
         problems = _between_sections(fitted)
+    because = f"(this is {task}: {reason}; data.task or trial.loss would say otherwise)"
     if problems:
-        because = f"{{}} (this is {task}: {reason}; data.task or trial.loss would say otherwise)"
-        raise InvalidSpecError(
-            [
-                Problem(
-                    p.path if "." in p.path and p.path.split(".")[0] in StudySpec.model_fields else f"trial.{p.path}",
-                    p.value,
-                    because.format(p.rule),
-                    p.fix,
-                )
-                for p in problems
-            ]
-        )
+        raise InvalidSpecError([Problem(p.path, p.value, f"{p.rule} {because}", p.fix) for p in problems])
     return fitted
 
 

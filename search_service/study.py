@@ -99,6 +99,7 @@ def run_study(
             decisions=tuple(story.decisions),
             finalists=story.finalists,
             seconds=time.monotonic() - started,
+            data=summarize(spec, table),
         )
         listen(StudyFinished(result, report(spec, result)))
         return result

@@ -62,7 +62,7 @@ from search_service.events import (
     TrialFinished,
 )
 from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
-from search_service.report import describe, format_value, health_of
+from search_service.report import describe, describe_data, format_value, health_of
 from search_service.results import (
     CheckResult,
     EpochPoint,
@@ -316,6 +316,8 @@ class MlflowRecorder:
         """A run without a parent, with the whole config but the sections ``unasked``, which it does not use."""
         self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
         tags = {f"{kind}_id": name, "data.fingerprint": event.data.fingerprint}
+        tags |= {"data.described": "\n".join(describe_data(event.data))}
+        tags |= {"data.suspicious": "\n".join(event.data.warnings)}
         tags |= {f"version.{library}": version for library, version in event.versions.items()}
         run = self._start(name, kind, parent=None, tags=tags)
         data = event.data
@@ -325,6 +327,8 @@ class MlflowRecorder:
             "data.rows.test": data.n_test,
             "data.features": data.n_inputs,
             "data.outputs": data.n_outputs,
+            "data.is": data.task,
+            **{f"data.columns.of_kind.{kind}": count for kind, count in data.columns.items()},
         }
         # Of the trial, the leaves that mean something for its choices.
         asked = _flatten(event.spec.model_dump(mode="json", exclude={"trial", *unasked}))

@@ -113,7 +113,8 @@ def write_table(path, text):
     return path
 
 
-ROWS = "".join(f"{i},{i * i},{'ab'[i % 2]}\n" for i in range(30))
+# Columns a (counts the rows), b (amounts), c (always the same) and y (two classes).
+ROWS = "".join(f"{i},{i * i * 7919 % 1009},5,{'ab'[i % 2]}\n" for i in range(60))
 BAD = {
     "unknown key": (["serch=1"], "serch", "did you mean search?"),
     "wrong type": (["trial.optimizer.lr=fast"], "trial.optimizer.lr", "a number"),
@@ -126,13 +127,23 @@ BAD = {
     "missing file": (["data.source=nowhere.csv", "data.target=y"], "data.source", "existing file"),
     "empty file": (["data.source=empty.csv", "data.target=y"], "data.source", "empty"),
     "unreadable file": (["data.source=broken.parquet", "data.target=y"], "data.source", "readable PARQUET"),
-    "no such column": (["data.source=good.csv", "data.target=z"], "data.target", "one of: 'a', 'b', 'y'"),
+    "no such column": (["data.source=good.csv", "data.target=z"], "data.target", "one of: 'a', 'b', 'c', 'y'"),
     "no name": (['data.source=""'], "data.source", "at least 1 characters"),
     "one class": (["data.source=one.csv", "data.target=y"], "data.target", "one class only"),
     "few rows": (["data.source=few.csv", "data.target=y"], "data.target", "at least 3 rows of each class"),
-    "nan": (["data.source=nan.csv", "data.target=y"], "data.source", "missing values"),
+    "mixed types": (["data.source=mixed.csv", "data.target=y"], "data.source", "column a, row 31: '?'"),
+    "ragged line": (["data.source=ragged.csv", "data.target=y"], "data.source", "mend line 32"),
+    "repeated name": (["data.source=twice.csv", "data.target=y"], "data.source", "rename"),
+    "missing target": (["data.source=gap.csv", "data.target=y"], "data.source", "data.missing_target: drop"),
+    "constant target": (["data.source=good.csv", "data.target=c", "data.task=regression"], "data.target", "varies"),
+    "trap": (["data.source=good.csv", "data.target=y", "data.strict=true", "data.drop=[c]"], "data.drop", "as ids do"),
+    "wrong task": (
+        ["data.source=good.csv", "data.target=b", "trial.class_weights=balanced"],
+        "trial.class_weights",
+        "data.task",
+    ),
     "infinity": (["data.source=inf.csv", "data.target=y"], "data.source", "finite"),
-    "text": (["data.source=text.csv", "data.target=y"], "data.source", "numeric columns"),
+    "protocol": (["data.source=file:///etc/passwd.csv"], "data.source", "a path, or a URL of http"),
     "batch": (["trial.batch_size=5000"], "trial.batch_size", "at most 106"),
     "searched batch": (["search_space.batch_size={low: 8, high: 5000}"], "search_space.batch_size.high", "at most 106"),
     "tiny fraction": (["data.test_fraction=0.001"], "data.test_fraction", "one of every class"),
@@ -143,14 +154,18 @@ BAD = {
 def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     (folder / "small.yaml").write_text(SMALL)
-    write_table(folder / "good.csv", "a,b,y\n" + ROWS)
+    write_table(folder / "good.csv", "a,b,c,y\n" + ROWS)
     write_table(folder / "empty.csv", "")
     write_table(folder / "broken.parquet", "nothing")
-    write_table(folder / "one.csv", "a,b,y\n" + ROWS.replace("b\n", "a\n"))
-    write_table(folder / "few.csv", "a,b,y\n" + ROWS + "1,2,c\n")
-    write_table(folder / "nan.csv", "a,b,y\n" + ROWS + "1,NaN,a\n")
-    write_table(folder / "inf.csv", "a,b,y\n" + ROWS + "1,inf,a\n")
-    write_table(folder / "text.csv", "a,b,t,y\n" + "".join(f"{i},{i},x{i},{'ab'[i % 2]}\n" for i in range(30)))
+    names = "a,b,c,y\n"
+    write_table(folder / "one.csv", names + ROWS.replace("b\n", "a\n"))
+    write_table(folder / "few.csv", names + ROWS + "1,2,5,c\n")
+    write_table(folder / "inf.csv", names + ROWS + "1,inf,5,a\n")
+    write_table(folder / "gap.csv", names + ROWS + "1,2,5,\n")
+    lines = ROWS.splitlines(keepends=True)
+    write_table(folder / "mixed.csv", names + "".join([*lines[:30], "?,1,5,a\n", *lines[30:]]))
+    write_table(folder / "ragged.csv", names + "".join([*lines[:30], "1,1,5,6,a\n", *lines[30:]]))
+    write_table(folder / "twice.csv", "a,a,c,y\n" + ROWS)
     return folder
 
 

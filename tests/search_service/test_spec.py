@@ -55,6 +55,21 @@ def test_the_smallest_config_is_enough():
             "at most high",
         ),
         ({"serch": {}}, "serch", "did you mean search?"),
+        ({"data": {"source": "t.csv", "targett": "y"}}, "data.targett", "did you mean target?"),
+        ({"data": {"source": "t.csv", "columns": {"a": "numbr"}}}, "data.columns.a", "did you mean numeric?"),
+        ({"data": {"source": "t.csv", "csv": {"delimiter": ";;"}}}, "data.csv.delimiter", "at most 1"),
+        ({"data": {"source": "t.csv", "split": "grouped"}}, "data", "needs group"),
+        ({"data": {"source": "t.csv", "split": "time"}}, "data", "needs time"),
+        ({"data": {"source": "t.csv", "group": "a", "time": "b"}}, "data", "group or time, not both"),
+        ({"data": {"source": "t.csv", "target": "a", "weight": "a"}}, "data", "a has two roles"),
+        ({"data": {"source": "t.csv", "target": "a", "drop": ["a"]}}, "data", "a has two roles"),
+        ({"data": {"source": "t.csv", "preparation": {"numeric": "log"}}}, "data.preparation.numeric", "one of"),
+        ({"data": {"source": "t.csv", "preparation": {"one_hot_limit": 0}}}, "data.preparation.one_hot_limit", "1"),
+        (
+            {"data": {"source": "digits", "task": "regression"}, "objective": {"metric": "accuracy"}},
+            "objective.metric",
+            "data.task: regression says",
+        ),
         ({"trial": {"network": {"hiden_sizes": [3]}}}, "trial.network.hiden_sizes", "did you mean hidden_sizes?"),
         ({"trial": {"optimizer": {"name": "adma"}}}, "trial.optimizer.name", "did you mean adam"),
         ({"trial": {"optimizer": {"lr": -1}}}, "trial.optimizer.lr", "above 0"),
@@ -155,7 +170,7 @@ def test_the_smallest_config_is_enough():
         ({"data": {"source": "digits", "test": "b.csv"}}, "data", "train file"),
         ({"data": {"source": "digits", "test_fraction": 0.9}}, "data", "below 1"),
         ({"data": {"source": "digits", "traget": "y"}}, "data.traget", "did you mean target?"),
-        ({"objective": {"metric": "rmse"}}, "objective.metric", "use accuracy"),
+        ({"objective": {"metric": "rmse"}, "trial": {"loss": "hinge"}}, "objective.metric", "use accuracy"),
         ({"search_space": {"optimizer.lr": {"low": 1, "high": 1}}}, "search_space.optimizer.lr", "low below high"),
         (
             {"search_space": {"optimizer.lr": {"low": 0, "high": 1, "log": True}}},
@@ -295,3 +310,55 @@ def test_losses_weights_and_steps_must_fit_the_table(trial, path, words):
     assert problem.path == path
     assert words in problem.rule
     assert (", …" in problem.rule) == ("class" in problem.rule)
+
+
+TARGETS = {"words": ["no", "yes"] * 30, "numbers": [i * 7919 % 1009 for i in range(60)]}
+
+
+@pytest.mark.parametrize(
+    ("target", "changes", "loss", "metric"),
+    [
+        ("words", {}, "cross_entropy", "accuracy"),
+        ("numbers", {}, "mse", "rmse"),
+        ("numbers", {"objective": {"metric": "r2"}}, "mse", "r2"),
+        ("numbers", {"trial": {"loss": "huber"}}, "huber", "rmse"),
+        ("words", {"trial": {"loss": "hinge"}}, "hinge", "accuracy"),
+    ],
+)
+def test_the_loss_follows_from_the_target_unless_it_is_given(tmp_path, target, changes, loss, metric):
+    rows = "".join(f"{i},{value}\n" for i, value in enumerate(TARGETS[target]))
+    (tmp_path / "t.csv").write_text("a,y\n" + rows)
+    raw = {"name": "x", "data": {"source": str(tmp_path / "t.csv"), "target": "y"}} | changes
+    study = wiring.prepare(parse(raw))
+    assert study.spec.trial.loss == loss
+    assert study.spec.metric == metric
+    assert study.dataset.task == study.spec.trial.task
+
+
+def test_d2_what_is_for_the_other_task_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate(TARGETS["numbers"])))
+    data = {"source": str(tmp_path / "t.csv"), "target": "y"}
+    for changes, path in (
+        ({"trial": {"label_smoothing": 0.1}}, "trial.label_smoothing"),
+        ({"search_space": {"label_smoothing": {"low": 0, "high": 0.2}}}, "search_space.label_smoothing"),
+    ):
+        with pytest.raises(InvalidSpecError) as error:
+            wiring.prepare(parse({"name": "x", "data": data} | changes))
+        (problem,) = error.value.problems
+        assert problem.path == path
+        assert "this is regression: the target has 60 different numbers" in problem.rule
+
+
+def test_d7_settings_say_which_tables_may_be_read(tmp_path, monkeypatch):
+    from search_service.settings import Settings
+
+    monkeypatch.setenv("SEARCH_SERVICE_DATA_FOLDERS", f"{tmp_path / 'in'}, https://tables.example/")
+    assert Settings().allowed_sources == (str(tmp_path / "in"), "https://tables.example/")
+    (tmp_path / "t.csv").write_text("a,y\n1,x\n")
+    spec = parse({"name": "x", "data": {"source": str(tmp_path / "t.csv"), "target": "y"}})
+    with pytest.raises(InvalidSpecError, match="a table within"):
+        wiring.prepare(spec, settings=Settings())
+    with pytest.raises(InvalidSpecError, match="a table within"):
+        wiring.inspect(spec, settings=Settings())
+    monkeypatch.delenv("SEARCH_SERVICE_DATA_FOLDERS")
+    assert Settings().allowed_sources is None

@@ -278,7 +278,7 @@ class _Files:
             if roles:
                 problem = Problem(f"data.{place}", sources.few(table.column_names), f"a column {roles[0]}", "add it")
                 raise DataError([problem])
-            inferred.require(table.column_names, f"data.{place}")
+            inferred.check(table, f"data.{place}")
         return inferred
 
 

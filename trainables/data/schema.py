@@ -10,7 +10,7 @@ training table, of a file to predict, of a request to a served model) into a dat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -89,19 +89,33 @@ class Schema:
             DataError: A column is missing, or holds values that are not of its kind; with all such columns.
         """
         self.require(table.column_names, path)
+        columns = self._converted(table, path, self.columns)
+        # Text stays Python's own, which is what scikit-learn's fitted categories and their file hold.
+        texts = {name: pd.Series(columns[name], dtype=object) for name in self.names("categorical")}
+        return pd.DataFrame(columns | texts, copy=False)
+
+    def check(self, table: pa.Table, path: str) -> None:
+        """Refuse a whole table that ``typed`` would refuse in parts, with the rows as the table numbers them.
+
+        Raises:
+            DataError: As ``typed``.
+        """
+        self.require(table.column_names, path)
+        # Anything can be a category.
+        self._converted(table, path, [column for column in self.columns if column.kind != "categorical"])
+
+    def _converted(self, table: pa.Table, path: str, columns: Sequence[Column]) -> dict[str, Any]:
         problems: list[Problem] = []
-        columns: dict[str, Any] = {}
-        for column in self.columns:
+        converted: dict[str, Any] = {}
+        for column in columns:
             try:
-                columns[column.name] = _CONVERSIONS[column.kind](plain(table.column(column.name)))
+                converted[column.name] = _CONVERSIONS[column.kind](plain(table.column(column.name)))
             except _NotOfItsKindError as error:
                 where = f"column {column.name}, row {error.row + 1}: {error.value!r}"
                 problems.append(Problem(path, where, f"{error.rule}, as column {column.name} has", error.fix))
         if problems:
             raise DataError(problems)
-        # Text stays Python's own, which is what scikit-learn's fitted categories and their file hold.
-        texts = {name: pd.Series(columns[name], dtype=object) for name in self.names("categorical")}
-        return pd.DataFrame(columns | texts, copy=False)
+        return converted
 
 
 class _NotOfItsKindError(Exception):

@@ -30,7 +30,8 @@ IDENTICAL_SHARE = 0.01
 ALONE = 0.98
 # Rows below which a column's power to predict is left to chance.
 LEAST_ROWS_ALONE = 40
-# Share of different values from which a column is like an id.
+# Share of different values from which a column is like an id, and rows below which that is left to chance.
+LEAST_ROWS_IDS = 20
 ID_SHARE = 0.95
 # Share of missing values from which a column is said to be nearly empty.
 EMPTY_SHARE = 0.95
@@ -86,7 +87,7 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
             constant.append(column.name)
         elif len(present) <= (1 - EMPTY_SHARE) * len(values):
             empty.append(column.name)
-        elif len(present) >= LEAST_ROWS_ALONE and _is_like_id(column.kind, column.storage, present, different):
+        elif len(present) >= LEAST_ROWS_IDS and _is_like_id(column.kind, column.storage, present, different):
             like_ids.append(column.name)
     problems = []
     if constant:
