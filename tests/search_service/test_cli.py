@@ -264,11 +264,11 @@ def test_a14_an_interrupted_comparison_exits_with_130_and_is_recorded(config, tm
     arguments = ["--home", str(tmp_path / "home"), "--set", "comparison.epochs=1000000"]
     command = [sys.executable, "-m", "search_service", "compare-optimizers", str(config), *arguments]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        # The third line is printed when the comparison has started.
-        lines = [running.stdout.readline() for _ in range(3)]
+        # The fourth line is printed when the comparison has started.
+        lines = [running.stdout.readline() for _ in range(4)]
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=60)
-    assert "from the same start" in lines[2]
+    assert "from the same start" in lines[3]
     assert running.returncode == 130
     assert "Interrupted. What was finished is recorded." in errors
     assert "Traceback" not in errors
