@@ -124,7 +124,7 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
     best = training.network.snapshot()
     rows = training.train_rows.spread(gradient_health.MAX_ROWS)
     look_at = gradient_health.looks(max_epochs)
-    health = [measure_health(training, rows.inputs, rows.targets)]
+    health = [measure_health(training, rows)]
     records, rates = [], []
     for record in itertools.islice(training.epochs(), max_epochs):
         records.append(record)
@@ -135,7 +135,7 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
         best = [torch.where(improved.to(training.device), new, old) for new, old in zip(now, best, strict=True)]
         rates.append(training.optimizer.lr.squeeze(1).tolist())
         if record.epoch in look_at:
-            health.append(measure_health(training, rows.inputs, rows.targets))
+            health.append(measure_health(training, rows))
     training.network.restore(best)
     curves = [
         tuple(EpochPoint(r.epoch, r.train_loss[k], r.validation_loss[k], r.validation_score[k]) for r in records)
@@ -148,7 +148,7 @@ def _as_finalist(
     trial: TrialResult, seeds: tuple[int, ...], training: PopulationTraining, watched: _Watched, first: int
 ) -> Finalist:
     """What was seen of a configuration whose seeds are the members from ``first`` on."""
-    scale = training.loss.scales(training.train_rows.targets)[first]
+    scale = training.loss.scales(training.train_rows.targets, training.train_rows.weights)[first]
     curves = tuple(watched.curves[first : first + len(seeds)])
     return Finalist(
         trial.trial_id,
