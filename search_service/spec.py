@@ -65,7 +65,9 @@ class ObjectiveSpec(FrozenModel):
     """What is optimised, on validation rows."""
 
     metric: MetricName | None = Field(
-        default=None, description="accuracy or balanced_accuracy; rmse or r2 for numbers (default rmse)."
+        default=None,
+        description="accuracy, balanced_accuracy, macro_f1, roc_auc or log_loss (not with hinge); rmse, mae or r2 for "
+        "numbers. By default accuracy or rmse.",
     )
     target: float | None = Field(default=None, description="Stop searching once the score is this good.")
 
@@ -281,9 +283,13 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
         fitting = " or ".join(name for name, m in METRICS.items() if m.task == spec.trial.task)
         rule = f"a metric for {spec.trial.task}, which trial.loss: {spec.trial.loss} does"
         problems.append(Problem("objective.metric", metric, rule, f"use {fitting}, or change trial.loss"))
+    elif metric is not None and METRICS[metric].needs_probabilities and not spec.trial.gives_probabilities:
+        rule = f"a metric that trial.loss: {spec.trial.loss} has, which gives no probabilities"
+        problems.append(Problem("objective.metric", metric, rule, "use roc_auc, or trial.loss: cross_entropy"))
     target = spec.objective.target
-    if spec.metric == "accuracy" and target is not None and not 0 < target <= 1:
-        problems.append(Problem("objective.target", target, "an accuracy above 0 and at most 1", "write 0.97 for 97 %"))
+    if METRICS[spec.metric].at_most_1 and target is not None and not 0 < target <= 1:
+        rule = f"a number above 0 and at most 1, as {spec.metric} is"
+        problems.append(Problem("objective.target", target, rule, "write 0.97 for 97 %"))
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))

@@ -49,6 +49,7 @@ from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
 from trainables.data.dataset import Dataset, TestRows
+from trainables.metrics import effective_rows
 from trainables.training import chance_scale
 
 
@@ -131,6 +132,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
     check(step2_overfit_small_sample.run(config, dataset, spec.checks.overfit_small_sample, spec.seed))
 
     scale_of = partial(chance_scale, dataset=dataset)
+    n_validation = effective_rows(dataset.validation.weights, len(dataset.validation))
     cycles: list[Cycle] = []
     while True:
         cycle = len(cycles) + 1
@@ -149,9 +151,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
         cycles.append(Cycle(rates, coarse, refined))
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
-        decision = step6_repeat.run(
-            spec, cycles, len(dataset.validation), scale_of=scale_of, time_is_up=place.time_is_up
-        )
+        decision = step6_repeat.run(spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break

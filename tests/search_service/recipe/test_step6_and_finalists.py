@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from search_service.recipe import finalists, step6_repeat
 from search_service.recipe.step6_repeat import standard_error
@@ -100,7 +101,17 @@ def test_standard_errors_match_simulation():
     assert standard_error("accuracy", 0.9, n) == pytest.approx(accuracies.std(), rel=0.05)
     rmses = np.sqrt((random.normal(0, 3, (runs, n)) ** 2).mean(axis=1))
     assert standard_error("rmse", 3.0, n) == pytest.approx(rmses.std(), rel=0.05)
-    assert standard_error("accuracy", 1.0, 50) == 1 / 50
+    assert standard_error("accuracy", 1.0, 50) == standard_error("roc_auc", 1.0, 50) == 1 / 50
+    errors = np.abs(random.normal(0, 3, (runs, n)))
+    assert standard_error("mae", errors.mean(), n) == pytest.approx(errors.mean(axis=1).std(), rel=0.05)
+    losses = random.exponential(0.7, (runs, n)).mean(axis=1)
+    assert standard_error("log_loss", 0.7, n) == pytest.approx(losses.std(), rel=0.05)
+    # Exponential scores, as Hanley and McNeil have them: the area is a/(a + 1) with a the ratio of the means.
+    negative, positive = random.exponential(1.0, (500, n // 2)), random.exponential(4.0, (500, n // 2))
+    labels = np.repeat([0, 1], n // 2)
+    areas = [roc_auc_score(labels, np.concatenate(pair)) for pair in zip(negative, positive, strict=True)]
+    assert np.mean(areas) == pytest.approx(0.8, abs=0.005)
+    assert standard_error("roc_auc", 0.8, n) == pytest.approx(np.std(areas), rel=0.1)
 
 
 @pytest.fixture(scope="module")
