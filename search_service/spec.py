@@ -173,6 +173,21 @@ class FinalistsSpec(FrozenModel):
 
     top: int = Field(default=3, ge=1, le=100, description="Configurations trained again.")
     seeds: int = Field(default=5, ge=1, le=100, description="Fresh initial weights of each.")
+    # 2 is the least division; beyond 20 each fold costs as much again and tells next to nothing new.
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=20,
+        description="Cross-validation: each configuration × seed is trained on this many divisions of the training and "
+        "validation rows, and the best mean over them wins; null: on the study's own division.",
+    )
+    calibration: Literal["none", "temperature"] = Field(
+        default="none",
+        description="temperature divides outputs by a number that makes probabilities hold what they say.",
+    )
+    baselines: bool = Field(
+        default=True, description="Compare the winner with a linear model and with gradient boosting."
+    )
 
 
 class ComparisonSpec(FrozenModel):
@@ -290,6 +305,11 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
     if METRICS[spec.metric].at_most_1 and target is not None and not 0 < target <= 1:
         rule = f"a number above 0 and at most 1, as {spec.metric} is"
         problems.append(Problem("objective.target", target, rule, "write 0.97 for 97 %"))
+    calibration = spec.finalists.calibration
+    if calibration != "none" and not spec.trial.gives_probabilities:
+        rule = f"none, since trial.loss: {spec.trial.loss} gives no probabilities"
+        fix = "remove it, or use trial.loss: cross_entropy"
+        problems.append(Problem("finalists.calibration", calibration, rule, fix))
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))

@@ -7,7 +7,7 @@ failed, something outside broke, Ctrl-C), its listener hears StudyFinished with 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,7 @@ def run_study(
     runner: Runner,
     listen: Listener,
     *,
+    folds: Iterable[Dataset] = (),
     study_id: str,
     folder: Path,
     versions: Mapping[str, str],
@@ -72,6 +73,8 @@ def run_study(
         test_rows: Rows that only the winner sees.
         runner: Runs the rounds.
         listen: Hears every event, as it happens, in this process.
+        folds: Divisions of the training and validation rows for the cross-validation of the finalists, asked for one
+            after the other when it comes to that.
         study_id: Names the study.
         folder: Exists; journals and the winner are written here.
         versions: Of the libraries, for the record.
@@ -108,7 +111,7 @@ def run_study(
     try:
         # Inside: an interrupt may come with the very first event.
         tell(StudyStarted(study_id, spec, summarize(spec, dataset, test_rows), versions))
-        _six_steps(Place(spec, dataset, runner, tell, folder, deadline), test_rows)
+        _six_steps(Place(spec, dataset, runner, tell, folder, deadline), test_rows, folds)
     except CheckFailedError as failure:
         return finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
@@ -120,7 +123,7 @@ def run_study(
     return finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
 
 
-def _six_steps(place: Place, test_rows: TestRows) -> None:
+def _six_steps(place: Place, test_rows: TestRows, folds: Iterable[Dataset]) -> None:
     """The recipe."""
     spec, dataset, tell = place.spec, place.dataset, place.listen
     check = _Gate(spec, tell)
@@ -159,7 +162,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
 
     tell(StepStarted(7, finalists.NAME))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
-    tell(FinalistsFinished(finalists.run(spec, rounds, dataset, test_rows, place.folder)))
+    tell(FinalistsFinished(finalists.run(spec, rounds, dataset, test_rows, place.folder, folds)))
 
 
 class _Gate:

@@ -304,6 +304,12 @@ def _train_rows_and_loss(config: TrialConfig, dataset: Dataset) -> tuple[RowTens
 
 def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:
     """Score on ``rows`` of the predictor that always says the training rows' majority class or mean."""
+    return trivial_scores(dataset, rows, [metric])[metric]
+
+
+def trivial_scores(dataset: Dataset, rows: Rows, metrics: Sequence[MetricName]) -> dict[MetricName, float]:
+    """Several scores of that predictor."""
     train, judged = (part.to_tensors("cpu", torch.float32) for part in (dataset.train, rows))
     outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs, train.weights)
-    return METRICS[metric].score(outputs, judged.targets, dataset.target_scale, judged.weights).item()
+    scale, weights = dataset.target_scale, judged.weights
+    return {name: METRICS[name].score(outputs, judged.targets, scale, weights).item() for name in metrics}

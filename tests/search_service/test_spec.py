@@ -27,6 +27,7 @@ def test_the_smallest_config_is_enough():
     spec = parse(VALID)
     assert parse(VALID | {"search": {"coarse": {"max_trials": 8}}}).search.coarse.max_epochs == 9
     assert spec.metric == "accuracy"
+    assert (spec.finalists.folds, spec.finalists.calibration, spec.finalists.baselines) == (None, "none", True)
     assert parse(VALID | {"trial": {"loss": "mse"}}).metric == "rmse"
 
 
@@ -47,6 +48,20 @@ def test_the_smallest_config_is_enough():
             {"trial": {"loss": "hinge"}, "objective": {"metric": "log_loss"}},
             "objective.metric",
             "gives no probabilities",
+        ),
+        ({"finalists": {"folds": 1}}, "finalists.folds", "at least 2"),
+        ({"finalists": {"folds": 21}}, "finalists.folds", "at most 20"),
+        ({"finalists": {"baselines": "yes"}}, "finalists.baselines", "true or false"),
+        ({"finalists": {"calibration": "temprature"}}, "finalists.calibration", "did you mean temperature?"),
+        (
+            {"trial": {"loss": "hinge"}, "finalists": {"calibration": "temperature"}},
+            "finalists.calibration",
+            "gives no probabilities",
+        ),
+        (
+            {"trial": {"loss": "mse"}, "finalists": {"calibration": "temperature"}},
+            "finalists.calibration",
+            "remove it",
         ),
         ({"objective": {"metric": "mae"}}, "objective.metric", "use accuracy or balanced_accuracy or macro_f1"),
         ({"trial": {"network": {"hidden_sizes": [65536, 65536]}}}, "trial.network", "at most 200,000,000 weights"),
