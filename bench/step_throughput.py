@@ -87,10 +87,9 @@ def make_dataset(rows: int) -> Dataset:
 
 def population_step(configs: list[TrialConfig], batch: int) -> Callable[[], None]:
     training = PopulationTraining(configs, make_dataset(batch), order_seed=0)
-    inputs, targets = training.train_rows.inputs, training.train_rows.targets
 
     def step() -> None:
-        training.step(inputs, targets)
+        training.step(training.train_rows)
 
     return step
 

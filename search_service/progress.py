@@ -32,7 +32,15 @@ from search_service.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.report import counted, describe, describe_data, format_value
+from search_service.report import (
+    counted,
+    describe,
+    describe_calibration,
+    describe_data,
+    format_value,
+    trainings,
+    worth,
+)
 from search_service.results import (
     CheckResult,
     DataSummary,
@@ -171,10 +179,8 @@ class ProgressDisplay:
 
     def _show_answer(self, final: FinalistsResult) -> None:
         winner, metric = final.winner, final.metric
-        n = len(winner.seeds)
-        self._print(
-            "", f"{PASSED} best of {len(final.finalists)} by mean over {counted(n, 'seed')}: trial {winner.trial_id}"
-        )
+        over = trainings(winner)
+        self._print("", f"{PASSED} best of {len(final.finalists)} by mean over {over}: trial {winner.trial_id}")
         if not winner.health.verdict.is_healthy:
             self._print("", f"  gradients are {escape(winner.health.verdict.summary)}; {winner.health.verdict.remedy}")
         to_do = f": {winner.fit.remedy}" if winner.fit.remedy else ""
@@ -186,7 +192,7 @@ class ProgressDisplay:
         scores.add_row(
             f"validation {metric}",
             f"{winner.mean:.4g} ± {winner.std:.2g}",
-            f"mean ± standard deviation over {counted(n, 'seed')}",
+            f"mean ± standard deviation over {over}",
         )
         scores.add_row(
             f"[bold]test {metric}[/]",
@@ -196,6 +202,10 @@ class ProgressDisplay:
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
+        if (verdict := worth(final)) is not None:
+            self._print("Worth it?", escape(verdict))
+        if final.calibration is not None:
+            self._print("Calibrated", escape(describe_calibration(final.calibration)))
 
     def _show_comparison(self, event: ComparisonStarted | OptimizerCompared | ComparisonFinished) -> None:
         match event:

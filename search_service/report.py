@@ -10,6 +10,7 @@ from typing import Any
 from search_service.results import (
     CheckResult,
     DataSummary,
+    Finalist,
     FinalistsResult,
     FitReading,
     HealthReading,
@@ -19,8 +20,11 @@ from search_service.results import (
     TrialStatus,
 )
 from search_service.spec import StudySpec
+from trainables.baselines import Baseline
+from trainables.calibration import Calibration
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
+from trainables.metrics import METRICS, MetricName
 
 # Raised when a key of the document changes its meaning or goes.
 DOCUMENT_VERSION = 1
@@ -103,13 +107,14 @@ def health_of(check: CheckResult) -> HealthReading | None:
 
 def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
     winner = final.winner
+    validation = f"validation, over {trainings(winner)}" if winner.fold_scores else "validation"
     lines = [
         f"Best configuration (found in trial {winner.trial_id}), mean ± standard deviation over "
         f"{counted(len(winner.seeds), 'fresh seed')}:",
         "",
         "| | " + final.metric + " |",
         "| --- | --- |",
-        f"| validation | {winner.mean:.4g} ± {winner.std:.2g} |",
+        f"| {validation} | {winner.mean:.4g} ± {winner.std:.2g} |",
         f"| **test** (used once) | **{final.test_mean:.4g} ± {final.test_std:.2g}** |",
         f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
         "",
@@ -124,7 +129,73 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
             score = f"{finalist.mean:.4g} ± {finalist.std:.2g}"
             lines.append(f"| {finalist.trial_id} | {score} | {finalist.config.optimizer.lr:.3g} |")
         lines.append("")
-    return lines
+    return lines + _comparison(final)
+
+
+def _comparison(final: FinalistsResult) -> list[str]:
+    """Every metric on test rows: the winner, what simpler models reach, and what ignores the inputs."""
+    names = list(final.trivial_test_metrics)
+    of_models = {f"the network, mean over {counted(len(final.winner.seeds), 'seed')}": final.test_metrics}
+    of_models |= {baseline.model: baseline.test for baseline in final.baselines}
+    of_models["ignoring the inputs"] = final.trivial_test_metrics
+    lines = ["## Every metric, and simpler models", "", "| test | " + " | ".join(names) + " |"]
+    lines.append("| --- |" + " --- |" * len(names))
+    for model, scores in of_models.items():
+        cells = [f"{scores[name]:.4g}" if name in scores else "—" for name in names]
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    lines.append("")
+    if (verdict := worth(final)) is not None:
+        lines += [f"**Was it worth it?** {verdict}.", ""]
+    for baseline in final.baselines:
+        if baseline.unavailable or baseline.note:
+            missing = f"not available ({baseline.unavailable})" if baseline.unavailable else baseline.note
+            lines += [f"- {baseline.model}: {missing}"]
+    if final.calibration is not None:
+        lines += [f"- {describe_calibration(final.calibration)}"]
+    return [*lines, ""]
+
+
+def worth(final: FinalistsResult) -> str | None:
+    """Whether the network beats the simpler models on test rows, in a sentence; None if there is none to compare with.
+
+    It has to be better by more than one standard deviation over its seeds; of the models that it does not beat so, the
+    simplest is named, and the best where that is another.
+    """
+    metric, mean, noise = METRICS[final.metric], final.test_mean, final.test_std
+    scored = [b for b in final.baselines if math.isfinite(b.test.get(final.metric, math.nan))]
+    if not scored:
+        return None
+    best = min(scored, key=lambda baseline: metric.rank(baseline.test[final.metric]))
+    lead = noise if metric.mode == "max" else -noise
+    as_good = [b for b in scored if not metric.better(mean - lead, b.test[final.metric])]
+    network = f"test {final.metric} {mean:.4g} ± {noise:.2g}"
+    if not as_good:
+        return f"Yes: {network} is better than the best baseline, {_with_score(best, final.metric)}"
+    simplest = as_good[0]
+    others = "" if simplest is best else f", and {_with_score(best, final.metric)} is the best baseline"
+    if not metric.better(simplest.test[final.metric], mean + lead):
+        named = f"{_with_score(simplest, final.metric)}, which is simpler"
+        return f"No: {network} is not better, within its seeds' noise, than {named}{others}"
+    return f"No: {network} is worse than {_with_score(simplest, final.metric)}, which is simpler{others}"
+
+
+def _with_score(baseline: Baseline, metric: MetricName) -> str:
+    return f"{baseline.model} ({baseline.test[metric]:.4g})"
+
+
+def describe_calibration(found: Calibration) -> str:
+    """What a temperature does, in a clause."""
+    if found.temperature == 1:
+        return "temperature 1 on the exported network: no validation row is wrong, so nothing says how sure it may be"
+    losses = f"log loss {found.log_loss_before:.4g} → {found.log_loss_after:.4g}"
+    errors = f"expected calibration error {found.error_before:.2%} → {found.error_after:.2%}"
+    return f"temperature {found.temperature:.3g} on the exported network, on test rows: {losses}, {errors}"
+
+
+def trainings(finalist: Finalist) -> str:
+    """What its mean is over: ``5 seeds``, or ``4 folds × 5 seeds``."""
+    seeds = counted(len(finalist.seeds), "seed")
+    return f"{counted(len(finalist.fold_scores), 'fold')} × {seeds}" if finalist.fold_scores else seeds
 
 
 def counted(n: int, noun: str) -> str:
@@ -203,12 +274,32 @@ def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
         "metric": final.metric,
         "validation_mean": winner.mean,
         "validation_std": winner.std,
+        "validation_folds": [list(scores) for scores in winner.fold_scores],
+        "validation_metrics": dict(winner.validation_metrics),
         "test_mean": final.test_mean,
         "test_std": final.test_std,
         "test_trivial": final.trivial_test_score,
+        "test_metrics": dict(final.test_metrics),
+        "test_metrics_trivial": dict(final.trivial_test_metrics),
+        "baselines": [_baseline_document(baseline) for baseline in final.baselines],
+        "worth": worth(final),
+        "calibration": None if final.calibration is None else asdict(final.calibration),
         "seeds": list(winner.seeds),
         "gradient_health": _health_document(winner.health),
         "fit": {"name": winner.fit.name, "summary": winner.fit.summary},
+    }
+
+
+def _baseline_document(baseline: Baseline) -> dict[str, Any]:
+    return {
+        "name": baseline.name,
+        "model": baseline.model,
+        "rows": baseline.rows,
+        "validation_metrics": dict(baseline.validation),
+        "test_metrics": dict(baseline.test),
+        "note": baseline.note,
+        "unavailable": baseline.unavailable,
+        "seconds": round(baseline.seconds, 3),
     }
 
 

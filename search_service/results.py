@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_service.space import Space
+from trainables.baselines import Baseline
+from trainables.calibration import Calibration
 from trainables.config import TrialConfig
 from trainables.measurements import Health, LayerActivations, LayerGradients
 from trainables.metrics import METRICS, MetricName
@@ -341,6 +343,8 @@ class Finalist:
         health: Of the first seed's network while it trained, steps of its looks included.
         fit: How the mean curves over the seeds read.
         learning_rates: Of each epoch, at its end.
+        validation_metrics: Every metric on the validation rows, mean over seeds, with the weights that are kept.
+        fold_scores: Best validation score of each seed, by fold of a cross-validation; empty without one.
     """
 
     trial_id: str
@@ -351,16 +355,23 @@ class Finalist:
     health: HealthReading
     fit: FitReading
     learning_rates: tuple[float, ...]
+    validation_metrics: Mapping[MetricName, float] = field(default_factory=dict)
+    fold_scores: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def judged(self) -> tuple[float, ...]:
+        """The scores that it is judged by: of all folds × seeds, or of its seeds where there are no folds."""
+        return tuple(score for fold in self.fold_scores for score in fold) or self.scores
 
     @property
     def mean(self) -> float:
-        """Mean of the validation scores."""
-        return sum(self.scores) / len(self.scores)
+        """Mean of the scores that it is judged by."""
+        return sum(self.judged) / len(self.judged)
 
     @property
     def std(self) -> float:
-        """Standard deviation of the validation scores over seeds (n - 1)."""
-        return _std(self.scores)
+        """Their standard deviation (n - 1)."""
+        return _std(self.judged)
 
 
 @dataclass(frozen=True)
@@ -372,23 +383,35 @@ class FinalistsResult:
         metric: Of the scores.
         test_scores: Of the winner's networks, in the order of its seeds.
         exported: Index of the winner's network with the best validation score, the one to use.
-        trivial_test_score: Of the predictor that always says the same (majority class or mean).
+        trivial_test_metrics: Every metric on test rows of the predictor that ignores its inputs (class frequencies, or
+            the mean).
         checkpoint: The winner's networks at their best epochs, one population.
         seconds: Time taken.
+        test_metrics: Every metric on test rows, mean over the winner's seeds.
+        baselines: What simpler models reach, the simplest first; empty if nobody asked.
+        calibration: Of the exported network, on test rows; None if nobody asked.
     """
 
     finalists: tuple[Finalist, ...]
     metric: MetricName
     test_scores: tuple[float, ...]
     exported: int
-    trivial_test_score: float
+    trivial_test_metrics: Mapping[MetricName, float]
     checkpoint: Path
     seconds: float
+    test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
+    baselines: tuple[Baseline, ...] = ()
+    calibration: Calibration | None = None
 
     @property
     def winner(self) -> Finalist:
         """The finalist with the best mean."""
         return self.finalists[0]
+
+    @property
+    def trivial_test_score(self) -> float:
+        """Test score of the predictor that ignores its inputs."""
+        return self.trivial_test_metrics[self.metric]
 
     @property
     def test_mean(self) -> float:

@@ -66,7 +66,9 @@ class ObjectiveSpec(FrozenModel):
     """What is optimised, on validation rows."""
 
     metric: MetricName | None = Field(
-        default=None, description="accuracy or balanced_accuracy; rmse or r2 for numbers (default rmse)."
+        default=None,
+        description="accuracy, balanced_accuracy, macro_f1, roc_auc or log_loss (not with hinge); rmse, mae or r2 for "
+        "numbers. By default accuracy or rmse.",
     )
     target: float | None = Field(default=None, description="Stop searching once the score is this good.")
 
@@ -172,6 +174,21 @@ class FinalistsSpec(FrozenModel):
 
     top: int = Field(default=3, ge=1, le=100, description="Configurations trained again.")
     seeds: int = Field(default=5, ge=1, le=100, description="Fresh initial weights of each.")
+    # 2 is the least division; beyond 20 each fold costs as much again and tells next to nothing new.
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=20,
+        description="Cross-validation: each configuration × seed is trained on this many divisions of the training and "
+        "validation rows, and the best mean over them wins; null: on the study's own division.",
+    )
+    calibration: Literal["none", "temperature"] = Field(
+        default="none",
+        description="temperature divides outputs by a number that makes probabilities hold what they say.",
+    )
+    baselines: bool = Field(
+        default=True, description="Compare the winner with a linear model and with gradient boosting."
+    )
 
 
 class ComparisonSpec(FrozenModel):
@@ -322,9 +339,18 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
         said = f"trial.loss: {spec.trial.loss} does" if task == spec.trial.task else f"data.task: {task} says"
         rule = f"a metric for {task}, which {said}"
         problems.append(Problem("objective.metric", metric, rule, f"use {fitting}, or change trial.loss"))
+    elif metric is not None and METRICS[metric].needs_probabilities and not spec.trial.gives_probabilities:
+        rule = f"a metric that trial.loss: {spec.trial.loss} has, which gives no probabilities"
+        problems.append(Problem("objective.metric", metric, rule, "use roc_auc, or trial.loss: cross_entropy"))
     target = spec.objective.target
-    if spec.metric == "accuracy" and target is not None and not 0 < target <= 1:
-        problems.append(Problem("objective.target", target, "an accuracy above 0 and at most 1", "write 0.97 for 97 %"))
+    if METRICS[spec.metric].at_most_1 and target is not None and not 0 < target <= 1:
+        rule = f"a number above 0 and at most 1, as {spec.metric} is"
+        problems.append(Problem("objective.target", target, rule, "write 0.97 for 97 %"))
+    calibration = spec.finalists.calibration
+    if calibration != "none" and not spec.trial.gives_probabilities:
+        rule = f"none, since trial.loss: {spec.trial.loss} gives no probabilities"
+        fix = "remove it, or use trial.loss: cross_entropy"
+        problems.append(Problem("finalists.calibration", calibration, rule, fix))
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))

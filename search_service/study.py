@@ -7,7 +7,7 @@ failed, something outside broke, Ctrl-C), its listener hears StudyFinished with 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,9 +48,10 @@ from search_service.results import (
 from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
-from trainables.data.dataset import Loaded, TestRows
+from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
+from trainables.metrics import effective_rows
 from trainables.training import chance_scale
 
 
@@ -108,7 +109,8 @@ def run_study(
     try:
         # Inside: an interrupt may come with the very first event.
         tell(StudyStarted(study_id, spec, summarize(spec, table), versions))
-        _six_steps(Place(spec, table.dataset, runner, tell, folder, deadline), table.test_rows)
+        place = Place(spec, table.dataset, runner, tell, folder, deadline)
+        _six_steps(place, table.test_rows, table.folds or ())
     except CheckFailedError as failure:
         return finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
@@ -120,7 +122,7 @@ def run_study(
     return finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
 
 
-def _six_steps(place: Place, test_rows: TestRows) -> None:
+def _six_steps(place: Place, test_rows: TestRows, folds: Iterable[Dataset]) -> None:
     """The recipe."""
     spec, dataset, tell = place.spec, place.dataset, place.listen
     check = _Gate(spec, tell)
@@ -132,6 +134,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
     check(step2_overfit_small_sample.run(config, dataset, spec.checks.overfit_small_sample, spec.seed))
 
     scale_of = partial(chance_scale, dataset=dataset)
+    n_validation = effective_rows(dataset.validation.weights, len(dataset.validation))
     cycles: list[Cycle] = []
     while True:
         cycle = len(cycles) + 1
@@ -150,9 +153,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
         cycles.append(Cycle(rates, coarse, refined))
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
-        decision = step6_repeat.run(
-            spec, cycles, len(dataset.validation), scale_of=scale_of, time_is_up=place.time_is_up
-        )
+        decision = step6_repeat.run(spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break
@@ -160,7 +161,7 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
 
     tell(StepStarted(7, finalists.NAME))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
-    tell(FinalistsFinished(finalists.run(spec, rounds, dataset, test_rows, place.folder)))
+    tell(FinalistsFinished(finalists.run(spec, rounds, dataset, test_rows, place.folder, folds)))
 
 
 class _Gate:

@@ -93,7 +93,12 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
         InvalidSpecError: The table cannot be used, or does not fit the spec.
     """
     try:
-        table = datasets.read(spec.data, spec.task_given, allowed=settings.allowed_sources if settings else None)
+        table = datasets.read(
+            spec.data,
+            spec.task_given,
+            folds=spec.finalists.folds,
+            allowed=settings.allowed_sources if settings else None,
+        )
     except DataError as error:
         raise InvalidSpecError(error.problems) from error
     spec = for_task(spec, table.dataset.task, table.task_reason)

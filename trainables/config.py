@@ -51,6 +51,7 @@ STRUCTURAL = frozenset(
 )
 
 _BATCH_NORM = frozenset({"batch_norm"})
+_LIKELIHOODS = frozenset({"cross_entropy", "binary_cross_entropy"})
 _CLASSIFIES = frozenset({"cross_entropy", "binary_cross_entropy", "hinge"})
 _MOMENTUM = frozenset({"momentum", "nesterov"})
 _MOMENTS = frozenset({"adam", "adamw"})
@@ -340,6 +341,11 @@ class TrialConfig(FrozenModel):
     def task(self) -> Literal["classification", "regression"]:
         """What kind of target the loss is for."""
         return "classification" if self.loss in _CLASSIFIES else "regression"
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether softmax or sigmoid of the outputs are probabilities: the loss is a likelihood of classes."""
+        return self.loss in _LIKELIHOODS
 
     def without_regularization(self) -> TrialConfig:
         """The same with everything off that regularises (REGULARIZATION_OFF)."""

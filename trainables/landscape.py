@@ -145,13 +145,14 @@ def losses_at(config: TrialConfig, dataset: Dataset, points: Tensor) -> Tensor:
     members = max(1, min(len(points), EVALUATION_CHUNK // (len(rows) * widest)))
     configs = [config] * members
     network = PopulationNetwork(configs, dataset.n_inputs, count_outputs(config.loss, dataset.n_outputs))
-    all_targets = dataset.train.to_tensors("cpu", torch.float32).targets
-    loss = make_loss(configs, all_targets, dataset.n_outputs, torch.float32)
+    every = dataset.train.to_tensors("cpu", torch.float32)
+    loss = make_loss(configs, every.targets, dataset.n_outputs, torch.float32, every.weights)
     losses = []
     for part in points.split(members):
         # The last part may be smaller: what the other members hold is evaluated and thrown away.
         network.parameters[: len(part)] = part
-        losses.append(loss.mean(network(rows.inputs, mode="measure"), rows.targets)[: len(part)])
+        outputs = network(rows.inputs, mode="measure")
+        losses.append(loss.mean(outputs, rows.targets, rows.weights)[: len(part)])
     return torch.cat(losses)
 
 

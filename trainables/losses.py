@@ -1,7 +1,9 @@
 """Losses of a population, and what each is worth to a network that knows nothing.
 
-Input: outputs ``[K, B, C]`` and targets ``[B]`` (class indices, or standardised numbers), shared by the members.
-Output: one loss per member, ``[K]``: the mean over rows, weighted by the rows' class weights where there are any.
+Input: outputs ``[K, B, C]``, targets ``[B]`` (class indices, or standardised numbers) and, where rows do not count
+alike, weights ``[B]``, all shared by the members.
+Output: one loss per member, ``[K]``: Σ w c ℓ / Σ w c over rows, with w the row's weight and c its class's. A row of
+weight 2 is a row that stands there twice, as scikit-learn's ``sample_weight`` has it.
 Label smoothing and Huber's δ are per-member numbers.
 Reference: the functions of the same names in ``torch.nn.functional``; for the hinge loss see ``Hinge``, for class
 weights with label smoothing ``CrossEntropy``.
@@ -44,6 +46,7 @@ class Loss(ABC):
         train_targets: ``[N]``, of all training rows: their frequencies are what ``class_weights: balanced`` means.
         n_classes: C of the table; 1 for numbers.
         dtype: Of the loss.
+        train_weights: ``[N]``, of the training rows.
 
     Attributes:
         chance_formula: What ``chance`` computes, as a person writes it.
@@ -52,7 +55,12 @@ class Loss(ABC):
     chance_formula: ClassVar[str]
 
     def __init__(
-        self, configs: Sequence[TrialConfig], train_targets: Tensor, n_classes: int, dtype: torch.dtype
+        self,
+        configs: Sequence[TrialConfig],
+        train_targets: Tensor,
+        n_classes: int,
+        dtype: torch.dtype,
+        train_weights: Tensor | None = None,
     ) -> None:
         self.n_classes = n_classes
 
@@ -62,7 +70,7 @@ class Loss(ABC):
         self._smoothing = per_member([config.label_smoothing for config in configs])
         self._delta = per_member([config.huber_delta for config in configs])
         self._smooths = any(config.label_smoothing > 0 for config in configs)
-        weights = _class_weights(configs[0], train_targets, n_classes)
+        weights = class_weights(configs[0], train_targets, n_classes, train_weights)
         self.class_weights = None if weights is None else weights.to(train_targets.device, dtype)
 
     @abstractmethod
@@ -70,25 +78,34 @@ class Loss(ABC):
         """Loss of each row, times the weight of its class: ``[K, B, C]``, ``[B]`` -> ``[K, B]``."""
 
     @abstractmethod
-    def chance(self, targets: Tensor) -> list[float]:
+    def chance(self, targets: Tensor, weights: Tensor | None = None) -> list[float]:
         """Expected loss on ``targets`` of a network whose outputs are all 0, K numbers."""
 
     def floor(self) -> list[float]:
         """The least loss that there can be, K numbers: above 0 with label smoothing, which asks for less than 1."""
         return [0.0] * len(self._smoothing)
 
-    def scales(self, targets: Tensor) -> list[ChanceScale]:
+    def scales(self, targets: Tensor, weights: Tensor | None = None) -> list[ChanceScale]:
         """What each member's loss on ``targets`` is read by, K of them."""
-        return [ChanceScale(least, chance) for least, chance in zip(self.floor(), self.chance(targets), strict=True)]
+        chances = self.chance(targets, weights)
+        return [ChanceScale(least, chance) for least, chance in zip(self.floor(), chances, strict=True)]
 
-    def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each member, ``[K]``."""
+    def mean(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Loss of each member: ``[K, B, C]``, ``[B]``, ``[B]`` -> ``[K]``."""
         losses = self.per_row(outputs, targets)
-        if self.class_weights is None:
+        if weights is None and self.class_weights is None:
             return losses.mean(dim=1)
-        return losses.sum(dim=1) / self.class_weights[targets].sum()
+        # The row's loss has its class's weight already.
+        return (losses if weights is None else losses * weights).sum(dim=1) / self.total_weight(targets, weights)
 
-    def frequency_baseline(self, targets: Tensor) -> float | None:
+    def total_weight(self, targets: Tensor, weights: Tensor | None = None) -> Tensor | int:
+        """What the sum of the rows' losses is divided by, Σ w c."""
+        of_classes = self._row_weights(targets)
+        if of_classes is None:
+            return len(targets) if weights is None else weights.sum()
+        return of_classes.sum() if weights is None else (of_classes * weights).sum()
+
+    def frequency_baseline(self, targets: Tensor, weights: Tensor | None = None) -> float | None:
         """Loss on ``targets`` of a network that knows the classes' frequencies and nothing else.
 
         None where there is none in closed form (hinge), or where it is chance (numbers: the mean is already 0).
@@ -102,9 +119,11 @@ class Loss(ABC):
     def _row_weights(self, targets: Tensor) -> Tensor | None:
         return None if self.class_weights is None else self.class_weights[targets]
 
-    def _entropy(self, targets: Tensor) -> float:
+    def _entropy(self, targets: Tensor, weights: Tensor | None) -> float:
         """Of the classes' weighted frequencies: the least loss of a constant output."""
-        counts = torch.bincount(targets, self._row_weights(targets), minlength=self.n_classes).double()
+        counts = torch.bincount(targets, weights, minlength=self.n_classes).double()
+        if self.class_weights is not None:
+            counts = counts * self.class_weights
         entropy: float = torch.special.entr(counts / counts.sum()).sum().item()
         return entropy
 
@@ -135,14 +154,14 @@ class CrossEntropy(Loss):
         weights = self._row_weights(targets)
         return losses if weights is None else losses * weights
 
-    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+    def chance(self, targets: Tensor, weights: Tensor | None = None) -> list[float]:  # noqa: D102
         return [math.log(self.n_classes)] * len(self._smoothing)
 
     def floor(self) -> list[float]:  # noqa: D102
         return _entropy_of_smoothed(self._smoothing, self.n_classes)
 
-    def frequency_baseline(self, targets: Tensor) -> float | None:  # noqa: D102
-        return self._entropy(targets)
+    def frequency_baseline(self, targets: Tensor, weights: Tensor | None = None) -> float | None:  # noqa: D102
+        return self._entropy(targets, weights)
 
 
 class BinaryCrossEntropy(Loss):
@@ -158,14 +177,14 @@ class BinaryCrossEntropy(Loss):
             outputs.squeeze(2), wanted, self._row_weights(targets), reduction="none"
         )
 
-    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+    def chance(self, targets: Tensor, weights: Tensor | None = None) -> list[float]:  # noqa: D102
         return [math.log(2)] * len(self._smoothing)
 
     def floor(self) -> list[float]:  # noqa: D102
         return _entropy_of_smoothed(self._smoothing, 2)
 
-    def frequency_baseline(self, targets: Tensor) -> float | None:  # noqa: D102
-        return self._entropy(targets)
+    def frequency_baseline(self, targets: Tensor, weights: Tensor | None = None) -> float | None:  # noqa: D102
+        return self._entropy(targets, weights)
 
 
 class Hinge(Loss):
@@ -184,7 +203,7 @@ class Hinge(Loss):
         weights = self._row_weights(targets)
         return losses if weights is None else losses * weights
 
-    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
+    def chance(self, targets: Tensor, weights: Tensor | None = None) -> list[float]:  # noqa: D102
         return [self.n_classes - 1.0] * len(self._smoothing)
 
 
@@ -196,8 +215,9 @@ class MeanSquaredError(Loss):
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         return (outputs.squeeze(2) - targets).square()
 
-    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
-        return [targets.square().mean().item()] * len(self._smoothing)
+    def chance(self, targets: Tensor, weights: Tensor | None = None) -> list[float]:  # noqa: D102
+        squares = targets.square().expand(1, -1)
+        return _mean_over_rows(squares, weights).tolist() * len(self._smoothing)
 
 
 class Huber(Loss):
@@ -209,8 +229,8 @@ class Huber(Loss):
         error = (outputs.squeeze(2) - targets).abs()
         return _huber(error, self._delta)
 
-    def chance(self, targets: Tensor) -> list[float]:  # noqa: D102
-        losses: list[float] = _huber(targets.abs(), self._delta).mean(dim=1).tolist()
+    def chance(self, targets: Tensor, weights: Tensor | None = None) -> list[float]:  # noqa: D102
+        losses: list[float] = _mean_over_rows(_huber(targets.abs(), self._delta), weights).tolist()
         return losses
 
 
@@ -225,20 +245,27 @@ def _entropy_of_smoothed(smoothing: Tensor, classes: int) -> list[float]:
     return entropies
 
 
+def _mean_over_rows(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """``[K, B]``, ``[B]`` -> ``[K]``."""
+    return losses.mean(dim=1) if weights is None else (losses * weights).sum(dim=1) / weights.sum()
+
+
 def _huber(error: Tensor, delta: Tensor) -> Tensor:
     # q = min(|e|, δ): q²/2 + δ (|e| - q) is both branches at once.
     quadratic = torch.minimum(error, delta)
     return quadratic * quadratic * 0.5 + delta * (error - quadratic)
 
 
-def _class_weights(config: TrialConfig, train_targets: Tensor, n_classes: int) -> Tensor | None:
-    """Weight per class ``[C]``; balanced is N / (C n_c), as in scikit-learn."""
+def class_weights(
+    config: TrialConfig, train_targets: Tensor, n_classes: int, train_weights: Tensor | None = None
+) -> Tensor | None:
+    """Weight per class ``[C]``, float64; balanced is N / (C n_c) of weighted counts, as in scikit-learn."""
     if config.class_weights == "none":
         return None
     if config.class_weights == "balanced":
-        counts = torch.bincount(train_targets, minlength=n_classes).double()
+        counts = torch.bincount(train_targets, train_weights, minlength=n_classes).double()
         # A class without training rows has no weight that means anything, and none is ever asked for.
-        return counts.sum() / (n_classes * counts.clamp(min=1.0))
+        return counts.sum() / (n_classes * torch.where(counts > 0, counts, 1.0))
     return torch.tensor(config.class_weights, dtype=torch.float64)
 
 
@@ -251,9 +278,15 @@ LOSSES: Mapping[LossName, type[Loss]] = {
 }
 
 
-def make_loss(configs: Sequence[TrialConfig], train_targets: Tensor, n_classes: int, dtype: torch.dtype) -> Loss:
+def make_loss(
+    configs: Sequence[TrialConfig],
+    train_targets: Tensor,
+    n_classes: int,
+    dtype: torch.dtype,
+    train_weights: Tensor | None = None,
+) -> Loss:
     """The loss that the configs, all of one structure, ask for."""
-    return LOSSES[configs[0].loss](configs, train_targets, n_classes, dtype)
+    return LOSSES[configs[0].loss](configs, train_targets, n_classes, dtype, train_weights)
 
 
 def count_outputs(loss: LossName, n_classes: int) -> int:

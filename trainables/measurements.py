@@ -1,4 +1,8 @@
-"""Activations and gradients of a population as numbers, without opinions: the steps of the recipe judge them."""
+"""Activations and gradients of a population as numbers, without opinions: the steps of the recipe judge them.
+
+Losses, gradients and signals are those of the weighted loss where rows have weights. Activations are described over
+rows as they come: what a unit does for a row does not depend on how much the row counts.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from torch import Tensor
 
 from trainables.activations import CAN_DIE, SATURATES_OUTSIDE
 from trainables.config import ActivationName
+from trainables.data.dataset import RowTensors
 from trainables.training import PopulationTraining
 
 HISTOGRAM_BINS = 40
@@ -94,18 +99,15 @@ def _saturated(activations: Tensor, name: ActivationName) -> Tensor:
     return ((activations < low) | (activations > high)).double().mean(dim=(-2, -1))
 
 
-def layer_gradients(
-    training: PopulationTraining, inputs: Tensor, targets: Tensor, member: int = 0
-) -> list[LayerGradients]:
+def layer_gradients(training: PopulationTraining, rows: RowTensors, member: int = 0) -> list[LayerGradients]:
     """Gradients of each layer's weights of one member, first to last; nothing is trained.
 
     Args:
         training: The population.
-        inputs: ``[B, D]``.
-        targets: ``[B]``.
+        rows: B of them.
         member: Index k.
     """
-    losses = training.loss.mean(training.network(inputs, mode="measure"), targets)
+    losses = training.loss.mean(training.network(rows.inputs, mode="measure"), rows.targets, rows.weights)
     weights = training.network.split_weights(training.network.gradient(losses))
     described = []
     for layer, gradients in enumerate(weights):
@@ -128,8 +130,8 @@ class LayerHealth:
         std: Likewise.
         dead: Share of units that are 0 for every row (relu), else 0.
         saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
-        signal: What comes back to the layer: root mean square over rows of the norm of the gradient of a row's loss
-            with respect to the layer's activations. It does not depend on how wide the layer or its inputs are.
+        signal: What comes back to the layer: root mean square over rows, by weight, of the norm of the gradient of a
+            row's loss with respect to the layer's activations. How wide the layer or its inputs are does not matter.
         gradient_norm: L2 norm of the loss's gradient with respect to the layer's weights, before any clipping.
         update_ratio: Norm of the next step's change of the weights over the weights' norm; about 0.001 is usual.
     """
@@ -163,22 +165,32 @@ class Health:
         return math.hypot(*(layer.gradient_norm for layer in self.layers))
 
 
-def measure_health(training: PopulationTraining, inputs: Tensor, targets: Tensor) -> list[Health]:
+def _signal(back: Tensor, rows: RowTensors) -> Tensor:
+    """Root mean square over rows of what comes back for a row's own loss, of which the mean loss has the share w / Σ w.
+
+    ``[K, B, H]``, the gradient of the mean loss, -> ``[K]``.
+    """
+    if rows.weights is not None:
+        back = back * (rows.total_weight / (len(rows) * rows.weights)).sqrt().unsqueeze(1)
+    signal: Tensor = back.norm(dim=(1, 2)) * len(rows) ** 0.5
+    return signal
+
+
+def measure_health(training: PopulationTraining, rows: RowTensors) -> list[Health]:
     """How activations and gradients stand in each layer of each member; nothing is trained.
 
     Args:
         training: The population.
-        inputs: ``[B, D]``.
-        targets: ``[B]``.
+        rows: B of them.
 
     Returns:
         K of them.
     """
     network, name = training.network, training.network.activation_name
     activations: list[Tensor] = []
-    outputs = network(inputs, mode="measure", hidden=activations)
+    outputs = network(rows.inputs, mode="measure", hidden=activations)
     activations.append(outputs)  # [K, B, H] per layer
-    losses = training.loss.mean(outputs, targets)
+    losses = training.loss.mean(outputs, rows.targets, rows.weights)
     # The graph is kept for the second pass, to the parameters.
     back = torch.autograd.grad(losses.sum(), activations, retain_graph=True)
     gradient = network.gradient(losses)
@@ -198,7 +210,7 @@ def measure_health(training: PopulationTraining, inputs: Tensor, targets: Tensor
                 a.std(dim=(1, 2), correction=0),
                 _dead(a, own),
                 _saturated(a, own),
-                back[layer].norm(dim=(1, 2)) * len(inputs) ** 0.5,  # a row's share of the mean loss is 1/B of its own
+                _signal(back[layer], rows),
                 gradient_norms[layer],
                 steps[layer].norm(dim=(1, 2)) / weights[layer].norm(dim=(1, 2)),
             )

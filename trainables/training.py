@@ -14,6 +14,7 @@ it needs no place in a checkpoint and any two populations can be compared like w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from torch import Tensor
 from trainables.clipping import Clipping
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
-from trainables.losses import ChanceScale, count_outputs, make_loss
+from trainables.losses import ChanceScale, Loss, count_outputs, make_loss
 from trainables.metrics import METRICS, MetricName, trivial_outputs
 from trainables.network import PopulationNetwork
 from trainables.optimizers import make_optimizer
@@ -31,6 +32,9 @@ from trainables.regularization import Penalties
 from trainables.schedules import Schedule
 from trainables.seeds import derive_seed
 
+# Inputs of the training rows that are gathered at a time, in bytes: 32 MB is every row of a small table at once, and
+# of a large one a copy that costs next to nothing beside the table itself.
+GATHERED_BYTES = 32 * 2**20
 # Activations of one evaluation chunk, in numbers: 4 million float32 are 16 MB, well inside any machine's memory
 # and large enough that a chunk's cost is arithmetic and not overhead.
 EVALUATION_CHUNK = 4_000_000
@@ -42,7 +46,7 @@ class EpochRecord:
 
     Attributes:
         epoch: Epochs trained so far, from 1.
-        train_loss: Mean over the epoch's rows of the loss before each update, without penalties.
+        train_loss: Mean over the epoch's rows, by weight, of the loss before each update, without penalties.
         validation_loss: On all validation rows, after the epoch.
         validation_score: The metric on all validation rows, after the epoch.
     """
@@ -89,7 +93,8 @@ class PopulationTraining:
         self.network = PopulationNetwork(configs, dataset.n_inputs, n_outputs, device=device, dtype=dtype)
         parameters, n_weights = self.network.parameters, self.network.n_weights
         self.optimizer = make_optimizer(configs, parameters, n_weights)
-        self.loss = make_loss(configs, self.train_rows.targets, dataset.n_outputs, dtype)
+        rows = self.train_rows
+        self.loss = make_loss(configs, rows.targets, dataset.n_outputs, dtype, rows.weights)
         self.penalties = Penalties(configs, n_weights, like=parameters)
         self.clipping = Clipping(configs, like=parameters)
         # One generator for the population's dropout masks; its state is part of a checkpoint.
@@ -115,18 +120,18 @@ class PopulationTraining:
         """Parameter updates of an epoch."""
         return len(self._batch_sizes())
 
-    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+    def step(self, batch: RowTensors) -> Tensor:
         """One parameter update of every member on one batch.
 
         Args:
-            inputs: ``[B, D]``.
-            targets: ``[B]``.
+            batch: B rows.
 
         Returns:
             ``[K]``: mean loss over the batch before the update, without penalties. Not yet read back from the
             device, so that steps do not wait for each other.
         """
-        losses = self.loss.mean(self.network(inputs, mode="train", masks=self.masks), targets)
+        outputs = self.network(batch.inputs, mode="train", masks=self.masks)
+        losses = self.loss.mean(outputs, batch.targets, batch.weights)
         gradient = self.network.gradient(losses, out=self._gradient)
         self.penalties.add_gradient(gradient, self.network.parameters)
         self.clipping.apply(gradient)
@@ -147,15 +152,28 @@ class PopulationTraining:
             return self.max_epochs
         return self.max_epochs * self.steps_per_epoch
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of ``epoch`` (from 1), the last one possibly smaller: inputs ``[B, D]``, targets ``[B]``."""
+    def batches(self, epoch: int) -> Iterator[RowTensors]:
+        """The batches of ``epoch`` (from 1), B rows each, the last one possibly smaller.
+
+        Rows are gathered for as many whole batches as ``GATHERED_BYTES`` holds, and for at least one: a batch is a view
+        of them, and no trial copies a large table. A batch of all rows that is larger than that is the table itself, in
+        its own order, which a mean over all rows does not depend on.
+        """
+        rows, sizes = self.train_rows, self._batch_sizes()
+        at_once = max(1, GATHERED_BYTES // (rows.inputs[0].nbytes * sizes[0]))
+        if len(sizes) == 1 and rows.inputs.nbytes > GATHERED_BYTES:
+            yield rows
+            return
         order = torch.randperm(
-            len(self.train_rows), generator=torch.Generator().manual_seed(derive_seed(self.order_seed, "epoch", epoch))
+            len(rows), generator=torch.Generator().manual_seed(derive_seed(self.order_seed, "epoch", epoch))
         ).to(self.device)
-        # Gathered once per epoch: a batch is then a view.
-        inputs, targets = self.train_rows.inputs[order], self.train_rows.targets[order]
-        sizes = self._batch_sizes()
-        yield from zip(inputs.split(sizes), targets.split(sizes), strict=True)
+        start = 0
+        for first in range(0, len(sizes), at_once):
+            group = sizes[first : first + at_once]
+            gathered = rows.take(order[start : start + sum(group)])
+            start += sum(group)
+            for end, size in zip(itertools.accumulate(group), group, strict=True):
+                yield gathered.take(slice(end - size, end))
 
     def _batch_sizes(self) -> list[int]:
         """Rows of each batch of an epoch: full ones, and what is left."""
@@ -169,8 +187,8 @@ class PopulationTraining:
     def steps(self) -> Iterator[Tensor]:
         """Train step by step, wrapping around the data; yields the losses ``[K]`` of each step."""
         while True:
-            for inputs, targets in self.batches(self.epoch + 1):
-                yield self.step(inputs, targets)
+            for batch in self.batches(self.epoch + 1):
+                yield self.step(batch)
             self.epoch += 1
 
     def epochs(self, after_step: Callable[[], None] | None = None) -> Iterator[EpochRecord]:
@@ -180,17 +198,16 @@ class PopulationTraining:
             after_step: Called after every parameter update, for whoever looks at what happens within an epoch.
         """
         while True:
-            rows_seen, total = 0, torch.zeros(self.size, dtype=self.dtype, device=self.device)
-            for inputs, targets in self.batches(self.epoch + 1):
-                total += self.step(inputs, targets) * len(inputs)
-                rows_seen += len(inputs)
+            total = torch.zeros(self.size, dtype=self.dtype, device=self.device)
+            for batch in self.batches(self.epoch + 1):
+                total += self.step(batch) * batch.total_weight
                 if after_step is not None:
                     after_step()
             self.epoch += 1
             loss, score = self.evaluate(self.validation_rows)
             yield EpochRecord(
                 epoch=self.epoch,
-                train_loss=tuple((total / rows_seen).tolist()),
+                train_loss=tuple((total / self.train_rows.total_weight).tolist()),
                 validation_loss=tuple(loss.tolist()),
                 validation_score=tuple(score.tolist()),
             )
@@ -202,9 +219,14 @@ class PopulationTraining:
         Returns:
             Mean loss ``[K]`` and score ``[K]``.
         """
+        outputs, loss = self._outputs_and_loss(rows)
+        return loss, METRICS[self.metric].score(outputs, rows.targets, self._score_scale, rows.weights)
+
+    @torch.no_grad()
+    def scores(self, rows: RowTensors, metrics: Sequence[MetricName]) -> dict[MetricName, Tensor]:
+        """Several scores of every member on ``rows``, ``[K]`` each, from one evaluation."""
         outputs = self.outputs(rows.inputs)
-        loss = self.loss.mean(outputs, rows.targets)
-        return loss, METRICS[self.metric].score(outputs, rows.targets, self._score_scale)
+        return {name: METRICS[name].score(outputs, rows.targets, self._score_scale, rows.weights) for name in metrics}
 
     @torch.no_grad()
     def loss_as_trained(self, rows: RowTensors) -> Tensor:
@@ -212,13 +234,37 @@ class PopulationTraining:
 
         Batch normalisation goes by the rows' own statistics: an untrained network has no running ones yet.
         """
-        return self.loss.mean(self.network(rows.inputs, mode="measure"), rows.targets)
+        return self.loss.mean(self.network(rows.inputs, mode="measure"), rows.targets, rows.weights)
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
         """Outputs of every member in evaluation, in chunks that bound the memory: ``[N, D]`` -> ``[K, N, C]``."""
-        chunk = max(1, EVALUATION_CHUNK // (self.size * max(self.network.layer_sizes)))
-        return torch.cat([self.network(part) for part in inputs.split(chunk)], dim=1)
+        n = self._chunk_rows()
+        if len(inputs) <= n:
+            return self.network(inputs)
+        outputs = inputs.new_empty(self.size, len(inputs), self.network.layer_sizes[-1])
+        for start in range(0, len(inputs), n):
+            outputs[:, start : start + n] = self.network(inputs[start : start + n])
+        return outputs
+
+    def _outputs_and_loss(self, rows: RowTensors) -> tuple[Tensor, Tensor]:
+        """Outputs ``[K, N, C]`` and mean loss ``[K]``: by chunks, since a loss takes as much memory as its outputs."""
+        outputs, n = self.outputs(rows.inputs), self._chunk_rows()
+        if len(rows) <= n:
+            return outputs, self.loss.mean(outputs, rows.targets, rows.weights)
+        total, weight = (
+            torch.zeros(self.size, dtype=self.dtype, device=self.device),
+            torch.zeros((), device=self.device),
+        )
+        for start in range(0, len(rows), n):
+            part, own = rows.take(slice(start, start + n)), outputs[:, start : start + n]
+            share = self.loss.total_weight(part.targets, part.weights)
+            total += self.loss.mean(own, part.targets, part.weights) * share
+            weight = weight + share
+        return outputs, total / weight
+
+    def _chunk_rows(self) -> int:
+        return max(1, EVALUATION_CHUNK // (self.size * max(self.network.layer_sizes)))
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
@@ -241,18 +287,29 @@ class PopulationTraining:
 
 def chance_scale(config: TrialConfig, dataset: Dataset) -> ChanceScale:
     """What losses on the training rows are read by."""
-    rows = dataset.train.to_tensors("cpu", torch.float32)
-    return make_loss([config], rows.targets, dataset.n_outputs, torch.float32).scales(rows.targets)[0]
+    rows, loss = _train_rows_and_loss(config, dataset)
+    return loss.scales(rows.targets, rows.weights)[0]
 
 
 def frequency_baseline(config: TrialConfig, dataset: Dataset) -> float | None:
     """Loss on the training rows of a network that knows the classes' frequencies and nothing else, if there is one."""
+    rows, loss = _train_rows_and_loss(config, dataset)
+    return loss.frequency_baseline(rows.targets, rows.weights)
+
+
+def _train_rows_and_loss(config: TrialConfig, dataset: Dataset) -> tuple[RowTensors, Loss]:
     rows = dataset.train.to_tensors("cpu", torch.float32)
-    return make_loss([config], rows.targets, dataset.n_outputs, torch.float32).frequency_baseline(rows.targets)
+    return rows, make_loss([config], rows.targets, dataset.n_outputs, torch.float32, rows.weights)
 
 
 def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:
     """Score on ``rows`` of the predictor that always says the training rows' majority class or mean."""
+    return trivial_scores(dataset, rows, [metric])[metric]
+
+
+def trivial_scores(dataset: Dataset, rows: Rows, metrics: Sequence[MetricName]) -> dict[MetricName, float]:
+    """Several scores of that predictor."""
     train, judged = (part.to_tensors("cpu", torch.float32) for part in (dataset.train, rows))
-    outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs)
-    return METRICS[metric].score(outputs, judged.targets, dataset.target_scale).item()
+    outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs, train.weights)
+    scale, weights = dataset.target_scale, judged.weights
+    return {name: METRICS[name].score(outputs, judged.targets, scale, weights).item() for name in metrics}

@@ -3,6 +3,10 @@
 Why: the best of many trials is the best partly by chance. Trained again from several fresh seeds, the configuration
 with the best mean wins; that one is evaluated on test rows which nothing has seen before, once.
 A configuration's score of a seed is its best validation score over the epochs, with the weights of that epoch.
+With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
+exported and tested are still the networks of the study's own division.
+Then, for the report and choosing nothing: every other metric, what simpler models reach (trainables/baselines.py), and
+what a temperature does to the exported network's probabilities (trainables/calibration.py).
 Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks".
 """
 
@@ -11,8 +15,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,18 +25,24 @@ from search_service.errors import CheckFailedError
 from search_service.recipe import fit, gradient_health
 from search_service.results import EpochPoint, Finalist, FinalistsResult, RoundResult, TrialResult
 from search_service.spec import StudySpec
-from trainables import checkpoint
-from trainables.data.dataset import Dataset, TestRows
+from trainables import baselines, calibration, checkpoint
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset, RowTensors, TestRows
 from trainables.measurements import Health, measure_health
-from trainables.metrics import METRICS, MetricName
+from trainables.metrics import METRICS, MetricName, metrics_for
 from trainables.seeds import derive_seed
-from trainables.training import PopulationTraining, trivial_score
+from trainables.training import EpochRecord, PopulationTraining, trivial_scores
 
 NAME = "finalists"
 
 
 def run(
-    spec: StudySpec, rounds: Sequence[RoundResult], dataset: Dataset, test_rows: TestRows, folder: Path
+    spec: StudySpec,
+    rounds: Sequence[RoundResult],
+    dataset: Dataset,
+    test_rows: TestRows,
+    folder: Path,
+    folds: Iterable[Dataset] = (),
 ) -> FinalistsResult:
     """Train the finalists, choose the winner, evaluate it.
 
@@ -42,47 +52,59 @@ def run(
         dataset: Training and validation rows.
         test_rows: Used here and nowhere else.
         folder: The winner's networks are written here.
+        folds: Divisions of the training and validation rows, each prepared by its own training part, whose validation
+            rows are the fold; inputs may differ in number from one to the next.
 
     Raises:
         CheckFailedError: Every finalist diverged.
     """
     started = time.monotonic()
-    seeds = tuple(derive_seed(spec.seed, "finalist", i) for i in range(spec.finalists.seeds))
-    trained: list[tuple[Finalist, PopulationTraining, int]] = []
     candidates = _candidates(spec, rounds)
-    max_epochs = max(trial.epochs for trial in candidates)
-    # Configurations of one structure are one population, all their seeds together.
-    for group in _by_structure(candidates):
-        training = PopulationTraining(
-            [trial.config.replace({"seed": seed}) for trial in group for seed in seeds],
-            dataset,
-            order_seed=spec.seed,
-            max_epochs=max_epochs,
-            metric=spec.metric,
-        )
-        watched = _train_to_best(training, max_epochs)
-        firsts = range(0, training.size, len(seeds))
-        for trial, first in zip(group, firsts, strict=True):
-            trained.append((_as_finalist(trial, seeds, training, watched, first), training, first))
+    populations = _Populations(spec, candidates)
+    trained = _train_all(populations, dataset)
+    fold_scores = [_scores_on(populations, fold) for fold in folds]
+    trained = [
+        (replace(finalist, fold_scores=tuple(scores[finalist.trial_id] for scores in fold_scores)), training, first)
+        for finalist, training, first in trained
+    ]
 
     rank = METRICS[spec.metric].rank
     trained.sort(key=lambda item: rank(item[0].mean))
     winner, training, at = trained[0]
     if math.isnan(winner.mean):
         raise CheckFailedError("finalists: every configuration diverged from fresh seeds; lower the learning rates")
-    training.keep(range(at, at + len(seeds)))
-    test_scores = training.evaluate(test_rows.to_tensors(training.device, training.dtype))[1].tolist()
+    training.keep(range(at, at + len(winner.seeds)))
     path = folder / "winner.pt"
     checkpoint.save(training, path)
+    exported = min(range(len(winner.seeds)), key=lambda i: rank(winner.scores[i]))
+
+    metrics = _metrics(winner.config)
+    tests = test_rows.to_tensors(training.device, training.dtype)
+    test_scores = training.scores(tests, metrics)
+    asked, seed = spec.finalists, derive_seed(spec.seed, "baselines")
     return FinalistsResult(
         finalists=tuple(finalist for finalist, _, _ in trained),
         metric=spec.metric,
-        test_scores=tuple(test_scores),
-        exported=min(range(len(seeds)), key=lambda i: rank(winner.scores[i])),
-        trivial_test_score=trivial_score(dataset, test_rows, spec.metric),
+        test_scores=tuple(test_scores[spec.metric].tolist()),
+        exported=exported,
+        trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
         checkpoint=path,
+        test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
+        baselines=baselines.fit_all(winner.config, dataset, test_rows, seed=seed) if asked.baselines else (),
+        calibration=_calibrate(training, exported, tests) if asked.calibration == "temperature" else None,
         seconds=time.monotonic() - started,
     )
+
+
+def _metrics(config: TrialConfig) -> tuple[MetricName, ...]:
+    return metrics_for(config.task, gives_probabilities=config.gives_probabilities)
+
+
+def _calibrate(training: PopulationTraining, member: int, tests: RowTensors) -> calibration.Calibration:
+    """The temperature of one network, by validation rows, and what it does on test rows."""
+    rows = training.validation_rows
+    temperature = calibration.fit_temperature(training.outputs(rows.inputs)[member], rows.targets, rows.weights)
+    return calibration.judge(temperature, training.outputs(tests.inputs)[member], tests.targets, tests.weights)
 
 
 def _candidates(spec: StudySpec, rounds: Sequence[RoundResult]) -> list[TrialResult]:
@@ -99,6 +121,57 @@ def _candidates(spec: StudySpec, rounds: Sequence[RoundResult]) -> list[TrialRes
 def _by_structure(trials: Sequence[TrialResult]) -> list[list[TrialResult]]:
     ordered = sorted(trials, key=lambda trial: repr(trial.config.structure))
     return [list(group) for _, group in itertools.groupby(ordered, key=lambda trial: trial.config.structure)]
+
+
+class _Populations:
+    """The finalists as populations: configurations of one structure are one, all their seeds together.
+
+    Args:
+        spec: How many seeds.
+        candidates: The configurations.
+    """
+
+    def __init__(self, spec: StudySpec, candidates: Sequence[TrialResult]) -> None:
+        self.seeds = tuple(derive_seed(spec.seed, "finalist", i) for i in range(spec.finalists.seeds))
+        self.max_epochs = max(trial.epochs for trial in candidates)
+        self._spec, self._groups = spec, _by_structure(candidates)
+
+    def on(self, dataset: Dataset) -> Iterator[tuple[PopulationTraining, list[tuple[TrialResult, int]]]]:
+        """Each population, untrained, on the rows of ``dataset``, and the first member of each of its trials."""
+        n = len(self.seeds)
+        for group in self._groups:
+            training = PopulationTraining(
+                [trial.config.replace({"seed": seed}) for trial in group for seed in self.seeds],
+                dataset,
+                order_seed=self._spec.seed,
+                max_epochs=self.max_epochs,
+                metric=self._spec.metric,
+            )
+            yield training, [(trial, i * n) for i, trial in enumerate(group)]
+
+
+def _train_all(populations: _Populations, dataset: Dataset) -> list[tuple[Finalist, PopulationTraining, int]]:
+    """Every finalist on the study's own division, with its population and its first member in it."""
+    trained = []
+    for training, members in populations.on(dataset):
+        watched = _train_to_best(training, populations.max_epochs)
+        scores = training.scores(training.validation_rows, _metrics(training.configs[0]))
+        for trial, first in members:
+            finalist = _as_finalist(trial, populations.seeds, training, watched, first)
+            own = slice(first, first + len(populations.seeds))
+            means = {name: of_members[own].mean().item() for name, of_members in scores.items()}
+            trained.append((replace(finalist, validation_metrics=means), training, first))
+    return trained
+
+
+def _scores_on(populations: _Populations, fold: Dataset) -> dict[str, tuple[float, ...]]:
+    """Score of each seed on a fold of the cross-validation, by trial."""
+    scores: dict[str, tuple[float, ...]] = {}
+    for training, members in populations.on(fold):
+        curves = _curves(list(itertools.islice(training.epochs(), populations.max_epochs)))
+        best = [_best(curve, training.metric) for curve in curves]
+        scores |= {trial.trial_id: tuple(best[first : first + len(populations.seeds)]) for trial, first in members}
+    return scores
 
 
 @dataclass(frozen=True)
@@ -124,7 +197,7 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
     best = training.network.snapshot()
     rows = training.train_rows.spread(gradient_health.MAX_ROWS)
     look_at = gradient_health.looks(max_epochs)
-    health = [measure_health(training, rows.inputs, rows.targets)]
+    health = [measure_health(training, rows)]
     records, rates = [], []
     for record in itertools.islice(training.epochs(), max_epochs):
         records.append(record)
@@ -135,20 +208,24 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
         best = [torch.where(improved.to(training.device), new, old) for new, old in zip(now, best, strict=True)]
         rates.append(training.optimizer.lr.squeeze(1).tolist())
         if record.epoch in look_at:
-            health.append(measure_health(training, rows.inputs, rows.targets))
+            health.append(measure_health(training, rows))
     training.network.restore(best)
-    curves = [
+    return _Watched(_curves(records), [list(looks) for looks in zip(*health, strict=True)], rates)
+
+
+def _curves(records: Sequence[EpochRecord]) -> list[tuple[EpochPoint, ...]]:
+    """Epochs of each member."""
+    return [
         tuple(EpochPoint(r.epoch, r.train_loss[k], r.validation_loss[k], r.validation_score[k]) for r in records)
-        for k in range(training.size)
+        for k in range(len(records[0].train_loss))
     ]
-    return _Watched(curves, [list(looks) for looks in zip(*health, strict=True)], rates)
 
 
 def _as_finalist(
     trial: TrialResult, seeds: tuple[int, ...], training: PopulationTraining, watched: _Watched, first: int
 ) -> Finalist:
     """What was seen of a configuration whose seeds are the members from ``first`` on."""
-    scale = training.loss.scales(training.train_rows.targets)[first]
+    scale = training.loss.scales(training.train_rows.targets, training.train_rows.weights)[first]
     curves = tuple(watched.curves[first : first + len(seeds)])
     return Finalist(
         trial.trial_id,

@@ -60,11 +60,11 @@ def run(config: TrialConfig, dataset: Dataset, spec: InitialLossSpec) -> Initial
 
     tight_loss, configured_loss, _ = training.loss_as_trained(rows).tolist()
     l2_raise = training.penalty()[2].item()
-    chance = training.loss.chance(rows.targets)[0]
+    chance = training.loss.chance(rows.targets, rows.weights)[0]
     activations = layer_activations(training, rows.inputs, member=1)
-    gradients = layer_gradients(training, rows.inputs, rows.targets, member=1)
-    health = gradient_health.untrained(measure_health(training, rows.inputs, rows.targets)[1], config)
-    frequencies = training.loss.frequency_baseline(rows.targets)
+    gradients = layer_gradients(training, rows, member=1)
+    health = gradient_health.untrained(measure_health(training, rows)[1], config)
+    frequencies = training.loss.frequency_baseline(rows.targets, rows.weights)
     inputs_rms = rows.inputs.square().mean().sqrt().item()
 
     start = _bad_start(activations, health.verdict)

@@ -25,10 +25,10 @@ from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
 
 NAME = "overfit a small sample"
+# Rows that the sample is taken from: twice the largest sample, so that a large table is neither copied nor sorted.
+MOST_CANDIDATES = 20_000
 # Share of chance at which the sample counts as memorised.
 MEMORISED = 0.01
-# Training rows among which the sample is looked for: enough for thousands of classes, and sorted in a second.
-CANDIDATES = 50_000
 # The loss on the whole sample is looked at this often, in steps.
 LOOK_EVERY = 10
 # Rates tried beside the configured one: factors of it, two decades either way, and rates that often work.
@@ -61,7 +61,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         replace(dataset, train=sample, validation=sample),
         order_seed=seed,
     )
-    scale = training.loss.scales(training.train_rows.targets)[0]
+    scale = training.loss.scales(training.train_rows.targets, training.train_rows.weights)[0]
     threshold = MEMORISED if config.loss == "hinge" else MEMORISED * scale.chance
 
     steps, by_rate, looks = _memorise(training, threshold, spec.max_steps)
@@ -110,20 +110,21 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
 
 def _sample(dataset: Dataset, wanted: int, seed: int) -> Rows:
     """Some training rows, classes taken in turn; rows with equal inputs and different targets are left out."""
-    order = np.random.default_rng(derive_seed(seed, "small sample")).permutation(len(dataset.train))[:CANDIDATES]
-    inputs, targets = dataset.train.inputs[order], dataset.train.targets[order]
-    consistent = ~_contradicted(inputs, targets)
+    order = np.random.default_rng(derive_seed(seed, "small sample")).permutation(len(dataset.train))[:MOST_CANDIDATES]
+    consistent = ~_contradicted(dataset.train.inputs[order], dataset.train.targets[order])
     # Where nearly all rows contradict each other, those are what there is to fail on.
     if consistent.sum() >= 2:
-        inputs, targets = inputs[consistent], targets[consistent]
+        order = order[consistent]
     if dataset.task == "classification":
+        targets = dataset.train.targets[order]
         # The i-th row of each class before the (i + 1)-th of any.
         turn = np.zeros(len(targets), dtype=np.int64)
         for label in np.unique(targets):
             turn[targets == label] = np.arange((targets == label).sum())
-        first = np.argsort(turn, kind="stable")[:wanted]
-        inputs, targets = inputs[first], targets[first]
-    return Rows(inputs[:wanted], targets[:wanted])
+        order = order[np.argsort(turn, kind="stable")]
+    chosen, weights = order[:wanted], dataset.train.weights
+    taken = None if weights is None else weights[chosen]
+    return Rows(dataset.train.inputs[chosen], dataset.train.targets[chosen], taken)
 
 
 def _contradicted(inputs: NDArray[np.float32], targets: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -159,7 +160,7 @@ def _memorise(
 
 
 def _health(training: PopulationTraining) -> Health:
-    return measure_health(training, training.train_rows.inputs, training.train_rows.targets)[0]
+    return measure_health(training, training.train_rows)[0]
 
 
 def _losses(training: PopulationTraining) -> list[float]:

@@ -24,7 +24,7 @@ from trainables.metrics import METRICS, MetricName
 def run(
     spec: StudySpec,
     cycles: Sequence[Cycle],
-    n_validation: int,
+    n_validation: float,
     *,
     scale_of: Callable[[TrialConfig], ChanceScale],
     time_is_up: bool,
@@ -34,7 +34,8 @@ def run(
     Args:
         spec: Target and limits.
         cycles: Done so far.
-        n_validation: Validation rows, which decide the score's noise.
+        n_validation: Validation rows, which decide the score's noise; of rows that do not count alike, as many as say
+            the same.
         scale_of: What a configuration's losses are read by.
         time_is_up: Whether the time budget is spent.
     """
@@ -46,7 +47,7 @@ def run(
     return replace(decision, reason=f"{decision.reason}; the best trial's curves read {reading.summary}")
 
 
-def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time_is_up: bool) -> Decision:
+def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: float, *, time_is_up: bool) -> Decision:
     done, better, metric, target = len(cycles), METRICS[spec.metric].better, spec.metric, spec.objective.target
     last = cycles[-1]
     found = last.refined.best or last.coarse.best
@@ -66,7 +67,7 @@ def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time
     if time_is_up:
         return Decision(done, True, f"the time budget of {spec.search.time_budget_s:g} s is spent; {improvement}")
     if gain < noise:
-        error = f"noise: ±{noise:.2g}, one standard error over {n_validation} validation rows"
+        error = f"noise: ±{noise:.2g}, one standard error over {n_validation:.0f} validation rows"
         return Decision(done, True, f"no further improvement: {improvement} ({error})")
     if done >= spec.search.max_cycles:
         return Decision(
@@ -75,18 +76,37 @@ def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: int, *, time
     return Decision(done, False, f"{improvement}, more than the noise of ±{noise:.2g}")
 
 
-def standard_error(metric: MetricName, score: float, rows: int) -> float:
+def standard_error(metric: MetricName, score: float, rows: float) -> float:
     """How far a score over ``rows`` rows lies from its true value by chance, one standard error.
 
-    accuracy: √(p (1 - p) / n), the binomial's; for balanced accuracy the same, too small where classes are rare.
-    rmse: rmse / √(2n) for normal residuals. r2: that of the residual's share 1 - r2, √(2/n) of it.
+    accuracy: √(p (1 - p) / n), the binomial's; for balanced accuracy and F1 the same, too small where classes are rare.
+    roc_auc: Hanley and McNeil 1982, for two classes of n/2 rows. log_loss: loss / √n, that of exponential losses.
+    rmse: rmse / √(2n) for normal residuals, mae: √(π/2 - 1) mae / √n. r2: that of the residual's share 1 - r2, √(2/n)
+    of it.
     """
-    if metric in ("accuracy", "balanced_accuracy"):
-        # One row more or less is the least that can be told apart, also at a score of exactly 0 or 1.
-        return max(math.sqrt(score * (1 - score) / rows), 1 / rows)
-    if metric == "rmse":
-        return score / math.sqrt(2 * rows)
-    return (1 - score) * math.sqrt(2 / rows)
+    # One row more or less is the least that can be told apart, also at a score of exactly 0 or 1.
+    match metric:
+        case "accuracy" | "balanced_accuracy" | "macro_f1":
+            return max(math.sqrt(score * (1 - score) / rows), 1 / rows)
+        case "roc_auc":
+            return max(_error_of_auc(score, rows / 2), 1 / rows)
+        case "log_loss":
+            return score / math.sqrt(rows)
+        case "rmse":
+            return score / math.sqrt(2 * rows)
+        case "mae":
+            return score * math.sqrt((math.pi / 2 - 1) / rows)
+        case "r2":
+            return (1 - score) * math.sqrt(2 / rows)
+
+
+def _error_of_auc(area: float, rows: float) -> float:
+    """Of an area over ``rows`` rows of each class, whose scores are exponential."""
+    both_above, both_below = area / (2 - area), 2 * area**2 / (1 + area)
+    # Below one row of a class there is nothing to compare; rounding may leave less than 0 at an area of 1.
+    more = max(rows - 1, 0.0)
+    variance = (area * (1 - area) + more * (both_above + both_below - 2 * area**2)) / rows**2
+    return math.sqrt(max(variance, 0.0))
 
 
 def _best_score(result: RoundResult) -> float:

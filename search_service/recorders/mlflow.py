@@ -1,14 +1,15 @@
 """Studies in MLflow: the only file that knows it. A reviewer needs nothing but the MLflow UI.
 
     experiment            the spec's ``experiment``
-    └── study             parameters: the whole config; report.md, spec.json; result as metrics
+    └── study             parameters: the whole config; report.md, spec.json; result as metrics, with those of
+        │                 simpler models (test_accuracy_linear, test_accuracy_boosting, test_accuracy_trivial)
         ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
         │                 measured and expected as metrics, verdict as tags and description, a figure
         ├── 4 coarse search, 5 refined search
         │   └── r1-000 …  a run per trial: parameters by dotted path, metrics with the epoch as step
         ├── 6 repeat      the decision and its reason
         └── finalists
-            └── …         a run per finalist, curves averaged over seeds
+            └── …         a run per finalist, curves averaged over seeds; every metric (validation_mean_roc_auc)
 
 A comparison of optimisers is a run of its own, with a run per optimiser: its mean curves, and its row of the table.
 
@@ -62,10 +63,11 @@ from search_service.events import (
     TrialFinished,
 )
 from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
-from search_service.report import describe, describe_data, format_value, health_of
+from search_service.report import describe, describe_data, format_value, health_of, worth
 from search_service.results import (
     CheckResult,
     EpochPoint,
+    FinalistsResult,
     HealthReading,
     InitialLossResult,
     LearningRatesResult,
@@ -230,6 +232,11 @@ class MlflowRecorder:
             run = self._start(f"finalist {finalist.trial_id}", "finalist", parent=group)
             metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
             metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
+            metrics += [
+                _metric("score_by_fold", sum(scores) / len(scores), step=i)
+                for i, scores in enumerate(finalist.fold_scores, start=1)
+            ]
+            metrics += _finite({f"validation_mean_{name}": v for name, v in finalist.validation_metrics.items()})
             metrics += [m for point in _mean_curve(finalist.curves) for m in _point_metrics(point, final.metric)]
             metrics += [_metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)]
             metrics += _health_metrics(finalist.health)
@@ -248,13 +255,10 @@ class MlflowRecorder:
         self._client.set_terminated(group)
         self._batch(
             self._study,
-            metrics=[
-                _metric(f"validation_{final.metric}", final.winner.mean),
-                _metric(f"test_{final.metric}", final.test_mean),
-                _metric(f"test_{final.metric}_std", final.test_std),
-                _metric(f"test_{final.metric}_trivial", final.trivial_test_score),
-            ],
-            tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()},
+            metrics=_finite(_answer(final)),
+            tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
+            | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
+            | {"worth": worth(final) or ""},
         )
         self._client.log_artifact(self._study, str(final.checkpoint), "winner")
 
@@ -424,6 +428,27 @@ def _now_ms() -> int:
 def _metric(key: str, value: float, step: int = 0) -> Metric:
     # MLflow takes no plus sign in a name, as in 1e+03.
     return Metric(key.replace("+", ""), float(value), _now_ms(), step)
+
+
+def _finite(values: Mapping[str, float]) -> list[Metric]:
+    """Those that are numbers: an area under a curve is none where only one class occurs."""
+    return [_metric(name, value) for name, value in values.items() if math.isfinite(value)]
+
+
+def _answer(final: FinalistsResult) -> dict[str, float]:
+    """What the study's own run says: every metric of the winner, of simpler models and of what ignores the inputs."""
+    values: dict[str, float] = {f"validation_{name}": value for name, value in final.winner.validation_metrics.items()}
+    # Of the objective, what the winner was chosen by: over the folds, where there are any.
+    values[f"validation_{final.metric}"] = final.winner.mean
+    values |= {f"test_{name}": value for name, value in final.test_metrics.items()}
+    values |= {f"test_{final.metric}": final.test_mean, f"test_{final.metric}_std": final.test_std}
+    values |= {f"test_{name}_trivial": value for name, value in final.trivial_test_metrics.items()}
+    for baseline in final.baselines:
+        values |= {f"validation_{name}_{baseline.name}": value for name, value in baseline.validation.items()}
+        values |= {f"test_{name}_{baseline.name}": value for name, value in baseline.test.items()}
+    if final.calibration is not None:
+        values |= {f"calibration.{name}": value for name, value in asdict(final.calibration).items()}
+    return values
 
 
 def _point_metrics(point: EpochPoint, metric: str) -> list[Metric]:

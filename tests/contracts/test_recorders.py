@@ -47,7 +47,7 @@ SPEC = {
         "refined": {"max_trials": 4, "max_epochs": 6},
         "max_cycles": 1,
     },
-    "finalists": {"top": 2, "seeds": 2},
+    "finalists": {"top": 2, "seeds": 2, "calibration": "temperature"},
 }
 
 
@@ -253,6 +253,24 @@ def test_d3_the_study_has_its_config_its_answer_and_what_it_takes_to_run_it_agai
     assert "# wine: completed" in report
     assert run.data.tags["reason"] in report
     assert "winner/winner.pt" in [file.path for file in client.list_artifacts(run.info.run_id, "winner")]
+
+
+def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
+    _, _, runs = record
+    final = story.of(FinalistsFinished)[0].result
+    study = runs["wine-1"].data
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss"):
+        assert study.metrics[f"test_{name}"] == pytest.approx(final.test_metrics[name])
+        assert study.metrics[f"test_{name}_trivial"] == pytest.approx(final.trivial_test_metrics[name])
+        for baseline in final.baselines:
+            assert study.metrics[f"test_{name}_{baseline.name}"] == pytest.approx(baseline.test[name])
+        for finalist in final.finalists:
+            metrics = runs[f"finalist {finalist.trial_id}"].data.metrics
+            assert metrics[f"validation_mean_{name}"] == pytest.approx(finalist.validation_metrics[name])
+    assert {baseline.name for baseline in final.baselines} == {"linear", "boosting"}
+    assert study.tags["worth"].split(":")[0] in ("Yes", "No")
+    assert study.metrics["calibration.temperature"] == final.calibration.temperature
+    assert study.metrics["calibration.log_loss_after"] == pytest.approx(final.calibration.log_loss_after)
 
 
 def test_d3_rounds_have_their_ranges_counts_and_sentences(record, story):

@@ -62,7 +62,7 @@ def test_a14_every_optimiser_sees_the_same_batches(wine, all_eight):
     seen = []
     for name in ("sgd", "adam"):
         training = comparison._training(spec, wine[0], [with_optimizer(spec.trial, name)], epochs=2)
-        seen.append([inputs for epoch in (1, 2) for inputs, _ in training.batches(epoch)])
+        seen.append([batch.inputs for epoch in (1, 2) for batch in training.batches(epoch)])
     assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
     # And, at a rate that changes nothing, the same dropout masks: the same losses to the last digit.
     still = spec.model_copy(update={"comparison": spec.comparison.model_copy(update={"rates": (1e-30,)})})

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
+
+import pytest
 
 from search_service import wiring
 from search_service.recorders.memory import MemoryRecorder
-from search_service.report import as_document, counted, describe, format_value, report
+from search_service.report import as_document, counted, describe, format_value, report, worth
+from search_service.results import Finalist, FinalistsResult
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study
 from tests.plans import plain
+from trainables.baselines import Baseline
 
 SPEC = {
     "name": "small",
@@ -85,6 +90,76 @@ def test_a12_a13_a_winner_says_how_it_trained(tmp_path):
     assert "curves read" in result.decisions[-1].reason
     # The schedule's last epoch has little left of the rate.
     assert winner.learning_rates[0] == winner.config.optimizer.lr > 5 * winner.learning_rates[-1]
+
+
+def baseline(name, model, rmse, **fields):
+    return Baseline(name, model, test={"rmse": rmse}, **fields)
+
+
+def finalists_of(metric, scores, baselines):
+    finalist = Finalist("r1-000", plain(), (1, 2, 3), scores, ((),), None, None, ())
+    return FinalistsResult((finalist,), metric, scores, 0, {metric: 0.0}, Path("x"), 1.0, baselines=tuple(baselines))
+
+
+@pytest.mark.parametrize(
+    ("ridge", "boosting", "words"),
+    [
+        (60.0, 55.0, "Yes: test rmse 50 ± 1 is better than the best baseline, boosting (55)"),
+        (
+            50.5,
+            55.0,
+            "No: test rmse 50 ± 1 is not better, within its seeds' noise, than ridge (50.5), which is simpler",
+        ),
+        (50.5, 40.0, "than ridge (50.5), which is simpler, and boosting (40) is the best baseline"),
+        (60.0, 50.9, "than boosting (50.9), which is simpler"),
+        (60.0, 40.0, "No: test rmse 50 ± 1 is worse than boosting (40), which is simpler"),
+    ],
+)
+def test_b_the_report_says_whether_the_network_was_worth_it(ridge, boosting, words):
+    given = [baseline("linear", "ridge", ridge), baseline("boosting", "boosting", boosting)]
+    assert words in worth(finalists_of("rmse", (49.0, 50.0, 51.0), given))
+    # The same of a score of which more is better.
+    turned = [Baseline(b.name, b.model, test={"r2": -b.test["rmse"]}) for b in given]
+    verdicts = [
+        worth(finalists_of(*asked))
+        for asked in (("rmse", (49.0, 50.0, 51.0), given), ("r2", (-49.0, -50.0, -51.0), turned))
+    ]
+    first, second = (verdict.replace("-", "").replace("rmse", "r2") for verdict in verdicts)
+    assert first == second
+
+
+def test_b_baselines_that_are_missing_are_not_compared_with():
+    missing = Baseline("linear", "ridge", unavailable="too expensive")
+    assert worth(finalists_of("rmse", (50.0, 50.0), [missing])) is None
+    assert worth(finalists_of("rmse", (50.0, 50.0), [missing, baseline("boosting", "boosting", 60.0)])).startswith(
+        "Yes"
+    )
+
+
+def test_b_report_and_document_hold_every_metric_the_baselines_and_the_folds(tmp_path):
+    spec = parse(SPEC | {"finalists": {"top": 1, "seeds": 2, "folds": 2}})
+    result = run(spec, tmp_path)
+    final = result.finalists
+    text = report(spec, result)
+    assert f"| validation, over 2 folds × 2 seeds | {final.winner.mean:.4g} ± {final.winner.std:.2g} |" in text
+    section = text.split("## Every metric, and simpler models")[1]
+    assert "| test | rmse | mae | r2 |" in section
+    for model, scores in (
+        ("the network, mean over 2 seeds", final.test_metrics),
+        ("ridge regression", final.baselines[0].test),
+        ("gradient boosting", final.baselines[1].test),
+        ("ignoring the inputs", final.trivial_test_metrics),
+    ):
+        cells = " | ".join(f"{scores[name]:.4g}" for name in ("rmse", "mae", "r2"))
+        assert f"| {model} | {cells} |" in section
+    assert f"**Was it worth it?** {worth(final)}." in section
+    best = as_document(spec, result, {})["best"]
+    assert best["test_metrics"]["mae"] == final.test_metrics["mae"]
+    assert [b["name"] for b in best["baselines"]] == ["linear", "boosting"]
+    assert best["validation_folds"] == [list(scores) for scores in final.winner.fold_scores]
+    assert best["worth"] == worth(final)
+    assert best["calibration"] is None
+    json.dumps(best, allow_nan=False)
 
 
 def test_what_is_switched_off_is_not_shown_and_auto_says_what_it_chose():

@@ -27,6 +27,7 @@ def test_the_smallest_config_is_enough():
     spec = parse(VALID)
     assert parse(VALID | {"search": {"coarse": {"max_trials": 8}}}).search.coarse.max_epochs == 9
     assert spec.metric == "accuracy"
+    assert (spec.finalists.folds, spec.finalists.calibration, spec.finalists.baselines) == (None, "none", True)
     assert parse(VALID | {"trial": {"loss": "mse"}}).metric == "rmse"
 
 
@@ -36,6 +37,33 @@ def test_the_smallest_config_is_enough():
         ({"trial": None}, "trial", "remove the line"),
         ({"seed": 2**63}, "seed", "below"),
         ({"objective": {"target": 1.5}}, "objective.target", "at most 1"),
+        ({"objective": {"metric": "macro_f1", "target": 97}}, "objective.target", "at most 1, as macro_f1 is"),
+        ({"objective": {"metric": "roc_auc", "target": 0}}, "objective.target", "above 0"),
+        (
+            {"trial": {"loss": "mse"}, "objective": {"metric": "r2", "target": 1.1}},
+            "objective.target",
+            "at most 1, as r2 is",
+        ),
+        (
+            {"trial": {"loss": "hinge"}, "objective": {"metric": "log_loss"}},
+            "objective.metric",
+            "gives no probabilities",
+        ),
+        ({"finalists": {"folds": 1}}, "finalists.folds", "at least 2"),
+        ({"finalists": {"folds": 21}}, "finalists.folds", "at most 20"),
+        ({"finalists": {"baselines": "yes"}}, "finalists.baselines", "true or false"),
+        ({"finalists": {"calibration": "temprature"}}, "finalists.calibration", "did you mean temperature?"),
+        (
+            {"trial": {"loss": "hinge"}, "finalists": {"calibration": "temperature"}},
+            "finalists.calibration",
+            "gives no probabilities",
+        ),
+        (
+            {"trial": {"loss": "mse"}, "finalists": {"calibration": "temperature"}},
+            "finalists.calibration",
+            "remove it",
+        ),
+        ({"objective": {"metric": "mae"}}, "objective.metric", "use accuracy or balanced_accuracy or macro_f1"),
         ({"trial": {"network": {"hidden_sizes": [65536, 65536]}}}, "trial.network", "at most 200,000,000 weights"),
         ({"search": {"coarse": {"max_trails": 8}}}, "search.coarse.max_trails", "did you mean max_trials?"),
         ({"search_space": {"optimizer": {"lr": {}}}}, "search_space.optimizer", "write optimizer.lr: ..."),
@@ -206,6 +234,13 @@ def test_each_mistake_has_its_path_rule_and_fix(changes, path, words):
     found = mistakes(changes)
     assert path in found, found
     assert words in found[path]
+
+
+def test_a_target_of_a_metric_without_a_bound_may_be_any_number():
+    assert parse(VALID | {"objective": {"metric": "log_loss", "target": 1.5}}).objective.target == 1.5
+    asked = {"trial": {"loss": "mse"}, "objective": {"metric": "mae", "target": 40.0}}
+    assert parse(VALID | asked).metric == "mae"
+    assert parse(VALID | {"trial": {"loss": "hinge"}, "objective": {"metric": "roc_auc"}}).metric == "roc_auc"
 
 
 def test_all_mistakes_at_once_across_sections():

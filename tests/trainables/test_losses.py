@@ -55,6 +55,60 @@ def test_every_loss_of_the_config_exists_and_is_tested():
     assert set(LOSSES) == set(REFERENCES) == set(get_args(LossName))
 
 
+@pytest.mark.parametrize("class_weights", [False, True], ids=["classes alike", "classes weighted"])
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a11_a_row_of_weight_three_is_a_row_that_stands_there_three_times(name, class_weights):
+    """Loss, gradient, chance, frequencies and balanced weights, and weights of another sum are the same."""
+    generator = torch.Generator().manual_seed(0)
+    classes, regression = 2 if name == "binary_cross_entropy" else 4, name in ("mse", "huber")
+    configs = [TrialConfig(loss=name).replace({"huber_delta": 0.5 + k} if name == "huber" else {}) for k in range(3)]
+    if class_weights and not regression:
+        configs = [config.replace({"class_weights": "balanced"}) for config in configs]
+    outputs = torch.randn(3, 30, count_outputs(name, classes), dtype=torch.float64, generator=generator)
+    targets = torch.randn(30, dtype=torch.float64, generator=generator)
+    targets = targets if regression else torch.randint(classes, (30,), generator=generator)
+    counts = torch.randint(1, 5, (30,), generator=generator)
+    repeated = targets.repeat_interleave(counts)
+    expected_loss = make_loss(configs, repeated, classes, torch.float64)
+    outputs.requires_grad_()
+    expected = expected_loss.mean(outputs.repeat_interleave(counts, dim=1), repeated)
+    for factor in (1.0, 0.01):
+        weights = counts.double() * factor
+        loss = make_loss(configs, targets, classes, torch.float64, weights)
+        ours = loss.mean(outputs, targets, weights)
+        torch.testing.assert_close(ours, expected)
+        gradients = [torch.autograd.grad(value.sum(), outputs, retain_graph=True)[0] for value in (ours, expected)]
+        torch.testing.assert_close(*gradients)
+        assert loss.chance(targets, weights) == pytest.approx(expected_loss.chance(repeated))
+        assert loss.scales(targets, weights)[0].chance == pytest.approx(expected_loss.scales(repeated)[0].chance)
+        baselines = loss.frequency_baseline(targets, weights), expected_loss.frequency_baseline(repeated)
+        assert baselines == (None, None) or baselines[0] == pytest.approx(baselines[1])
+        if loss.class_weights is not None:
+            torch.testing.assert_close(loss.class_weights, expected_loss.class_weights)
+
+
+def test_a11_weighted_rows_equal_the_weighted_mean_of_torch():
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(1, 20, 3, dtype=torch.float64, generator=generator)
+    targets, weights = torch.randint(3, (20,), generator=generator), torch.rand(20, generator=generator).double() + 0.1
+    of_classes = (0.5, 1.0, 2.0)
+    loss = make_loss([TrialConfig(class_weights=of_classes)], targets, 3, torch.float64, weights)
+    rows = F.cross_entropy(outputs[0], targets, reduction="none")
+    both = weights * torch.tensor(of_classes, dtype=torch.float64)[targets]
+    assert loss.mean(outputs, targets, weights).item() == pytest.approx(((rows * both).sum() / both.sum()).item())
+    numbers = torch.randn(20, dtype=torch.float64, generator=generator)
+    mse = make_loss([TrialConfig(loss="mse")], numbers, 1, torch.float64, weights)
+    expected = F.mse_loss(outputs[0, :, 0], numbers, weight=weights)
+    assert mse.mean(outputs[:, :, :1], numbers, weights).item() == pytest.approx(expected.item())
+
+
+def test_a11_balanced_weights_of_weighted_rows_are_those_of_scikit_learn():
+    labels, weights = torch.tensor([0] * 70 + [1] * 20 + [2] * 10), torch.linspace(0.01, 0.5, 100).double()
+    loss = make_loss([TrialConfig(class_weights="balanced")], labels, 3, torch.float64, weights)
+    asked = {"classes": np.arange(3), "y": labels.numpy(), "sample_weight": weights.numpy()}
+    assert loss.class_weights.tolist() == pytest.approx(compute_class_weight("balanced", **asked).tolist())
+
+
 @pytest.mark.parametrize("members", [1, 5])
 @pytest.mark.parametrize("varied", [False, True], ids=["plain", "options"])
 @pytest.mark.parametrize("name", sorted(LOSSES))

@@ -22,10 +22,10 @@ def training_of(digits, **leaves):
 def test_a3_zero_weights_give_every_unit_the_same_gradient(digits, activation):
     training = training_of(digits, network__init="zeros", network__activation=activation)
     rows = training.train_rows
-    zero = layer_gradients(training, rows.inputs, rows.targets)
+    zero = layer_gradients(training, rows)
     assert [g.unit_spread for g in zero[:-1]] == pytest.approx([0.0, 0.0], abs=1e-6)
     healthy = training_of(digits, network__activation=activation)
-    assert all(g.unit_spread > 0.1 for g in layer_gradients(healthy, rows.inputs, rows.targets))
+    assert all(g.unit_spread > 0.1 for g in layer_gradients(healthy, rows))
 
 
 def test_dead_and_saturated_shares(digits):
@@ -51,7 +51,7 @@ def test_gradient_norms_equal_autograds(digits):
     training = training_of(digits)
     rows = training.train_rows
     training.loss.mean(training.network(rows.inputs), rows.targets).sum().backward()
-    norms = [g.norm for g in layer_gradients(training, rows.inputs, rows.targets)]
+    norms = [g.norm for g in layer_gradients(training, rows)]
     assert norms == pytest.approx([layer.weight.grad.norm().item() for layer in training.network.layers], rel=1e-4)
     assert isinstance(training.network.layers[0].weight, torch.Tensor)
 
@@ -66,7 +66,7 @@ def test_a12_health_of_every_layer_equals_autograds(digits, members):
         next(training.steps())
     rows = training.train_rows
     before = training.network.parameters.clone()
-    health = measure_health(training, rows.inputs, rows.targets)
+    health = measure_health(training, rows)
     assert torch.equal(training.network.parameters, before)
     assert training.optimizer.steps == 3
     references = [as_torch(training.network, k, config) for k, config in enumerate(configs)]
@@ -88,7 +88,7 @@ def test_a12_health_of_every_layer_equals_autograds(digits, members):
         assert [layer.gradient_norm for layer in health[k].layers] == pytest.approx(norms)
         assert health[k].gradient_norm == pytest.approx(math.hypot(*norms))
     # What the step would change is what it then changes.
-    training.step(rows.inputs, rows.targets)
+    training.step(rows)
     steps = training.network.split_weights(training.network.parameters - before)
     for layer, (step, weights) in enumerate(zip(steps, training.network.split_weights(before), strict=True)):
         ratios = (step.norm(dim=(1, 2)) / weights.norm(dim=(1, 2))).tolist()

@@ -7,6 +7,7 @@ import itertools
 import math
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -16,8 +17,9 @@ from tests.plans import plain
 from tests.references import as_torch, flat_parameters
 from trainables.config import ActivationName, NormalizationName, OptimizerName, ScheduleName
 from trainables.data.dataset import Rows
+from trainables.measurements import layer_gradients, measure_health
 from trainables.optimizers import OPTIMIZERS
-from trainables.training import PopulationTraining, trivial_score
+from trainables.training import PopulationTraining, chance_scale, frequency_baseline, trivial_score
 
 RATES = (1e-4, 1e-3, 1e-2, 3e-2)
 
@@ -77,7 +79,8 @@ def test_thirty_steps_equal_torch_nn_with_torch_optim(digits, path):
     optimizer = torch.optim.SGD([{"params": weights}, {"params": others}], lr=0.05, momentum=0.9)
     counts = torch.bincount(training.train_rows.targets, minlength=10).double()
     class_weights = 640 / (10 * counts) if config.class_weights == "balanced" else None
-    for step, (inputs, targets) in enumerate(batch for epoch in (1, 2, 3) for batch in training.batches(epoch)):
+    for step, batch in enumerate(batch for epoch in (1, 2, 3) for batch in training.batches(epoch)):
+        inputs, targets = batch.inputs, batch.targets
         training.epoch = step // 10
         factor = 1.0
         if config.schedule.name == "cosine":
@@ -98,7 +101,7 @@ def test_thirty_steps_equal_torch_nn_with_torch_optim(digits, path):
             torch.nn.utils.clip_grad_value_(reference.parameters(), config.clipping.value)
             torch.nn.utils.clip_grad_norm_(reference.parameters(), config.clipping.norm)
         optimizer.step()
-        ours = training.step(inputs, targets)
+        ours = training.step(batch)
         torch.testing.assert_close(ours[0], loss.detach(), rtol=1e-8, atol=0)
     torch.testing.assert_close(training.network.parameters[0], flat_parameters(reference), rtol=1e-7, atol=1e-10)
     torch.testing.assert_close(
@@ -110,10 +113,10 @@ def test_a4_a_last_batch_of_one_row_joins_the_one_before_it(digits):
     dataset = small(digits[0], 65)
     config = plain(batch_size=32).replace({"network.normalization": "batch_norm"})
     training = PopulationTraining([config], dataset, order_seed=0)
-    assert [len(targets) for _, targets in training.batches(1)] == [32, 33]
+    assert [len(batch) for batch in training.batches(1)] == [32, 33]
     assert all(math.isfinite(loss) for loss in next(training.epochs()).train_loss)
     without = PopulationTraining([plain(batch_size=32)], dataset, order_seed=0)
-    assert [len(targets) for _, targets in without.batches(1)] == [32, 32, 1]
+    assert [len(batch) for batch in without.batches(1)] == [32, 32, 1]
 
 
 def test_a10_a_schedule_in_steps_spans_all_batches_of_all_epochs(digits):
@@ -148,10 +151,122 @@ def test_a11_binary_cross_entropy_has_one_output_and_its_accuracy_is_the_sign(di
 def test_a8_batches_cover_every_row_once_in_an_order_of_their_own(digits, batch_size, sizes):
     training = PopulationTraining([plain(batch_size=batch_size)], small(digits[0], 100), order_seed=0)
     first, second = list(training.batches(1)), list(training.batches(2))
-    assert [len(targets) for _, targets in first] == sizes
-    rows = torch.cat([inputs for inputs, _ in first])
+    assert [len(batch) for batch in first] == sizes
+    rows = torch.cat([batch.inputs for batch in first])
     assert sorted(map(tuple, rows.tolist())) == sorted(map(tuple, training.train_rows.inputs.tolist()))
-    assert not torch.equal(rows, torch.cat([inputs for inputs, _ in second]))
+    assert not torch.equal(rows, torch.cat([batch.inputs for batch in second]))
+
+
+def with_weights(dataset, weights):
+    train = dataclasses.replace(dataset.train, weights=weights.astype("float32"))
+    return dataclasses.replace(dataset, train=train, validation=train)
+
+
+@pytest.mark.parametrize(
+    "leaves", [{}, {"class_weights": "balanced", "label_smoothing": 0.1}], ids=["plain", "options"]
+)
+def test_a8_a_row_of_weight_three_trains_as_a_row_that_stands_there_three_times(wine, leaves):
+    """Gradient descent on all rows: losses, scores, parameters, and what is read off the layers."""
+    dataset, counts = small(wine[0], 60), np.random.default_rng(0).integers(1, 5, 60)
+    repeated = Rows(*(np.repeat(array, counts, axis=0) for array in (dataset.train.inputs, dataset.train.targets)))
+    repeated = dataclasses.replace(dataset, train=repeated, validation=repeated)
+    configs = [config.replace({"batch_size": "full"}) for config in configs_of("momentum", **leaves)]
+    ours, expected = (
+        PopulationTraining(configs, given, order_seed=0, dtype=torch.float64)
+        for given in (with_weights(dataset, counts), repeated)
+    )
+    for record, reference in itertools.islice(zip(ours.epochs(), expected.epochs(), strict=True), 5):
+        for name in ("train_loss", "validation_loss", "validation_score"):
+            assert getattr(record, name) == pytest.approx(getattr(reference, name), rel=1e-6)
+    torch.testing.assert_close(ours.network.parameters, expected.network.parameters, rtol=1e-6, atol=1e-9)
+    health, reference = (measure_health(training, training.train_rows) for training in (ours, expected))
+    for layer, other in zip(health[1].layers, reference[1].layers, strict=True):
+        names = ("signal", "gradient_norm", "update_ratio")
+        assert [getattr(layer, n) for n in names] == pytest.approx([getattr(other, n) for n in names], rel=1e-5)
+    norms, reference = (
+        [g.norm for g in layer_gradients(training, training.train_rows)] for training in (ours, expected)
+    )
+    assert norms == pytest.approx(reference, rel=1e-5)
+    assert ours.loss_as_trained(ours.train_rows).tolist() == pytest.approx(
+        expected.loss_as_trained(expected.train_rows).tolist(), rel=1e-6
+    )
+    config, metric = configs[0], "balanced_accuracy"
+    given, other = with_weights(dataset, counts), repeated
+    assert chance_scale(config, given).chance == pytest.approx(chance_scale(config, other).chance)
+    assert frequency_baseline(config, given) == pytest.approx(frequency_baseline(config, other))
+    assert trivial_score(given, given.validation, metric) == trivial_score(other, other.validation, metric)
+
+
+def test_a8_a_member_alone_equals_a_member_of_a_population_also_with_weighted_rows(digits):
+    weights = np.random.default_rng(0).uniform(0.1, 3.0, 300)
+    dataset = with_weights(small(digits[0], 300), weights)
+    configs = configs_of("adamw", class_weights="balanced")
+    together = list(itertools.islice(PopulationTraining(configs, dataset, order_seed=0).epochs(), 2))
+    for k, config in enumerate(configs):
+        alone = list(itertools.islice(PopulationTraining([config], dataset, order_seed=0).epochs(), 2))
+        for record, single in zip(together, alone, strict=True):
+            assert record.train_loss[k] == pytest.approx(single.train_loss[0], rel=1e-5)
+            assert record.validation_loss[k] == pytest.approx(single.validation_loss[0], rel=1e-5)
+            assert record.validation_score[k] == pytest.approx(single.validation_score[0], rel=1e-9)
+
+
+def test_a8_weights_stay_with_their_rows(digits):
+    dataset = with_weights(digits[0], np.arange(1.0, 1.0 + len(digits[0].train)))
+    rows = dataset.train.to_tensors("cpu", torch.float64)
+    assert rows.weights.dtype == torch.float64
+    spread = rows.spread(7)
+    places = [int(weight) - 1 for weight in spread.weights]
+    assert torch.equal(spread.inputs, rows.inputs[places])
+    assert places[-1] == len(rows) - 1
+    training = PopulationTraining([plain()], dataset, order_seed=0)
+    for batch in training.batches(1):
+        own = batch.weights.long() - 1
+        assert torch.equal(batch.inputs, training.train_rows.inputs[own])
+        assert torch.equal(batch.targets, training.train_rows.targets[own])
+    assert digits[0].train.to_tensors("cpu", torch.float32).spread(7).weights is None
+
+
+def test_a8_the_loss_of_an_epoch_is_the_mean_over_its_rows_by_weight(digits):
+    # A rate too small to change anything: batches of different weight add up to the untrained loss over all rows.
+    config = plain(batch_size=32).replace({"optimizer.name": "sgd", "optimizer.lr": 1e-12})
+    weights = np.linspace(0.01, 5.0, 100)
+    training = PopulationTraining([config], with_weights(small(digits[0], 100), weights), order_seed=0)
+    untrained = training.evaluate(training.train_rows)[0].item()
+    assert next(training.epochs()).train_loss[0] == pytest.approx(untrained, rel=1e-5)
+    rows = training.train_rows
+    losses = torch.nn.functional.cross_entropy(training.outputs(rows.inputs)[0], rows.targets, reduction="none")
+    assert untrained == pytest.approx(np.average(losses.numpy(), weights=weights), rel=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["alike", "weighted"])
+@pytest.mark.parametrize("batches_at_once", [0.1, 1.0, 2.5])
+def test_a8_rows_gathered_in_chunks_are_the_batches_of_an_epoch_gathered_at_once(
+    digits, monkeypatch, batches_at_once, weighted
+):
+    dataset = small(digits[0], 100)
+    dataset = with_weights(dataset, np.linspace(1.0, 2.0, 100)) if weighted else dataset
+    training = PopulationTraining([plain(batch_size=16)], dataset, order_seed=0)
+    at_once = list(training.batches(1))
+    monkeypatch.setattr("trainables.training.GATHERED_BYTES", int(batches_at_once * 16 * 64 * 4))
+    in_chunks = list(training.batches(1))
+    assert [len(batch) for batch in in_chunks] == [16] * 6 + [4]
+    for batch, expected in zip(in_chunks, at_once, strict=True):
+        assert torch.equal(batch.inputs, expected.inputs)
+        assert torch.equal(batch.targets, expected.targets)
+        assert batch.weights is None if not weighted else torch.equal(batch.weights, expected.weights)
+    # Never more memory than the chunk, or one batch.
+    held = {batch.inputs.untyped_storage().data_ptr(): batch.inputs.untyped_storage().nbytes() for batch in in_chunks}
+    assert max(held.values()) <= max(1, int(batches_at_once)) * 16 * 64 * 4
+
+
+def test_a8_a_full_batch_of_a_large_table_is_the_table_itself(digits, monkeypatch):
+    config = plain(batch_size="full").replace({"optimizer.name": "sgd", "optimizer.lr": 0.1})
+    permuted, own = (PopulationTraining([config], small(digits[0], 100), order_seed=0) for _ in range(2))
+    expected = [next(permuted.epochs()).train_loss for _ in range(3)]
+    monkeypatch.setattr("trainables.training.GATHERED_BYTES", 100 * 64 * 4 - 1)
+    (batch,) = own.batches(1)
+    assert batch.inputs.data_ptr() == own.train_rows.inputs.data_ptr()
+    assert [next(own.epochs()).train_loss[0] for _ in range(3)] == pytest.approx([loss for (loss,) in expected])
 
 
 def test_a6_penalty_is_the_closed_form_and_its_gradient_that_of_torch(digits):
@@ -164,7 +279,7 @@ def test_a6_penalty_is_the_closed_form_and_its_gradient_that_of_torch(digits):
     )
     before = without.network.parameters.clone()
     for t in (training, without):
-        t.step(t.train_rows.inputs, t.train_rows.targets)
+        t.step(t.train_rows)
     # One SGD step further: - lr · l2 · w on the weights, nothing on the biases.
     n = without.network.n_weights
     difference = training.network.parameters - without.network.parameters
@@ -203,11 +318,17 @@ def test_records_hold_the_mean_loss_over_rows_with_a_smaller_last_batch(digits):
     assert next(training.epochs()).train_loss[0] == pytest.approx(untrained, rel=1e-5)
 
 
-def test_evaluation_in_chunks_equals_evaluation_at_once(digits, monkeypatch):
-    training = PopulationTraining([plain(seed=1), plain(seed=2)], digits[0], order_seed=0)
-    at_once = training.outputs(training.train_rows.inputs)
+@pytest.mark.parametrize("weighted", [False, True], ids=["alike", "weighted"])
+def test_evaluation_in_chunks_equals_evaluation_at_once(digits, monkeypatch, weighted):
+    weights = np.linspace(0.1, 3.0, len(digits[0].train))
+    dataset = with_weights(digits[0], weights) if weighted else digits[0]
+    configs = [plain(seed=k).replace({"class_weights": "balanced"}) for k in (1, 2)]
+    training = PopulationTraining(configs, dataset, order_seed=0)
+    rows = training.train_rows
+    at_once = training.outputs(rows.inputs), *training.evaluate(rows)
     monkeypatch.setattr("trainables.training.EVALUATION_CHUNK", 2 * 64 * 100)
-    torch.testing.assert_close(training.outputs(training.train_rows.inputs), at_once)
+    for ours, expected in zip((training.outputs(rows.inputs), *training.evaluate(rows)), at_once, strict=True):
+        torch.testing.assert_close(ours, expected)
 
 
 def test_the_trivial_score_is_the_majority_share_or_the_targets_spread(digits, diabetes):

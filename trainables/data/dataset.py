@@ -38,18 +38,32 @@ EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class RowTensors:
-    """Rows on a device: inputs ``[N, D]`` and targets ``[N]`` (class indices or standardised numbers)."""
+    """Rows on a device: inputs ``[N, D]`` and targets ``[N]`` (class indices or standardised numbers).
+
+    Where rows do not count alike they have positive weights, ``[N]``.
+    """
 
     inputs: Tensor
     targets: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def total_weight(self) -> Tensor | int:
+        """How many rows these count as."""
+        return len(self) if self.weights is None else self.weights.sum()
+
+    def take(self, index: Tensor | slice) -> RowTensors:
+        """The rows at ``index``; of a slice they are views."""
+        weights = None if self.weights is None else self.weights[index]
+        return RowTensors(self.inputs[index], self.targets[index], weights)
+
     def spread(self, most: int) -> RowTensors:
         """All rows, or ``most`` of them at even distances: a table may be sorted."""
         index = torch.linspace(0, len(self) - 1, min(len(self), most), dtype=torch.float64).round().long()
-        return RowTensors(self.inputs[index], self.targets[index])
+        return self.take(index)
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class Rows:
     Attributes:
         inputs: ``[N, D]`` float32.
         targets: ``[N]`` int64 class indices or float32 standardised numbers.
-        weights: ``[N]`` float32 above 0, or None where all rows count alike.
+        weights: ``[N]`` float32, above 0: how many rows each counts as; None where all count alike.
     """
 
     inputs: NDArray[np.float32]
@@ -75,8 +89,9 @@ class Rows:
             # Arrays out of Ray's object store are read-only; nothing here writes to its rows.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             inputs, targets = torch.from_numpy(self.inputs), torch.from_numpy(self.targets)
+            weights = None if self.weights is None else torch.from_numpy(self.weights).to(device, dtype)
         targets = targets.to(device, dtype) if targets.is_floating_point() else targets.to(device)
-        return RowTensors(inputs.to(device, dtype), targets)
+        return RowTensors(inputs.to(device, dtype), targets, weights)
 
 
 class TestRows(Rows):

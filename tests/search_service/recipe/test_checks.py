@@ -22,9 +22,9 @@ def config_of(**leaves):
     return plain().replace({name.replace("__", "."): value for name, value in leaves.items()})
 
 
-def with_rows(dataset, inputs=None, targets=None):
+def with_rows(dataset, inputs=None, targets=None, weights=None):
     train = dataset.train
-    rows = Rows(train.inputs if inputs is None else inputs, train.targets if targets is None else targets)
+    rows = Rows(train.inputs if inputs is None else inputs, train.targets if targets is None else targets, weights)
     return dataclasses.replace(dataset, train=rows)
 
 
@@ -50,6 +50,27 @@ def test_b1_mse_reads_the_targets_variance(diabetes):
     result = step1.run(config_of(loss="mse"), diabetes[0], InitialLossSpec())
     assert result.passed
     assert result.measured["loss_small_last_layer"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_b1_b2_b3_rows_of_different_weight(diabetes):
+    """Chance is the weighted mean square, and a network of which every step follows the weights meets it."""
+    targets = diabetes[0].train.targets
+    weights = np.where(targets > 1.0, 5.0, 0.5).astype(np.float32)
+    dataset, config = with_rows(diabetes[0], weights=weights), config_of(loss="mse", optimizer__lr=0.01)
+    first = step1.run(config, dataset, InitialLossSpec())
+    assert first.passed
+    expected = float(np.average(targets.astype(float) ** 2, weights=weights))
+    assert first.expected["loss_small_last_layer"] == pytest.approx(expected, rel=1e-5)
+    assert expected > 1.5
+    assert first.measured["loss_small_last_layer"] == pytest.approx(expected, rel=0.01)
+    sample = step2._sample(dataset, 20, seed=0)
+    place = {row.tobytes(): weight for row, weight in zip(dataset.train.inputs, weights, strict=True)}
+    assert sample.weights.tolist() == [place[row.tobytes()] for row in sample.inputs]
+    assert step2.run(config, dataset, OverfitSpec(), seed=0).passed
+    third = step3.run(config, dataset, LearningRatesSpec(candidates=(1e-30, 0.01)), seed=0)
+    assert third.passed
+    # At a rate that changes nothing, the loss stays where chance has it: batches are weighted as the whole is.
+    assert np.mean([np.mean(curve) for curve in third.outcomes[0].curves]) == pytest.approx(expected, rel=0.2)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid"])

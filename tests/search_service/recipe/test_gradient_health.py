@@ -26,18 +26,18 @@ def config_of(**leaves):
 def untrained_verdict(config, dataset):
     training = PopulationTraining([config], dataset, order_seed=0)
     rows = training.train_rows
-    return gradient_health.untrained(measure_health(training, rows.inputs, rows.targets)[0], config).verdict
+    return gradient_health.untrained(measure_health(training, rows)[0], config).verdict
 
 
 def trained_verdict(config, dataset, steps=300):
     """As step 2 and the finalists see it."""
     training = PopulationTraining([config], dataset, order_seed=0)
     rows = training.train_rows
-    history = [measure_health(training, rows.inputs, rows.targets)[0]]
+    history = [measure_health(training, rows)[0]]
     looks = gradient_health.looks(steps)
     for step, _ in enumerate(training.steps(), start=1):
         if step in looks:
-            history += measure_health(training, rows.inputs, rows.targets)
+            history += measure_health(training, rows)
         if step == steps:
             break
     return gradient_health.training(history, training.loss.scales(rows.targets)[0], config).verdict

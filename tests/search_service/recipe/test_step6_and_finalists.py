@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss, roc_auc_score
 
 from search_service.recipe import finalists, step6_repeat
 from search_service.recipe.step6_repeat import standard_error
@@ -14,7 +17,9 @@ from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from tests.plans import make_plan, plain
 from trainables import checkpoint
+from trainables.data.dataset import Rows
 from trainables.losses import ChanceScale
+from trainables.training import PopulationTraining
 
 
 def spec_of(**changes):
@@ -100,7 +105,17 @@ def test_standard_errors_match_simulation():
     assert standard_error("accuracy", 0.9, n) == pytest.approx(accuracies.std(), rel=0.05)
     rmses = np.sqrt((random.normal(0, 3, (runs, n)) ** 2).mean(axis=1))
     assert standard_error("rmse", 3.0, n) == pytest.approx(rmses.std(), rel=0.05)
-    assert standard_error("accuracy", 1.0, 50) == 1 / 50
+    assert standard_error("accuracy", 1.0, 50) == standard_error("roc_auc", 1.0, 50) == 1 / 50
+    errors = np.abs(random.normal(0, 3, (runs, n)))
+    assert standard_error("mae", errors.mean(), n) == pytest.approx(errors.mean(axis=1).std(), rel=0.05)
+    losses = random.exponential(0.7, (runs, n)).mean(axis=1)
+    assert standard_error("log_loss", 0.7, n) == pytest.approx(losses.std(), rel=0.05)
+    # Exponential scores, as Hanley and McNeil have them: the area is a/(a + 1) with a the ratio of the means.
+    negative, positive = random.exponential(1.0, (500, n // 2)), random.exponential(4.0, (500, n // 2))
+    labels = np.repeat([0, 1], n // 2)
+    areas = [roc_auc_score(labels, np.concatenate(pair)) for pair in zip(negative, positive, strict=True)]
+    assert np.mean(areas) == pytest.approx(0.8, abs=0.005)
+    assert standard_error("roc_auc", 0.8, n) == pytest.approx(np.std(areas), rel=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +148,90 @@ def test_the_score_of_a_seed_is_that_of_the_weights_kept(outcome, digits):
     assert again == pytest.approx(list(final.test_scores))
     assert final.winner.scores[final.exported] == max(final.winner.scores)
     assert final.trivial_test_score < 0.2 < final.test_mean
+
+
+def divided(dataset, folds):
+    """Divisions of training and validation rows, as a cross-validation has them; every other one has fewer inputs."""
+    inputs, targets = (
+        np.concatenate([getattr(dataset.train, name), getattr(dataset.validation, name)])
+        for name in ("inputs", "targets")
+    )
+    for fold in range(folds):
+        held_out = np.arange(len(targets)) % folds == fold
+        columns = slice(None) if fold % 2 == 0 else slice(0, 60)
+        parts = (Rows(np.ascontiguousarray(inputs[rows][:, columns]), targets[rows]) for rows in (~held_out, held_out))
+        train, validation = parts
+        yield dataclasses.replace(dataset, train=train, validation=validation)
+
+
+def test_b_with_folds_the_mean_over_folds_and_seeds_chooses_and_the_own_division_is_tested(outcome, digits, tmp_path):
+    spec, result, without, _ = outcome
+    dataset, test_rows = digits
+    final = finalists.run(spec, [result], dataset, test_rows, tmp_path, divided(dataset, 3))
+    own = {finalist.trial_id: finalist for finalist in without.finalists}
+    for finalist in final.finalists:
+        assert [len(scores) for scores in finalist.fold_scores] == [3, 3, 3]
+        everything = [score for fold in finalist.fold_scores for score in fold]
+        assert finalist.mean == pytest.approx(np.mean(everything))
+        assert finalist.std == pytest.approx(np.std(everything, ddof=1))
+        # Networks of the study's own division are what they are without folds.
+        assert finalist.scores == own[finalist.trial_id].scores
+        assert finalist.validation_metrics == own[finalist.trial_id].validation_metrics
+    by_folds = sorted(final.finalists, key=lambda finalist: -np.mean(finalist.fold_scores))
+    assert [finalist.trial_id for finalist in final.finalists] == [finalist.trial_id for finalist in by_folds]
+    networks = checkpoint.load(final.checkpoint, dataset)
+    assert networks.evaluate(networks.validation_rows)[1].tolist() == pytest.approx(list(final.winner.scores))
+    assert final.winner.scores[final.exported] == max(final.winner.scores)
+    # A fold by itself: the same configuration and seed, trained on it.
+    fold = list(divided(dataset, 3))[1]
+    alone = PopulationTraining(
+        [final.winner.config.replace({"seed": final.winner.seeds[2]})],
+        fold, order_seed=spec.seed, max_epochs=6, metric="accuracy",
+    )  # fmt: skip
+    best = max(record.validation_score[0] for record in itertools.islice(alone.epochs(), 6))
+    assert final.winner.fold_scores[1][2] == pytest.approx(best, abs=0.01)
+
+
+def test_b_every_metric_is_recorded_for_finalists_and_winner(outcome, digits):
+    _, _, final, _ = outcome
+    dataset, test_rows = digits
+    networks = checkpoint.load(final.checkpoint, dataset)
+    names = {"accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss"}
+    for rows, found in (
+        (networks.validation_rows, final.winner.validation_metrics),
+        (test_rows.to_tensors("cpu", networks.dtype), final.test_metrics),
+    ):
+        assert set(found) == names
+        p = networks.outputs(rows.inputs).double().softmax(dim=2).numpy()
+        losses = [log_loss(rows.targets, own, labels=range(10)) for own in p]
+        assert found["log_loss"] == pytest.approx(np.mean(losses))
+        areas = [roc_auc_score(rows.targets, own, multi_class="ovr") for own in p]
+        assert found["roc_auc"] == pytest.approx(np.mean(areas))
+    assert all(set(finalist.validation_metrics) == names for finalist in final.finalists)
+    assert final.test_metrics["accuracy"] == pytest.approx(final.test_mean)
+    assert final.winner.validation_metrics["accuracy"] == pytest.approx(final.winner.mean)
+    assert final.trivial_test_metrics["accuracy"] == final.trivial_test_score
+    assert final.trivial_test_metrics["roc_auc"] == 0.5
+    assert [baseline.name for baseline in final.baselines] == ["linear", "boosting"]
+    assert final.baselines[0].test["accuracy"] > 0.9
+    assert final.calibration is None
+
+
+def test_b_calibration_is_that_of_the_exported_network_by_validation_rows(outcome, digits, tmp_path):
+    _, result, without, _ = outcome
+    dataset, test_rows = digits
+    spec = spec_of(finalists={"top": 2, "seeds": 3, "calibration": "temperature", "baselines": False})
+    final = finalists.run(spec, [result], dataset, test_rows, tmp_path)
+    assert final.baselines == ()
+    assert final.test_scores == without.test_scores
+    networks = checkpoint.load(final.checkpoint, dataset)
+    own, tests = networks.validation_rows, test_rows.to_tensors("cpu", networks.dtype)
+    outputs = networks.outputs(own.inputs)[final.exported].double()
+    around = [final.calibration.temperature * factor for factor in (0.98, 1.0, 1.02)]
+    losses = [log_loss(own.targets, (outputs / t).softmax(dim=1).numpy(), labels=range(10)) for t in around]
+    assert min(losses) == losses[1]
+    p = networks.outputs(tests.inputs)[final.exported].double().softmax(dim=1).numpy()
+    assert final.calibration.log_loss_before == pytest.approx(log_loss(tests.targets, p, labels=range(10)))
 
 
 def test_test_rows_cannot_reach_any_other_step(digits):

@@ -128,7 +128,7 @@ def test_a10_the_schedule_is_drawn_as_it_was_used():
     rates = (0.5, 1.0, 1.0, 0.5)
     reading = HealthReading(HealthVerdict("healthy", (), "", ""), ())
     finalist = Finalist("r1-000", config, (0,), (1.0,), ((),), reading, FitReading("good fit", "", ""), rates)
-    figure = schedules.draw(FinalistsResult((finalist,), "accuracy", (1.0,), 0, 0.5, Path("x"), 1.0))
+    figure = schedules.draw(FinalistsResult((finalist,), "accuracy", (1.0,), 0, {"accuracy": 0.5}, Path("x"), 1.0))
     (line,) = figure.axes[0].lines
     assert tuple(line.get_ydata()) == rates
     assert line.get_label() == "r1-000  linear, warm-up 2 epochs"

@@ -1,0 +1,190 @@
+"""What simpler models reach on the same rows: was the network worth it?
+
+A linear model and gradient boosting, scikit-learn's own with its own defaults, learn from the rows that the networks
+learn from (same preparation, same row weights, and class weights as the winner's) and are scored by the same metrics in
+the same units. They choose nothing: whether a table needs a network is for its owner to say, and here is what it costs.
+
+Their cost is bounded, whatever the table, by learning from fewer rows, evenly spread; a baseline that would be too
+expensive all the same, or that fails, says so and has no scores.
+Source: Grinsztajn et al. 2022, "Why do tree-based models still outperform deep learning on typical tabular data?"
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import threadpoolctl
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset, Rows, RowTensors
+from trainables.losses import class_weights
+from trainables.metrics import LEAST_FREQUENCY, METRICS, MetricName, metrics_for
+
+BaselineName = Literal["linear", "boosting"]
+
+# Training rows at most: beyond, either model's score moves by less than the seeds of a network do.
+MOST_ROWS = 200_000
+# Fewer say nothing about a table that has more.
+LEAST_ROWS = 1_000
+# Features × rows of a linear model, in numbers: 240 MB in float64.
+LINEAR_NUMBERS = 30_000_000
+# Features × rows × classes of logistic regression. An iteration took 0.8 ns for each on one core: 200 of them, at most
+# 80 s; most tables need 20.
+LOGISTIC_WORK = 500_000_000
+LOGISTIC_ITERATIONS = 200
+# Features × rows × trees of gradient boosting, at 10 ns each on one core (measured: 10 to 16): at most two to three
+# minutes. A tree costs 5 ms besides, as much as this many numbers.
+BOOSTING_WORK = 10_000_000_000
+NUMBERS_PER_TREE = 500_000
+# scikit-learn's own number of rounds; it stops early, on a tenth of the rows, where there are more rows than this, and
+# may then go on for longer.
+ROUNDS, MOST_ROUNDS, STOPS_EARLY_ABOVE = 100, 500, 10_000
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simpler model and what it reaches.
+
+    Attributes:
+        name: linear or boosting.
+        model: As people call it.
+        validation: Score on validation rows by metric, in the target's own units.
+        test: Likewise, on test rows.
+        rows: Training rows that it learnt from.
+        note: What a reader should know: fewer rows than there are, no convergence.
+        unavailable: Why it has no scores; empty if it has.
+        seconds: Time taken.
+    """
+
+    name: BaselineName
+    model: str
+    validation: Mapping[MetricName, float] = field(default_factory=dict)
+    test: Mapping[MetricName, float] = field(default_factory=dict)
+    rows: int = 0
+    note: str = ""
+    unavailable: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a baseline is fitted.
+
+    Attributes:
+        model: As people call it.
+        rows: Training rows that its budget allows.
+        make: The estimator, given the rows that it really gets.
+    """
+
+    model: str
+    rows: int
+    make: Callable[[int], Any]
+
+
+def fit_all(config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int) -> tuple[Baseline, ...]:
+    """Fit and score every baseline, the simplest first.
+
+    Args:
+        config: The winner; its class weights are the baselines' too.
+        dataset: They learn from its training rows.
+        test_rows: Scored at the end, and nothing else.
+        seed: Decides the rows on which gradient boosting stops.
+    """
+    plans: dict[BaselineName, _Plan] = {"linear": _linear(dataset), "boosting": _boosting(dataset, seed)}
+    return tuple(_fit(name, plan, config, dataset, test_rows) for name, plan in plans.items())
+
+
+def _linear(dataset: Dataset) -> _Plan:
+    features = dataset.n_inputs
+    if dataset.task == "regression":
+        return _Plan("ridge regression", LINEAR_NUMBERS // features, lambda rows: Ridge())
+    rows = min(LINEAR_NUMBERS // features, LOGISTIC_WORK // (features * dataset.n_outputs))
+    return _Plan("logistic regression", rows, lambda rows: LogisticRegression(max_iter=LOGISTIC_ITERATIONS))
+
+
+def _boosting(dataset: Dataset, seed: int) -> _Plan:
+    classifies = dataset.task == "classification"
+    # A round grows one tree for a number or two classes, and one per class for more.
+    trees = dataset.n_outputs if dataset.n_outputs > 2 else 1
+    affordable = max(0, (BOOSTING_WORK // (ROUNDS * trees) - NUMBERS_PER_TREE) // dataset.n_inputs)
+
+    def make(rows: int) -> Any:
+        rounds = BOOSTING_WORK // ((rows * dataset.n_inputs + NUMBERS_PER_TREE) * trees)
+        kind = HistGradientBoostingClassifier if classifies else HistGradientBoostingRegressor
+        return kind(
+            max_iter=min(max(rounds, ROUNDS), MOST_ROUNDS) if rows > STOPS_EARLY_ABOVE else ROUNDS,
+            early_stopping=rows > STOPS_EARLY_ABOVE,
+            random_state=seed % 2**32,
+        )
+
+    return _Plan("gradient boosting", affordable, make)
+
+
+def _fit(name: BaselineName, plan: _Plan, config: TrialConfig, dataset: Dataset, test_rows: Rows) -> Baseline:
+    started, available = time.monotonic(), len(dataset.train)
+    if plan.rows < min(available, LEAST_ROWS):
+        size = f"{dataset.n_inputs} features and {dataset.n_outputs} outputs"
+        return Baseline(
+            name, plan.model, unavailable=f"too expensive with {size}: it could learn from {plan.rows} rows"
+        )
+    try:
+        rows = dataset.train.to_tensors("cpu", torch.float32).spread(min(plan.rows, MOST_ROWS))
+        # As many threads as networks train with: the machine may be busy with other things.
+        with threadpoolctl.threadpool_limits(torch.get_num_threads()), warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            model = plan.make(len(rows)).fit(
+                rows.inputs.double().numpy(), rows.targets.numpy(), _weights(config, dataset, rows)
+            )
+            validation, test = (_score(model, dataset, judged) for judged in (dataset.validation, test_rows))
+    except Exception as error:  # Whatever a model stumbles over, the study has its answer and keeps it.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return Baseline(name, plan.model, unavailable=reason, seconds=time.monotonic() - started)
+    notes = [f"learnt from {len(rows):,} of {available:,} rows"] if len(rows) < available else []
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in heard):
+        notes.append(f"not converged in {LOGISTIC_ITERATIONS} iterations")
+    seconds = time.monotonic() - started
+    return Baseline(name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds)
+
+
+def _weights(config: TrialConfig, dataset: Dataset, rows: RowTensors) -> NDArray[np.float64] | None:
+    """What each row counts in the winner's loss, ``[N]``; None if all count alike."""
+    weights = None if rows.weights is None else rows.weights.double()
+    if dataset.task == "classification":
+        of_classes = class_weights(config, rows.targets, dataset.n_outputs, weights)
+        if of_classes is not None:
+            weights = of_classes[rows.targets] * (1.0 if weights is None else weights)
+    if weights is None:
+        return None
+    as_array: NDArray[np.float64] = weights.numpy()
+    return as_array
+
+
+def _score(model: Any, dataset: Dataset, rows: Rows) -> dict[MetricName, float]:
+    """Every metric of the task on ``rows``."""
+    judged = rows.to_tensors("cpu", torch.float64)
+    outputs = _outputs(model, dataset, rows.inputs)
+    names = metrics_for(dataset.task, gives_probabilities=True)
+    return {
+        name: METRICS[name].score(outputs, judged.targets, dataset.target_scale, judged.weights).item()
+        for name in names
+    }
+
+
+def _outputs(model: Any, dataset: Dataset, inputs: NDArray[np.float32]) -> torch.Tensor:
+    """What the model says, as a network of one member would: ``[N, D]`` -> ``[1, N, C]``, float64."""
+    if dataset.task == "regression":
+        return torch.from_numpy(np.asarray(model.predict(inputs), dtype=np.float64)).view(1, -1, 1)
+    # Classes that are not among the training rows have no column of their own.
+    p = np.zeros((len(inputs), dataset.n_outputs))
+    p[:, model.classes_] = model.predict_proba(inputs)
+    return torch.from_numpy(np.log(np.maximum(p, LEAST_FREQUENCY))).unsqueeze(0)
