@@ -197,9 +197,12 @@ def _takes_quantiles(column: pd.Series[float], config: PreparationConfig) -> boo
         return config.numeric == "quantile"
     from scipy.stats import kurtosis
 
-    values = column.dropna().to_numpy()
-    # Over fewer different values there is nothing between the quantiles; a constant column has no kurtosis.
-    return len(np.unique(values)) > 2 and float(kurtosis(values)) > HEAVY_TAILS
+    values, counts = np.unique(column.dropna().to_numpy(), return_counts=True)
+    # Beside the most frequent value: a column that is mostly zero (a pixel, a gain) has no tail for that reason alone.
+    rest = np.delete(values, counts.argmax()) if len(values) else values
+    repeats = np.delete(counts, counts.argmax()) if len(values) else counts
+    # Over fewer different values there is nothing between the quantiles.
+    return len(rest) > 2 and float(kurtosis(np.repeat(rest, repeats))) > HEAVY_TAILS
 
 
 def _numeric_steps(how: str, rows: int) -> Any:

@@ -51,11 +51,14 @@ def test_quantiles_and_logarithm(random):
 
 
 def test_auto_takes_quantiles_for_heavy_tails_only(random):
-    fitted, _ = fit({"heavy": random.standard_t(1, N), "light": random.normal(size=N), "flat": random.random(N)})
+    pixel = np.where(random.random(N) < 0.95, 0.0, random.integers(1, 17, N))
+    fitted, _ = fit(
+        {"heavy": random.standard_t(1, N), "light": random.normal(size=N), "flat": random.random(N), "pixel": pixel}
+    )
     parts = {name: part for part, _, names in fitted.encoder.transformers_ for name in names}
-    assert parts == {"heavy": "quantile", "light": "standard", "flat": "standard"}
+    assert parts == {"heavy": "quantile", "light": "standard", "flat": "standard", "pixel": "standard"}
     # Whatever comes later, it stays within what was seen.
-    far = fitted.transform(pa.table({"heavy": [1e30], "light": [0.0], "flat": [0.5]}))
+    far = fitted.transform(pa.table({"heavy": [1e30], "light": [0.0], "flat": [0.5], "pixel": [0]}))
     assert abs(far).max() < 6
 
 
