@@ -67,6 +67,8 @@ class RayTuneRunner:
     def __init__(self, address: str | None = None, num_cpus: int | None = None) -> None:
         self._address, self._num_cpus = address, num_cpus
         self._started = False
+        # The rows of the study in the object store, and which they are.
+        self._stored: tuple[Dataset, Any] | None = None
         if address is not None:
             # A cluster that is not there should say so before step 1, not after step 3.
             self._start()
@@ -91,7 +93,7 @@ class RayTuneRunner:
             )
         )
         trainable = tune.with_resources(
-            tune.with_parameters(_CohortTrainable, plan=plan, dataset=dataset, halving=halving),
+            tune.with_parameters(_CohortTrainable, plan=plan, rows=[self._store(dataset)], halving=halving),
             {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial},
         )
         tuner = tune.Tuner(
@@ -123,8 +125,18 @@ class RayTuneRunner:
             gc.collect()
         return book.result()
 
+    def _store(self, dataset: Dataset) -> Any:
+        """A reference to the rows, which go into the object store once for all rounds.
+
+        Trials on a node read them there, in place: on CPUs no trial has a copy of its own.
+        """
+        if self._stored is None or self._stored[0] is not dataset:
+            self._stored = (dataset, ray.put(dataset))
+        return self._stored[1]
+
     def close(self) -> None:
         """Stop Ray if this runner started it, or leave the cluster."""
+        self._stored = None
         if self._started:
             ray.shutdown()
             self._started = False
@@ -215,9 +227,10 @@ class _CohortSearcher(Searcher):
 class _CohortTrainable(tune.Trainable):
     """A worker: trains one cohort from rung to rung, then, reused, the next one."""
 
-    def setup(self, config: dict[str, Any], plan: RoundPlan, dataset: Dataset, halving: Any) -> None:
+    def setup(self, config: dict[str, Any], plan: RoundPlan, rows: list[Any], halving: Any) -> None:
         prepare_process()
-        self._plan, self._dataset, self._halving = plan, dataset, halving
+        # In a list: Ray would otherwise fetch what a reference stands for into this worker's own parameters.
+        self._plan, self._dataset, self._halving = plan, ray.get(rows[0]), halving
         self._device = "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
         self._begin(config["cohort"])
 
