@@ -26,6 +26,7 @@ from search_service.events import (
 )
 from search_service.recipe import (
     finalists,
+    packing,
     step1_initial_loss,
     step2_overfit_small_sample,
     step3_learning_rates,
@@ -48,7 +49,7 @@ from search_service.results import (
 from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
-from trainables.data.dataset import Loaded, TestRows
+from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
 from trainables.training import chance_scale
@@ -72,7 +73,7 @@ def run_study(
         runner: Runs the rounds.
         listen: Hears every event, as it happens, in this process.
         study_id: Names the study.
-        folder: Exists; journals and the winner are written here.
+        folder: Exists; journals, the winner and the model are written here.
         versions: Of the libraries, for the record.
 
     Returns:
@@ -107,7 +108,7 @@ def run_study(
     try:
         # Inside: an interrupt may come with the very first event.
         tell(StudyStarted(study_id, spec, summarize(spec, table), versions))
-        _six_steps(Place(spec, table.dataset, runner, tell, folder, deadline), table.test_rows)
+        _six_steps(Place(spec, table.dataset, runner, tell, folder, deadline), table, versions)
     except CheckFailedError as failure:
         return finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
@@ -119,7 +120,7 @@ def run_study(
     return finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
 
 
-def _six_steps(place: Place, test_rows: TestRows) -> None:
+def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None:
     """The recipe."""
     spec, dataset, tell = place.spec, place.dataset, place.listen
     check = _Gate(spec, tell)
@@ -159,7 +160,9 @@ def _six_steps(place: Place, test_rows: TestRows) -> None:
 
     tell(StepStarted(7, finalists.NAME))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
-    tell(FinalistsFinished(finalists.run(spec, rounds, dataset, test_rows, place.folder)))
+    final = finalists.run(spec, rounds, dataset, table.test_rows, place.folder)
+    tell(FinalistsFinished(final))
+    tell(packing.run(spec, final, table, place.folder, versions))
 
 
 class _Gate:
