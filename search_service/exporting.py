@@ -50,14 +50,17 @@ def find(name: str, settings: Settings, path: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="search-service-") as scratch:
         if name.startswith(REGISTRY):
             found = _fetch(name, settings, Path(scratch))
-            rule = f"a registered model of the record at {settings.record_uri}: models:/NAME/VERSION or @champion"
+            rule = f"a registered model of the record at {settings.record_uri}"
+            fix = "check the name; it is models:/NAME/VERSION or models:/NAME@champion"
         elif Path(name).is_dir():
-            found, rule = _within(Path(name)), f"a folder with a model ({MODEL_FILE}, or an export)"
+            found, rule = _within(Path(name)), "the folder of an export, a model, an MLflow model or a study"
+            fix = f"check the path; no {MODEL_FILE} lies in this one"
         else:
             found = _of_study(name, settings, Path(scratch))
-            rule = f"a folder, models:/NAME/VERSION, or a study with a model under {settings.home} or in its record"
+            rule = f"a folder, a study under {settings.home} or in its record, or models:/NAME/VERSION"
+            fix = "check the name, or --home; a study that failed has no model"
         if found is None:
-            raise DataError([Problem(path, name, rule, "check the name; a study that failed has no model")])
+            raise DataError([Problem(path, name, rule, fix)])
         yield found
 
 
