@@ -62,7 +62,7 @@ rows = pandas.DataFrame({rows})
 print(model.predict(rows))
 ```
 
-Over HTTP:
+Over HTTP, in an activated environment with the same requirements:
 
 ```sh
 MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false mlflow models serve -m mlflow_model --env-manager local --port 5001
