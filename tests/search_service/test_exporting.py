@@ -19,13 +19,16 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import torch
 from mlflow import MlflowClient
 
 from search_service import exporting, wiring
-from search_service.events import FinalistsFinished, ModelPacked, StudyFinished
+from search_service.events import FinalistsFinished, ModelPacked, StudyFinished, StudyStarted
+from search_service.recipe import packing
 from search_service.recorders.memory import MemoryRecorder
+from search_service.recorders.mlflow import MlflowRecorder
 from search_service.settings import Settings
 from search_service.spec import parse
 from tests import raw_tables
@@ -125,16 +128,19 @@ def test_b_the_registry_says_who_is_champion_and_the_user_hears_it(study):
     assert run.data.tags["registered"] == study.finished.places["registered"]
 
 
-def test_b_register_false_keeps_a_model_out_of_the_registry(tmp_path):
-    spec = raw_tables.spec(raw_tables.write(tmp_path), model={"register": False})
+def test_b_register_false_keeps_a_model_out_of_the_registry(study, tmp_path):
+    spec = parse(raw_tables.spec(study.file, model={"register": False}))
+    final = study.finished.result.finalists
+    packed = packing.run(spec, final, study.prepared.table, tmp_path, versions={})
     settings = Settings(home=tmp_path / "home", tracking_uri=None)
-    finished = wiring.run(wiring.prepare(parse(spec)), settings=settings, runner="inline")
-    assert "registered" not in finished.places
+    recorder = MlflowRecorder(settings.record_uri, settings.artifacts)
+    recorder.record(study.memory.of(StudyStarted)[0])
+    recorder.record(packed)
+    assert recorder.registered == ""
     client = MlflowClient(tracking_uri=settings.record_uri, registry_uri=settings.record_uri)
     assert client.search_registered_models() == []
     # It is logged all the same, and found by its study where the files are not.
-    (tmp_path / "home" / "studies").rename(tmp_path / "elsewhere")
-    with exporting.find(finished.result.study_id, settings, "STUDY") as folder:
+    with exporting.find(study.id, settings, "STUDY") as folder:
         assert TableModel.load(folder).facts.name == "people"
 
 

@@ -28,6 +28,8 @@ def test_the_smallest_config_is_enough():
     assert parse(VALID | {"search": {"coarse": {"max_trials": 8}}}).search.coarse.max_epochs == 9
     assert spec.metric == "accuracy"
     assert parse(VALID | {"trial": {"loss": "mse"}}).metric == "rmse"
+    assert spec.model.register is True
+    assert parse(VALID | {"model": {"register": False}}).model.register is False
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,8 @@ def test_the_smallest_config_is_enough():
             "at most high",
         ),
         ({"serch": {}}, "serch", "did you mean search?"),
+        ({"model": {"regster": False}}, "model.regster", "did you mean register?"),
+        ({"model": {"register": "no"}}, "model.register", "true or false"),
         ({"trial": {"network": {"hiden_sizes": [3]}}}, "trial.network.hiden_sizes", "did you mean hidden_sizes?"),
         ({"trial": {"optimizer": {"name": "adma"}}}, "trial.optimizer.name", "did you mean adam"),
         ({"trial": {"optimizer": {"lr": -1}}}, "trial.optimizer.lr", "above 0"),
