@@ -1,6 +1,6 @@
-"""The command line: ``search-service run | compare-optimizers | validate | inspect | schema``.
+"""The command line: ``search-service run | inspect | validate | export | predict | compare-optimizers | schema``.
 
-Exit codes: 0 done, 2 bad config, 3 a check failed, 4 something outside failed, 130 interrupted.
+Exit codes: 0 done, 2 bad config, table or model, 3 a check failed, 4 something outside failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from search_service import __version__, config_file
-from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, InvalidSpecError, OutsideError
+from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, DataError, InvalidSpecError, OutsideError, Problem
 from search_service.settings import Settings
 from search_service.spec import StudySpec
 
@@ -118,6 +118,45 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
 
 
 @app.command()
+def export(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's id, a folder, or models:/NAME@champion.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to make.")],
+    home: Home = None,
+) -> None:
+    """Write a study's model into a folder: to serve with MLflow, to call, and to read as a torch module."""
+    settings = Settings() if home is None else Settings(home=home)
+    from search_service import exporting
+
+    for note in exporting.export(study, to, settings):
+        typer.echo(note)
+    typer.echo(f"{to}: read {to / 'README.md'}")
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="An exported folder, a study's id, or models:/NAME@champion.")
+    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Path or URL of a table; it needs no target column.")],
+    to: Annotated[Path | None, typer.Option("--to", metavar="OUT.csv", help="Instead of standard output.")] = None,
+    home: Home = None,
+) -> None:
+    """Predict the rows of a file, as CSV."""
+    settings = Settings() if home is None else Settings(home=home)
+    from search_service import exporting
+
+    text = exporting.predict(model, file, settings).to_csv(index=False)
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        to.write_text(text, encoding="utf-8")
+    except OSError as error:
+        rule, fix = "a file that can be written", f"choose another place ({error.strerror})"
+        raise DataError([Problem("--to", str(to), rule, fix)]) from error
+
+
+@app.command()
 def validate(config: Config, overrides: Overrides = None) -> None:
     """Check a config and its table, without running anything."""
     started = time.monotonic()
@@ -165,12 +204,13 @@ def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
     try:
         app(standalone_mode=True)
-    except InvalidSpecError as error:
+    except (InvalidSpecError, DataError) as error:
         n = len(error.problems)
-        _say(errors, f"[bold red]The config cannot be used: {n} {'mistake' if n == 1 else 'mistakes'}[/]")
+        what = "The config cannot be used" if isinstance(error, InvalidSpecError) else "This cannot be done"
+        _say(errors, f"[bold red]{what}: {n} {'mistake' if n == 1 else 'mistakes'}[/]")
         for problem in error.problems:
             _say(errors, escape(str(problem)))
-        sys.exit(error.exit_code)
+        sys.exit(InvalidSpecError.exit_code)
     except OutsideError as error:
         _say(errors, f"[bold red]Stopped by something outside:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
@@ -199,6 +239,10 @@ def _print_places(console: Console, reason: str, seconds: float, places: dict[st
         _say(console, f"  why it stopped        {escape(reason)}")
     _say(console, f"  took                  {seconds:.0f} s")
     _say(console, f"  files                 {places['folder']}")
+    if "model" in places:
+        _say(console, f"  model                 {escape(places['model'])}")
+    if "registered" in places:
+        _say(console, f"  registered            {escape(places['registered'])}")
     if "open_record" in places:
         _say(console, f"  open the record with  [bold]{escape(places['open_record'])}[/]")
     _say(console, f"  and look at           {places['page']}")

@@ -1,7 +1,7 @@
 """What happens in a study, as it happens: what recorders and progress displays hear.
 
 In the order of the recipe: StudyStarted, then StepStarted, CheckFinished, RoundStarted, TrialProgressed, TrialFinished,
-RoundFinished, CycleDecided, FinalistsFinished, and at the end, however the study ends, StudyFinished.
+RoundFinished, CycleDecided, FinalistsFinished, ModelPacked, and at the end, however the study ends, StudyFinished.
 A comparison of optimisers has its own: ComparisonStarted, OptimizerCompared for each, ComparisonFinished.
 """
 
@@ -23,6 +23,7 @@ from search_service.results import (
     TrialResult,
 )
 from search_service.spec import StudySpec
+from trainables.metrics import MetricName
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,25 @@ class FinalistsFinished:
 
 
 @dataclass(frozen=True)
+class ModelPacked:
+    """The winner's network can be called with raw rows.
+
+    Attributes:
+        folder: Of a ``trainables.model.TableModel``, which knows its columns and has a few rows as an example.
+        metric: Of the score.
+        test_score: Of this very network.
+        test_fingerprint: Of the rows that it was tested on: scores on other rows cannot be compared.
+        register_as: Name in the recorder's registry of models; None keeps it out.
+    """
+
+    folder: Path
+    metric: MetricName
+    test_score: float
+    test_fingerprint: str
+    register_as: str | None
+
+
+@dataclass(frozen=True)
 class StudyFinished:
     """The study is over, one way or another."""
 
@@ -140,6 +160,7 @@ Event = (
     | RoundFinished
     | CycleDecided
     | FinalistsFinished
+    | ModelPacked
     | StudyFinished
     | ComparisonStarted
     | OptimizerCompared

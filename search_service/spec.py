@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -191,6 +192,18 @@ class FinalistsSpec(FrozenModel):
     )
 
 
+with warnings.catch_warnings():
+    # pydantic's own classes have a method of that name, for virtual subclasses, which there are none of.
+    warnings.filterwarnings("ignore", message='Field name "register"')
+
+    class ModelSpec(FrozenModel):
+        """The model at the end: the winner's network with the preparation of its rows."""
+
+        register: bool = Field(
+            default=True, description="Enter it in the MLflow model registry, under the study's name."
+        )
+
+
 class ComparisonSpec(FrozenModel):
     """``compare-optimizers``: the same trial under each optimiser, at its own best learning rate."""
 
@@ -229,6 +242,7 @@ class StudySpec(FrozenModel):
     checks: ChecksSpec = ChecksSpec()
     search: SearchSpec = SearchSpec()
     finalists: FinalistsSpec = FinalistsSpec()
+    model: ModelSpec = ModelSpec()
     comparison: ComparisonSpec = ComparisonSpec()
 
     @property

@@ -7,7 +7,7 @@ failed, something outside broke, Ctrl-C), its listener hears StudyFinished with 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from search_service.events import (
 )
 from search_service.recipe import (
     finalists,
+    packing,
     step1_initial_loss,
     step2_overfit_small_sample,
     step3_learning_rates,
@@ -48,7 +49,7 @@ from search_service.results import (
 from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
-from trainables.data.dataset import Dataset, Loaded, TestRows
+from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
 from trainables.metrics import effective_rows
@@ -73,7 +74,7 @@ def run_study(
         runner: Runs the rounds.
         listen: Hears every event, as it happens, in this process.
         study_id: Names the study.
-        folder: Exists; journals and the winner are written here.
+        folder: Exists; journals, the winner and the model are written here.
         versions: Of the libraries, for the record.
 
     Returns:
@@ -110,7 +111,7 @@ def run_study(
         # Inside: an interrupt may come with the very first event.
         tell(StudyStarted(study_id, spec, summarize(spec, table), versions))
         place = Place(spec, table.dataset, runner, tell, folder, deadline)
-        _six_steps(place, table.test_rows, table.folds or ())
+        _six_steps(place, table, versions)
     except CheckFailedError as failure:
         return finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
@@ -122,7 +123,7 @@ def run_study(
     return finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
 
 
-def _six_steps(place: Place, test_rows: TestRows, folds: Iterable[Dataset]) -> None:
+def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None:
     """The recipe."""
     spec, dataset, tell = place.spec, place.dataset, place.listen
     check = _Gate(spec, tell)
@@ -161,7 +162,9 @@ def _six_steps(place: Place, test_rows: TestRows, folds: Iterable[Dataset]) -> N
 
     tell(StepStarted(7, finalists.NAME))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
-    tell(FinalistsFinished(finalists.run(spec, rounds, dataset, test_rows, place.folder, folds)))
+    final = finalists.run(spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
+    tell(FinalistsFinished(final))
+    tell(packing.run(spec, final, table, place.folder, versions))
 
 
 class _Gate:

@@ -22,6 +22,7 @@ from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
 from search_service.events import ComparisonFinished, Event, Listener, StudyFinished
 from search_service.interrupts import catch_interrupts
+from search_service.recipe import packing
 from search_service.recorders.base import Recorder
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
@@ -44,7 +45,8 @@ class FinishedStudy:
     Attributes:
         result: What was learnt.
         places: Where to look, by name: ``folder`` (files), ``record`` (MLflow store), ``page`` (in the MLflow UI) and,
-            where no server runs, ``open_record`` (the command that starts the UI).
+            where there are such, ``model`` (folder of the model), ``registered`` (which version it is in the registry,
+            whether it is the champion, and why) and ``open_record`` (the command that starts the UI).
     """
 
     result: StudyResult
@@ -235,6 +237,10 @@ def _places(settings: Settings, folder: Path, recorder: Recorder) -> dict[str, s
         "record": settings.record_uri,
         "page": settings.ui_address + recorder.page,
     }
+    if (folder / packing.FOLDER).exists():
+        places["model"] = str(folder / packing.FOLDER)
+    if recorder.registered:
+        places["registered"] = recorder.registered
     if settings.ui_command:
         places["open_record"] = settings.ui_command
     return places

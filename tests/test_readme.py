@@ -32,7 +32,15 @@ def test_the_smallest_config_is_valid(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/performance.md", "docs/training.md"]
+    "path",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/performance.md",
+        "docs/training.md",
+        "docs/model.md",
+    ],
 )
 def test_links_lead_somewhere(path):
     file = REPOSITORY / path

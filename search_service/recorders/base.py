@@ -15,6 +15,11 @@ class Recorder(Protocol):
         """Path of the study's page below the address of the recorder's UI; empty if there is none."""
         ...
 
+    @property
+    def registered(self) -> str:
+        """What became of the study's model in the recorder's registry, in words; empty if it was not entered."""
+        ...
+
     def record(self, event: Event) -> None:
         """Take one event, in the order in which events happen.
 

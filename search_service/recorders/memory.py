@@ -20,6 +20,11 @@ class MemoryRecorder:
         """None."""
         return ""
 
+    @property
+    def registered(self) -> str:
+        """Nothing."""
+        return ""
+
     def record(self, event: Event) -> None:
         """See ``Recorder.record``."""
         self.events.append(event)

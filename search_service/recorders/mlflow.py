@@ -1,8 +1,8 @@
-"""Studies in MLflow: the only file that knows it. A reviewer needs nothing but the MLflow UI.
+"""Studies in MLflow. A reviewer needs nothing but the MLflow UI.
 
     experiment            the spec's ``experiment``
-    └── study             parameters: the whole config; report.md, spec.json; result as metrics, with those of
-        │                 simpler models (test_accuracy_linear, test_accuracy_boosting, test_accuracy_trivial)
+    └── study             parameters: the whole config; report.md, spec.json; the model; result as metrics, with
+        │                 those of simpler models (test_accuracy_linear, test_accuracy_boosting, test_accuracy_trivial)
         ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
         │                 measured and expected as metrics, verdict as tags and description, a figure
         ├── 4 coarse search, 5 refined search
@@ -18,14 +18,13 @@ A comparison of optimisers is a run of its own, with a run per optimiser: its me
         └── sgd …         parameters by dotted path, metrics with the epoch as step
 
 Runs are joined by the tag ``mlflow.parentRunId``. Everything about a run is written in one batch when it ends, from
-the driver: workers never speak to MLflow.
+the driver: workers never speak to MLflow. ``mlflow_models.py`` logs, registers and finds models.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,13 +33,6 @@ from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-# The default retries for four minutes; a server that is gone should say so while somebody still watches.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
-
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -54,6 +46,7 @@ from search_service.events import (
     CycleDecided,
     Event,
     FinalistsFinished,
+    ModelPacked,
     OptimizerCompared,
     RoundFinished,
     RoundStarted,
@@ -62,6 +55,7 @@ from search_service.events import (
     StudyStarted,
     TrialFinished,
 )
+from search_service.recorders import mlflow_models
 from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
 from search_service.report import describe, describe_data, format_value, health_of, worth
 from search_service.results import (
@@ -110,12 +104,14 @@ class MlflowRecorder:
         with self._errors():
             if uri.startswith("sqlite:///"):
                 Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            with _alone(uri):
-                self._client = MlflowClient(tracking_uri=uri)
+            with mlflow_models.alone(uri):
+                self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
                 # The first call creates the tables of a fresh file.
                 self._client.search_experiments(max_results=1)
         self._experiment = ""
         self._study = ""
+        self._study_id = ""
+        self._registered = ""
         self._round = ""
         self._open_round = False
         self._rounds: list[RoundResult] = []
@@ -127,6 +123,11 @@ class MlflowRecorder:
     def page(self) -> str:
         """The experiment's runs, in the UI's view for training (its default is the one for generative AI)."""
         return f"/#/experiments/{self._experiment}/runs?workflowType=machine_learning"
+
+    @property
+    def registered(self) -> str:
+        """See ``Recorder.registered``."""
+        return self._registered
 
     def record(self, event: Event) -> None:
         """See ``Recorder.record``."""
@@ -152,6 +153,7 @@ class MlflowRecorder:
 
     @_write.register
     def _(self, event: StudyStarted) -> None:
+        self._study_id = event.study_id
         self._study = self._begin("study", event.study_id, event, unasked={"comparison"})
 
     @_write.register
@@ -263,6 +265,17 @@ class MlflowRecorder:
         self._client.log_artifact(self._study, str(final.checkpoint), "winner")
 
     @_write.register
+    def _(self, event: ModelPacked) -> None:
+        ids = {"run": self._study, "study_id": self._study_id}
+        uri = mlflow_models.log(self._client, event, experiment=self._experiment, **ids)
+        if event.register_as is None:
+            return
+        # Alone: two studies that end at once would both find the old champion and not each other.
+        with mlflow_models.alone(self._uri):
+            self._registered = str(mlflow_models.register(self._client, event, uri, **ids))
+        self._batch(self._study, tags={"registered": self._registered})
+
+    @_write.register
     def _(self, event: StudyFinished) -> None:
         result = event.result
         if not self._study:
@@ -277,7 +290,7 @@ class MlflowRecorder:
 
     @_write.register
     def _(self, event: ComparisonStarted) -> None:
-        unasked = {"search_space", "checks", "search", "finalists"}
+        unasked = {"search_space", "checks", "search", "finalists", "model"}
         self._comparison = self._begin("comparison", event.comparison_id, event, unasked=unasked)
 
     @_write.register
@@ -393,16 +406,6 @@ class MlflowRecorder:
                 self._client.log_figure(run, figure, "gradient_health.png")
         elif isinstance(check, LearningRatesResult):
             self._client.log_figure(run, losses.draw_learning_rates(check), "learning_rates.png")
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Keep other processes away from a SQLite file while its tables are made: two at once break it for good."""
-    if not uri.startswith("sqlite:///"):
-        yield
-        return
-    with FileLock(uri.removeprefix("sqlite:///") + ".lock"):
-        yield
 
 
 def _format_param(value: Any) -> str:

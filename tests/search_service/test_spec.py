@@ -29,6 +29,8 @@ def test_the_smallest_config_is_enough():
     assert spec.metric == "accuracy"
     assert (spec.finalists.folds, spec.finalists.calibration, spec.finalists.baselines) == (None, "none", True)
     assert parse(VALID | {"trial": {"loss": "mse"}}).metric == "rmse"
+    assert spec.model.register is True
+    assert parse(VALID | {"model": {"register": False}}).model.register is False
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,8 @@ def test_the_smallest_config_is_enough():
             "objective.metric",
             "data.task: regression says",
         ),
+        ({"model": {"regster": False}}, "model.regster", "did you mean register?"),
+        ({"model": {"register": "no"}}, "model.register", "true or false"),
         ({"trial": {"network": {"hiden_sizes": [3]}}}, "trial.network.hiden_sizes", "did you mean hidden_sizes?"),
         ({"trial": {"optimizer": {"name": "adma"}}}, "trial.optimizer.name", "did you mean adam"),
         ({"trial": {"optimizer": {"lr": -1}}}, "trial.optimizer.lr", "above 0"),

@@ -259,7 +259,9 @@ class _Files:
         if allowed is not None:
             locations.require_allowed({f"data.{place}": source for place, source in given.items()}, allowed)
         roles = tuple(name for name in (config.group, config.time, config.weight) if name)
-        wanted = Wanted(config.csv, config.target, roles)
+        # A code such as 01009 loses its zero where it is read as a number.
+        texts = tuple(name for name, kind in config.columns.items() if kind == "categorical")
+        wanted = Wanted(config.csv, config.target, roles, texts=texts)
         tables, target, notes = {}, "", []
         for place, source in given.items():
             found = sources.read(source, wanted, f"data.{place}")

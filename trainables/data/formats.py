@@ -37,6 +37,10 @@ class Wanted(NamedTuple):
     csv: CsvConfig = CsvConfig()
     target: str | None = None
     others: tuple[str, ...] = ()
+    # Of rows to predict, nobody knows it yet.
+    needs_target: bool = True
+    # CSV columns whose values are codes: 01009 is no number.
+    texts: tuple[str, ...] = ()
 
 
 class Read(NamedTuple):
@@ -116,7 +120,10 @@ def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         "parse_options": pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         # An empty cell is a missing value in a text column too.
         "convert_options": pyarrow.csv.ConvertOptions(
-            strings_can_be_null=True, null_values=[*NULL_VALUES, *given.null_values], decimal_point=point
+            strings_can_be_null=True,
+            null_values=[*NULL_VALUES, *given.null_values],
+            decimal_point=point,
+            column_types=dict.fromkeys(wanted.texts, pa.string()),
         ),
     }
 
@@ -252,7 +259,7 @@ def _read_npz(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         if "X" not in arrays:
             rule = "an array named X of shape [rows, features]"
             raise DataError([Problem(path, shown, rule, f"it holds {sorted(arrays)}: save it with X=...")])
-        if target not in arrays:
+        if wanted.needs_target and target not in arrays:
             others = sorted(set(arrays) - {"X"})
             fix = f"one of: {', '.join(others)}" if others else f"save it with {target}=..."
             raise DataError([Problem("data.target", target, "an array of the file", fix)])
@@ -264,14 +271,14 @@ def _read_npz(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         rule = f"X of shape [rows, features] and {target} of shape [rows], at least one row"
         found = f"X {features.shape}, " + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise DataError([Problem(path, found, rule, "reshape the arrays")])
-    values = columns[target]
-    if features.dtype.kind not in "biuf" or values.dtype.kind not in "biufU":
+    kind = columns[target].dtype if target in columns else np.dtype(float)
+    if features.dtype.kind not in "biuf" or kind.kind not in "biufU":
         rule = "numbers in X; numbers or text in the target"
-        raise DataError([Problem(path, f"X {features.dtype}, {target} {values.dtype}", rule, "convert the arrays")])
+        raise DataError([Problem(path, f"X {features.dtype}, {target} {kind}", rule, "convert the arrays")])
     features = features.reshape(len(features), -1)
     # A column of its own for each, contiguous: Arrow takes it as it is.
     table = {f"x{i}": pa.array(np.ascontiguousarray(column)) for i, column in enumerate(features.T)}
-    return Read(pa.table(table | {name: pa.array(values) for name, values in columns.items()}), target)
+    return Read(pa.table(table | {name: pa.array(column) for name, column in columns.items()}), target)
 
 
 _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {

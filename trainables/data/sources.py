@@ -8,6 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from trainables.data import formats, locations, named_sets
+from trainables.data.config import CsvConfig
 from trainables.data.formats import Read, Wanted
 from trainables.errors import DataError, Problem
 
@@ -29,9 +30,37 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
     Raises:
         DataError: It cannot be used; says why.
     """
-    found = _read(source, wanted, path)
+    found = _read_named(source, wanted, path)
     table, target = found.table, wanted.target or found.target
     names = table.column_names
+    shown = ", ".join(repr(name) for name in names[:20])
+    if target is None:
+        raise DataError([Problem("data.target", None, "the name of the column to predict", f"one of: {shown}")])
+    if target not in names:
+        raise DataError([Problem("data.target", target, "a column of the table", f"one of: {shown}")])
+    return Read(table, target, found.notes)
+
+
+def read_rows(source: str, path: str, null_values: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> pa.Table:
+    """Read rows to predict: a table that need not have a target.
+
+    Args:
+        source: As in ``DataConfig.source``.
+        path: What it is called in messages.
+        null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
+        texts: Columns of a CSV file that are text even if they look like numbers.
+
+    Raises:
+        DataError: It cannot be read; says why.
+    """
+    wanted = Wanted(CsvConfig(null_values=null_values), needs_target=False, texts=texts)
+    return _read_named(source, wanted, path).table
+
+
+def _read_named(source: str, wanted: Wanted, path: str) -> Read:
+    """A table whose columns have names that differ, and at least one row."""
+    found = _read(source, wanted, path)
+    table, names = found.table, found.table.column_names
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         fix = "rename the columns so that each has its own name"
@@ -41,12 +70,7 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
         raise DataError([Problem(path, "a column without a name", "a name for each column", fix)])
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
-    shown = ", ".join(repr(name) for name in names[:20])
-    if target is None:
-        raise DataError([Problem("data.target", None, "the name of the column to predict", f"one of: {shown}")])
-    if target not in names:
-        raise DataError([Problem("data.target", target, "a column of the table", f"one of: {shown}")])
-    return Read(table, target, found.notes)
+    return found
 
 
 def _read(source: str, wanted: Wanted, path: str) -> Read:

@@ -269,6 +269,14 @@ def test_nothing_travels_to_workers_but_rows(digits):
     assert size < rows + 10_000
 
 
+def test_codes_keep_their_leading_zeros_where_the_config_says_that_they_are_codes(tmp_path):
+    rows = "".join(f"0{1000 + i % 7},{i},{'ab'[i % 2]}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("zip,n,y\n" + rows)
+    loaded = read(DataConfig(source=str(tmp_path / "t.csv"), target="y", columns={"zip": "categorical"}))
+    assert "zip_01000" in loaded.dataset.feature_names
+    assert loaded.example["zip"][0].as_py().startswith("01")
+
+
 def test_a_profile_describes_every_column(tmp_path, columns):
     path = write(tmp_path / "t.parquet", columns | {"empty": pa.nulls(N), "junk": range(N)})
     profile = read(DataConfig(source=path, target="y", weight="w", drop=["junk"]), profiled=True).profile

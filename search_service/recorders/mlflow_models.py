@@ -1,0 +1,296 @@
+"""A study's model in MLflow: saved as a pyfunc, logged, registered, crowned champion or not, and fetched again.
+
+The champion of a registered model is the version with the alias ``champion``. It changes only to a version that is
+better *on the same test rows*; scores on other rows say nothing about which of two models is better.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow.artifacts
+import mlflow.pyfunc
+import pandas as pd
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.types import ColSpec, Schema
+from mlflow.types.schema import AnyType
+from sqlalchemy.exc import SQLAlchemyError
+
+import trainables
+from search_service.errors import RecorderError
+from search_service.events import ModelPacked
+from trainables.metrics import METRICS
+from trainables.model import TableModel
+
+CHAMPION = "champion"
+# Of the run of a study: where its model is.
+URI_TAG = "model_uri"
+# Where the folder of the TableModel lies in a pyfunc model.
+WITHIN = Path("artifacts") / "model"
+
+_SCRIPT = Path(__file__).with_name("mlflow_served.py")
+# What ``trainables.model`` and the script import (a test compares).
+_REQUIREMENTS = (
+    "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pydantic-core", "scikit-learn", "scipy", "skops", "torch",
+)  # fmt: skip
+
+
+# ---- saving ----------------------------------------------------------------------------------------------------------
+
+
+def save(folder: Path, target: Path, *, of: Model | None = None) -> TableModel:
+    """Write a model folder as an MLflow model that serves without this project installed, and without pickle.
+
+    Args:
+        folder: Of a ``TableModel``.
+        target: Folder to make.
+        of: MLflow's description, if the model is to be logged.
+
+    Returns:
+        The model.
+    """
+    model = TableModel.load(folder)
+    description = of or Model()
+    example = pd.DataFrame(list(model.facts.example), columns=model.preparation.schema.names(), dtype=object)
+    mlflow.pyfunc.save_model(
+        path=str(target),
+        mlflow_model=description,
+        python_model=str(_SCRIPT),
+        artifacts={"model": str(folder)},
+        code_paths=[str(Path(trainables.__file__).parent)],
+        pip_requirements=_requirements(),
+        signature=_signature(model),
+        input_example=example if len(example) else None,
+        metadata={"columns": {column.name: column.kind for column in model.preparation.schema.columns}},
+    )
+    # MLflow notes where on this machine things were copied from, which is nobody's business.
+    flavor = description.flavors[mlflow.pyfunc.FLAVOR_NAME]
+    flavor["artifacts"]["model"]["uri"] = WITHIN.as_posix()
+    flavor["model_code_path"] = _SCRIPT.name
+    description.save(str(target / "MLmodel"))
+    return model
+
+
+def _signature(model: TableModel) -> ModelSignature:
+    """Names of the columns, all of them required; values of any type, which the model itself judges.
+
+    MLflow's own types refuse rows that are fine: double refuses a data frame's whole numbers, long a missing value,
+    string a column that happens to be empty, and boolean makes of null False.
+    """
+    inputs = Schema([ColSpec(AnyType(), name) for name in model.preparation.schema.names()])
+    prediction = "string" if model.facts.class_names else "double"
+    names = model.facts.prediction_columns
+    outputs = Schema([ColSpec(prediction, names[0]), *(ColSpec("double", name) for name in names[1:])])
+    return ModelSignature(inputs, outputs)
+
+
+def _requirements() -> list[str]:
+    # A local version (torch's +cpu) is in no package index.
+    return [f"{name}=={importlib.metadata.version(name).split('+')[0]}" for name in _REQUIREMENTS]
+
+
+# ---- logging and registering -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What became of a model in the registry.
+
+    Attributes:
+        name: Of the registered model.
+        version: The new one.
+        is_champion: Whether the alias now means it.
+        reason: Why, or why not.
+    """
+
+    name: str
+    version: str
+    is_champion: bool
+    reason: str
+
+    def __str__(self) -> str:
+        standing = f"{CHAMPION}: " if self.is_champion else f"not {CHAMPION}: "
+        return f"models:/{self.name}/{self.version}, {standing}{self.reason}"
+
+
+def log(client: MlflowClient, event: ModelPacked, *, experiment: str, run: str, study_id: str) -> str:
+    """Log a model as the output of a study's run.
+
+    Returns:
+        Its URI in MLflow.
+    """
+    tags = _tags(event, study_id)
+    logged = client.create_logged_model(
+        experiment, name="model", source_run_id=run, tags=tags, model_type="search-service"
+    )
+    description = Model(
+        artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
+    )
+    try:
+        with TemporaryDirectory(prefix="search-service-") as scratch:
+            save(event.folder, Path(scratch) / "model", of=description)
+            client.log_model_artifacts(logged.model_id, str(Path(scratch) / "model"))
+    except BaseException:
+        client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
+    uri = f"models:/{logged.model_id}"
+    client.set_tag(run, URI_TAG, uri)
+    return uri
+
+
+def register(client: MlflowClient, event: ModelPacked, uri: str, *, run: str, study_id: str) -> Registered:
+    """Enter a logged model in the registry, and decide who is champion.
+
+    Args:
+        client: Of the store.
+        event: With the name to register it as.
+        uri: Of the logged model.
+        run: Of the study.
+        study_id: Of the study.
+    """
+    name = event.register_as
+    assert name is not None
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        client.create_registered_model(name)
+    model_id = uri.removeprefix("models:/")
+    version = client.create_model_version(
+        name,
+        # Not ``uri``, which MLflow would look for in the process's default store.
+        client.get_logged_model(model_id).artifact_location,
+        run_id=run,
+        tags=_tags(event, study_id),
+        description=f"Test {event.metric} {event.test_score:.4g}, of study {study_id}.",
+        model_id=model_id,
+    ).version
+    crowned, reason = _judge(client, name, event)
+    if crowned:
+        client.set_registered_model_alias(name, CHAMPION, version)
+    client.set_model_version_tag(name, version, "champion_reason", reason)
+    return Registered(name, str(version), crowned, reason)
+
+
+def _tags(event: ModelPacked, study_id: str) -> dict[str, str]:
+    return {
+        "study_id": study_id,
+        "metric": event.metric,
+        "test_score": repr(float(event.test_score)),
+        "test_fingerprint": event.test_fingerprint,
+    }
+
+
+def _judge(client: MlflowClient, name: str, event: ModelPacked) -> tuple[bool, str]:
+    """Whether a new version becomes champion, and why."""
+    holder = client.get_registered_model(name).aliases.get(CHAMPION)
+    if holder is None:
+        return True, f"{name} had none"
+    tags: Mapping[str, str] = client.get_model_version(name, holder).tags
+    if not {"metric", "test_score", "test_fingerprint"} <= set(tags):
+        return False, f"version {holder}, which is, has no test score to compare with"
+    if tags["test_fingerprint"] != event.test_fingerprint:
+        return False, f"version {holder}, which is, was tested on other rows: scores cannot be compared"
+    if tags["metric"] != event.metric:
+        return False, f"version {holder}, which is, was tested by {tags['metric']}, not {event.metric}"
+    rank, score = METRICS[event.metric].rank, float(tags["test_score"])
+    # By rank: a score that is no number loses to every other.
+    better = rank(event.test_score) < rank(score)
+    scores = f"test {event.metric} {_digits(event.test_score, score)} {'beats' if better else 'does not beat'}"
+    return better, f"{scores} the {_digits(score, event.test_score)} of version {holder}, on the same rows"
+
+
+def _digits(score: float, other: float) -> str:
+    """Four digits, or all where four would show two different scores as the same."""
+    short = f"{score:.4g}"
+    return short if score == other or short != f"{other:.4g}" else repr(score)
+
+
+# ---- fetching --------------------------------------------------------------------------------------------------------
+
+
+def fetch(uri: str, model_uri: str, target: Path) -> Path | None:
+    """Download the folder of a ``TableModel`` out of an MLflow model.
+
+    Args:
+        uri: Of the store.
+        model_uri: ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``models:/ID``.
+        target: Existing folder.
+
+    Returns:
+        The folder; None if the store knows no such model.
+
+    Raises:
+        RecorderError: The store cannot be reached, or broke.
+    """
+    with _errors(uri):
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        try:
+            location = _location(client, model_uri.removeprefix("models:/"))
+        except MlflowException as error:
+            # No such name, version or alias; or a text that can be none.
+            if error.get_http_status_code() in (400, 404):
+                return None
+            raise
+        found = mlflow.artifacts.download_artifacts(location, dst_path=str(target), tracking_uri=uri)
+    return Path(found) / WITHIN
+
+
+def _location(client: MlflowClient, name: str) -> str:
+    """Where the files of a model are. MLflow would look for models:/ in the process's default store."""
+    if "@" in name:
+        registered, alias = name.rsplit("@", maxsplit=1)
+        version = client.get_model_version_by_alias(registered, alias).version
+        return str(client.get_model_version_download_uri(registered, version))
+    if "/" in name:
+        registered, version = name.rsplit("/", maxsplit=1)
+        return str(client.get_model_version_download_uri(registered, version))
+    return str(client.get_logged_model(name).artifact_location)
+
+
+def find(uri: str, study_id: str) -> str | None:
+    """The URI of a study's model, by the study's id; None if the store knows no such study or it has no model.
+
+    Raises:
+        RecorderError: The store cannot be reached, or broke.
+    """
+    # Text of a query to the store: nothing else is an id.
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", study_id):
+        return None
+    with _errors(uri):
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        runs = client.search_runs(experiments, f"tags.study_id = '{study_id}' and tags.kind = 'study'", max_results=1)
+    return runs[0].data.tags.get(URI_TAG) if runs else None
+
+
+@contextmanager
+def _errors(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise RecorderError(f"MLflow at {uri} cannot be asked: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Keep other processes away from a SQLite file: two that make its tables at once break it for good."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    with FileLock(uri.removeprefix("sqlite:///") + ".lock"):
+        yield

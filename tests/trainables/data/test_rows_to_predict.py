@@ -1,0 +1,39 @@
+"""Reading rows that nobody knows the target of yet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from trainables.data import sources
+from trainables.errors import DataError
+
+
+@pytest.mark.parametrize("with_target", [True, False])
+def test_d1_rows_to_predict_need_no_target(tmp_path, with_target):
+    arrays = {"X": np.arange(6.0).reshape(3, 2)} | ({"y": np.array([0, 1, 0])} if with_target else {})
+    np.savez(tmp_path / "t.npz", **arrays)
+    table = sources.read_rows(str(tmp_path / "t.npz"), "FILE")
+    assert table.select(["x0", "x1"]).to_pydict() == {"x0": [0.0, 2.0, 4.0], "x1": [1.0, 3.0, 5.0]}
+    assert ("y" in table.column_names) == with_target
+
+
+def test_d1_how_a_csv_file_of_rows_is_written_is_found_out(tmp_path):
+    (tmp_path / "t.csv").write_text("x0;x1\n0,5;none\n2;3\n")
+    table = sources.read_rows(str(tmp_path / "t.csv"), "FILE", null_values=("none",))
+    assert table.to_pydict() == {"x0": [0.5, 2.0], "x1": [None, 3]}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n", "at least one row"),
+        ("a,a\n1,2\n", "column names that differ"),
+        ("a,\n1,2\n", "a name for each column"),
+    ],
+)
+def test_d1_rows_that_cannot_be_used_are_refused_as_a_table_is(tmp_path, text, words):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        sources.read_rows(str(tmp_path / "t.csv"), "FILE")
+    assert caught.value.problems[0].path == "FILE"

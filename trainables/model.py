@@ -1,0 +1,347 @@
+"""TableModel: what a study is for. Raw rows in, predictions out, in one folder that anybody can load.
+
+    model.json           how outputs become predictions, names, versions, a few rows as an example
+    schema.json          the raw columns and their kinds
+    preparation.skops    scikit-learn's fitted preparation, without pickle
+    network.pt           the network's state dict, read with weights_only=True
+
+Nothing in the folder can run code when it is loaded. A row's numbers depend on the row alone, not on the rows beside
+it, the process, its threads or the kind of CPU: ``TableModel.outputs`` says how.
+
+>>> model = TableModel.load(folder)                                     # doctest: +SKIP
+>>> model.predict(pandas.DataFrame([{"age": 31, "city": "Lyon"}]))       # doctest: +SKIP
+  prediction  probability_no  probability_yes
+0        yes            0.12             0.88
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from trainables import plain_network
+from trainables.config import LossName
+from trainables.data.dataset import Dataset
+from trainables.data.preparation import Preparation
+from trainables.data.sources import few
+from trainables.errors import DataError, Problem
+from trainables.metrics import MetricName
+from trainables.plain_network import Architecture
+from trainables.training import PopulationTraining
+
+# Raised when the meaning of the folder changes; older folders are then refused instead of misread.
+FORMAT = 1
+# Rows that go through the network at once: what layers of 1 000 units make of them is 32 MB, and well above the few
+# hundred below which a chunk's cost is overhead.
+CHUNK_ROWS = 4096
+
+MODEL_FILE, NETWORK_FILE = "model.json", "network.pt"
+# Losses whose outputs are log-odds. The hinge loss orders classes without saying how sure it is.
+_WITH_PROBABILITIES: frozenset[LossName] = frozenset({"cross_entropy", "binary_cross_entropy"})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to know of a model beside its preparation and its weights.
+
+    Attributes:
+        name: Of the study.
+        target: Name of the column that it predicts.
+        loss: That it was trained with; it decides how outputs become predictions.
+        metric: That it was chosen by.
+        architecture: Of its network.
+        class_names: C names, none where it predicts a number.
+        target_mean: Added to a number predicted, after ``target_scale``.
+        target_scale: An output is a number of these; both in the target's own units.
+        temperature: Divides outputs before they become probabilities.
+        null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
+        example: A few raw rows, as JSON has them.
+        versions: Of the libraries that it was trained with.
+    """
+
+    name: str
+    target: str
+    loss: LossName
+    metric: MetricName
+    architecture: Architecture
+    class_names: tuple[str, ...] = ()
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+    temperature: float = 1.0
+    null_values: tuple[str, ...] = ()
+    example: tuple[Mapping[str, Any], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether predictions say how sure they are."""
+        return self.loss in _WITH_PROBABILITIES
+
+    @property
+    def prediction_columns(self) -> tuple[str, ...]:
+        """Columns of a prediction."""
+        classes = self.class_names if self.has_probabilities else ()
+        return ("prediction", *(f"probability_{name}" for name in classes))
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``model.json`` has it."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Facts:
+        """Read what ``to_json`` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}, this version reads {FORMAT}")
+        if content["loss"] not in get_args(LossName):
+            raise ValueError(f"no loss of ours: {content['loss']!r}")
+        architecture = dict(content["architecture"])
+        architecture["layer_sizes"] = tuple(architecture["layer_sizes"])
+        given = {key: value for key, value in content.items() if key != "format"}
+        given |= {name: tuple(content[name]) for name in ("class_names", "null_values", "example")}
+        return cls(**(given | {"architecture": Architecture(**architecture)}))
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """A trained network with everything that raw rows need to get through it.
+
+    Attributes:
+        preparation: Raw columns to ``[N, D]``.
+        network: ``[B, D]`` to ``[B, C]``, in evaluation mode on the CPU.
+        facts: How outputs become predictions, and what is good to know.
+    """
+
+    preparation: Preparation
+    network: nn.Sequential
+    facts: Facts
+
+    @classmethod
+    def from_training(
+        cls,
+        training: PopulationTraining,
+        member: int,
+        dataset: Dataset,
+        preparation: Preparation,
+        *,
+        name: str,
+        target: str,
+        temperature: float = 1.0,
+        null_values: Sequence[str] = (),
+        example: pa.Table | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> TableModel:
+        """The model of one member of a population.
+
+        Args:
+            training: K networks, at the weights to keep.
+            member: Index of the one.
+            dataset: That they were trained on, for the target's names and units.
+            preparation: That made the dataset's rows.
+            name: Of the study.
+            target: Name of the target column.
+            temperature: Divides outputs before they become probabilities.
+            null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
+            example: A few raw rows.
+            versions: Of the libraries.
+        """
+        config = training.configs[member]
+        architecture = Architecture.of(config.network, training.network.layer_sizes)
+        facts = Facts(
+            name=name,
+            target=target,
+            loss=config.loss,
+            metric=training.metric,
+            architecture=architecture,
+            class_names=dataset.class_names,
+            target_mean=dataset.target_mean,
+            target_scale=dataset.target_scale,
+            temperature=temperature,
+            null_values=tuple(null_values),
+            example=tuple(as_json_rows(example.select(preparation.schema.names()))) if example is not None else (),
+            versions=dict(versions or {}),
+        )
+        return cls(preparation, plain_network.from_population(training.network, member, architecture), facts)
+
+    def predict(self, rows: pd.DataFrame | pa.Table, path: str = "rows") -> pd.DataFrame:
+        """Predict from raw rows.
+
+        Args:
+            rows: N rows with the columns of the training table, in any order; others are left out. Missing values and
+                categories that training rows did not have are fine.
+            path: What the rows are called in messages.
+
+        Returns:
+            ``prediction`` (the class as text, or a number in the target's units) and, where the loss gives them,
+            ``probability_CLASS`` for each class; ``[N, 1 or 1 + C]``, in the order of the rows.
+
+        Raises:
+            DataError: A column is missing, or holds values that are not of its kind; with all such columns.
+        """
+        table = rows if isinstance(rows, pa.Table) else self._as_table(rows, path)
+        return self.interpret(self.outputs(self.prepare(table, path)))
+
+    def prepare(self, table: pa.Table, path: str = "rows") -> NDArray[np.float32]:
+        """Raw rows to what the network takes, ``[N, D]``.
+
+        Raises:
+            DataError: As ``predict`` says.
+        """
+        schema = self.preparation.schema
+        schema.require(table.column_names, path)
+        nested = [column.name for column in schema.columns if pa.types.is_nested(table.column(column.name).type)]
+        if nested:
+            raise DataError([_problem(path, name, "a list or an object", "one value in each row") for name in nested])
+        try:
+            return self.preparation.transform(table, path)
+        except pa.ArrowException as error:
+            fix = f"write numbers, text, dates or true/false ({(str(error).splitlines() or [''])[0]})"
+            raise DataError([Problem(path, few(schema.names()), "values that can be read", fix)]) from error
+
+    @torch.no_grad()
+    def outputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Prepared rows ``[N, D]`` through the network: ``[N, C]``.
+
+        In float64, rounded to float32 at the end. Matrix kernels sum in an order that depends on the number of rows,
+        their place in memory, the threads and the CPU; in float32 a row alone had other last digits than in a file.
+        """
+        parts = [np.empty((0, self.facts.architecture.layer_sizes[-1]), np.float32)]
+        for start in range(0, len(inputs), CHUNK_ROWS):
+            chunk = torch.from_numpy(inputs[start : start + CHUNK_ROWS].astype(np.float64))
+            parts.append(self._exact(chunk).float().numpy())
+        return np.concatenate(parts)
+
+    @cached_property
+    def _exact(self) -> nn.Module:
+        """The network in float64."""
+        return copy.deepcopy(self.network).double()
+
+    def interpret(self, outputs: NDArray[np.float32]) -> pd.DataFrame:
+        """Outputs ``[N, C]`` as predictions; see ``predict``."""
+        facts = self.facts
+        scores = outputs.astype(np.float64)
+        if not facts.class_names:
+            return pd.DataFrame({"prediction": scores[:, 0] * facts.target_scale + facts.target_mean})
+        chosen = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+        names = pd.Series(np.asarray(facts.class_names, dtype=object)[chosen], dtype="str")
+        columns = {"prediction": names}
+        if facts.has_probabilities:
+            shares = _probabilities(scores / facts.temperature)
+            columns |= dict(zip(facts.prediction_columns[1:], shares.T, strict=True))
+        return pd.DataFrame(columns)
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder, which is made if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.facts.to_json(), indent=1, ensure_ascii=False)
+        (folder / MODEL_FILE).write_text(text, encoding="utf-8")
+        self.preparation.save(folder)
+        torch.save(self.state(), folder / NETWORK_FILE)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The network's weights and running statistics by name: a plain dict of tensors."""
+        return dict(self.network.state_dict())
+
+    @classmethod
+    def load(cls, folder: Path) -> TableModel:
+        """Read what ``save`` wrote; no code can run.
+
+        Raises:
+            DataError: The folder holds no model, or one that this version cannot read.
+        """
+        try:
+            facts = Facts.from_json(json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")))
+            preparation = Preparation.load(folder)
+            network = facts.architecture.build()
+            state = torch.load(folder / NETWORK_FILE, map_location="cpu", weights_only=True)
+            network.load_state_dict(state)
+        # What skops and torch say to a type that they do not know, or to half a file, is an exception of any kind.
+        except Exception as error:
+            rule, fix = f"a folder with a model ({MODEL_FILE}, schema.json, ...)", "check the path"
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            raise DataError([Problem("model", str(folder), rule, f"{fix}, or export it again: {reason}")]) from error
+        return cls(preparation, network, facts)
+
+    def _as_table(self, frame: pd.DataFrame, path: str) -> pa.Table:
+        """The schema's columns of a data frame, whatever its own types are."""
+        schema = self.preparation.schema
+        names = [str(name) for name in frame.columns]
+        schema.require(names, path)
+        repeated = [name for name in schema.names() if names.count(name) > 1]
+        if repeated:
+            fix = "leave one of each"
+            raise DataError([Problem(path, few(repeated), "column names that differ", fix)])
+        columns, problems = {}, []
+        for column in schema.columns:
+            try:
+                columns[column.name] = _as_arrow(frame.iloc[:, names.index(column.name)])
+            except (pa.ArrowException, OverflowError, TypeError):
+                rule = f"values of one type, as column {column.name} had in training ({column.kind})"
+                problems.append(_problem(path, column.name, "values of several types", rule))
+        if problems:
+            raise DataError(problems)
+        return pa.table(columns)
+
+
+def as_json_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as JSON has them: dates as text, what is missing as None."""
+    return [{name: _as_json(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime.date | datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _as_arrow(values: pd.Series[Any]) -> pa.Array:
+    """A column of any type; text where its values are of several."""
+    if values.dtype == object and not _has_lists(values):
+        kinds = {type(value) for value in values if not pd.isna(value)}
+        if len(kinds) > 1 and kinds <= {str, int, float, bool}:
+            values = values.map(_as_text, na_action="ignore")
+    return pa.array(values, from_pandas=True)
+
+
+def _has_lists(values: pd.Series[Any]) -> bool:
+    return any(isinstance(value, list | dict | tuple | np.ndarray) for value in values)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _problem(path: str, column: str, found: str, rule: str) -> Problem:
+    return Problem(path, f"column {column}: {found}", rule, "mend the values")
+
+
+def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``[N, C]`` logits, or the ``[N, 1]`` of class 1 of two, to ``[N, C or 2]`` probabilities."""
+    if logits.shape[1] == 1:
+        logits = np.hstack([np.zeros_like(logits), logits])
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -1,0 +1,102 @@
+"""One network of a population as the plain ``torch.nn`` module that anybody can read, save and serve.
+
+``Sequential(Linear, BatchNorm1d, activation, ..., Linear)``: what drops in training (dropout, DropConnect) does nothing
+in evaluation and is left out. A linear layer that is normalised has no bias: β of the normalisation is its bias.
+
+    inputs   [B, D]
+    outputs  [B, C]
+
+The module computes what the population computes, to float32's rounding: its sums run in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from trainables.config import ActivationName, NetworkConfig
+from trainables.network import PopulationNetwork
+
+# Of the leaky ReLU's slope below 0; the others have none.
+_MODULES: Mapping[ActivationName, Callable[[float], nn.Module]] = {
+    "identity": lambda _: nn.Identity(),
+    "relu": lambda _: nn.ReLU(),
+    "leaky_relu": nn.LeakyReLU,
+    "elu": lambda _: nn.ELU(),
+    "gelu": lambda _: nn.GELU(),
+    "silu": lambda _: nn.SiLU(),
+    "tanh": lambda _: nn.Tanh(),
+    "sigmoid": lambda _: nn.Sigmoid(),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a module is built from: everything but its weights.
+
+    Attributes:
+        layer_sizes: D, the units of each hidden layer, C.
+        activation: Of the hidden layers.
+        negative_slope: Of the leaky ReLU.
+        batch_norm_eps: ε where hidden layers are normalised; None where they are not.
+    """
+
+    layer_sizes: tuple[int, ...]
+    activation: ActivationName
+    negative_slope: float
+    batch_norm_eps: float | None
+
+    @classmethod
+    def of(cls, config: NetworkConfig, layer_sizes: tuple[int, ...]) -> Architecture:
+        """Of a trial's network."""
+        eps = config.batch_norm_eps if config.normalization == "batch_norm" else None
+        return cls(layer_sizes, config.activation, config.negative_slope, eps)
+
+    def build(self) -> nn.Sequential:
+        """The module in evaluation mode, with weights that mean nothing yet."""
+        modules: list[nn.Module] = []
+        *hidden, n_outputs = self.layer_sizes[1:]
+        fan_in = self.layer_sizes[0]
+        for units in hidden:
+            modules.append(nn.Linear(fan_in, units, bias=self.batch_norm_eps is None))
+            if self.batch_norm_eps is not None:
+                modules.append(nn.BatchNorm1d(units, eps=self.batch_norm_eps))
+            modules.append(_MODULES[self.activation](self.negative_slope))
+            fan_in = units
+        return nn.Sequential(*modules, nn.Linear(fan_in, n_outputs)).eval()
+
+
+@torch.no_grad()
+def from_population(network: PopulationNetwork, member: int, architecture: Architecture) -> nn.Sequential:
+    """The module of one member, on the CPU in float32.
+
+    Args:
+        network: K members.
+        member: Index of the one.
+        architecture: Of that member.
+    """
+    module = architecture.build()
+    linears = [part for part in module if isinstance(part, nn.Linear)]
+    norms = [part for part in module if isinstance(part, nn.BatchNorm1d)]
+    for linear, layer in zip(linears, network.layers, strict=True):
+        linear.weight.copy_(layer.weight[member].T)  # (Din, Dout) -> (Dout, Din)
+        if layer.gain is None:
+            linear.bias.copy_(layer.bias[member, 0])
+    for index, norm in enumerate(norms):
+        layer, statistics = network.layers[index], network.normalization
+        assert layer.gain is not None
+        assert statistics is not None
+        norm.weight.copy_(layer.gain[member, 0])
+        norm.bias.copy_(layer.bias[member, 0])
+        for own, running in ((norm.running_mean, statistics.means), (norm.running_var, statistics.variances)):
+            assert own is not None
+            own.copy_(running[index][member])
+    return module
+
+
+def source_of(module: nn.Sequential) -> str:
+    """The layers of a module as lines of Python, one a line, as they would stand between ``Sequential``'s brackets."""
+    return "".join(f"nn.{part!r},\n" for part in module)
