@@ -21,9 +21,6 @@ import numpy as np
 import threadpoolctl
 import torch
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
@@ -105,6 +102,9 @@ def fit_all(config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int
 
 
 def _linear(dataset: Dataset) -> _Plan:
+    # Here and below: whoever only carries results around (each of Ray's workers) need not hold scikit-learn.
+    from sklearn.linear_model import LogisticRegression, Ridge
+
     features = dataset.n_inputs
     if dataset.task == "regression":
         return _Plan("ridge regression", LINEAR_NUMBERS // features, lambda rows: Ridge())
@@ -113,6 +113,8 @@ def _linear(dataset: Dataset) -> _Plan:
 
 
 def _boosting(dataset: Dataset, seed: int) -> _Plan:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
     classifies = dataset.task == "classification"
     # A round grows one tree for a number or two classes, and one per class for more.
     trees = dataset.n_outputs if dataset.n_outputs > 2 else 1
@@ -131,6 +133,8 @@ def _boosting(dataset: Dataset, seed: int) -> _Plan:
 
 
 def _fit(name: BaselineName, plan: _Plan, config: TrialConfig, dataset: Dataset, test_rows: Rows) -> Baseline:
+    from sklearn.exceptions import ConvergenceWarning
+
     started, available = time.monotonic(), len(dataset.train)
     if plan.rows < min(available, LEAST_ROWS):
         size = f"{dataset.n_inputs} features and {dataset.n_outputs} outputs"

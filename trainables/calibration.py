@@ -16,7 +16,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from trainables.metrics import METRICS, predicted_classes, probabilities
@@ -63,6 +62,8 @@ def fit_temperature(outputs: Tensor, targets: Tensor, weights: Tensor | None = N
         return _log_loss(outputs / math.exp(log_temperature), targets, weights)
 
     bounds = (math.log(LOWEST), math.log(HIGHEST))
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": TOLERANCE})
     return math.exp(float(found.x))
 

@@ -32,9 +32,9 @@ from trainables.regularization import Penalties
 from trainables.schedules import Schedule
 from trainables.seeds import derive_seed
 
-# Inputs of the training rows that are gathered at a time, in bytes: 32 MB is every row of a small table at once, and
-# of a large one a copy that costs next to nothing beside the table itself.
-GATHERED_BYTES = 32 * 2**20
+# Inputs of the training rows that are gathered at a time, in bytes: 8 MB is every row of a small table at once, and of
+# a large one a copy that costs next to nothing beside the table itself, in eight trials at once as well.
+GATHERED_BYTES = 8 * 2**20
 # Activations of one evaluation chunk, in numbers: 4 million float32 are 16 MB, well inside any machine's memory
 # and large enough that a chunk's cost is arithmetic and not overhead.
 EVALUATION_CHUNK = 4_000_000

@@ -26,8 +26,9 @@ from trainables.data.config import PreparationConfig
 from trainables.data.schema import Column, Schema
 from trainables.data.targets import Task
 
-# Statistics of more rows than this change in digits that mean nothing, and would need float64 copies of them all.
-FIT_ROWS = 500_000
+# Statistics of more rows than this change in digits that mean nothing, take float64 copies of them all, and cost half
+# of the time of loading (a median sorts). A category rarer than one in this many is like one that nobody has seen.
+FIT_ROWS = 200_000
 # Rows transformed at a time: 50 columns of float64 and their copies on the way stay below 200 MB.
 CHUNK_ROWS = 100_000
 # Cells per chunk: wide tables take fewer rows.
