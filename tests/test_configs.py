@@ -23,6 +23,7 @@ def test_all_of_them_are_tested():
         "03_diabetes_regression.yaml",
         "04_csv.yaml",
         "05_everything.yaml",
+        "06_raw_table.yaml",
     ]
 
 
@@ -50,7 +51,8 @@ def test_it_runs_to_its_end(path, tmp_path):
     if final.metric == "accuracy":
         assert final.test_mean > expected[path.stem]
     else:
-        assert final.test_mean < 65  # About 55 is what linear regression reaches; the mean alone gives 80.
+        # Diabetes: about 55 is what linear regression reaches, the mean alone gives 80. Deliveries: the noise is 6 %.
+        assert final.test_mean < {"03_diabetes_regression": 65, "06_raw_table": 3}[path.stem]
 
 
 def test_05_names_every_choice_and_every_number():
