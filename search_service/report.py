@@ -299,7 +299,6 @@ def _baseline_document(baseline: Baseline) -> dict[str, Any]:
         "test_metrics": dict(baseline.test),
         "note": baseline.note,
         "unavailable": baseline.unavailable,
-        "seconds": round(baseline.seconds, 3),
     }
 
 
