@@ -17,6 +17,8 @@ from trainables.data.profile import ColumnProfile, Profile
 
 # Columns listed one by one; of wider tables the rest is counted.
 LISTED_COLUMNS = 60
+# Characters that the columns beside the values take; the values have the rest of the line.
+OTHER_COLUMNS = 72
 # Characters of the bar that stands for the most frequent class.
 BAR_WIDTH = 30
 
@@ -54,7 +56,7 @@ def show(spec: StudySpec, table: Loaded, console: Console) -> None:
     facts.add_row("[bold]target[/]", f"{escape(table.target)}: {dataset.task}, {escape(table.task_reason)}")
     for note in table.notes:
         facts.add_row("[bold]note[/]", escape(note))
-    for block in (facts, _columns(profile)):
+    for block in (facts, _columns(profile, console.width)):
         console.print(Padding(block, (0, 0, 1, 0), expand=False), highlight=False)
     hidden = len(profile.columns) - LISTED_COLUMNS
     if hidden > 0:
@@ -73,19 +75,34 @@ def _parts(table: Loaded) -> dict[str, int]:
     return {"training": len(dataset.train), "validation": len(dataset.validation), "test": len(table.test_rows)}
 
 
-def _columns(profile: Profile) -> Table:
+def _columns(profile: Profile, width: int) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for title in ("column", "kind", "missing", "different", "values", "prepared"):
         numbers = title in ("missing", "different")
-        # Only the values may be cut short where the screen is narrow.
-        shown.add_column(title, justify="right" if numbers else "left", no_wrap=title == "values")
+        shown.add_column(
+            title,
+            justify="right" if numbers else "left",
+            no_wrap=title != "prepared",
+            min_width=len("categorical") if title == "kind" else len(title),
+        )
     for column in profile.columns[:LISTED_COLUMNS]:
         gaps = f"{column.missing / profile.rows:.1%}" if column.missing else "–"
         kind = column.kind if column.role == "feature" else f"[dim]{column.kind}[/]"
         shown.add_row(
-            f"[bold]{escape(column.name)}[/]", kind, gaps, str(column.distinct), escape(column.values), _use(column)
+            f"[bold]{escape(column.name)}[/]",
+            kind,
+            gaps,
+            str(column.distinct),
+            escape(_cut(column.values, width - OTHER_COLUMNS)),
+            _use(column),
         )
     return shown
+
+
+def _cut(text: str, width: int) -> str:
+    # Some of it has to be seen on the narrowest screen.
+    most = max(width, 12)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _use(column: ColumnProfile) -> str:

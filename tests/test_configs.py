@@ -41,7 +41,9 @@ def test_it_runs_to_its_end(path, tmp_path):
     spec = config_file.load(path, ["search.max_cycles=1", "finalists.seeds=2"])
     study = wiring.prepare(spec)
     memory = MemoryRecorder()
-    result = run_study(study.spec, study.table, InlineRunner(), memory.record, study_id="s", folder=tmp_path, versions={})
+    result = run_study(
+        study.spec, study.table, InlineRunner(), memory.record, study_id="s", folder=tmp_path, versions={}
+    )
     assert result.status is StudyStatus.COMPLETED
     assert [check.passed for check in result.checks] == [True] * 3
     final = result.finalists
@@ -51,7 +53,7 @@ def test_it_runs_to_its_end(path, tmp_path):
     if final.metric == "accuracy":
         assert final.test_mean > expected[path.stem]
     else:
-        # Diabetes: about 55 is what linear regression reaches, the mean alone gives 80. Deliveries: boosting about 7, the mean 22.
+        # Diabetes: about 55 is what linear regression reaches, the mean alone gives 80. Deliveries: boosting about 7.
         assert final.test_mean < {"03_diabetes_regression": 65, "06_raw_table": 6}[path.stem]
 
 

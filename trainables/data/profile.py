@@ -128,7 +128,10 @@ def _values(column: pa.ChunkedArray) -> str:
         return f"{ends['min']} · {ends['max']}"
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return ""
-    return ", ".join(f"{name} {share:.0%}" for name, share in _shares(column, TOP_VALUES).items())
+    # Of values that hardly ever come again, a share says nothing.
+    return ", ".join(
+        f"{name} {share:.0%}" if share >= 0.01 else name for name, share in _shares(column, TOP_VALUES).items()
+    )
 
 
 def _shares(column: pa.ChunkedArray, most: int) -> dict[str, float]:
