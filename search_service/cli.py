@@ -82,7 +82,7 @@ def run(
     except KeyboardInterrupt as interrupt:
         raise _interrupted() from interrupt
     result, places = finished.result, finished.places
-    _deliver(as_document(spec, result, places), places, as_json)
+    _deliver(as_document(study.spec, result, places), places, as_json)
     if not as_json:
         # Step 6 has said it at length; its first clause will do here.
         _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
@@ -108,7 +108,7 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
     except KeyboardInterrupt as interrupt:
         raise _interrupted() from interrupt
     result, places = finished.result, finished.places
-    _deliver(as_document(spec, result, places), places, as_json)
+    _deliver(as_document(study.spec, result, places), places, as_json)
     if as_json:
         return
     page = Path(places["folder"]) / "paths.html"

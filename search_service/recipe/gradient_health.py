@@ -163,7 +163,7 @@ _LEAKY: Remedy = ("trial.network.activation: leaky_relu or elu", lambda c: c.net
 _CLIP: Remedy = ("trial.clipping.norm: 1.0", lambda c: c.clipping.norm is None and c.clipping.value is None)
 _RATE: Remedy = ("a smaller trial.optimizer.lr", lambda c: True)
 _SHALLOWER: Remedy = ("fewer layers", lambda c: len(c.network.hidden_sizes) > 2)
-_SCALE: Remedy = ("data.standardize: true, if the inputs are large", lambda c: True)
+_SCALE: Remedy = ("data.preparation.numeric: auto, if the inputs are large", lambda c: True)
 # Where everything else is as it should be.
 _LAST_RESORT = "another trial.network.activation, or fewer layers"
 _REMEDIES: dict[HealthName, tuple[Remedy, ...]] = {

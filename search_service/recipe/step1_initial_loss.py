@@ -138,7 +138,7 @@ def _off_chance(loss: float, chance: float, spec: InitialLossSpec, inputs_rms: f
     if inputs_rms > LARGE_INPUTS:
         return (
             f"{by}; the inputs are large (root mean square {inputs_rms:.3g}, about 1 is healthy)",
-            "set data.standardize: true, or scale the features before the study",
+            "set data.preparation.numeric: auto, or scale the features before the study",
         )
     if start is not None:
         return f"{by}; {start[0]}", start[1]
@@ -154,7 +154,7 @@ def _too_high(loss: float, chance: float, spec: InitialLossSpec, inputs_rms: flo
     if inputs_rms > LARGE_INPUTS:
         return (
             f"far above chance; the inputs are large (root mean square {inputs_rms:.3g}, about 1 is healthy)",
-            "set data.standardize: true, or scale the features before the study",
+            "set data.preparation.numeric: auto, or scale the features before the study",
         )
     if start is not None:
         return f"far above chance; {start[0]}", start[1]

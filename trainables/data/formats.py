@@ -136,7 +136,19 @@ def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     except pa.ArrowInvalid:
         # Only one thread knows which line it is at.
         table = read(use_threads=False)
+    _refuse_open_quote(table, path, shown)
     return Read(table, None, tuple(notes))
+
+
+def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
+    """A quotation mark that is never closed makes one value of the rest of the file: many lines in the last row."""
+    last = table.slice(max(0, table.num_rows - 1)).to_pylist()
+    for name, value in (last[0] if last else {}).items():
+        # Addresses and remarks have a few lines; the rest of a file ends with the file's own line break.
+        if isinstance(value, str) and value.endswith(("\n", "\r")):
+            rule = f"a closing quotation mark for each opening one; column {name} of the last row is never closed"
+            value_begins = value.splitlines()[0][:40]
+            raise DataError([Problem(path, shown, rule, f"close the quotation mark before {value_begins!r}")])
 
 
 def _sample(file: Path) -> bytes:

@@ -184,9 +184,10 @@ def _look(column: pa.ChunkedArray) -> tuple[ColumnKind, Storage]:
         return "date", "time"
     if pa.types.is_string(kind):
         return _look_at_text(column)
-    raise _NotOfItsKindError(
-        -1, None, f"numbers, true/false, text or dates, not {kind}", "leave it out: data.drop: [{name}]"
-    )
+    fix = "leave it out: data.drop: [{name}]"
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        fix += "; if it is text, save the file as UTF-8, or name its encoding in data.csv.encoding"
+    raise _NotOfItsKindError(-1, None, f"numbers, true/false, text or dates, not {kind}", fix)
 
 
 def _look_at_text(column: pa.ChunkedArray) -> tuple[ColumnKind, Storage]:

@@ -96,7 +96,7 @@ def test_b1_inputs_multiplied_by_1000_are_recognised(digits):
     result = step1.run(plain(), large, InitialLossSpec())
     assert not result.passed
     assert "the inputs are large" in result.summary
-    assert "data.standardize: true" in result.advice
+    assert "data.preparation.numeric: auto" in result.advice
 
 
 def test_b1_a_last_layer_that_starts_too_large_is_recognised(digits):

@@ -136,6 +136,24 @@ def test_d2_csv_that_cannot_be_read(tmp_path, text, words):
     assert all(word in message for word in words), message
 
 
+def test_d2_a_quotation_mark_that_is_never_closed_does_not_swallow_the_rest_of_the_file(tmp_path):
+    rows = [f"{i},x" for i in range(50)]
+    message = refused(write(tmp_path, "\n".join(["a,y", *rows[:30], '30,"here it begins', *rows[31:]]) + "\n"))
+    assert "a closing quotation mark" in message
+    assert "'here it begins'" in message
+    whole = read(write(tmp_path, "\n".join(["a,y", *rows, '50,"two\nlines"']) + "\n")).table
+    assert whole.num_rows == 51
+
+
+def test_d2_an_encoding_that_is_given_and_wrong(tmp_path):
+    text = "a,town,y\n" + "1,Köln,x\n2,Ulm,z\n" * 20
+    path = write(tmp_path, text, encoding="latin-1")
+    with pytest.raises(DataError, match=r"column town(.|\n)*name its encoding in data.csv.encoding"):
+        load(DataConfig(source=str(path), target="y", csv={"encoding": "utf-8"}))
+    with pytest.raises(DataError, match="the name of an encoding"):
+        load(DataConfig(source=str(path), target="y", csv={"encoding": "latin-11"}))
+
+
 def test_d2_files_that_are_not_there_or_not_what_they_say(tmp_path):
     assert "existing file" in refused(tmp_path / "nowhere.csv")
     assert "no .parquet file" in refused(_folder(tmp_path / "folder.csv"))
