@@ -100,7 +100,7 @@ def write(folder: Path, table: dict, form: str) -> Path:
     return path
 
 
-def study(folder: Path, table: dict, target: str, form: str, config: dict) -> str:
+def study(folder: Path, table: dict, target: str, form: str, config: dict, epochs: int = 1) -> str:
     """Run it; what became of it: refused, failed (a check said no) or completed."""
     raw = {
         "name": "any",
@@ -108,8 +108,8 @@ def study(folder: Path, table: dict, target: str, form: str, config: dict) -> st
         "trial": {"network": {"hidden_sizes": [4]}},
         "checks": {"on_fail": "warn", "overfit_small_sample": {"max_steps": 5}, "learning_rates": {"starts": 1}},
         "search": {
-            "coarse": {"max_trials": 1, "max_epochs": 1},
-            "refined": {"max_trials": 1, "max_epochs": 1},
+            "coarse": {"max_trials": 1, "max_epochs": epochs},
+            "refined": {"max_trials": 1, "max_epochs": epochs},
             "max_cycles": 1,
         },
         "finalists": {"top": 1, "seeds": 1},
@@ -145,7 +145,7 @@ def attempt(seed: int, folder: Path) -> str:
         return study(folder, table, target, form, config)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32))
 def test_d2_any_table_trains_or_is_refused_with_one_clear_error(seed):
     with tempfile.TemporaryDirectory() as folder:
@@ -161,5 +161,5 @@ def test_d2_ordinary_tables_are_among_those_that_train(tmp_path):
         "y": ["no", "yes"] * 40,
     }
     for form in ("csv", "parquet", "jsonl"):
-        assert study(tmp_path, table, "y", form, {}) == StudyStatus.COMPLETED
-        assert study(tmp_path, table, "a", form, {"missing_target": "drop"}) == StudyStatus.COMPLETED
+        # Long enough to learn something: a study whose trials are no better than the trivial predictor has failed.
+        assert study(tmp_path, table, "y", form, {}, epochs=40) == StudyStatus.COMPLETED
