@@ -249,7 +249,7 @@ def test_d4_predict_writes_csv_to_the_output_or_a_file(study, exported, tmp_path
     )
     assert (written.returncode, written.stdout) == (0, ""), written.stderr
     assert (tmp_path / "out.csv").read_text() == shown.stdout
-    found = pd.read_csv(tmp_path / "out.csv", float_precision="round_trip")
+    found = pd.read_csv(tmp_path / "out.csv")
     pd.testing.assert_frame_equal(found, study.model.predict(rows_to_predict()), check_exact=True)
 
 

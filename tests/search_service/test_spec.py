@@ -65,7 +65,11 @@ def test_the_smallest_config_is_enough():
             "finalists.calibration",
             "remove it",
         ),
-        ({"objective": {"metric": "mae"}}, "objective.metric", "use accuracy or balanced_accuracy or macro_f1"),
+        (
+            {"objective": {"metric": "mae"}, "trial": {"loss": "hinge"}},
+            "objective.metric",
+            "use accuracy or balanced_accuracy or macro_f1",
+        ),
         ({"trial": {"network": {"hidden_sizes": [65536, 65536]}}}, "trial.network", "at most 200,000,000 weights"),
         ({"search": {"coarse": {"max_trails": 8}}}, "search.coarse.max_trails", "did you mean max_trials?"),
         ({"search_space": {"optimizer": {"lr": {}}}}, "search_space.optimizer", "write optimizer.lr: ..."),
