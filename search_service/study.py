@@ -49,6 +49,7 @@ from search_service.results import (
 from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
+from trainables.data import locations
 from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
@@ -207,7 +208,7 @@ def summarize(spec: StudySpec, table: Loaded) -> DataSummary:
     """What the record says about the table."""
     dataset = table.dataset
     return DataSummary(
-        source=str(spec.data.source or spec.data.train),
+        source=locations.shown(str(spec.data.source or spec.data.train)),
         fingerprint=dataset.fingerprint,
         n_train=len(dataset.train),
         n_validation=len(dataset.validation),

@@ -10,23 +10,21 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.data import locations, preparation, schema, sources, splits, targets, traps
+from trainables.data import preparation, splits, targets, traps
 from trainables.data.config import DataConfig
-from trainables.data.formats import Wanted
+from trainables.data.files import Files, roles
+from trainables.data.parts import Part, as_part, divide, division_of
 from trainables.data.preparation import Preparation, Scaling
 from trainables.data.profile import Profile, profile
 from trainables.data.schema import Schema
-from trainables.data.splits import Division
 from trainables.data.targets import Task
 from trainables.errors import DataError, Problem
 
@@ -189,12 +187,12 @@ def read(
     Raises:
         DataError: The table cannot be used; says why and what to do.
     """
-    files = _Files.read(config, allowed)
+    files = Files.read(config, allowed)
     task, reason = _settle_task(config, task, files.whole.column(files.target))
     table_schema = files.infer(config)
     classes = targets.find_classes(files.whole.column(files.target)) if task == "classification" else ()
-    given = {place: _as_part(table, files, config, classes, task, place) for place, table in files.tables.items()}
-    parts = _divide(config, given, classes, task)
+    given = {place: as_part(table, files, config, classes, task, place) for place, table in files.tables.items()}
+    parts = divide(config, given, classes, task)
     dataset, fitted, scaling = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task)
     test_rows = TestRows(*_finish(fitted.transform(parts["test"].table, "data.test"), parts["test"], scaling))
 
@@ -216,7 +214,7 @@ def read(
     prints = {name: part.fingerprint(table_schema) for name, part in parts.items()}
     whole = hashlib.sha256(" ".join(prints[name] for name in ("train", "validation", "test")).encode()).hexdigest()
     return Loaded(
-        dataset=Dataset(**{**vars(dataset), "fingerprint": whole[:16]}),
+        dataset=replace(dataset, fingerprint=whole[:16]),
         test_rows=test_rows,
         preparation=fitted,
         target=files.target,
@@ -226,120 +224,8 @@ def read(
         notes=files.notes,
         warnings=found,
         folds=Folds(parts, table_schema, config, classes, task, folds) if folds else None,
-        profile=profile(files.whole, _roles(config, files.target), fitted, files.target, classes) if profiled else None,
+        profile=profile(files.whole, roles(config, files.target), fitted, files.target, classes) if profiled else None,
     )
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The tables of a config.
-
-    Attributes:
-        tables: By their place in the config: source, or train, validation and test.
-        target: Name of the target column.
-        notes: On how they were read.
-    """
-
-    tables: Mapping[str, pa.Table]
-    target: str
-    notes: tuple[str, ...]
-
-    @property
-    def whole(self) -> pa.Table:
-        """The table that training rows come from."""
-        return next(iter(self.tables.values()))
-
-    @classmethod
-    def read(cls, config: DataConfig, allowed: Sequence[str] | None) -> _Files:
-        given = {place: getattr(config, place) for place in ("source", "train", "validation", "test")}
-        given = {place: source for place, source in given.items() if source}
-        if allowed is not None:
-            locations.require_allowed({f"data.{place}": source for place, source in given.items()}, allowed)
-        roles = tuple(name for name in (config.group, config.time, config.weight) if name)
-        # A code such as 01009 loses its zero where it is read as a number.
-        texts = tuple(name for name, kind in config.columns.items() if kind == "categorical")
-        wanted = Wanted(config.csv, config.target, roles, texts=texts)
-        tables, target, notes = {}, "", []
-        for place, source in given.items():
-            found = sources.read(source, wanted, f"data.{place}")
-            target = found.target or target
-            notes += [f"{source}: {note}" for note in found.notes]
-            table, left_out = _with_targets(found.table, target, config, f"data.{place}")
-            if left_out:
-                notes.append(f"{source}: {left_out} rows without a target left out")
-            tables[place] = table
-        return cls(tables, target, tuple(notes))
-
-    def infer(self, config: DataConfig) -> Schema:
-        """The schema of the feature columns.
-
-        Raises:
-            DataError: A name of the config is no column; a column cannot be a feature; another file lacks one.
-        """
-        whole, path = self.whole, f"data.{next(iter(self.tables))}"
-        no_features = {name for name in (self.target, config.group, config.time, config.weight) if name}
-        _require_columns(config, whole.column_names)
-        features = [name for name in whole.column_names if name not in no_features | set(config.drop)]
-        # A column without a single value has nothing to be prepared from.
-        features = [name for name in features if whole.column(name).null_count < whole.num_rows]
-        if not features:
-            rule, fix = "at least one column with values beside the target", "add feature columns"
-            raise DataError([Problem(path, sources.few(whole.column_names), rule, fix)])
-        inferred = schema.infer(whole.select(features), config.columns, path)
-        _require_kinds(config, inferred)
-        for place, table in self.tables.items():
-            roles = [name for name in (config.weight,) if name and name not in table.column_names]
-            if roles:
-                problem = Problem(f"data.{place}", sources.few(table.column_names), f"a column {roles[0]}", "add it")
-                raise DataError([problem])
-            inferred.check(table, f"data.{place}")
-        return inferred
-
-
-def _with_targets(table: pa.Table, target: str, config: DataConfig, path: str) -> tuple[pa.Table, int]:
-    """The rows that have a target, and how many have none."""
-    column = table.column(target)
-    if config.missing_target == "refuse":
-        targets.require_present(column, target, path)
-        return table, 0
-    gaps = schema.missing(schema.plain(column))
-    if gaps.all():
-        rule, fix = "at least one row with a target", "choose another target"
-        raise DataError([Problem(path, f"column {target}: no values", rule, fix)])
-    return (table.filter(pa.array(~gaps)) if gaps.any() else table), int(gaps.sum())
-
-
-def _require_columns(config: DataConfig, names: Sequence[str]) -> None:
-    asked = {"data.group": [config.group], "data.time": [config.time], "data.weight": [config.weight]}
-    asked |= {"data.drop": list(config.drop), "data.columns": list(config.columns)}
-    asked["data.preparation.log"] = list(config.preparation.log)
-    problems = [
-        Problem(path, name, "a column of the table", f"one of: {', '.join(repr(n) for n in names[:20])}")
-        for path, given in asked.items()
-        for name in given
-        if name is not None and name not in names
-    ]
-    if problems:
-        raise DataError(problems)
-
-
-def _require_kinds(config: DataConfig, inferred: Schema) -> None:
-    numeric = inferred.names("numeric")
-    problems = [
-        Problem("data.preparation.log", name, "a numeric feature column", "remove it, or see data.columns")
-        for name in config.preparation.log
-        if name not in numeric
-    ]
-    problems += [
-        Problem(f"data.columns.{name}", kind, "a feature column", "remove it: the column is no feature")
-        for name, kind in config.columns.items()
-        if name not in inferred.names()
-    ]
-    if problems:
-        raise DataError(problems)
 
 
 def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray) -> tuple[Task, str]:
@@ -351,140 +237,11 @@ def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray)
     return (task, "as the loss says") if task is not None else targets.infer_task(target)
 
 
-def _roles(config: DataConfig, target: str) -> dict[str, str]:
-    """Columns that are no features."""
-    given = {config.group: "group", config.time: "time", config.weight: "weight", target: "target"}
-    return dict.fromkeys(config.drop, "left out") | {name: role for name, role in given.items() if name is not None}
-
-
-# ---- parts -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Raw rows of a part.
-
-    Attributes:
-        table: All columns.
-        targets: ``[N]`` class indices or numbers in the user's units.
-        weights: ``[N]`` or None.
-        keys: ``[N]`` groups or times or None.
-    """
-
-    table: pa.Table
-    targets: NDArray[Any]
-    weights: NDArray[np.float32] | None
-    keys: NDArray[Any] | None
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    def take(self, rows: NDArray[np.int64]) -> _Part:
-        return _Part(
-            self.table.take(rows),
-            self.targets[rows],
-            None if self.weights is None else self.weights[rows],
-            None if self.keys is None else self.keys[rows],
-        )
-
-    def __add__(self, other: _Part) -> _Part:
-        def join(mine: NDArray[Any] | None, others: NDArray[Any] | None) -> NDArray[Any] | None:
-            return None if mine is None or others is None else np.concatenate([mine, others])
-
-        table = pa.concat_tables([self.table, other.table], promote_options="permissive")
-        both = join(self.targets, other.targets)
-        assert both is not None
-        return _Part(table, both, join(self.weights, other.weights), join(self.keys, other.keys))
-
-    def fingerprint(self, of: Schema) -> str:
-        """Hash over the feature columns, targets and weights: equal for equal rows in the same order."""
-        digest = hashlib.sha256()
-        frame = of.typed(self.table, "data")
-        for name, column in frame.items():
-            values = column.to_numpy()
-            if values.dtype == object:
-                values = pd.util.hash_array(values, categorize=True)
-            digest.update(f"{name} {values.dtype} {values.shape}".encode())
-            digest.update(np.ascontiguousarray(values).tobytes())
-        for array in (self.targets, self.weights):
-            digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
-
-
-def _as_part(
-    table: pa.Table, files: _Files, config: DataConfig, classes: tuple[str, ...], task: Task, place: str
-) -> _Part:
-    path = f"data.{place}"
-    target = table.column(files.target)
-    values = (
-        targets.class_indices(target, classes, path)
-        if task == "classification"
-        else targets.numbers(target, "data.target")
-    )
-    weights = None if config.weight is None else _weights(table.column(config.weight), config.weight, path)
-    # Only a table that is divided needs keys to divide it by.
-    divided = place in ("source", "train") and (config.group or config.time)
-    keys = _keys(table.column(divided), divided, path, by_time=bool(config.time)) if divided else None
-    return _Part(table, values, weights, keys)
-
-
-def _weights(column: pa.ChunkedArray, name: str, path: str) -> NDArray[np.float32]:
-    found = Schema((schema.Column(name, "numeric", "number"),)).typed(pa.table({name: column}), path)[name].to_numpy()
-    wrong = ~(found > 0)
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        rule, fix = "row weights above 0", "mend the weights, or remove rows that should not count"
-        raise DataError([Problem("data.weight", f"column {name}, row {at + 1}: {found[at]}", rule, fix)])
-    return np.asarray(found, dtype=np.float32)
-
-
-def _keys(column: pa.ChunkedArray, name: str, path: str, *, by_time: bool) -> NDArray[Any]:
-    raw = schema.plain(column)
-    gaps = schema.missing(raw)
-    if gaps.any():
-        rule, fix = "a value in every row, to divide by", "fill it in, or remove these rows"
-        shown = f"column {name}: {int(gaps.sum())} missing, the first in row {int(np.flatnonzero(gaps)[0]) + 1}"
-        raise DataError([Problem(path, shown, rule, fix)])
-    if not by_time:
-        return np.asarray(pd.factorize(schema.category_names(raw).to_pandas())[0])
-    single = schema.infer(pa.table({name: raw}), {}, path)
-    if not single.names("numeric", "date"):
-        rule, fix = "numbers or dates, to sort rows by", "choose another column, or write dates as 2026-11-24"
-        raise DataError([Problem("data.time", f"column {name}: {raw[0].as_py()!r}", rule, fix)])
-    return np.asarray(single.typed(pa.table({name: raw}), path)[name].to_numpy())
-
-
-def _division(config: DataConfig, part: _Part, task: Task) -> Division:
-    method = config.division
-    if method == "auto":
-        method = "stratified" if task == "classification" else "random"
-    if method == "stratified" and task == "regression":
-        rule, fix = "classes, to keep the shares of", "use split: random"
-        raise DataError([Problem("data.split", "stratified", rule, fix)])
-    keys = part.targets if method == "stratified" else part.keys
-    return Division(method, config.split_seed, keys)
-
-
-def _divide(config: DataConfig, given: Mapping[str, _Part], classes: tuple[str, ...], task: Task) -> dict[str, _Part]:
-    """Fill in the parts that the config does not give as files, out of source or train."""
-    whole = given.get("source") or given["train"]
-    missing = [part for part in ("validation", "test") if part not in given]
-    # Only stratified parts have every class for certain; by group or time a rare class may be all on one side.
-    division = _division(config, whole, task)
-    splits.require_enough_rows(
-        whole.targets, classes if division.method == "stratified" else (), parts=1 + len(missing)
-    )
-    fractions = {"validation": config.validation_fraction, "test": config.test_fraction}
-    rows = splits.split(len(whole), division, {part: fractions[part] for part in missing})
-    divided = {part: whole.take(index) for part, index in rows.items()} if missing else {"train": whole}
-    return {**given, **divided}
-
-
 # ---- preparation -----------------------------------------------------------------------------------------------------
 
 
 def _prepare(
-    train: _Part, validation: _Part, of: Schema, config: DataConfig, classes: tuple[str, ...], task: Task
+    train: Part, validation: Part, of: Schema, config: DataConfig, classes: tuple[str, ...], task: Task
 ) -> tuple[Dataset, Preparation, Scaling]:
     """Fit on the training rows and prepare both parts."""
     if (train.targets == train.targets[0]).all():
@@ -511,7 +268,7 @@ def _prepare(
 
 
 def _finish(
-    inputs: NDArray[np.float32], part: _Part, scaling: Scaling
+    inputs: NDArray[np.float32], part: Part, scaling: Scaling
 ) -> tuple[NDArray[np.float32], NDArray[np.int64] | NDArray[np.float32], NDArray[np.float32] | None]:
     if part.targets.dtype.kind == "i":
         return inputs, part.targets, part.weights
@@ -523,7 +280,7 @@ class Folds:
 
     def __init__(
         self,
-        parts: Mapping[str, _Part],
+        parts: Mapping[str, Part],
         of: Schema,
         config: DataConfig,
         classes: tuple[str, ...],
@@ -533,7 +290,7 @@ class Folds:
         self._rows = parts["train"] + parts["validation"]
         self._schema, self._config, self._classes, self._task = of, config, classes, task
         # Now: that rows are too few for it should be said before anything starts.
-        division = _division(config, self._rows, task)
+        division = division_of(config, self._rows, task)
         if division.keys is None and division.method in ("grouped", "time"):
             rule, fix = "folds of one table", f"leave out data.validation, or data.{division.method}"
             raise DataError([Problem("finalists.folds", count, rule, fix)])

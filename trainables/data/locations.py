@@ -33,6 +33,11 @@ def is_url(source: str) -> bool:
     return "://" in source or "::" in source
 
 
+def shown(source: str) -> str:
+    """A source as messages and records may show it: the query of a URL may be a signature, that is, a secret."""
+    return source.split("?", maxsplit=1)[0] if is_url(source) else source
+
+
 @contextmanager
 def local(source: str, path: str) -> Iterator[Path]:
     """The file or folder of ``source`` on this machine.
@@ -57,11 +62,10 @@ def local(source: str, path: str) -> Iterator[Path]:
 
 def _fetch(url: str, folder: Path, path: str) -> Path:
     parts = urlsplit(url)
-    # A query may be a signature, that is: a secret.
-    shown = url.split("?", maxsplit=1)[0]
+    name = shown(url)
     if parts.scheme not in PROTOCOLS or "::" in url:
         rule = f"a path, or a URL of {', '.join(PROTOCOLS)}"
-        raise DataError([Problem(path, shown, rule, "use one of these, or copy the file to this machine")])
+        raise DataError([Problem(path, name, rule, "use one of these, or copy the file to this machine")])
     import fsspec
 
     target = folder / (PurePosixPath(parts.path).name or "table")
@@ -76,15 +80,15 @@ def _fetch(url: str, folder: Path, path: str) -> Path:
     except ImportError as error:
         package = PACKAGES.get(parts.scheme, "")
         rule, fix = f"a protocol that is installed ({error})", f"pip install {package}" if package else "install it"
-        raise DataError([Problem(path, shown, rule, fix)]) from error
+        raise DataError([Problem(path, name, rule, fix)]) from error
     # Each protocol has a library of its own with errors of its own.
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0].replace(url, shown) or type(error).__name__
+        reason = (str(error).splitlines() or [""])[0].replace(url, name) or type(error).__name__
         rule = "an address that answers with a file"
         fix = f"check the address, the network and the credentials: {type(error).__name__}: {reason}"
-        raise DataError([Problem(path, shown, rule, fix)]) from error
+        raise DataError([Problem(path, name, rule, fix)]) from error
     if not target.exists():
-        raise DataError([Problem(path, shown, "an address that answers with a file", "nothing lies there: check it")])
+        raise DataError([Problem(path, name, "an address that answers with a file", "nothing lies there: check it")])
     return target
 
 
@@ -129,6 +133,6 @@ def require_allowed(given: Mapping[str, str], allowed: Sequence[str]) -> None:
         if not fine:
             rule = f"a table within {', '.join(allowed) or 'nothing: no folder is permitted'}"
             fix = "move the table there, or ask the operator to permit its place (SEARCH_SERVICE_DATA_FOLDERS)"
-            problems.append(Problem(path, source.split("?", maxsplit=1)[0], rule, fix))
+            problems.append(Problem(path, shown(source), rule, fix))
     if problems:
         raise DataError(problems)

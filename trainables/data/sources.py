@@ -5,6 +5,8 @@ The result is an Arrow table with columns of any kind and the name of its target
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 
 from trainables.data import formats, locations, named_sets
@@ -81,15 +83,11 @@ def _read(source: str, wanted: Wanted, path: str) -> Read:
         return Read(*named_sets.read_bundled(source))
     if source.startswith(named_sets.OPENML):
         return Read(*named_sets.read_openml(source, wanted.target, path))
-    if not locations.is_url(source) and "." not in source and "/" not in source and "\\" not in source:
-        with_folder = [Problem(path, source, *_NOT_A_SET)]
-        try:
-            with locations.local(source, path) as folder:
-                return formats.read_file(folder, wanted, path, source)
-        except DataError as error:
-            raise (DataError(with_folder) if "existing" in error.problems[0].rule else error) from error
+    if not any(mark in source for mark in "./\\:") and not Path(source).exists():
+        # A single word that is no folder here is more likely the name of a bundled set, misspelt.
+        raise DataError([Problem(path, source, *_NOT_A_SET)])
     with locations.local(source, path) as file:
-        return formats.read_file(file, wanted, path, source.split("?", maxsplit=1)[0])
+        return formats.read_file(file, wanted, path, locations.shown(source))
 
 
 _NOT_A_SET = (
@@ -102,10 +100,3 @@ def few(names: list[str]) -> str:
     """The first names of a list, and how many more there are."""
     more = len(names) - NAMED_COLUMNS
     return ", ".join(names[:NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
-
-
-def drop_rows(table: pa.Table, missing_in: str) -> pa.Table:
-    """The rows that have a value in a column."""
-    import pyarrow.compute as pc
-
-    return table.filter(pc.is_valid(table.column(missing_in)))

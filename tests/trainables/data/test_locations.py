@@ -51,7 +51,10 @@ def refused(source, allowed=None):
 
 
 def test_a_table_by_http(server, tmp_path):
-    by_url = read(DataConfig(source=f"{server}/table.csv?token=secret", target="y")).dataset
+    (tmp_path / "served" / "table.csv").write_text(CSV.replace(",", ";"))
+    loaded = read(DataConfig(source=f"{server}/table.csv?token=secret", target="y"))
+    by_url = loaded.dataset
+    assert loaded.notes == (f"{server}/table.csv: columns separated by ';'",)  # A query may hold a secret.
     by_path = read(DataConfig(source=str(tmp_path / "served" / "table.csv"), target="y")).dataset
     assert by_url.fingerprint == by_path.fingerprint
 

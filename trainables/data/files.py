@@ -1,0 +1,138 @@
+"""The tables that a config names: read, their columns checked against the config, their features known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from trainables.data import locations, schema, sources, targets
+from trainables.data.config import DataConfig
+from trainables.data.formats import Wanted
+from trainables.data.schema import Schema
+from trainables.errors import DataError, Problem
+
+
+@dataclass(frozen=True)
+class Files:
+    """The tables of a config.
+
+    Attributes:
+        tables: By their place in the config: source, or train, validation and test.
+        target: Name of the target column.
+        notes: On how they were read.
+    """
+
+    tables: Mapping[str, pa.Table]
+    target: str
+    notes: tuple[str, ...]
+
+    @property
+    def whole(self) -> pa.Table:
+        """The table that training rows come from."""
+        return next(iter(self.tables.values()))
+
+    @classmethod
+    def read(cls, config: DataConfig, allowed: Sequence[str] | None) -> Files:
+        """Read them.
+
+        Args:
+            config: Which.
+            allowed: Folders and URL prefixes that may be read; None for all.
+
+        Raises:
+            DataError: One cannot be read, or has rows without a target.
+        """
+        given = {place: getattr(config, place) for place in ("source", "train", "validation", "test")}
+        given = {place: source for place, source in given.items() if source}
+        if allowed is not None:
+            locations.require_allowed({f"data.{place}": source for place, source in given.items()}, allowed)
+        roles = tuple(name for name in (config.group, config.time, config.weight) if name)
+        # A code such as 01009 loses its zero where it is read as a number.
+        texts = tuple(name for name, kind in config.columns.items() if kind == "categorical")
+        wanted = Wanted(config.csv, config.target, roles, texts=texts)
+        tables, target, notes = {}, "", []
+        for place, source in given.items():
+            found = sources.read(source, wanted, f"data.{place}")
+            target = found.target or target
+            shown = locations.shown(source)
+            notes += [f"{shown}: {note}" for note in found.notes]
+            table, left_out = _with_targets(found.table, target, config, f"data.{place}")
+            if left_out:
+                notes.append(f"{shown}: {left_out} rows without a target left out")
+            tables[place] = table
+        return cls(tables, target, tuple(notes))
+
+    def infer(self, config: DataConfig) -> Schema:
+        """The schema of the feature columns.
+
+        Raises:
+            DataError: A name of the config is no column; a column cannot be a feature; another file lacks one.
+        """
+        whole, path = self.whole, f"data.{next(iter(self.tables))}"
+        no_features = {name for name in (self.target, config.group, config.time, config.weight) if name}
+        _require_columns(config, whole.column_names)
+        features = [name for name in whole.column_names if name not in no_features | set(config.drop)]
+        # A column without a single value has nothing to be prepared from.
+        features = [name for name in features if whole.column(name).null_count < whole.num_rows]
+        if not features:
+            rule, fix = "at least one column with values beside the target", "add feature columns"
+            raise DataError([Problem(path, sources.few(whole.column_names), rule, fix)])
+        inferred = schema.infer(whole.select(features), config.columns, path)
+        _require_kinds(config, inferred)
+        for place, table in self.tables.items():
+            if config.weight is not None and config.weight not in table.column_names:
+                found, rule = sources.few(table.column_names), f"a column {config.weight}"
+                raise DataError([Problem(f"data.{place}", found, rule, "add it")])
+            inferred.check(table, f"data.{place}")
+        return inferred
+
+
+def _with_targets(table: pa.Table, target: str, config: DataConfig, path: str) -> tuple[pa.Table, int]:
+    """The rows that have a target, and how many have none."""
+    column = table.column(target)
+    if config.missing_target == "refuse":
+        targets.require_present(column, target, path)
+        return table, 0
+    gaps = schema.missing(schema.plain(column))
+    if gaps.all():
+        rule, fix = "at least one row with a target", "choose another target"
+        raise DataError([Problem(path, f"column {target}: no values", rule, fix)])
+    return (table.filter(pa.array(~gaps)) if gaps.any() else table), int(gaps.sum())
+
+
+def _require_columns(config: DataConfig, names: Sequence[str]) -> None:
+    asked = {"data.group": [config.group], "data.time": [config.time], "data.weight": [config.weight]}
+    asked |= {"data.drop": list(config.drop), "data.columns": list(config.columns)}
+    asked["data.preparation.log"] = list(config.preparation.log)
+    problems = [
+        Problem(path, name, "a column of the table", f"one of: {', '.join(repr(n) for n in names[:20])}")
+        for path, given in asked.items()
+        for name in given
+        if name is not None and name not in names
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _require_kinds(config: DataConfig, inferred: Schema) -> None:
+    numeric = inferred.names("numeric")
+    problems = [
+        Problem("data.preparation.log", name, "a numeric feature column", "remove it, or see data.columns")
+        for name in config.preparation.log
+        if name not in numeric
+    ]
+    problems += [
+        Problem(f"data.columns.{name}", kind, "a feature column", "remove it: the column is no feature")
+        for name, kind in config.columns.items()
+        if name not in inferred.names()
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def roles(config: DataConfig, target: str) -> dict[str, str]:
+    """Columns that are no features."""
+    given = {config.group: "group", config.time: "time", config.weight: "weight", target: "target"}
+    return dict.fromkeys(config.drop, "left out") | {name: role for name, role in given.items() if name is not None}
