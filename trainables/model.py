@@ -32,6 +32,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import nn
 
 from trainables import plain_network
@@ -343,5 +344,4 @@ def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """``[N, C]`` logits, or the ``[N, 1]`` of class 1 of two, to ``[N, C or 2]`` probabilities."""
     if logits.shape[1] == 1:
         logits = np.hstack([np.zeros_like(logits), logits])
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    return np.asarray(softmax(logits, axis=1))
