@@ -1,4 +1,4 @@
-"""The command line: ``search-service run | inspect | validate | export | predict | compare-optimizers | schema``.
+"""The command line, ``search-service COMMAND``: run, plan, inspect, validate, export, predict, and so on.
 
 Exit codes: 0 done, 2 bad config, table or model, 3 a check failed, 4 something outside failed, 130 interrupted.
 """
@@ -88,6 +88,25 @@ def run(
         _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
     if result.status is StudyStatus.FAILED:
         raise typer.Exit(CheckFailedError.exit_code)
+
+
+@app.command()
+def plan(
+    config: Config,
+    runner: Annotated[RunnerChoice, typer.Option(help="Which runner the time is for.")] = RunnerChoice.RAY,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a study would do and how long it would take, without running it."""
+    spec = config_file.load(config, overrides or [])
+    from search_service import planning_report, wiring
+
+    study = wiring.prepare(spec, settings=Settings())
+    planned = wiring.plan(study, runner=runner.value)
+    if as_json:
+        typer.echo(json.dumps(planning_report.as_document(study.spec, study.dataset, planned), indent=2))
+    else:
+        planning_report.show(study.spec, study.dataset, planned, Console())
 
 
 @app.command("compare-optimizers")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import os
 import platform
 import secrets
 import time
@@ -17,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
 from search_service.events import ComparisonFinished, Event, Listener, StudyFinished
 from search_service.interrupts import catch_interrupts
+from search_service.planning import StudyPlan
+from search_service.planning import plan as plan_study
 from search_service.recipe import packing
 from search_service.recorders.base import Recorder
 from search_service.results import StudyResult
@@ -29,6 +34,7 @@ from search_service.runners.base import Runner
 from search_service.settings import Settings
 from search_service.spec import ChoicesSpec, RangeSpec, StudySpec, for_task
 from search_service.study import run_study, summarize
+from trainables import timing
 from trainables.data import dataset as datasets
 from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.errors import DataError
@@ -121,6 +127,33 @@ def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
         return datasets.read(config, spec.task_given, allowed=settings.allowed_sources, profiled=True)
     except DataError as error:
         raise InvalidSpecError(error.problems) from error
+
+
+def plan(study: PreparedStudy, *, runner: RunnerName = "ray") -> StudyPlan:
+    """What a run of the study would do, with the pace of its trial on this machine; nothing is written.
+
+    Args:
+        study: From ``prepare``.
+        runner: Says how many populations train at once.
+    """
+    prepare_process()
+    spec, search = study.spec, study.spec.search
+    device = "cuda" if search.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
+    pace = timing.measure([spec.trial] * search.population_size, study.dataset, metric=spec.metric, device=device)
+    # The finalists train in this process, the seeds of each as one population.
+    last = timing.measure([spec.trial] * spec.finalists.seeds, study.dataset, metric=spec.metric)
+    return plan_study(spec, concurrency=_concurrency(spec, runner), pace=pace, finalists_pace=last)
+
+
+def _concurrency(spec: StudySpec, runner: RunnerName) -> int:
+    """Populations that train at once on this machine."""
+    search = spec.search
+    if runner == "inline":
+        return 1
+    slots = len(os.sched_getaffinity(0)) // search.cpus_per_trial
+    if search.gpus_per_trial > 0:
+        slots = min(slots, torch.cuda.device_count() // search.gpus_per_trial)
+    return max(1, int(min(slots, search.max_concurrent_trials or slots)))
 
 
 def run(

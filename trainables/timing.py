@@ -1,0 +1,89 @@
+"""How long training takes here: a few steps of a population are timed, after some that nobody times.
+
+pace = measure([config], dataset)
+pace.seconds_per_epoch          # steps of an epoch and the look at the validation rows
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.metrics import MetricName
+from trainables.training import PopulationTraining
+
+# The first steps allocate memory and choose kernels; three have done so.
+WARM_UP_STEPS = 3
+# Steps timed; their median ignores one that the machine was busy with something else.
+TIMED_STEPS = 20
+# Validation passes timed, after one that is not.
+TIMED_PASSES = 3
+# Seconds after which steps of a large table are no longer repeated.
+ENOUGH_S = 5.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a population of ``size`` members takes, in seconds.
+
+    Attributes:
+        size: K.
+        seconds_per_step: One parameter update of all members on one batch.
+        seconds_per_validation: Loss and score of all members on all validation rows.
+        steps_per_epoch: Parameter updates of an epoch.
+    """
+
+    size: int
+    seconds_per_step: float
+    seconds_per_validation: float
+    steps_per_epoch: int
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Of all members together."""
+        return self.steps_per_epoch * self.seconds_per_step + self.seconds_per_validation
+
+
+def measure(
+    configs: Sequence[TrialConfig], dataset: Dataset, *, metric: MetricName | None = None, device: str = "cpu"
+) -> Pace:
+    """Time a few training steps and validation passes.
+
+    Args:
+        configs: One per member, of one structure.
+        dataset: Training rows are trained on, and validation rows looked at.
+        metric: Score of a validation pass.
+        device: torch device.
+    """
+    # As long as a training can be: a schedule that spans it must be told some length.
+    training = PopulationTraining(configs, dataset, order_seed=0, max_epochs=10**6, metric=metric, device=device)
+    steps = training.steps()
+    for _ in itertools.islice(steps, WARM_UP_STEPS):
+        pass
+    # Reading the losses waits for the device.
+    timed_steps = _times(lambda: next(steps).tolist(), TIMED_STEPS)
+
+    def validate() -> None:
+        training.evaluate(training.validation_rows)[0].tolist()
+
+    validate()
+    return Pace(
+        training.size,
+        seconds_per_step=median(timed_steps),
+        seconds_per_validation=median(_times(validate, TIMED_PASSES)),
+        steps_per_epoch=training.steps_per_epoch,
+    )
+
+
+def _times(action: Callable[[], object], repetitions: int) -> list[float]:
+    times: list[float] = []
+    while len(times) < repetitions and sum(times) < ENOUGH_S:
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return times
