@@ -49,7 +49,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document at
 
 @app.command()
 def run(
-    config: Config,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")
+    ] = None,
+    study_id: Annotated[
+        str | None,
+        typer.Option("--study", metavar="ID", help="Instead of CONFIG: go on with a study that was cut short."),
+    ] = None,
     runner: Annotated[
         RunnerChoice, typer.Option(help="inline: this process, no Ray. ray: Ray Tune.")
     ] = RunnerChoice.RAY,
@@ -60,20 +66,28 @@ def run(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a study: all six steps, recorded in MLflow."""
+    """Run a study, all six steps, recorded in MLflow; or go on with one that was cut short."""
+    if (config is None) == (study_id is None):
+        raise typer.BadParameter("give a config to run, or --study to go on with a study", param_hint="CONFIG")
+    if study_id is not None and overrides:
+        raise typer.BadParameter("a study goes on as it was asked for", param_hint="--set")
     if ray_address is not None and runner is RunnerChoice.INLINE:
         raise typer.BadParameter("an inline run uses no Ray", param_hint="--ray-address")
     settings = Settings() if home is None else Settings(home=home)
     # Progress is for people, the document for programs: with --json people read stderr's errors only.
     console = Console(stderr=as_json)
-    spec = config_file.load(config, overrides or [])
+    spec = None if config is None else config_file.load(config, overrides or [])
     # Imported here: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     from search_service import wiring
     from search_service.progress import ProgressDisplay
     from search_service.report import as_document
     from search_service.results import StudyStatus
 
-    study = wiring.prepare(spec, settings=settings)
+    if spec is not None:
+        study = wiring.prepare(spec, settings=settings)
+    else:
+        assert study_id is not None
+        study = wiring.prepare_again(study_id, settings=settings)
     listeners = [] if as_json else [ProgressDisplay(console)]
     try:
         finished = wiring.run(

@@ -28,12 +28,13 @@ from trainables.metrics import MetricName
 
 @dataclass(frozen=True)
 class StudyStarted:
-    """The config is valid and the data is loaded."""
+    """The config is valid and the data is loaded; ``resumed`` if an earlier process had begun the study."""
 
     study_id: str
     spec: StudySpec
     data: DataSummary
     versions: Mapping[str, str]
+    resumed: bool = False
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ class ProgressDisplay:
             self._print(str(result.status).capitalize(), f"[red]{escape(result.reason)}[/]")
 
     def _show_start(self, event: StudyStarted) -> None:
-        self._print("Study", f"[bold]{event.study_id}[/]")
+        goes_on = ", which goes on; what was finished is read and not done again" if event.resumed else ""
+        self._print("Study", f"[bold]{event.study_id}[/]{goes_on}")
         self._show_data(event.data)
 
     def _show_data(self, data: DataSummary) -> None:

@@ -60,15 +60,8 @@ class Sampler:
         self._structural = [leaf for leaf in self._space if leaf in STRUCTURAL]
         self._first = [self._inside(point) for point in first]
         self._trials: dict[int, optuna.Trial] = {}
-        # Optuna takes 32-bit seeds.
-        seed32 = derive_seed(seed, "sampler") % 2**32
-        if method == "random":
-            sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=seed32)
-        else:
-            # Univariate: with trials that end at different epochs the multivariate model (Optuna's default) finds
-            # random search's final best in 44 % of runs on learning-curve benchmarks, the univariate one in all.
-            sampler = optuna.samplers.TPESampler(seed=seed32, multivariate=False, constant_liar=True)
-        self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize", sampler=sampler)
+        self._method, self._seed = method, seed
+        self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
 
     def ask(self, members: int) -> list[Suggestion]:
         """Suggest the configurations of a cohort, all of one structure.
@@ -79,6 +72,18 @@ class Sampler:
         leader = self._suggest(self._first.pop(0) if self._first else {})
         structure = {leaf: leader.values[leaf] for leaf in self._structural if leaf in leader.values}
         return [leader, *(self._suggest(self._next_first(structure)) for _ in range(members - 1))]
+
+    def recall(self, values: Mapping[str, Any]) -> Suggestion:
+        """Take up the next suggestion as an earlier process made it; it can then be told like any other.
+
+        Args:
+            values: Its leaves, as they were drawn.
+        """
+        for index, point in enumerate(self._first):
+            if point.items() <= values.items():
+                del self._first[index]
+                break
+        return self._suggest(values)
 
     def tell(self, number: int, state: Literal["completed", "pruned", "failed"], score: float, epoch: int) -> None:
         """Say what became of a suggestion.
@@ -98,6 +103,16 @@ class Sampler:
         else:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
+    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+        """Optuna's sampler for one suggestion: seeded by its number, so that it does not matter who made the others."""
+        # Optuna takes 32-bit seeds.
+        seed = derive_seed(self._seed, "sampler", number) % 2**32
+        if self._method == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        # Univariate: with trials that end at different epochs the multivariate model (Optuna's default) finds
+        # random search's final best in 44 % of runs on learning-curve benchmarks, the univariate one in all.
+        return optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
+
     def _next_first(self, structure: Mapping[str, Any]) -> Mapping[str, Any]:
         """A waiting first point of this structure, or the structure alone."""
         for index, point in enumerate(self._first):
@@ -108,6 +123,7 @@ class Sampler:
     def _suggest(self, fixed: Mapping[str, Any]) -> Suggestion:
         if fixed:
             self._study.enqueue_trial({leaf: _encode(self._space[leaf], value) for leaf, value in fixed.items()})
+        self._study.sampler = self._sampler_of(len(self._study.trials))
         trial = self._study.ask()
         values: dict[str, Any] = {}
         for leaf, range_ in self._space.items():

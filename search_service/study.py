@@ -42,6 +42,9 @@ from search_service.results import (
     DataSummary,
     Decision,
     FinalistsResult,
+    InitialLossResult,
+    LearningRatesResult,
+    OverfitResult,
     RoundResult,
     StudyResult,
     StudyStatus,
@@ -49,6 +52,7 @@ from search_service.results import (
 from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
+from search_service.study_folder import Beginning, StudyFolder
 from trainables.data import locations
 from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
@@ -67,7 +71,7 @@ def run_study(
     folder: Path,
     versions: Mapping[str, str],
 ) -> StudyResult:
-    """Run the whole recipe.
+    """Run the whole recipe, or what is left of it.
 
     Args:
         spec: What to do.
@@ -75,7 +79,8 @@ def run_study(
         runner: Runs the rounds.
         listen: Hears every event, as it happens, in this process.
         study_id: Names the study.
-        folder: Exists; journals, the winner and the model are written here.
+        folder: Exists; journals, the winner and the model are written here. What an earlier process has finished in it
+            is read and told, and not done again.
         versions: Of the libraries, for the record.
 
     Returns:
@@ -85,12 +90,14 @@ def run_study(
         OutsideError: Something that is not ours broke, after the listener was told.
         KeyboardInterrupt: Likewise.
     """
-    started = time.monotonic()
+    files = StudyFolder(folder)
+    started = time.monotonic() - files.seconds
     story = _Story()
 
     def tell(event: Event) -> None:
         story.add(event)
         listen(event)
+        files.note_seconds(time.monotonic() - started)
 
     def finish(status: StudyStatus, reason: str) -> StudyResult:
         result = StudyResult(
@@ -110,30 +117,39 @@ def run_study(
     deadline = started + spec.search.time_budget_s if spec.search.time_budget_s is not None else None
     try:
         # Inside: an interrupt may come with the very first event.
-        tell(StudyStarted(study_id, spec, summarize(spec, table), versions))
+        resumed = files.beginning is not None
+        files.begin(Beginning(study_id, table.dataset.fingerprint, versions))
+        tell(StudyStarted(study_id, spec, summarize(spec, table), versions, resumed=resumed))
         place = Place(spec, table.dataset, runner, tell, folder, deadline)
         _six_steps(place, table, versions)
     except CheckFailedError as failure:
-        return finish(StudyStatus.FAILED, str(failure))
+        result = finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
         finish(StudyStatus.INTERRUPTED, "interrupted")
         raise
     except Exception as error:
         finish(StudyStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
-    return finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
+    else:
+        result = finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
+    # Heard by everybody: from now on there is nothing to go on with.
+    files.end(result.status, result.reason)
+    return result
 
 
 def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None:
     """The recipe."""
     spec, dataset, tell = place.spec, place.dataset, place.listen
-    check = _Gate(spec, tell)
+    check, once = _Gate(spec, tell), StudyFolder(place.folder).once
     config, limits, space = spec.trial, spec.space(), spec.space()
+    checks = spec.checks
 
     tell(StepStarted(1, step1_initial_loss.NAME))
-    check(step1_initial_loss.run(config, dataset, spec.checks.initial_loss))
+    initial_loss = partial(step1_initial_loss.run, config, dataset, checks.initial_loss)
+    check(once("step-1", InitialLossResult, initial_loss))
     tell(StepStarted(2, step2_overfit_small_sample.NAME))
-    check(step2_overfit_small_sample.run(config, dataset, spec.checks.overfit_small_sample, spec.seed))
+    small_sample = partial(step2_overfit_small_sample.run, config, dataset, checks.overfit_small_sample, spec.seed)
+    check(once("step-2", OverfitResult, small_sample))
 
     scale_of = partial(chance_scale, dataset=dataset)
     n_validation = effective_rows(dataset.validation.weights, len(dataset.validation))
@@ -141,21 +157,24 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     while True:
         cycle = len(cycles) + 1
         tell(StepStarted(3, step3_learning_rates.NAME, cycle))
-        rates = step3_learning_rates.run(
+        try_rates = partial(
+            step3_learning_rates.run,
             config,
             dataset,
-            spec.checks.learning_rates,
+            checks.learning_rates,
             seed=spec.seed,
             cycle=cycle,
             allowed=limits.get(step4_coarse_search.LEARNING_RATE),
         )
+        rates = once(f"step-3-cycle-{cycle}", LearningRatesResult, try_rates)
         check(rates)
         coarse = step4_coarse_search.run(place, rates, number=2 * cycle - 1, space=space, base=config)
         refined = step5_refined_search.run(place, coarse, number=2 * cycle, limits=limits, base=config)
         cycles.append(Cycle(rates, coarse, refined))
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
-        decision = step6_repeat.run(spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
+        decide = partial(step6_repeat.run, spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
+        decision = once(f"decision-{cycle}", Decision, decide)
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break
@@ -163,7 +182,8 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
 
     tell(StepStarted(7, finalists.NAME))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
-    final = finalists.run(spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
+    train_again = partial(finalists.run, spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
+    final = once("finalists", FinalistsResult, train_again)
     tell(FinalistsFinished(final))
     tell(packing.run(spec, final, table, place.folder, versions))
 

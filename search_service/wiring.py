@@ -20,6 +20,7 @@ from typing import Literal
 
 import torch
 
+from search_service import study_folder
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
@@ -32,10 +33,12 @@ from search_service.recorders.base import Recorder
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.settings import Settings
-from search_service.spec import ChoicesSpec, RangeSpec, StudySpec, for_task
+from search_service.spec import ChoicesSpec, RangeSpec, StudySpec, for_task, parse
 from search_service.study import run_study, summarize
+from search_service.study_folder import StudyFolder
 from trainables import timing
 from trainables.data import dataset as datasets
+from trainables.data import locations
 from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.errors import DataError
 from trainables.process import prepare_process
@@ -74,10 +77,14 @@ class FinishedComparison:
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """A valid spec with its table read: nothing can be wrong with what the user gave any more."""
+    """A valid spec with its table read: nothing can be wrong with what the user gave any more.
+
+    ``folder`` is that of a study which is to go on, None for a new one.
+    """
 
     spec: StudySpec
     table: Loaded
+    folder: StudyFolder | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -114,6 +121,35 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
     if problems:
         raise InvalidSpecError(problems)
     return PreparedStudy(spec, table)
+
+
+def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
+    """Read a study that has been begun, or whose folder holds its spec only, to go on with it.
+
+    Args:
+        study_id: Of a study under ``settings.home``.
+        settings: Where studies are.
+
+    Raises:
+        DataError: There is no such study, it has ended, or its table is not what it was.
+        InvalidSpecError: The table cannot be used any more.
+    """
+    folder = study_folder.find(settings.home.absolute() / "studies", study_id)
+    _require_unfinished(folder)
+    study = prepare(parse(study_folder.load_spec(folder)), settings=settings)
+    began = folder.beginning
+    if began is not None and began.fingerprint != study.dataset.fingerprint:
+        source = locations.shown(str(study.spec.data.source or study.spec.data.train))
+        rule = f"the table that study {study_id} began with (fingerprint {began.fingerprint}, now "
+        rule += f"{study.dataset.fingerprint})"
+        raise DataError([Problem("data.source", source, rule, "bring the old file back, or start a new study")])
+    return PreparedStudy(study.spec, study.table, folder)
+
+
+def _require_unfinished(folder: StudyFolder) -> None:
+    if folder.ending is not None:
+        rule, fix = f"a study that has not ended; this one has {folder.ending}", "start a new study, with its config"
+        raise DataError([Problem(study_folder.OPTION, folder.path.name, rule, fix)])
 
 
 def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
@@ -164,10 +200,10 @@ def run(
     ray_address: str | None = None,
     listeners: Sequence[Listener] = (),
 ) -> FinishedStudy:
-    """Run a study and record it.
+    """Run a study and record it, or go on with one.
 
     Args:
-        study: From ``prepare``.
+        study: From ``prepare`` or ``prepare_again``.
         settings: Where things live.
         runner: ``inline`` (this process) or ``ray``.
         ray_address: An existing cluster; None starts Ray here for the time of the study.
@@ -177,28 +213,35 @@ def run(
         The result, and where everything is.
 
     Raises:
+        DataError: Another process is running it, or has finished it.
         OutsideError: Ray or MLflow broke.
         KeyboardInterrupt: After everything was recorded and stopped.
     """
     # Steps 1 to 3 and the finalists train in this process, beside Ray's workers.
     prepare_process()
-    study_id = _new_id(study.spec)
     with ExitStack() as stack:
+        if study.folder is not None:
+            # Before anything is opened: a study that is being run is left alone.
+            stack.enter_context(study.folder.lock())
+            _require_unfinished(study.folder)
         recorder = stack.enter_context(_recording(settings))
         made = _make_runner(runner, ray_address)
         stack.callback(made.close)
-        folder = _make_folder(settings, "studies", study_id, study.spec)
+        files = study.folder
+        if files is None:
+            files = StudyFolder(_make_folder(settings, "studies", _new_id(study.spec), study.spec))
+            stack.enter_context(files.lock())
         listen = stack.enter_context(_listening([*listeners, recorder.record]))
         result = run_study(
             study.spec,
             study.table,
             made,
             listen,
-            study_id=study_id,
-            folder=folder,
+            study_id=files.path.name,
+            folder=files.path,
             versions=_versions(),
         )
-    return FinishedStudy(result, _places(settings, folder, recorder))
+    return FinishedStudy(result, _places(settings, files.path, recorder))
 
 
 def compare(study: PreparedStudy, *, settings: Settings, listeners: Sequence[Listener] = ()) -> FinishedComparison:

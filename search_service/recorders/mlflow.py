@@ -19,6 +19,10 @@ A comparison of optimisers is a run of its own, with a run per optimiser: its me
 
 Runs are joined by the tag ``mlflow.parentRunId``. Everything about a run is written in one batch when it ends, from
 the driver: workers never speak to MLflow. ``mlflow_models.py`` logs, registers and finds models.
+
+A study that goes on after it was cut short tells what it had told before. So every run of a study has its id as the tag
+``study_id``, and one search at the start learns which runs there are: what is finished is left as it is, and what was
+being written is completed, without writing a value twice.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -66,6 +70,7 @@ from search_service.results import (
     InitialLossResult,
     LearningRatesResult,
     OverfitResult,
+    RoundPlan,
     RoundResult,
     StudyStatus,
     TrialStatus,
@@ -75,6 +80,9 @@ from search_service.results import (
 MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
 # MLflow's limits for the text of a parameter and of a tag.
 MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 6_000, 8_000
+
+# Tag: which part of a study a run is; unlike the run's name, nobody changes it in the UI.
+PART = "part"
 
 _RUN_STATUS = {
     StudyStatus.COMPLETED: "FINISHED",
@@ -111,6 +119,11 @@ class MlflowRecorder:
         self._experiment = ""
         self._study = ""
         self._study_id = ""
+        # Runs of the study from before this process, by kind and part.
+        self._before: dict[tuple[str, str], Run] = {}
+        # Of those that are gone on with, the metrics (name, step and value) and parameters that they have.
+        self._written: dict[str, set[tuple[str, int, str]]] = {}
+        self._written_params: dict[str, set[str]] = {}
         self._registered = ""
         self._round = ""
         self._open_round = False
@@ -154,6 +167,8 @@ class MlflowRecorder:
     @_write.register
     def _(self, event: StudyStarted) -> None:
         self._study_id = event.study_id
+        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
+        self._before = {(run.data.tags["kind"], run.data.tags[PART]): run for run in self._search_runs()}
         self._study = self._begin("study", event.study_id, event, unasked={"comparison"})
 
     @_write.register
@@ -165,6 +180,8 @@ class MlflowRecorder:
         check = event.check
         name = f"{check.step} {check.name}" + (f" (cycle {check.cycle})" if check.cycle > 1 else "")
         verdict = "passed" if check.passed else "failed"
+        if self._has_finished("check", name):
+            return
         tags = {"verdict": verdict, "summary": check.summary, "advice": check.advice, "cycle": str(check.cycle)}
         run = self._start(name, "check", parent=self._study, tags=tags, start_ms=self._step_started_ms)
         note = f"**{verdict}**: {check.summary}" + (f"\n\n**To do**: {check.advice}" if check.advice else "")
@@ -181,8 +198,10 @@ class MlflowRecorder:
 
     @_write.register
     def _(self, event: RoundStarted) -> None:
-        plan = event.plan
-        name = plan.name + (f" (cycle {plan.cycle})" if plan.cycle > 1 else "")
+        plan, name = event.plan, _round_name(event.plan)
+        if self._has_finished("round", name):
+            self._round = str(self._before["round", name].info.run_id)
+            return
         self._round = self._start(name, "round", parent=self._study, tags={"cycle": str(plan.cycle)})
         self._open_round = True
         params: dict[str, Any] = {f"range.{leaf}": str(range_) for leaf, range_ in plan.space.items()}
@@ -193,6 +212,8 @@ class MlflowRecorder:
     @_write.register
     def _(self, event: TrialFinished) -> None:
         trial = event.trial
+        if self._has_finished("trial", trial.trial_id):
+            return
         tags = {"status": trial.status, "reason": trial.reason, "worker": trial.worker}
         run = self._start(trial.trial_id, "trial", parent=self._round, tags=tags)
         metrics = [m for point in trial.curve for m in _point_metrics(point, trial.metric)]
@@ -206,6 +227,8 @@ class MlflowRecorder:
     def _(self, event: RoundFinished) -> None:
         result = event.result
         self._rounds.append(result)
+        if self._has_finished("round", _round_name(result.plan)):
+            return
         metrics = [_metric(f"trials.{s}", result.count(s)) for s in TrialStatus if s is not TrialStatus.RUNNING]
         metrics.append(_metric("seconds", result.seconds))
         tags = {"stop_reason": result.stop_reason}
@@ -221,6 +244,8 @@ class MlflowRecorder:
     def _(self, event: CycleDecided) -> None:
         decision = event.decision
         name = "6 repeat" + (f" (cycle {decision.cycle})" if decision.cycle > 1 else "")
+        if self._has_finished("decision", name):
+            return
         verdict = "stop" if decision.stop else "repeat"
         note = f"**{verdict}**: {decision.reason}\n\n" + "\n".join(f"- {s}" for s in decision.narrowing)
         tags = {"verdict": verdict, "reason": decision.reason, "mlflow.note.content": note}
@@ -229,8 +254,22 @@ class MlflowRecorder:
     @_write.register
     def _(self, event: FinalistsFinished) -> None:
         final = event.result
+        if not self._has_finished("finalists", "finalists"):
+            self._write_finalists(final)
+        self._batch(
+            self._study,
+            metrics=_finite(_answer(final)),
+            tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
+            | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
+            | {"worth": worth(final) or ""},
+        )
+        self._client.log_artifact(self._study, str(final.checkpoint), "winner")
+
+    def _write_finalists(self, final: FinalistsResult) -> None:
         group = self._start("finalists", "finalists", parent=self._study, start_ms=self._step_started_ms)
         for finalist in final.finalists:
+            if self._has_finished("finalist", f"finalist {finalist.trial_id}"):
+                continue
             run = self._start(f"finalist {finalist.trial_id}", "finalist", parent=group)
             metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
             metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
@@ -255,20 +294,16 @@ class MlflowRecorder:
         self._client.log_figure(group, losses.draw_finalists(final), "finalists.png")
         self._client.log_figure(group, schedules.draw(final), "learning_rates.png")
         self._client.set_terminated(group)
-        self._batch(
-            self._study,
-            metrics=_finite(_answer(final)),
-            tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
-            | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
-            | {"worth": worth(final) or ""},
-        )
-        self._client.log_artifact(self._study, str(final.checkpoint), "winner")
 
     @_write.register
     def _(self, event: ModelPacked) -> None:
         ids = {"run": self._study, "study_id": self._study_id}
-        uri = mlflow_models.log(self._client, event, experiment=self._experiment, **ids)
-        if event.register_as is None:
+        known = self._client.get_run(self._study).data.tags
+        self._registered = known.get("registered", "")
+        uri = known.get(mlflow_models.URI_TAG) or mlflow_models.log(
+            self._client, event, experiment=self._experiment, **ids
+        )
+        if event.register_as is None or self._registered:
             return
         # Alone: two studies that end at once would both find the old champion and not each other.
         with mlflow_models.alone(self._uri):
@@ -291,6 +326,7 @@ class MlflowRecorder:
     @_write.register
     def _(self, event: ComparisonStarted) -> None:
         unasked = {"search_space", "checks", "search", "finalists", "model"}
+        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
         self._comparison = self._begin("comparison", event.comparison_id, event, unasked=unasked)
 
     @_write.register
@@ -329,9 +365,26 @@ class MlflowRecorder:
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
+    def _search_runs(self) -> Iterator[Run]:
+        """Every run of the study."""
+        token = None
+        while True:
+            # An id holds letters, digits, _ . and - only, so it cannot end the text in the filter.
+            found = self._client.search_runs(
+                [self._experiment], f"tags.study_id = '{self._study_id}'", max_results=1_000, page_token=token
+            )
+            yield from found
+            token = found.token
+            if not token:
+                return
+
+    def _has_finished(self, kind: str, name: str) -> bool:
+        """Whether an earlier process has written all of a run: it is not RUNNING and was not KILLED."""
+        run = self._before.get((kind, name))
+        return run is not None and run.info.status in ("FINISHED", "FAILED")
+
     def _begin(self, kind: str, name: str, event: StudyStarted | ComparisonStarted, *, unasked: Collection[str]) -> str:
         """A run without a parent, with the whole config but the sections ``unasked``, which it does not use."""
-        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
         tags = {f"{kind}_id": name, "data.fingerprint": event.data.fingerprint}
         tags |= {"data.described": "\n".join(describe_data(event.data))}
         tags |= {"data.suspicious": "\n".join(event.data.warnings)}
@@ -372,11 +425,30 @@ class MlflowRecorder:
         tags: Mapping[str, str] | None = None,
         start_ms: int | None = None,
     ) -> str:
+        """A run to write to: a new one, or that of an earlier process."""
         all_tags = {"kind": kind, **{key: value[:MAX_TAG_LENGTH] for key, value in (tags or {}).items() if value}}
+        if self._study_id:
+            all_tags |= {"study_id": self._study_id, PART: name}
         if parent is not None:
             all_tags["mlflow.parentRunId"] = parent
+        if (before := self._before.get((kind, name))) is not None:
+            return self._go_on(before, all_tags)
         run = self._client.create_run(self._experiment, start_time=start_ms, tags=all_tags, run_name=name)
         return str(run.info.run_id)
+
+    def _go_on(self, before: Run, tags: Mapping[str, str]) -> str:
+        """Write on in a run of an earlier process, whatever state that left it in."""
+        run = str(before.info.run_id)
+        if run not in self._written:
+            self._written[run] = {
+                (metric.key, metric.step, repr(metric.value))
+                for key in before.data.metrics
+                for metric in self._client.get_metric_history(run, key)
+            }
+            self._written_params[run] = set(before.data.params)
+        self._client.update_run(run, status="RUNNING")
+        self._batch(run, tags=tags)
+        return run
 
     def _batch(
         self,
@@ -387,8 +459,14 @@ class MlflowRecorder:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Write everything in as few calls as MLflow's limits allow: one, nearly always."""
-        rest_metrics = list(metrics)
-        rest_params = [Param(key, _format_param(value)[:MAX_PARAM_LENGTH]) for key, value in (params or {}).items()]
+        written = self._written.get(run, set())
+        rest_metrics = [m for m in metrics if (m.key, m.step, repr(m.value)) not in written]
+        known = self._written_params.get(run, set())
+        rest_params = [
+            Param(key, _format_param(value)[:MAX_PARAM_LENGTH])
+            for key, value in (params or {}).items()
+            if key not in known
+        ]
         rest_tags = [RunTag(key, value[:MAX_TAG_LENGTH]) for key, value in (tags or {}).items()]
         while rest_metrics or rest_params or rest_tags:
             # Parameters count as metrics against the limit of one call.
@@ -406,6 +484,10 @@ class MlflowRecorder:
                 self._client.log_figure(run, figure, "gradient_health.png")
         elif isinstance(check, LearningRatesResult):
             self._client.log_figure(run, losses.draw_learning_rates(check), "learning_rates.png")
+
+
+def _round_name(plan: RoundPlan) -> str:
+    return plan.name + (f" (cycle {plan.cycle})" if plan.cycle > 1 else "")
 
 
 def _format_param(value: Any) -> str:

@@ -1,7 +1,16 @@
 """The book of a round: whom to try next, who was asked, who ended how. Kept by the driver of every runner.
 
-Everything that happens is appended to journals in the round's folder (``asked.jsonl``, ``told.jsonl``; the rungs are
-in ``rungs.jsonl``, by halving.py), so that nothing that was learnt is lost with the process.
+Everything that happens is appended to journals in the round's folder, so that nothing is lost with the process:
+
+    plan.json     what the round does
+    asked.jsonl   each trial as it is asked for, with its configuration and cohort
+    rungs.jsonl   the decisions of halving.py
+    told.jsonl    each trial as it ends, with its curve
+    ended.json    why the round ended
+
+A book that finds them goes on where they end. Trials that were told are results again; those that were asked for and
+not told are trained first, from their start, in the cohorts and with the numbers that they had. What the rungs said to
+them then, they say again, since a report repeated gets the answer it had.
 """
 
 from __future__ import annotations
@@ -9,14 +18,24 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from itertools import groupby
+from typing import Any
 
+from search_service import journals
+from search_service.errors import RunnerError
 from search_service.events import Listener, TrialFinished, TrialProgressed
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, Member
-from search_service.sampling import Sampler
+from search_service.sampling import Sampler, Suggestion
+from search_service.space import Choices
 from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
+
+# Of a plan, what may change from one process to the next: where and how it is run, not what.
+_PLACE = ("folder", "deadline", "max_concurrent_trials", "cpus_per_trial", "gpus_per_trial")
 
 
 class RoundBook:
@@ -24,7 +43,10 @@ class RoundBook:
 
     Args:
         plan: Of the round.
-        listen: Hears what happens to each trial.
+        listen: Hears what happens to each trial, and first of all of those that had ended before.
+
+    Raises:
+        RunnerError: The folder's journals are those of another plan.
     """
 
     def __init__(self, plan: RoundPlan, listen: Listener) -> None:
@@ -43,27 +65,39 @@ class RoundBook:
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
         self._results: dict[str, TrialResult] = {}
+        # Cohorts of an earlier process that had not ended.
+        self._interrupted: deque[Cohort] = deque()
         self._stop_reason = ""
+        self._seconds: float | None = None
         plan.folder.mkdir(parents=True, exist_ok=True)
+        self._require_same_plan()
+        self._take_up()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether an earlier process has finished this round."""
+        return self._seconds is not None
 
     def next_cohort(self) -> Cohort | None:
         """The next trials to train, or None if the round is to end with those under way."""
+        if self._interrupted:
+            return self._interrupted.popleft()
         self._stop_reason = self._stop_reason or self._why_stop()
         if self._stop_reason:
             return None
-        members = []
-        for suggestion in self._sampler.ask(min(self._plan.population_size, self._plan.max_trials - self._asked)):
-            number = self._asked
-            self._asked += 1
-            # Initial weights of its own for each trial, the same in every runner.
-            seed = derive_seed(self._plan.seed, "round", self._plan.number, "trial", number)
-            config = self._plan.base.replace({**suggestion.values, "seed": seed})
-            members.append(Member(f"r{self._plan.number}-{number:03d}", suggestion.number, config, suggestion.values))
-        cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
-        self._cohorts[cohort.cohort_id] = cohort
-        for member in members:
-            self._points[member.trial_id] = {}
-            self._write("asked", {"trial": member.trial_id, "cohort": cohort.cohort_id, "values": dict(member.values)})
+        suggestions = self._sampler.ask(min(self._plan.population_size, self._plan.max_trials - self._asked))
+        cohort = self._enter(suggestions)
+        entries = [
+            {
+                "trial": member.trial_id,
+                "cohort": cohort.cohort_id,
+                "members": len(cohort.members),
+                "values": dict(member.values),
+                "config": member.config.to_plain(),
+            }
+            for member in cohort.members
+        ]
+        self._write("asked", entries)
         return cohort
 
     def report(self, report: CohortReport) -> None:
@@ -87,12 +121,90 @@ class RoundBook:
 
     def result(self) -> RoundResult:
         """The round's result, once every cohort has ended."""
+        if self._seconds is None:
+            self._stop_reason = self._stop_reason or self._why_stop()
+            self._seconds = time.monotonic() - self._started
+            ending = {"stop_reason": self._stop_reason, "seconds": self._seconds}
+            journals.write_whole(self._plan.folder / "ended.json", ending)
         return RoundResult(
             plan=self._plan,
-            trials=tuple(self._results[trial] for trial in sorted(self._results)),
-            stop_reason=self._stop_reason or self._why_stop(),
-            seconds=time.monotonic() - self._started,
+            trials=tuple(sorted(self._results.values(), key=lambda trial: trial.number)),
+            stop_reason=self._stop_reason,
+            seconds=self._seconds,
         )
+
+    def _require_same_plan(self) -> None:
+        path, plan = self._plan.folder / "plan.json", _describe(self._plan)
+        before = journals.read_whole(path)
+        if before is None:
+            journals.write_whole(path, plan)
+            return
+        changed = sorted(key for key in before.keys() | plan.keys() if before.get(key) != plan.get(key))
+        if changed:
+            raise RunnerError(
+                f"round {self._plan.number} cannot go on: its {', '.join(changed)} would not be what it began with "
+                f"({path}); another version of the program may have begun it, so start a new study"
+            )
+
+    def _take_up(self) -> None:
+        """Go on where an earlier process ended, if there was one."""
+        folder = self._plan.folder
+        journals.mend(folder / "rungs.jsonl")
+        for _, entries in groupby(self._whole_cohorts(), key=lambda entry: entry["cohort"]):
+            self._enter([self._sampler.recall(self._decode(entry["values"])) for entry in entries])
+        told = journals.mend(folder / "told.jsonl")
+        for entry in told:
+            self._recall(entry)
+        self._started -= max((entry["seconds"] for entry in told), default=0.0)
+        self._interrupted.extend(
+            cohort
+            for cohort in self._cohorts.values()
+            if any(member.trial_id not in self._results for member in cohort.members)
+        )
+        if (ending := journals.read_whole(folder / "ended.json")) is not None:
+            self._stop_reason, self._seconds = ending["stop_reason"], ending["seconds"]
+
+    def _whole_cohorts(self) -> list[dict[str, Any]]:
+        """What was asked, without a last cohort of which not every member was written: it was never trained."""
+        path = self._plan.folder / "asked.jsonl"
+        asked = journals.mend(path)
+        if asked:
+            last = [entry for entry in asked if entry["cohort"] == asked[-1]["cohort"]]
+            if len(last) < last[0]["members"]:
+                asked = asked[: -len(last)]
+                journals.keep(path, len(asked))
+        return asked
+
+    def _recall(self, entry: Mapping[str, Any]) -> None:
+        """A trial that had ended is a result again."""
+        cohort = next(c for c in self._cohorts.values() for m in c.members if m.trial_id == entry["trial"])
+        member = next(member for member in cohort.members if member.trial_id == entry["trial"])
+        self._points[member.trial_id] = {p["epoch"]: EpochPoint(**p) for p in entry["curve"]}
+        self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"])
+
+    def _decode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values as they were drawn: a choice that is a list in JSON is a tuple in the space."""
+        choices = {
+            leaf: {json.dumps(choice): choice for choice in range_.choices}
+            for leaf, range_ in self._plan.space.items()
+            if isinstance(range_, Choices)
+        }
+        return {leaf: choices.get(leaf, {}).get(json.dumps(value), value) for leaf, value in values.items()}
+
+    def _enter(self, suggestions: Sequence[Suggestion]) -> Cohort:
+        """The next cohort and its trials, by their numbers."""
+        members = []
+        for suggestion in suggestions:
+            number = self._asked
+            self._asked += 1
+            # Initial weights of its own for each trial, the same in every runner.
+            seed = derive_seed(self._plan.seed, "round", self._plan.number, "trial", number)
+            config = self._plan.base.replace({**suggestion.values, "seed": seed})
+            members.append(Member(f"r{self._plan.number}-{number:03d}", suggestion.number, config, suggestion.values))
+        cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
+        self._cohorts[cohort.cohort_id] = cohort
+        self._points |= {member.trial_id: {} for member in members}
+        return cohort
 
     def _why_stop(self) -> str:
         plan = self._plan
@@ -109,6 +221,21 @@ class RoundBook:
         return ""
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, worker: str) -> None:
+        """A trial ends: it is written down first, and heard of then."""
+        curve = [asdict(point) for _, point in sorted(self._points[member.trial_id].items())]
+        entry = {
+            "trial": member.trial_id,
+            "status": status,
+            "reason": reason,
+            "worker": worker,
+            "seconds": time.monotonic() - self._started,
+            "config": member.config.to_plain(),
+            "curve": curve,
+        }
+        self._write("told", [entry])
+        self._end(member, status, reason, worker)
+
+    def _end(self, member: Member, status: TrialStatus, reason: str, worker: str) -> None:
         curve = tuple(point for _, point in sorted(self._points[member.trial_id].items()))
         trial = TrialResult(
             trial_id=member.trial_id,
@@ -125,19 +252,15 @@ class RoundBook:
         useful = status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) and math.isfinite(trial.score)
         state = "completed" if status is TrialStatus.COMPLETED else "pruned"
         self._sampler.tell(member.number, state if useful else "failed", trial.score, trial.epochs)  # type: ignore[arg-type]
-        self._write(
-            "told",
-            {
-                "trial": trial.trial_id,
-                "status": status,
-                "reason": reason,
-                "worker": worker,
-                "config": trial.config.to_plain(),
-                "curve": [asdict(point) for point in curve],
-            },
-        )
         self._listen(TrialFinished(trial))
 
-    def _write(self, journal: str, entry: object) -> None:
-        with (self._plan.folder / f"{journal}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+    def _write(self, journal: str, entries: Iterable[object]) -> None:
+        journals.append(self._plan.folder / f"{journal}.jsonl", entries)
+
+
+def _describe(plan: RoundPlan) -> dict[str, Any]:
+    """What a plan does, as plain data."""
+    plain = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _PLACE}
+    plain |= {"base": plan.base.to_plain(), "space": {leaf: asdict(range_) for leaf, range_ in plan.space.items()}}
+    described: dict[str, Any] = json.loads(json.dumps(plain, default=str))
+    return described

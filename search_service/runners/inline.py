@@ -17,6 +17,8 @@ class InlineRunner:
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
         book = RoundBook(plan, listen)
+        if book.has_ended:
+            return book.result()
         halving = Halving(
             grace_period=plan.grace_period,
             max_epochs=plan.max_epochs,

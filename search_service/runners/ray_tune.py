@@ -14,6 +14,7 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -75,8 +76,10 @@ class RayTuneRunner:
 
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
-        self._start()
         book = RoundBook(plan, listen)
+        if book.has_ended:
+            return book.result()
+        self._start()
         searcher = _CohortSearcher(book)
         # Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then
         # brings back the rungs.
@@ -96,6 +99,8 @@ class RayTuneRunner:
             tune.with_parameters(_CohortTrainable, plan=plan, rows=[self._store(dataset)], halving=halving),
             {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial},
         )
+        # Of an earlier process: its checkpoints are of no use, since what it had not finished begins again.
+        shutil.rmtree(plan.folder / "tune", ignore_errors=True)
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(

@@ -340,9 +340,9 @@ def test_diverged_trials_and_open_rounds_have_their_status(story, tmp_path):
 
 def test_a_second_study_joins_the_same_experiment(story, tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    for _ in range(2):
+    for name in ("wine-1", "wine-2"):
         recorder = MlflowRecorder(uri, tmp_path / "artifacts")
-        recorder.record(story.of(StudyStarted)[0])
+        recorder.record(dataclasses.replace(story.of(StudyStarted)[0], study_id=name))
     client = MlflowClient(tracking_uri=uri)
     assert len(client.search_runs([client.get_experiment_by_name("recorded").experiment_id])) == 2
 

@@ -1,7 +1,11 @@
-"""D6 in the small: processes killed in the middle of a round, and a study interrupted from the keyboard."""
+"""D6 in the small: processes killed in the middle of a round, and a study interrupted from the keyboard.
+
+tests/faults/test_resumed.py has the study that is killed at every point, without Ray.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -84,3 +88,46 @@ def test_d6_ctrl_c_ends_with_130_records_what_was_finished_and_leaves_no_process
     status = {run.data.tags["kind"]: run.info.status for run in runs}
     assert status["study"] == status["round"] == "KILLED"
     assert status["trial"] in ("FINISHED", "FAILED")
+
+
+def test_d6_a_study_on_ray_killed_in_a_round_goes_on_and_loses_and_repeats_nothing(tmp_path):
+    command = [sys.executable, "-m", "search_service", "run", "--home", str(tmp_path)]
+    sizes = {
+        "trial.network.hidden_sizes": "[128, 128]",
+        "search_space": "{optimizer.weight_decay: {low: 1e-3, high: 1.0, log: true}}",
+        "search.coarse": "{max_trials: 8, max_epochs: 40}",
+        "search.refined": "{max_trials: 3, max_epochs: 40}",
+        "search.max_cycles": "1",
+        "finalists": "{top: 1, seeds: 2, baselines: false}",
+        "model.register": "false",
+    }
+    options = [part for key, value in sizes.items() for part in ("--set", f"{key}={value}")]
+    with subprocess.Popen(
+        [*command, str(REPOSITORY / "configs" / "01_digits.yaml"), *options], stdout=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while trials_told(tmp_path) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        # Ray's own processes see by themselves that their driver is gone; nobody waits for them.
+        process.kill()
+    (folder,) = (tmp_path / "studies").iterdir()
+    told = folder / "round-1" / "told.jsonl"
+    before = told.read_text().splitlines()
+    assert 3 <= len(before) < 8
+    done = subprocess.run([*command, "--study", folder.name], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "which goes on" in done.stdout
+    after = told.read_text().splitlines()
+    assert after[: len(before)] == before
+    assert sorted(json.loads(line)["trial"] for line in after) == [f"r1-{i:03d}" for i in range(8)]
+    rungs = [json.loads(line) for line in (folder / "round-1" / "rungs.jsonl").open()]
+    assert len({(entry["rung"], entry["trial"]) for entry in rungs}) == len(rungs)
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id], max_results=1000)
+    trials = [run.info.run_name for run in runs if run.data.tags["kind"] == "trial"]
+    assert sorted(trials) == [f"r1-{i:03d}" for i in range(8)] + [f"r2-{i:03d}" for i in range(3)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    # Once more: there is nothing left to do, and that is said.
+    again = subprocess.run([*command, "--study", folder.name], capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 2
+    assert "this one has completed" in again.stderr

@@ -279,6 +279,22 @@ def test_a14_an_interrupted_comparison_exits_with_130_and_is_recorded(config, tm
     assert (run.info.status, run.data.tags["status"]) == ("KILLED", "interrupted")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "give a config to run"),
+        (["c.yaml", "--study", "s"], "give a config to run"),
+        (["--study", "s", "--set", "seed=1"], "a study goes on as it was asked for"),
+        (["--study", "no-such-study"], "--study: 'no-such-study'"),
+        (["--study", "../../etc"], "--study: '../../etc'"),
+    ],
+)
+def test_d6_run_takes_a_config_or_a_study_that_is_there(options, words, tmp_path, capsys, monkeypatch):
+    assert in_this_process(monkeypatch, "run", *options, "--home", tmp_path / "home") == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "home").exists()
+
+
 def test_validate_and_schema(config, tmp_path):
     done = search_service("validate", config, cwd=tmp_path)
     assert done.returncode == 0

@@ -1,0 +1,159 @@
+"""A study's folder: what is finished there is read and not done again, in whatever process.
+
+spec.json       what was asked
+study.json      the table's fingerprint and the libraries' versions, as it began
+elapsed.json    seconds that processes have worked on it
+done/           results of finished parts: step-1.json, step-3-cycle-1.json, decision-1.json, finalists.json
+round-N/        journals of a round (runners/book.py)
+ended.json      there once the study is over for good: completed, or a check failed
+study.lock      held by the process that works on it
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from search_service import journals
+from search_service.errors import DataError, Problem
+
+# What a study is called in messages.
+OPTION = "--study"
+# Seconds between two notes of the time spent: at most so much is forgotten by a kill.
+NOTE_EVERY_S = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a study's results depend on beside its spec.
+
+    Attributes:
+        study_id: Its name.
+        fingerprint: Of the table.
+        versions: Of the libraries.
+    """
+
+    study_id: str
+    fingerprint: str
+    versions: Mapping[str, str]
+
+
+class StudyFolder:
+    """The files of one study.
+
+    Args:
+        path: Of the folder, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._noted = -NOTE_EVERY_S
+
+    @property
+    def beginning(self) -> Beginning | None:
+        """How the study began; None if nobody has worked on it."""
+        found = journals.read_whole(self.path / "study.json")
+        return None if found is None else Beginning(**found)
+
+    def begin(self, beginning: Beginning) -> None:
+        """Write down how the study begins, once."""
+        if self.beginning is None:
+            content = {"study_id": beginning.study_id, "fingerprint": beginning.fingerprint}
+            journals.write_whole(self.path / "study.json", content | {"versions": dict(beginning.versions)})
+
+    @property
+    def seconds(self) -> float:
+        """Time that earlier processes have spent on it."""
+        found = journals.read_whole(self.path / "elapsed.json")
+        return 0.0 if found is None else float(found["seconds"])
+
+    def note_seconds(self, seconds: float) -> None:
+        """Write down the time spent, unless that was done just now."""
+        if time.monotonic() - self._noted >= NOTE_EVERY_S:
+            self._noted = time.monotonic()
+            journals.write_whole(self.path / "elapsed.json", {"seconds": round(seconds, 3)})
+
+    @property
+    def ending(self) -> str | None:
+        """How the study ended for good, in words; None if it has not."""
+        found = journals.read_whole(self.path / "ended.json")
+        return None if found is None else f"{found['status']}: {found['reason']}"
+
+    def end(self, status: str, reason: str) -> None:
+        """Write down that there is nothing left to do."""
+        journals.write_whole(self.path / "ended.json", {"status": str(status), "reason": reason})
+
+    def once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
+        """The result of a part: read if it was finished before, else done now and written down.
+
+        Args:
+            name: Of the part, unique in the study.
+            kind: Of the result, a dataclass.
+            do: Does it.
+
+        Raises:
+            DataError: What was written cannot be read any more.
+        """
+        path, adapter = self.path / "done" / f"{name}.json", TypeAdapter(kind)
+        found = journals.read_whole(path)
+        if found is not None:
+            try:
+                return adapter.validate_python(found)
+            except ValidationError as error:
+                rule = f"a result that this version can read ({error.error_count()} values do not fit)"
+                raise DataError([Problem(str(path), name, rule, "start a new study")]) from error
+        result = do()
+        path.parent.mkdir(exist_ok=True)
+        # What is not set in a trial's configuration is left out: its defaults depend on its choices.
+        journals.write_whole(path, adapter.dump_python(result, mode="json", exclude_unset=True))
+        return result
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out; a process that dies lets go by itself.
+
+        Raises:
+            DataError: Another process has it.
+        """
+        lock = FileLock(self.path / "study.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            rule, fix = "a study that no other process is running", "wait for that process, or stop it"
+            raise DataError([Problem(OPTION, self.path.name, rule, fix)]) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def find(studies: Path, study_id: str) -> StudyFolder:
+    """The folder of a study.
+
+    Args:
+        studies: Where studies are.
+        study_id: Which.
+
+    Raises:
+        DataError: There is none.
+    """
+    folder = studies / study_id
+    # A name and no path: nothing outside is opened.
+    if Path(study_id).name != study_id or not (folder / "spec.json").is_file():
+        rule, fix = f"a study under {studies}", "check the id, or --home"
+        raise DataError([Problem(OPTION, study_id, rule, fix)])
+    return StudyFolder(folder)
+
+
+def load_spec(folder: StudyFolder) -> Any:
+    """What was asked, as plain data for ``spec.parse``."""
+    return journals.read_whole(folder.path / "spec.json")

@@ -1,0 +1,70 @@
+"""A study that kills its own process, with SIGKILL, at a given point.
+
+The first call begins the study of a config; later ones go on with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from search_service import config_file, wiring
+from search_service.events import (
+    CycleDecided,
+    Event,
+    FinalistsFinished,
+    ModelPacked,
+    RoundFinished,
+    StepStarted,
+    TrialFinished,
+    TrialProgressed,
+)
+from search_service.settings import Settings
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# Listeners hear before the recorder: what they die of is in the folder and not in MLflow.
+POINTS: dict[str, Callable[[Event], bool]] = {
+    "step 3": lambda event: isinstance(event, StepStarted) and event.step == 3,
+    "a rung of r1": lambda event: isinstance(event, TrialProgressed) and event.trial_id.startswith("r1"),
+    "r1-003 told": lambda event: isinstance(event, TrialFinished) and event.trial.trial_id == "r1-003",
+    "round 1 over": lambda event: isinstance(event, RoundFinished) and event.result.plan.number == 1,
+    "r2-002 told": lambda event: isinstance(event, TrialFinished) and event.trial.trial_id == "r2-002",
+    "decided": lambda event: isinstance(event, CycleDecided),
+    "finalists": lambda event: isinstance(event, StepStarted) and event.step == 7,
+    "tested": lambda event: isinstance(event, FinalistsFinished),
+    "packed": lambda event: isinstance(event, ModelPacked),
+}
+# In the middle of a run's record: after its values, before it is closed.
+RECORDED = {"recording r1-001": "r1-001", "recording a finalist": "finalist "}
+
+
+def die_while_recording(part: str) -> None:
+    close = MlflowClient.set_terminated
+
+    def close_or_die(client: MlflowClient, run_id: str, *arguments: object, **options: object) -> None:
+        if client.get_run(run_id).info.run_name.startswith(part):
+            die()
+        close(client, run_id, *arguments, **options)
+
+    MlflowClient.set_terminated = close_or_die
+
+
+def run_until(home: Path, config: Path, point: str) -> None:
+    settings = Settings(home=home)
+    begun = list(home.glob("studies/*"))
+    if begun:
+        study = wiring.prepare_again(begun[0].name, settings=settings)
+    else:
+        study = wiring.prepare(config_file.load(config), settings=settings)
+    if point in RECORDED:
+        die_while_recording(RECORDED[point])
+    reached = POINTS.get(point, lambda event: False)
+    wiring.run(study, settings=settings, runner="inline", listeners=[lambda event: die() if reached(event) else None])
