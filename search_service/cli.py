@@ -1,6 +1,7 @@
 """The command line, ``search-service COMMAND``: run, plan, inspect, validate, export, predict, and so on.
 
-Exit codes: 0 done, 2 bad config, table or model, 3 a check failed, 4 something outside failed, 130 interrupted.
+Exit codes: 0 done, 2 bad config, table or model, 3 a check failed (or a replay
+differs), 4 something outside failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -121,6 +122,39 @@ def plan(
         typer.echo(json.dumps(planning_report.as_document(study.spec, study.dataset, planned), indent=2))
     else:
         planning_report.show(study.spec, study.dataset, planned, Console())
+
+
+@app.command()
+def replay(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")],
+    trials: Annotated[
+        str, typer.Option("--trials", metavar="ID,ID", help="Only these, such as r1-003,r2-000; by default all.")
+    ] = "",
+    tolerance: Annotated[
+        # replaying.TOLERANCE, whose module imports torch.
+        float, typer.Option(min=0, help="Difference that still agrees, relative to the recorded value.")
+    ] = 1e-6,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a study's trials again, and compare each curve with the record; exit code 3 if they do not agree."""
+    settings = Settings() if home is None else Settings(home=home)
+    console = Console()
+    from search_service import replay_display, wiring
+    from search_service.replaying import Replayed
+
+    def show(trial: Replayed) -> None:
+        if not as_json:
+            replay_display.show_trial(trial, tolerance, console)
+
+    chosen = [trial.strip() for trial in trials.split(",") if trial.strip()]
+    found = wiring.replay(study, settings=settings, trials=chosen, tolerance=tolerance, listen=show)
+    if as_json:
+        typer.echo(json.dumps(replay_display.as_document(found), indent=2))
+    else:
+        replay_display.show_all(found, console)
+    if not found.agrees:
+        raise typer.Exit(CheckFailedError.exit_code)
 
 
 @app.command("compare-optimizers")

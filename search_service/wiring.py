@@ -12,7 +12,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Literal
 
 import torch
 
-from search_service import study_folder
+from search_service import replaying, study_folder
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
@@ -30,6 +30,7 @@ from search_service.planning import StudyPlan
 from search_service.planning import plan as plan_study
 from search_service.recipe import packing
 from search_service.recorders.base import Recorder
+from search_service.replaying import Replay, Replayed
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.settings import Settings
@@ -136,11 +137,16 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
     """
     folder = study_folder.find(settings.home.absolute() / "studies", study_id)
     _require_unfinished(folder)
+    return _read_again(folder, settings)
+
+
+def _read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:
+    """A study's spec and the table that it began with."""
     study = prepare(parse(study_folder.load_spec(folder)), settings=settings)
     began = folder.beginning
     if began is not None and began.fingerprint != study.dataset.fingerprint:
         source = locations.shown(str(study.spec.data.source or study.spec.data.train))
-        rule = f"the table that study {study_id} began with (fingerprint {began.fingerprint}, now "
+        rule = f"the table that study {began.study_id} began with (fingerprint {began.fingerprint}, now "
         rule += f"{study.dataset.fingerprint})"
         raise DataError([Problem("data.source", source, rule, "bring the old file back, or start a new study")])
     return PreparedStudy(study.spec, study.table, folder)
@@ -242,6 +248,43 @@ def run(
             versions=_versions(),
         )
     return FinishedStudy(result, _places(settings, files.path, recorder))
+
+
+def replay(
+    study_id: str,
+    *,
+    settings: Settings,
+    trials: Collection[str] = (),
+    tolerance: float = replaying.TOLERANCE,
+    listen: Callable[[Replayed], None] = lambda trial: None,
+) -> Replay:
+    """Train a study's trials again and compare them with its record, in this process; nothing is written.
+
+    Args:
+        study_id: Of a study under ``settings.home``.
+        settings: Where studies are.
+        trials: Which; by default all.
+        tolerance: Up to which a difference agrees.
+        listen: Hears of each trial as it is compared.
+
+    Raises:
+        DataError: There is no such study or trial, nothing was trained in it, or its table is not what it was.
+        InvalidSpecError: The table cannot be used any more.
+    """
+    prepare_process()
+    folder = study_folder.find(settings.home.absolute() / "studies", study_id)
+    began = folder.beginning
+    if began is None:
+        rule, fix = "a study that was run", f"search-service run --study {study_id}"
+        raise DataError([Problem("STUDY", study_id, rule, fix)])
+    study = _read_again(folder, settings)
+    compared = []
+    for trial in replaying.replay(folder, study.dataset, trials):
+        compared.append(trial)
+        listen(trial)
+    now = _versions()
+    differing = {name: (then, now.get(name, "none")) for name, then in began.versions.items() if now.get(name) != then}
+    return Replay(study_id, tuple(compared), tolerance, differing)
 
 
 def compare(study: PreparedStudy, *, settings: Settings, listeners: Sequence[Listener] = ()) -> FinishedComparison:
