@@ -177,6 +177,25 @@ class EpochPoint:
 
 
 @dataclass(frozen=True)
+class PastTrial:
+    """A trial of an earlier study that teaches a round's sampler.
+
+    Attributes:
+        trial_id: In that study.
+        values: Of the leaves that the round searches.
+        state: Trained to the end, or stopped at a rung.
+        score: Best validation score.
+        epochs: Trained.
+    """
+
+    trial_id: str
+    values: Mapping[str, Any]
+    state: Literal["completed", "pruned"]
+    score: float
+    epochs: int
+
+
+@dataclass(frozen=True)
 class RoundPlan:
     """What a runner needs to run one round.
 
@@ -187,6 +206,7 @@ class RoundPlan:
         space: Ranges sampled.
         base: Every leaf that is not in ``space``.
         first: Points tried first, by leaf.
+        past: Trials of an earlier study that the sampler learns from.
         metric: What is optimised.
         max_trials: Configurations.
         max_epochs: Epochs of a trial that is not stopped.
@@ -221,6 +241,7 @@ class RoundPlan:
     population_size: int
     seed: int
     folder: Path
+    past: tuple[PastTrial, ...] = ()
     target: float | None = None
     best_before: float | None = None
     deadline: float | None = None

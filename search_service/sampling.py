@@ -61,6 +61,7 @@ class Sampler:
         self._first = [self._inside(point) for point in first]
         self._trials: dict[int, optuna.Trial] = {}
         self._method, self._seed = method, seed
+        self._next = 0
         self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
 
     def ask(self, members: int) -> list[Suggestion]:
@@ -72,6 +73,20 @@ class Sampler:
         leader = self._suggest(self._first.pop(0) if self._first else {})
         structure = {leaf: leader.values[leaf] for leaf in self._structural if leaf in leader.values}
         return [leader, *(self._suggest(self._next_first(structure)) for _ in range(members - 1))]
+
+    def learn(self, values: Mapping[str, Any], state: Literal["completed", "pruned"], score: float, epoch: int) -> None:
+        """Take a trial of an earlier study for one's own; before anything is asked for.
+
+        Args:
+            values: Of every leaf that applies.
+            state: As in ``tell``.
+            score: As in ``tell``.
+            epoch: As in ``tell``.
+        """
+        suggestion = self._suggest(values)
+        self.tell(suggestion.number, state, score, epoch)
+        # It is none of this round's.
+        self._next = 0
 
     def recall(self, values: Mapping[str, Any]) -> Suggestion:
         """Take up the next suggestion as an earlier process made it; it can then be told like any other.
@@ -123,14 +138,16 @@ class Sampler:
     def _suggest(self, fixed: Mapping[str, Any]) -> Suggestion:
         if fixed:
             self._study.enqueue_trial({leaf: _encode(self._space[leaf], value) for leaf, value in fixed.items()})
-        self._study.sampler = self._sampler_of(len(self._study.trials))
+        number = self._next
+        self._next += 1
+        self._study.sampler = self._sampler_of(number)
         trial = self._study.ask()
         values: dict[str, Any] = {}
         for leaf, range_ in self._space.items():
             if applies(leaf, values, self._base):
                 values[leaf] = _draw(trial, leaf, range_)
-        self._trials[trial.number] = trial
-        return Suggestion(trial.number, values)
+        self._trials[number] = trial
+        return Suggestion(number, values)
 
     def _inside(self, point: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -156,6 +156,12 @@ class SearchSpec(FrozenModel):
         default=None, ge=1, description="Tune trials at once; default: as many as the CPUs (or GPUs) hold."
     )
     population_size: int = Field(default=1, ge=1, description="Configurations trained together in one Tune trial.")
+    warm_start: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Id of an earlier study in the same record: its trials of equal length and within these ranges "
+        "teach the sampler, and the best of its configurations is tried first.",
+    )
     cpus_per_trial: float = Field(default=1, gt=0, description="CPUs of one Tune trial.")
     gpus_per_trial: float = Field(default=0, ge=0, description="GPUs of one Tune trial, fractions included.")
 

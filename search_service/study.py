@@ -53,6 +53,7 @@ from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
 from search_service.study_folder import Beginning, StudyFolder
+from search_service.warm_start import EarlierStudy
 from trainables.data import locations
 from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
@@ -70,6 +71,7 @@ def run_study(
     study_id: str,
     folder: Path,
     versions: Mapping[str, str],
+    earlier: EarlierStudy | None = None,
 ) -> StudyResult:
     """Run the whole recipe, or what is left of it.
 
@@ -82,6 +84,7 @@ def run_study(
         folder: Exists; journals, the winner and the model are written here. What an earlier process has finished in it
             is read and told, and not done again.
         versions: Of the libraries, for the record.
+        earlier: The study of a warm start; what an earlier process took over stands.
 
     Returns:
         What was learnt; a failed check is a result with its diagnosis as the reason.
@@ -120,7 +123,9 @@ def run_study(
         resumed = files.beginning is not None
         files.begin(Beginning(study_id, table.dataset.fingerprint, versions))
         tell(StudyStarted(study_id, spec, summarize(spec, table), versions, resumed=resumed))
-        place = Place(spec, table.dataset, runner, tell, folder, deadline)
+        if earlier is not None:
+            earlier = files.once("warm-start", EarlierStudy, partial(replace, earlier))
+        place = Place(spec, table.dataset, runner, tell, folder, deadline, earlier)
         _six_steps(place, table, versions)
     except CheckFailedError as failure:
         result = finish(StudyStatus.FAILED, str(failure))

@@ -14,13 +14,13 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from search_service import replaying, study_folder
+from search_service import replaying, study_folder, warm_start
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
@@ -37,6 +37,7 @@ from search_service.settings import Settings
 from search_service.spec import ChoicesSpec, RangeSpec, StudySpec, for_task, parse
 from search_service.study import run_study, summarize
 from search_service.study_folder import StudyFolder
+from search_service.warm_start import EarlierStudy
 from trainables import timing
 from trainables.data import dataset as datasets
 from trainables.data import locations
@@ -80,12 +81,17 @@ class FinishedComparison:
 class PreparedStudy:
     """A valid spec with its table read: nothing can be wrong with what the user gave any more.
 
-    ``folder`` is that of a study which is to go on, None for a new one.
+    Attributes:
+        spec: With the loss that follows from the table.
+        table: Rows and their preparation.
+        folder: Of a study which is to go on; None for a new one.
+        earlier: The study that ``search.warm_start`` names.
     """
 
     spec: StudySpec
     table: Loaded
     folder: StudyFolder | None = None
+    earlier: EarlierStudy | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -106,8 +112,14 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
         settings: Which folders may be read; by default all.
 
     Raises:
-        InvalidSpecError: The table cannot be used, or does not fit the spec.
+        InvalidSpecError: The table cannot be used, or does not fit the spec, or the study of a warm start does not.
+        RecorderError: That study cannot be read.
     """
+    study = _read_table(spec, settings)
+    return replace(study, earlier=_earlier(study.spec, settings or Settings()))
+
+
+def _read_table(spec: StudySpec, settings: Settings | None) -> PreparedStudy:
     try:
         table = datasets.read(
             spec.data,
@@ -124,6 +136,22 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
     return PreparedStudy(spec, table)
 
 
+def _earlier(spec: StudySpec, settings: Settings) -> EarlierStudy | None:
+    """The study of a warm start, if one is asked for and can teach this one."""
+    study_id = spec.search.warm_start
+    if study_id is None:
+        return None
+    from search_service.recorders import mlflow_history
+
+    earlier = mlflow_history.read_study(settings.record_uri, study_id)
+    if earlier is None:
+        rule, fix = f"the id of a study in the record at {settings.record_uri}", "check the id, --home or the server"
+        raise InvalidSpecError([Problem(warm_start.KEY, study_id, rule, fix)])
+    if problems := warm_start.problems(earlier, space=spec.space(), base=spec.trial, metric=spec.metric):
+        raise InvalidSpecError(problems)
+    return earlier
+
+
 def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
     """Read a study that has been begun, or whose folder holds its spec only, to go on with it.
 
@@ -137,12 +165,13 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
     """
     folder = study_folder.find(settings.home.absolute() / "studies", study_id)
     _require_unfinished(folder)
-    return _read_again(folder, settings)
+    study = _read_again(folder, settings)
+    return replace(study, earlier=_earlier(study.spec, settings))
 
 
 def _read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:
     """A study's spec and the table that it began with."""
-    study = prepare(parse(study_folder.load_spec(folder)), settings=settings)
+    study = _read_table(parse(study_folder.load_spec(folder)), settings)
     began = folder.beginning
     if began is not None and began.fingerprint != study.dataset.fingerprint:
         source = locations.shown(str(study.spec.data.source or study.spec.data.train))
@@ -246,6 +275,7 @@ def run(
             study_id=files.path.name,
             folder=files.path,
             versions=_versions(),
+            earlier=study.earlier,
         )
     return FinishedStudy(result, _places(settings, files.path, recorder))
 

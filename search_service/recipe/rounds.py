@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from search_service import warm_start
 from search_service.errors import CheckFailedError
 from search_service.events import Listener, RoundFinished, RoundStarted
-from search_service.results import RoundPlan, RoundResult, TrialStatus
+from search_service.halving import rung_epochs
+from search_service.results import PastTrial, RoundPlan, RoundResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.space import Scored, Space
 from search_service.spec import RoundSpec, StudySpec, grace_period
+from search_service.warm_start import EarlierStudy
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
@@ -22,7 +25,10 @@ from trainables.training import trivial_score
 
 @dataclass(frozen=True)
 class Place:
-    """Where and for whom rounds are run: what every round of a study needs beside its space and budget."""
+    """Where and for whom rounds are run: what every round of a study needs beside its space and budget.
+
+    ``earlier`` is the study of a warm start, if there is one.
+    """
 
     spec: StudySpec
     dataset: Dataset
@@ -30,6 +36,7 @@ class Place:
     listen: Listener
     folder: Path
     deadline: float | None
+    earlier: EarlierStudy | None = None
 
     @property
     def time_is_up(self) -> bool:
@@ -58,6 +65,22 @@ def search(
         RunnerError: The runner broke.
     """
     search_spec = place.spec.search
+    grace = grace_period(search_spec, budget.max_epochs)
+    past: tuple[PastTrial, ...] = ()
+    if place.earlier is not None:
+        rungs = rung_epochs(grace, budget.max_epochs, search_spec.reduction_factor)
+        taught = warm_start.lesson(
+            place.earlier,
+            space=space,
+            base=base,
+            max_epochs=budget.max_epochs,
+            rungs=rungs if search_spec.early_stopping else (),
+            fingerprint=place.dataset.fingerprint,
+        )
+        past, sentences = taught.trials, [*sentences, taught.sentence]
+        if number == 1 and (known := warm_start.best(place.earlier, space=place.spec.space(), base=base)) is not None:
+            first = [warm_start.values_in(known, space, base), *first]
+            sentences.append(f"tried first: trial {known.trial_id} of {place.earlier.study_id}")
     plan = RoundPlan(
         number=number,
         step=step,
@@ -69,12 +92,13 @@ def search(
         max_trials=budget.max_trials,
         max_epochs=budget.max_epochs,
         early_stopping=search_spec.early_stopping,
-        grace_period=grace_period(search_spec, budget.max_epochs),
+        grace_period=grace,
         reduction_factor=search_spec.reduction_factor,
         sampler=search_spec.sampler,
         population_size=search_spec.population_size,
         seed=place.spec.seed,
         folder=place.folder / f"round-{number}",
+        past=past,
         target=place.spec.objective.target,
         best_before=best_before,
         deadline=place.deadline,

@@ -60,6 +60,8 @@ class RoundBook:
             seed=derive_seed(plan.seed, "round", plan.number),
             first=plan.first,
         )
+        for trial in plan.past:
+            self._sampler.learn(trial.values, trial.state, trial.score, trial.epochs)
         self._asked = 0
         self._cohorts: dict[str, Cohort] = {}
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
@@ -262,5 +264,6 @@ def _describe(plan: RoundPlan) -> dict[str, Any]:
     """What a plan does, as plain data."""
     plain = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _PLACE}
     plain |= {"base": plan.base.to_plain(), "space": {leaf: asdict(range_) for leaf, range_ in plan.space.items()}}
+    plain["past"] = [asdict(trial) for trial in plan.past]
     described: dict[str, Any] = json.loads(json.dumps(plain, default=str))
     return described

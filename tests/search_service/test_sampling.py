@@ -109,3 +109,31 @@ def test_tpe_learns_from_what_it_is_told(mode):
         state = "failed" if i % 10 == 9 else "pruned" if distance > 0.8 else "completed"
         sampler.tell(suggestion.number, state, sign * distance if state != "failed" else math.nan, 3)
     assert sum(distances[-20:]) / 20 < 0.5 * sum(distances[:10]) / 10
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+def test_d6_a_sampler_goes_on_as_if_it_had_made_the_suggestions_before(method):
+    """Another process's suggestions, taken up as they were, and told what became of them."""
+    first = [{"optimizer.lr": 0.05}]
+    calm = make(method=method, first=first)
+    made = [calm.ask(2) for _ in range(8)]
+    again = make(method=method, first=first)
+    for cohort in made[:5]:
+        assert [again.recall(s.values) for s in cohort] == cohort
+    assert [again.ask(2) for _ in range(3)] == made[5:]
+    # Those of the past can be told like one's own.
+    again.tell(0, "completed", 0.5, 3)
+
+
+def test_c5_tpe_learns_from_the_trials_of_others_and_numbers_its_own_from_0():
+    space = {"optimizer.lr": SPACE["optimizer.lr"]}
+    sampler = make(space, method="tpe")
+    for i in range(40):
+        lr = 10 ** (-4 + 3 * i / 39)
+        state = "completed" if i % 2 else "pruned"
+        sampler.learn({"optimizer.lr": lr}, state, -abs(math.log10(lr) + 2), 9)
+    suggestions = [sampler.ask(1)[0] for _ in range(12)]
+    assert [s.number for s in suggestions] == list(range(12))
+    # Uniform over three decades, half of them would lie within this distance of the optimum only by chance.
+    near = [s for s in suggestions if abs(math.log10(s.values["optimizer.lr"]) + 2) < 0.5]
+    assert len(near) >= 9

@@ -51,6 +51,7 @@ def test_the_smallest_config_is_enough():
             "objective.metric",
             "gives no probabilities",
         ),
+        ({"search": {"warm_start": ""}}, "search.warm_start", "at least 1 characters"),
         ({"finalists": {"folds": 1}}, "finalists.folds", "at least 2"),
         ({"finalists": {"folds": 21}}, "finalists.folds", "at most 20"),
         ({"finalists": {"baselines": "yes"}}, "finalists.baselines", "true or false"),

@@ -1,0 +1,205 @@
+"""What an earlier study's trials may teach a new one, and which of them. Arithmetic only; the record is read elsewhere.
+
+Two scores can be compared when they are of the same metric and the trials had the same number of epochs to train for:
+a schedule is spread over them, so that epoch 9 of 9 says little about epoch 9 of 27. So a round learns from
+
+- trials of rounds with its own ``max_epochs`` that were trained to the end, or stopped at an epoch that is a rung here,
+- whose configurations lie in its space: every leaf that is searched has a value in its range.
+
+The best of the earlier configurations that lie in the user's own ranges is tried first, whatever it was trained for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search_service.errors import Problem
+from search_service.results import PastTrial, TrialStatus
+from search_service.space import Choices, Range, Space
+from trainables.config import STRUCTURAL, TrialConfig, applies
+from trainables.metrics import METRICS, MetricName
+
+KEY = "search.warm_start"
+
+
+@dataclass(frozen=True)
+class EarlierTrial:
+    """A trial of an earlier study, as its record has it.
+
+    Attributes:
+        trial_id: Which.
+        parameters: Every leaf of its configuration that applied.
+        status: How it ended.
+        score: Its best validation score; NaN if it has none.
+        epochs: Trained.
+        max_epochs: Of its round.
+    """
+
+    trial_id: str
+    parameters: Mapping[str, Any]
+    status: TrialStatus
+    score: float
+    epochs: int
+    max_epochs: int
+
+
+@dataclass(frozen=True)
+class EarlierStudy:
+    """A study that may teach another.
+
+    Attributes:
+        study_id: Which.
+        metric: Of the scores; empty if it has no trial.
+        task: Of its table.
+        fingerprint: Of its table.
+        trials: In no order.
+    """
+
+    study_id: str
+    metric: str
+    task: str
+    fingerprint: str
+    trials: tuple[EarlierTrial, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a round learns, and the sentence that says so."""
+
+    trials: tuple[PastTrial, ...]
+    sentence: str
+
+
+def problems(earlier: EarlierStudy, *, space: Space, base: TrialConfig, metric: MetricName) -> list[Problem]:
+    """Why the earlier study cannot teach this one; empty if it can.
+
+    Args:
+        earlier: It.
+        space: The user's ranges.
+        base: The trial, for the choices that are not searched.
+        metric: What is optimised.
+    """
+    if not earlier.trials:
+        return [_problem(earlier, "a study with trials", "choose another study")]
+    if earlier.task != base.task:
+        return [_problem(earlier, f"a study of {base.task}, as this one is", "choose another study")]
+    if earlier.metric != metric:
+        fix = f"set objective.metric: {earlier.metric}, or choose another study"
+        return [_problem(earlier, f"a study that optimised {metric}; this one optimised {earlier.metric}", fix)]
+    if best(earlier, space=space, base=base) is None:
+        reasons = Counter(_outside(trial, space, base) or "has no score" for trial in earlier.trials)
+        why, count = reasons.most_common(1)[0]
+        rule = f"a study with a trial in this search space: {count} of its {len(earlier.trials)} {_plural(why, count)}"
+        return [_problem(earlier, rule, "widen search_space, leave out that leaf, or choose another study")]
+    return []
+
+
+def best(earlier: EarlierStudy, *, space: Space, base: TrialConfig) -> EarlierTrial | None:
+    """The best trial, with a score, whose configuration lies in ``space``; those trained furthest go first."""
+    able = [trial for trial in earlier.trials if _has_score(trial) and not _outside(trial, space, base)]
+    rank = METRICS[earlier.metric].rank if able else None  # type: ignore[index]
+    return min(able, key=lambda trial: (-trial.epochs, rank(trial.score), trial.trial_id), default=None)  # type: ignore[misc]
+
+
+def lesson(
+    earlier: EarlierStudy, *, space: Space, base: TrialConfig, max_epochs: int, rungs: Collection[int], fingerprint: str
+) -> Lesson:
+    """What a round takes over.
+
+    Args:
+        earlier: The earlier study.
+        space: The round's ranges.
+        base: Every leaf that is not in ``space``.
+        max_epochs: Of the round.
+        rungs: Of the round.
+        fingerprint: Of the table.
+    """
+    taken, refused = [], Counter[str]()
+    for trial in sorted(earlier.trials, key=lambda trial: trial.trial_id):
+        why = _why_not(trial, space, base, max_epochs, rungs)
+        if why:
+            refused[why] += 1
+        else:
+            state = "completed" if trial.status is TrialStatus.COMPLETED else "pruned"
+            values = values_in(trial, space, base)
+            taken.append(PastTrial(trial.trial_id, values, state, trial.score, trial.epochs))  # type: ignore[arg-type]
+    return Lesson(tuple(taken), _sentence(earlier, taken, refused, fingerprint))
+
+
+def values_in(trial: EarlierTrial, space: Space, base: TrialConfig) -> dict[str, Any]:
+    """A trial's values of the leaves that are searched, choices before what depends on them.
+
+    Args:
+        trial: Of the earlier study.
+        space: Ranges by leaf.
+        base: Says which choices hold where ``space`` does not search them.
+    """
+    values: dict[str, Any] = {}
+    for leaf in sorted(space, key=lambda leaf: (leaf not in STRUCTURAL, leaf)):
+        if leaf in trial.parameters and applies(leaf, values, base):
+            value = trial.parameters[leaf]
+            values[leaf] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def _why_not(trial: EarlierTrial, space: Space, base: TrialConfig, max_epochs: int, rungs: Collection[int]) -> str:
+    """Why a trial teaches nothing here; empty if it does."""
+    if not _has_score(trial):
+        return "has no score"
+    if trial.max_epochs != max_epochs:
+        return f"had {trial.max_epochs} epochs to train for, not {max_epochs}"
+    if trial.status is TrialStatus.PRUNED and trial.epochs not in rungs:
+        return f"was stopped at epoch {trial.epochs}, which is no rung"
+    return _outside(trial, space, base)
+
+
+def _has_score(trial: EarlierTrial) -> bool:
+    return trial.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) and math.isfinite(trial.score)
+
+
+def _outside(trial: EarlierTrial, space: Space, base: TrialConfig) -> str:
+    """Which leaf keeps a trial out of ``space``; empty if none does."""
+    values = values_in(trial, space, base)
+    for leaf, range_ in space.items():
+        if not applies(leaf, values, base):
+            continue
+        if leaf not in values:
+            return f"does not have {leaf}"
+        if not _holds(range_, values[leaf]):
+            return f"lies outside the range of {leaf}"
+    return ""
+
+
+def _holds(range_: Range, value: Any) -> bool:
+    """Whether ``value`` could have been drawn from the range."""
+    if isinstance(range_, Choices) or not range_.contains(value):
+        return range_.contains(value)
+    if range_.integer and not float(value).is_integer():
+        return False
+    steps = 0.0 if range_.step is None else (value - range_.low) / range_.step
+    return math.isclose(steps, round(steps), abs_tol=1e-9)
+
+
+def _sentence(earlier: EarlierStudy, taken: Sequence[PastTrial], refused: Counter[str], fingerprint: str) -> str:
+    table = "" if earlier.fingerprint == fingerprint else " (of another table, or another division of it)"
+    left = "; ".join(f"{count} {_plural(why, count)}" for why, count in refused.most_common())
+    taught = f"{len(taken)} of {len(earlier.trials)} trials of {earlier.study_id}{table} teach the sampler"
+    return f"warm start: {taught}" + (f"; {left}" if left else "")
+
+
+def _plural(why: str, count: int) -> str:
+    """The reason for one trial, for several."""
+    if count == 1:
+        return why
+    for one, several in (("has ", "have "), ("was ", "were "), ("lies ", "lie "), ("does ", "do ")):
+        if why.startswith(one):
+            return several + why.removeprefix(one)
+    return why
+
+
+def _problem(earlier: EarlierStudy, rule: str, fix: str) -> Problem:
+    return Problem(KEY, earlier.study_id, rule, fix)
