@@ -213,7 +213,7 @@ class RoundPlan:
         early_stopping: Whether ASHA stops trials at rungs.
         grace_period: First rung, in epochs.
         reduction_factor: η.
-        sampler: ``tpe`` or ``random``.
+        sampler: How configurations are drawn.
         population_size: Configurations per cohort.
         seed: Of the study.
         folder: Journals of this round are written here.
@@ -237,7 +237,7 @@ class RoundPlan:
     early_stopping: bool
     grace_period: int
     reduction_factor: float
-    sampler: Literal["tpe", "random"]
+    sampler: Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
     population_size: int
     seed: int
     folder: Path

@@ -1,27 +1,38 @@
-"""Which configuration to try next: Optuna by ask and tell. The only file that imports Optuna.
+"""Which configuration to try next.
 
 A cohort's configurations share their structure (trainables.config.STRUCTURAL): the first one draws it, the others
-are drawn with it fixed. Leaves that belong to a choice (momentum to the momentum optimiser) are drawn only where
-they mean something.
+are drawn with it fixed. Leaves that depend on a choice (momentum on the momentum optimiser, or what a range's ``when``
+says) are drawn only where it holds.
 
-A round has a Sampler of its own: changing a range inside an Optuna study would make its model of the past wrong.
+- ``random``: uniform in each range (in its logarithm where the range is log). A configuration depends on the seed and
+  its number alone, whatever happened before.
+- ``quasi_random``: the points of a scrambled Sobol sequence, which fill the space more evenly.
+- ``grid``: every combination of a few values of each range, in random order.
+- ``tpe``, ``gp``, ``cma_es``: learn from what they are told (optuna_models.py).
+
+A round has a Sampler of its own: changing a range inside one would make its model of the past wrong.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Protocol
 
-import optuna
+import numpy as np
+from scipy.stats import qmc
 
-from search_service.space import Choices, Range, Space
-from trainables.config import STRUCTURAL, TrialConfig, applies
+from search_service.optuna_models import OptunaModel
+from search_service.space import Choices, Range, Space, drawn_leaves
+from trainables.config import STRUCTURAL, TrialConfig
 from trainables.seeds import derive_seed
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+Method = Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
+Fate = Literal["completed", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +49,11 @@ class Sampler:
     Args:
         space: Ranges by leaf.
         base: Says which choices hold where ``space`` does not sample them.
-        method: ``tpe`` learns from what it is told; ``random`` does not.
+        method: How configurations are drawn.
         mode: Whether larger or smaller scores are better.
         seed: Decides the sequence of suggestions.
         first: Points suggested first; leaves outside the space, or values outside their range, are drawn instead.
+        most: Configurations that will be asked for at most: a grid is made to have no more if it can.
     """
 
     def __init__(
@@ -49,44 +61,57 @@ class Sampler:
         space: Space,
         base: TrialConfig,
         *,
-        method: Literal["tpe", "random"],
+        method: Method,
         mode: Literal["max", "min"],
         seed: int,
         first: Sequence[Mapping[str, Any]] = (),
+        most: int = 100,
     ) -> None:
         # Choices that others depend on are drawn before what depends on them.
-        self._space = dict(sorted(space.items(), key=lambda item: (item[0] not in STRUCTURAL, item[0])))
-        self._base = base
+        self._space = dict(sorted(space.items(), key=lambda item: (_depth(item[0], space), item[0])))
         self._structural = [leaf for leaf in self._space if leaf in STRUCTURAL]
         self._first = [self._inside(point) for point in first]
-        self._trials: dict[int, optuna.Trial] = {}
-        self._method, self._seed = method, seed
         self._next = 0
-        self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+        own = derive_seed(seed, "sampler")
+        self._source: _Source
+        if method == "random":
+            self._source = _Uniform(self._space, base, own)
+        elif method == "quasi_random":
+            self._source = _Sobol(self._space, base, own)
+        elif method == "grid":
+            self._source = _Grid(self._space, base, own, most)
+        else:
+            self._source = OptunaModel(self._space, base, method=method, mode=mode, seed=own)
 
     def ask(self, members: int) -> list[Suggestion]:
         """Suggest the configurations of a cohort, all of one structure.
 
         Args:
             members: How many.
+
+        Returns:
+            As many, or fewer where a grid has no more; none when it is used up.
         """
         leader = self._suggest(self._first.pop(0) if self._first else {})
+        if leader is None:
+            return []
         structure = {leaf: leader.values[leaf] for leaf in self._structural if leaf in leader.values}
-        return [leader, *(self._suggest(self._next_first(structure)) for _ in range(members - 1))]
+        others = (self._suggest(self._next_first(structure)) for _ in range(members - 1))
+        return [leader, *itertools.takewhile(lambda suggestion: suggestion is not None, others)]  # type: ignore[list-item]
 
-    def learn(self, values: Mapping[str, Any], state: Literal["completed", "pruned"], score: float, epoch: int) -> None:
+    def learn(self, values: Mapping[str, Any], fate: Fate, score: float) -> None:
         """Take a trial of an earlier study for one's own; before anything is asked for.
 
         Args:
             values: Of every leaf that applies.
-            state: As in ``tell``.
+            fate: As in ``tell``.
             score: As in ``tell``.
-            epoch: As in ``tell``.
         """
-        suggestion = self._suggest(values)
-        self.tell(suggestion.number, state, score, epoch)
-        # It is none of this round's.
-        self._next = 0
+        if isinstance(self._source, OptunaModel):
+            # A number that no suggestion of this round has.
+            number = -1 - self._next
+            self._source.draw(number, values)
+            self._source.end(number, score if fate != "failed" and math.isfinite(score) else None)
 
     def recall(self, values: Mapping[str, Any]) -> Suggestion:
         """Take up the next suggestion as an earlier process made it; it can then be told like any other.
@@ -98,35 +123,39 @@ class Sampler:
             if point.items() <= values.items():
                 del self._first[index]
                 break
-        return self._suggest(values)
+        return self._made(values)
 
-    def tell(self, number: int, state: Literal["completed", "pruned", "failed"], score: float, epoch: int) -> None:
+    def observe(self, number: int, score: float) -> None:
+        """Say what a suggestion's score is at a rung, if it goes on.
+
+        Args:
+            number: Of the suggestion.
+            score: Validation score.
+        """
+        if math.isfinite(score):
+            self._source.observe(number, score)
+
+    def tell(self, number: int, fate: Fate, score: float) -> None:
         """Say what became of a suggestion.
 
         Args:
             number: Of the suggestion.
-            state: Trained to the end, stopped at a rung, or of no use (diverged, crashed).
-            score: Best validation score, if there is one.
-            epoch: Epochs trained.
+            fate: Trained to the end, stopped at a rung, or of no use (diverged, crashed).
+            score: Validation score, if there is one.
         """
-        trial = self._trials.pop(number)
-        if state == "completed":
-            self._study.tell(trial, score)
-        elif state == "pruned":
-            trial.report(score, step=epoch)
-            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        else:
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self._source.end(number, score if fate != "failed" and math.isfinite(score) else None)
 
-    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
-        """Optuna's sampler for one suggestion: seeded by its number, so that it does not matter who made the others."""
-        # Optuna takes 32-bit seeds.
-        seed = derive_seed(self._seed, "sampler", number) % 2**32
-        if self._method == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        # Univariate: with trials that end at different epochs the multivariate model (Optuna's default) finds
-        # random search's final best in 44 % of runs on learning-curve benchmarks, the univariate one in all.
-        return optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
+    def _suggest(self, fixed: Mapping[str, Any]) -> Suggestion | None:
+        values = self._source.draw(self._next, fixed)
+        return None if values is None else self._numbered(values)
+
+    def _made(self, values: Mapping[str, Any]) -> Suggestion:
+        self._source.draw(self._next, values)
+        return self._numbered(values)
+
+    def _numbered(self, values: Mapping[str, Any]) -> Suggestion:
+        self._next += 1
+        return Suggestion(self._next - 1, values)
 
     def _next_first(self, structure: Mapping[str, Any]) -> Mapping[str, Any]:
         """A waiting first point of this structure, or the structure alone."""
@@ -135,39 +164,127 @@ class Sampler:
                 return self._first.pop(index)
         return structure
 
-    def _suggest(self, fixed: Mapping[str, Any]) -> Suggestion:
-        if fixed:
-            self._study.enqueue_trial({leaf: _encode(self._space[leaf], value) for leaf, value in fixed.items()})
-        number = self._next
-        self._next += 1
-        self._study.sampler = self._sampler_of(number)
-        trial = self._study.ask()
-        values: dict[str, Any] = {}
-        for leaf, range_ in self._space.items():
-            if applies(leaf, values, self._base):
-                values[leaf] = _draw(trial, leaf, range_)
-        self._trials[number] = trial
-        return Suggestion(number, values)
-
     def _inside(self, point: Mapping[str, Any]) -> dict[str, Any]:
         return {
             leaf: value for leaf, value in point.items() if leaf in self._space and self._space[leaf].contains(value)
         }
 
 
-def _encode(range_: Range, value: Any) -> Any:
-    # Optuna's categories are scalars; hidden_sizes are lists. JSON text stands for any choice.
-    return json.dumps(value) if isinstance(range_, Choices) else value
+def _depth(leaf: str, space: Space) -> int:
+    """How many choices stand before a leaf: it is drawn after those that its ``when`` names."""
+    given = [choice for choice, _ in space[leaf].when if choice in space]
+    own = 0 if leaf in STRUCTURAL else 1
+    return max([own, *(_depth(choice, space) + 1 for choice in given)])
 
 
-def _draw(trial: optuna.Trial, leaf: str, range_: Range) -> Any:
+class _Source(Protocol):
+    """Where configurations come from."""
+
+    def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The leaves of a configuration, of which ``fixed`` are given; None if there are no more."""
+        ...
+
+    def observe(self, number: int, score: float) -> None:
+        """A configuration has a score at a rung, and goes on."""
+        ...
+
+    def end(self, number: int, score: float | None) -> None:
+        """A configuration has ended, at its last score, or without one that counts."""
+        ...
+
+
+class _Deaf:
+    """What does not learn."""
+
+    def observe(self, number: int, score: float) -> None:
+        """Nothing."""
+
+    def end(self, number: int, score: float | None) -> None:
+        """Nothing."""
+
+
+class _Uniform(_Deaf):
+    """Points of the unit cube, a coordinate per leaf, whether or not it applies."""
+
+    def __init__(self, space: Space, base: TrialConfig, seed: int) -> None:
+        self._space, self._base, self._seed = space, base, seed
+
+    def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
+        """See ``_Source``."""
+        unit = dict(zip(self._space, self._point(number), strict=True))
+        return drawn_leaves(
+            self._space, self._base, lambda leaf, range_: fixed.get(leaf, range_.from_unit(float(unit[leaf])))
+        )
+
+    def _point(self, number: int) -> np.ndarray[Any, Any]:
+        return np.random.default_rng(derive_seed(self._seed, number)).random(len(self._space))
+
+
+class _Sobol(_Uniform):
+    """The same of a low-discrepancy sequence. Source: Bergstra and Bengio 2012, section 5."""
+
+    def _point(self, number: int) -> np.ndarray[Any, Any]:
+        # Scrambled by the seed; the same generator at every number, so that a round can be taken up anywhere.
+        sobol = qmc.Sobol(len(self._space), seed=np.random.default_rng(self._seed))
+        sobol.fast_forward(number)
+        with warnings.catch_warnings():
+            # That 2^n points are best balanced is no news to a search that may end anywhere.
+            warnings.simplefilter("ignore", UserWarning)
+            return np.asarray(sobol.random(1)[0])
+
+
+class _Grid(_Deaf):
+    """Every combination of some values of each leaf, shuffled, so that a round that is cut short has seen all sides.
+
+    A range with a step gives its own values, a choice its own; the other ranges get as many as fit into ``most``
+    combinations, evenly spaced from end to end.
+    """
+
+    def __init__(self, space: Space, base: TrialConfig, seed: int, most: int) -> None:
+        self._space, self._base = space, base
+        points = self._combinations(2)
+        for finer in range(3, most + 1):
+            more = self._combinations(finer)
+            if len(more) > most or len(more) == len(points):
+                break
+            points = more
+        np.random.default_rng(seed).shuffle(points)
+        self._left = points
+
+    def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
+        """See ``_Source``."""
+        for index, point in enumerate(self._left):
+            if all(point.get(leaf) == value for leaf, value in fixed.items()):
+                return self._left.pop(index)
+        if not self._left or not set(fixed) - set(STRUCTURAL):
+            return None
+        # A first point that is no point of the grid; what it leaves open is as in the next one.
+        return drawn_leaves(
+            self._space,
+            self._base,
+            lambda leaf, range_: fixed[leaf] if leaf in fixed else self._left[0].get(leaf, range_.from_unit(0.5)),
+        )
+
+    def _combinations(self, resolution: int) -> list[dict[str, Any]]:
+        """All of them, each once: leaves that do not apply make no difference."""
+        values = {leaf: _spread(range_, resolution) for leaf, range_ in self._space.items()}
+        seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for combination in itertools.product(*values.values()):
+            given = dict(zip(values, combination, strict=True))
+            point = drawn_leaves(self._space, self._base, partial(_given, given))
+            seen.setdefault(tuple(sorted((leaf, repr(value)) for leaf, value in point.items())), point)
+        return list(seen.values())
+
+
+def _given(values: Mapping[str, Any], leaf: str, _: Range) -> Any:
+    return values[leaf]
+
+
+def _spread(range_: Range, resolution: int) -> list[Any]:
+    """Values of a range from end to end, each once."""
     if isinstance(range_, Choices):
-        encoded = {_encode(range_, choice): choice for choice in range_.choices}
-        return encoded[trial.suggest_categorical(leaf, list(encoded))]
-    with warnings.catch_warnings():
-        # A range of one value is allowed; Optuna notes it every time.
-        warnings.simplefilter("ignore", UserWarning)
-        if range_.integer:
-            step = int(range_.step) if range_.step else 1
-            return trial.suggest_int(leaf, int(range_.low), int(range_.high), step=step, log=range_.log)
-        return trial.suggest_float(leaf, range_.low, range_.high, step=range_.step, log=range_.log)
+        return list(range_.choices)
+    if range_.step is not None:
+        return [range_.at_step(i) for i in range(range_.n_steps + 1)]
+    spread = [range_.between(i / (resolution - 1)) for i in range(resolution)]
+    return list(dict.fromkeys(spread))

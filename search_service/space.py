@@ -15,9 +15,11 @@ Each decision is also a sentence, for the record.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from trainables.config import TrialConfig, applies
 
 # Trials that a range follows: fewer are chance, more is where the round began.
 BEST_SHARE = 0.25
@@ -34,6 +36,10 @@ WIDENING = 0.5
 TRIES_BEFORE_DROPPING = 4
 
 
+# Leaves and the values of theirs with which a range is searched.
+When = tuple[tuple[str, tuple[Any, ...]], ...]
+
+
 @dataclass(frozen=True)
 class NumericRange:
     """Numbers from ``low`` to ``high``, both included.
@@ -44,6 +50,7 @@ class NumericRange:
         log: Sampled uniformly in the logarithm.
         step: Distance between values, from ``low``; None for all.
         integer: Whole numbers only.
+        when: Where it is searched; empty for everywhere.
     """
 
     low: float
@@ -51,6 +58,7 @@ class NumericRange:
     log: bool = False
     step: float | None = None
     integer: bool = False
+    when: When = ()
 
     def to_scale(self, value: float) -> float:
         """Coordinate in which the range is uniform: log10 or the value itself."""
@@ -60,6 +68,42 @@ class NumericRange:
         """Inverse of ``to_scale``."""
         value: float = 10.0**coordinate if self.log else coordinate
         return round(value) if self.integer else value
+
+    @property
+    def n_steps(self) -> int:
+        """Steps from ``low`` to ``high``; none without a step."""
+        return math.floor((self.high - self.low) / self.step + 1e-9) if self.step else 0
+
+    def at_step(self, index: int) -> float:
+        """The value ``index`` steps above ``low``."""
+        value = self.low + index * (self.step or 0)
+        return round(value) if self.integer else value
+
+    def between(self, share: float) -> float:
+        """The value at a share of the way from ``low`` to ``high``, both ends included."""
+        start, end = self.to_scale(self.low), self.to_scale(self.high)
+        # The ends themselves: 10 ** log10(x) is not always x.
+        return {0.0: self.low, 1.0: self.high}.get(share) or self.from_scale(start + share * (end - start))
+
+    def from_unit(self, coordinate: float) -> float:
+        """A value by its quantile from 0 to 1 under the range's own uniform distribution."""
+        if self.step is not None:
+            return self.at_step(min(math.floor(coordinate * (self.n_steps + 1)), self.n_steps))
+        start, end = self._span
+        return min(max(self.from_scale(start + coordinate * (end - start)), self.low), self.high)
+
+    def to_unit(self, value: float) -> float:
+        """The quantile of a value; of one that stands for several, the middle of theirs."""
+        if self.step is not None:
+            return (round((value - self.low) / self.step) + 0.5) / (self.n_steps + 1)
+        start, end = self._span
+        return min(max((self.to_scale(value) - start) / (end - start), 0.0), 1.0) if start < end else 0.5
+
+    @property
+    def _span(self) -> tuple[float, float]:
+        """Ends in the range's scale; a whole number takes half of one on either side, or the ends would be rare."""
+        half = 0.5 if self.integer else 0.0
+        return self.to_scale(self.low - half), self.to_scale(self.high + half)
 
     def contains(self, value: Any) -> bool:
         """Whether ``value`` lies inside."""
@@ -79,9 +123,14 @@ class NumericRange:
 
 @dataclass(frozen=True)
 class Choices:
-    """One of ``choices``."""
+    """One of ``choices``, searched where ``when`` holds."""
 
     choices: tuple[Any, ...]
+    when: When = ()
+
+    def from_unit(self, coordinate: float) -> Any:
+        """A choice by a number in [0, 1)."""
+        return self.choices[math.floor(coordinate * len(self.choices))]
 
     def contains(self, value: Any) -> bool:
         """Whether ``value`` is one of them."""
@@ -93,6 +142,22 @@ class Choices:
 
 Range = NumericRange | Choices
 Space = Mapping[str, Range]
+
+
+def drawn_leaves(space: Space, base: TrialConfig, draw: Callable[[str, Any], Any]) -> dict[str, Any]:
+    """Draw the leaves that mean something, each after the choices that it depends on.
+
+    Args:
+        space: Ranges by leaf, in the order of drawing.
+        base: The choices that are not searched.
+        draw: Gives a leaf's value from its range.
+    """
+    values: dict[str, Any] = {}
+    for leaf, range_ in space.items():
+        holds = all(values.get(choice, base[choice]) in allowed for choice, allowed in range_.when)
+        if holds and applies(leaf, values, base):
+            values[leaf] = draw(leaf, range_)
+    return values
 
 
 @dataclass(frozen=True)
@@ -176,4 +241,4 @@ def _narrow_choices(old: Choices, ranked: Sequence[Any]) -> tuple[Choices, str]:
         if choice in better_half or sum(value == choice for value in ranked) < TRIES_BEFORE_DROPPING
     )
     dropped = [choice for choice in old.choices if choice not in kept]
-    return Choices(kept), f"{', '.join(map(str, dropped))} never reached the better half"
+    return replace(old, choices=kept), f"{', '.join(map(str, dropped))} never reached the better half"

@@ -139,10 +139,17 @@ class RefinedSpec(RoundSpec):
     max_epochs: int = Field(default=27, ge=1, description="Epochs of those that are not stopped early.")
 
 
+SamplerName = Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
+
+
 class SearchSpec(FrozenModel):
     """Steps 4 to 6."""
 
-    sampler: Literal["tpe", "random"] = Field(default="tpe", description="How configurations are drawn.")
+    sampler: SamplerName = Field(
+        default="tpe",
+        description="How configurations are drawn: tpe, gp and cma_es learn from the trials before; random, "
+        "quasi_random and grid do not.",
+    )
     coarse: CoarseSpec = CoarseSpec()
     refined: RefinedSpec = RefinedSpec()
     early_stopping: bool = Field(default=True, description="Stop the hopeless at each rung (ASHA).")

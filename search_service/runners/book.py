@@ -27,9 +27,11 @@ from typing import Any
 from search_service import journals
 from search_service.errors import RunnerError
 from search_service.events import Listener, TrialFinished, TrialProgressed
+from search_service.halving import rung_epochs
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
-from search_service.sampling import Sampler, Suggestion
+from search_service.sampling import Fate, Sampler, Suggestion
 from search_service.space import Choices
 from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
@@ -52,6 +54,7 @@ class RoundBook:
     def __init__(self, plan: RoundPlan, listen: Listener) -> None:
         self._plan, self._listen = plan, listen
         self._started = time.monotonic()
+        self._rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.reduction_factor)
         self._sampler = Sampler(
             plan.space,
             plan.base,
@@ -59,9 +62,10 @@ class RoundBook:
             mode=METRICS[plan.metric].mode,
             seed=derive_seed(plan.seed, "round", plan.number),
             first=plan.first,
+            most=plan.max_trials,
         )
         for trial in plan.past:
-            self._sampler.learn(trial.values, trial.state, trial.score, trial.epochs)
+            self._sampler.learn(trial.values, trial.state, trial.score)
         self._asked = 0
         self._cohorts: dict[str, Cohort] = {}
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
@@ -74,6 +78,7 @@ class RoundBook:
         plan.folder.mkdir(parents=True, exist_ok=True)
         self._require_same_plan()
         self._take_up()
+        self._asking = AskingAhead(self._sampler)
 
     @property
     def has_ended(self) -> bool:
@@ -87,7 +92,11 @@ class RoundBook:
         self._stop_reason = self._stop_reason or self._why_stop()
         if self._stop_reason:
             return None
-        suggestions = self._sampler.ask(min(self._plan.population_size, self._plan.max_trials - self._asked))
+        size, left = self._plan.population_size, self._plan.max_trials - self._asked
+        suggestions = self._asking.ask(min(size, left), then=max(0, min(size, left - size)))
+        if not suggestions:
+            self._stop_reason = f"the whole grid of {self._asked} configurations is done"
+            return None
         cohort = self._enter(suggestions)
         entries = [
             {
@@ -111,6 +120,7 @@ class RoundBook:
             self._points[news.trial_id] |= {point.epoch: point for point in news.points}
             if news.status is TrialStatus.RUNNING:
                 last = news.points[-1]
+                self._asking.observe(members[news.trial_id].number, last.validation_score)
                 self._listen(TrialProgressed(news.trial_id, last.epoch, last.validation_score))
             else:
                 self._finish(members[news.trial_id], news.status, news.reason, report.worker)
@@ -123,6 +133,7 @@ class RoundBook:
 
     def result(self) -> RoundResult:
         """The round's result, once every cohort has ended."""
+        self._asking.close()
         if self._seconds is None:
             self._stop_reason = self._stop_reason or self._why_stop()
             self._seconds = time.monotonic() - self._started
@@ -181,8 +192,15 @@ class RoundBook:
         """A trial that had ended is a result again."""
         cohort = next(c for c in self._cohorts.values() for m in c.members if m.trial_id == entry["trial"])
         member = next(member for member in cohort.members if member.trial_id == entry["trial"])
-        self._points[member.trial_id] = {p["epoch"]: EpochPoint(**p) for p in entry["curve"]}
-        self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"])
+        points = [EpochPoint(**point) for point in entry["curve"]]
+        self._points[member.trial_id] = {point.epoch: point for point in points}
+        rungs = self._rungs if self._plan.early_stopping else ()
+        for point in points[:-1]:
+            if point.epoch in rungs:
+                self._sampler.observe(member.number, point.validation_score)
+        trial = self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"])
+        self._sampler.tell(member.number, _fate(trial), trial.score)
+        self._listen(TrialFinished(trial))
 
     def _decode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values as they were drawn: a choice that is a list in JSON is a tuple in the space."""
@@ -235,9 +253,11 @@ class RoundBook:
             "curve": curve,
         }
         self._write("told", [entry])
-        self._end(member, status, reason, worker)
+        trial = self._end(member, status, reason, worker)
+        self._asking.tell(member.number, _fate(trial), trial.score)
+        self._listen(TrialFinished(trial))
 
-    def _end(self, member: Member, status: TrialStatus, reason: str, worker: str) -> None:
+    def _end(self, member: Member, status: TrialStatus, reason: str, worker: str) -> TrialResult:
         curve = tuple(point for _, point in sorted(self._points[member.trial_id].items()))
         trial = TrialResult(
             trial_id=member.trial_id,
@@ -251,13 +271,23 @@ class RoundBook:
             worker=worker,
         )
         self._results[member.trial_id] = trial
-        useful = status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) and math.isfinite(trial.score)
-        state = "completed" if status is TrialStatus.COMPLETED else "pruned"
-        self._sampler.tell(member.number, state if useful else "failed", trial.score, trial.epochs)  # type: ignore[arg-type]
-        self._listen(TrialFinished(trial))
+        return trial
 
     def _write(self, journal: str, entries: Iterable[object]) -> None:
         journals.append(self._plan.folder / f"{journal}.jsonl", entries)
+
+
+def _fate(trial: TrialResult) -> Fate:
+    """What the sampler hears of a trial: one that diverged is of no use, whatever it scored before."""
+    if not math.isfinite(trial.score):
+        return "failed"
+    match trial.status:
+        case TrialStatus.COMPLETED:
+            return "completed"
+        case TrialStatus.PRUNED:
+            return "pruned"
+        case _:
+            return "failed"
 
 
 def _describe(plan: RoundPlan) -> dict[str, Any]:

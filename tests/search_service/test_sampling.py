@@ -38,7 +38,7 @@ def test_c1_samples_are_valid_configurations_within_their_ranges(method):
         assert all(SPACE[leaf].contains(value) for leaf, value in values.items() if leaf != "network.dropout")
         assert values["network.dropout"] * 10 == pytest.approx(round(values["network.dropout"] * 10))
         assert isinstance(values["batch_size"], int)
-        sampler.tell(suggestion.number, "completed", 0.5, 3)
+        sampler.tell(suggestion.number, "completed", 0.5)
     assert seen_optimizers == {"momentum", "adam"}
 
 
@@ -107,7 +107,7 @@ def test_tpe_learns_from_what_it_is_told(mode):
         distances.append(distance)
         # A third is stopped early, some diverge: neither may mislead it.
         state = "failed" if i % 10 == 9 else "pruned" if distance > 0.8 else "completed"
-        sampler.tell(suggestion.number, state, sign * distance if state != "failed" else math.nan, 3)
+        sampler.tell(suggestion.number, state, sign * distance if state != "failed" else math.nan)
     assert sum(distances[-20:]) / 20 < 0.5 * sum(distances[:10]) / 10
 
 
@@ -122,7 +122,7 @@ def test_d6_a_sampler_goes_on_as_if_it_had_made_the_suggestions_before(method):
         assert [again.recall(s.values) for s in cohort] == cohort
     assert [again.ask(2) for _ in range(3)] == made[5:]
     # Those of the past can be told like one's own.
-    again.tell(0, "completed", 0.5, 3)
+    again.tell(0, "completed", 0.5)
 
 
 def test_c5_tpe_learns_from_the_trials_of_others_and_numbers_its_own_from_0():
@@ -131,7 +131,7 @@ def test_c5_tpe_learns_from_the_trials_of_others_and_numbers_its_own_from_0():
     for i in range(40):
         lr = 10 ** (-4 + 3 * i / 39)
         state = "completed" if i % 2 else "pruned"
-        sampler.learn({"optimizer.lr": lr}, state, -abs(math.log10(lr) + 2), 9)
+        sampler.learn({"optimizer.lr": lr}, state, -abs(math.log10(lr) + 2))
     suggestions = [sampler.ask(1)[0] for _ in range(12)]
     assert [s.number for s in suggestions] == list(range(12))
     # Uniform over three decades, half of them would lie within this distance of the optimum only by chance.
