@@ -80,6 +80,7 @@ def run(
     spec = None if config is None else config_file.load(config, overrides or [])
     # Imported here: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     from search_service import wiring
+    from search_service.events import Event, Listener, StudyStarted
     from search_service.progress import ProgressDisplay
     from search_service.report import as_document
     from search_service.results import StudyStatus
@@ -89,13 +90,19 @@ def run(
     else:
         assert study_id is not None
         study = wiring.prepare_again(study_id, settings=settings)
-    listeners = [] if as_json else [ProgressDisplay(console)]
+    begun: list[str] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, StudyStarted):
+            begun.append(event.study_id)
+
+    listeners: list[Listener] = [note] if as_json else [note, ProgressDisplay(console)]
     try:
         finished = wiring.run(
             study, settings=settings, runner=runner.value, ray_address=ray_address, listeners=listeners
         )
     except KeyboardInterrupt as interrupt:
-        raise _interrupted() from interrupt
+        raise _interrupted(*begun) from interrupt
     result, places = finished.result, finished.places
     _deliver(as_document(study.spec, result, places), places, as_json)
     if not as_json:
@@ -291,9 +298,13 @@ def _deliver(document: dict[str, Any], places: dict[str, str], as_json: bool) ->
         typer.echo(text)
 
 
-def _interrupted() -> typer.Exit:
-    """Say so. Raised in the command and not in main: typer turns the exception into an exit of its own, wordless."""
-    _say(Console(stderr=True), "[bold]Interrupted.[/] What was finished is recorded.")
+def _interrupted(study_id: str = "") -> typer.Exit:
+    """Say so, and how a study goes on.
+
+    Raised in the command and not in main: typer turns the exception into an exit of its own, wordless.
+    """
+    go_on = f" Go on with: search-service run --study {study_id}" if study_id else ""
+    _say(Console(stderr=True), f"[bold]Interrupted.[/] What was finished is recorded.{go_on}")
     return typer.Exit(EXIT_INTERRUPTED)
 
 

@@ -189,6 +189,8 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
     train_again = partial(finalists.run, spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
     final = once("finalists", FinalistsResult, train_again)
+    # The folder may have been moved since.
+    final = replace(final, checkpoint=place.folder / final.checkpoint.name)
     tell(FinalistsFinished(final))
     tell(packing.run(spec, final, table, place.folder, versions))
 

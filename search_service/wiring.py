@@ -221,7 +221,9 @@ def _concurrency(spec: StudySpec, runner: RunnerName) -> int:
     search = spec.search
     if runner == "inline":
         return 1
-    slots = len(os.sched_getaffinity(0)) // search.cpus_per_trial
+    # Those that this process may use, where the system can say it.
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    slots = cpus // search.cpus_per_trial
     if search.gpus_per_trial > 0:
         slots = min(slots, torch.cuda.device_count() // search.gpus_per_trial)
     return max(1, int(min(slots, search.max_concurrent_trials or slots)))

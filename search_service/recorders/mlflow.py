@@ -168,7 +168,8 @@ class MlflowRecorder:
     def _(self, event: StudyStarted) -> None:
         self._study_id = event.study_id
         self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
-        self._before = {(run.data.tags["kind"], run.data.tags[PART]): run for run in self._search_runs()}
+        found = self._search_runs()
+        self._before = {(run.data.tags["kind"], run.data.tags.get(PART, run.info.run_name)): run for run in found}
         self._study = self._begin("study", event.study_id, event, unasked={"comparison"})
 
     @_write.register

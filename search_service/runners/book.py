@@ -166,8 +166,9 @@ class RoundBook:
         for _, entries in groupby(self._whole_cohorts(), key=lambda entry: entry["cohort"]):
             self._enter([self._sampler.recall(self._decode(entry["values"])) for entry in entries])
         told = journals.mend(folder / "told.jsonl")
+        members = {member.trial_id: member for cohort in self._cohorts.values() for member in cohort.members}
         for entry in told:
-            self._recall(entry)
+            self._recall(members[entry["trial"]], entry)
         self._started -= max((entry["seconds"] for entry in told), default=0.0)
         self._interrupted.extend(
             cohort
@@ -188,10 +189,8 @@ class RoundBook:
                 journals.keep(path, len(asked))
         return asked
 
-    def _recall(self, entry: Mapping[str, Any]) -> None:
+    def _recall(self, member: Member, entry: Mapping[str, Any]) -> None:
         """A trial that had ended is a result again."""
-        cohort = next(c for c in self._cohorts.values() for m in c.members if m.trial_id == entry["trial"])
-        member = next(member for member in cohort.members if member.trial_id == entry["trial"])
         points = [EpochPoint(**point) for point in entry["curve"]]
         self._points[member.trial_id] = {point.epoch: point for point in points}
         rungs = self._rungs if self._plan.early_stopping else ()

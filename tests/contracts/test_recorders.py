@@ -347,6 +347,38 @@ def test_a_second_study_joins_the_same_experiment(story, tmp_path):
     assert len(client.search_runs([client.get_experiment_by_name("recorded").experiment_id])) == 2
 
 
+def everything(client, name):
+    """What the record holds of each run but when it was written."""
+    runs = client.search_runs([client.get_experiment_by_name(name).experiment_id], max_results=1000)
+    return sorted(
+        (
+            run.info.run_name,
+            run.info.status,
+            sorted(run.data.params.items()),
+            sorted((m.key, m.step, m.value) for k in run.data.metrics for m in history(client, run, k)),
+        )
+        for run in runs
+    )
+
+
+def history(client, run, key):
+    return client.get_metric_history(run.info.run_id, key)
+
+
+@pytest.mark.parametrize("share", [0.6, 1.0])
+def test_d6_a_story_told_again_from_its_beginning_is_recorded_once(record, story, tmp_path, share):
+    client, _, _ = record
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for events in (story.events[: int(share * len(story.events))], story.events):
+        recorder = MlflowRecorder(uri, tmp_path / "artifacts")
+        for event in events:
+            recorder.record(event)
+    again = MlflowClient(tracking_uri=uri)
+    assert everything(again, "recorded") == everything(client, "recorded")
+    assert len(again.search_model_versions("name = 'wine'")) == 1
+    assert len(again.search_logged_models([again.get_experiment_by_name("recorded").experiment_id])) == 1
+
+
 def open_store(uri):
     MlflowRecorder(uri)
     return True

@@ -180,6 +180,18 @@ def test_d6_an_interrupted_study_goes_on_too(calm, config, tmp_path):
             wiring.prepare_again(name, settings=settings)
 
 
+def test_d6_a_folder_with_a_spec_only_is_a_study_to_begin(calm, config, tmp_path):
+    """As whoever queues studies leaves it; afterwards it may even be moved."""
+    folder = tmp_path / "before" / "studies" / "queued-1"
+    folder.mkdir(parents=True)
+    shutil.copy(Path(calm.places["folder"]) / "spec.json", folder)
+    kill(tmp_path / "before", config, "tested")
+    shutil.move(tmp_path / "before", tmp_path / "after")
+    disturbed = finish(tmp_path / "after", config)
+    assert disturbed.result.study_id == "queued-1"
+    assert_same(disturbed, calm)
+
+
 def test_d6_a_torn_line_is_no_entry_and_takes_none_with_it(calm, tmp_path):
     """Each journal as a kill may leave it: half of its last line was written."""
     before = Path(calm.places["folder"])
