@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from search_service.looking_back import importance_document, what_mattered
 from search_service.results import (
     CheckResult,
     DataSummary,
@@ -61,6 +62,7 @@ def report(spec: StudySpec, result: StudyResult) -> str:
         cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     lines += ["", *(f"- Step 6, cycle {decision.cycle}: {decision.reason}" for decision in result.decisions), ""]
+    lines += what_mattered(result.rounds)
     lines += _readings(result)
     return "\n".join(lines)
 
@@ -252,6 +254,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
                 "trials": len(done.trials),
                 "best_score": done.best.score if done.best else None,
                 "stop_reason": done.stop_reason,
+                "importance": importance_document(done),
             }
             for done in result.rounds
         ],

@@ -1,4 +1,4 @@
-"""Which configuration to try next: Optuna by ask and tell. The only file that imports Optuna.
+"""Which configuration to try next: Optuna by ask and tell. Only importance.py imports Optuna too.
 
 A cohort's configurations share their structure (trainables.config.STRUCTURAL): the first one draws it, the others
 are drawn with it fixed. Leaves that belong to a choice (momentum to the momentum optimiser) are drawn only where

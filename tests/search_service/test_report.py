@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from search_service import wiring
+from search_service.importance import importance
 from search_service.recorders.memory import MemoryRecorder
 from search_service.report import as_document, counted, describe, format_value, report, worth
 from search_service.results import Finalist, FinalistsResult
@@ -181,3 +182,20 @@ def test_numbers_as_people_read_them():
     assert format_value((64, 64)) == "[64, 64]"
     assert format_value("relu") == "relu"
     assert format_value(math.pi) == "3.142"
+
+
+def test_c6_the_report_says_what_mattered_in_each_round_or_why_that_is_unknown(tmp_path):
+    rounds = {"coarse": {"max_trials": 12, "max_epochs": 4}, "refined": {"max_trials": 2, "max_epochs": 6}}
+    decay = {"optimizer.weight_decay": {"low": 1e-4, "high": 1.0, "log": True}}
+    spec = parse(SPEC | {"search": rounds | {"max_cycles": 1}, "search_space": decay})
+    result = run(spec, tmp_path)
+    section = report(spec, result).split("## What mattered")[1].split("\n## ")[0]
+    found = importance(result.rounds[0])
+    assert "| hyperparameter | round 1 |" in section
+    assert len(found.shares) == 2
+    assert all(f"| {leaf} | {share:.0%} |" in section for leaf, share in found.shares.items())
+    assert f"round 1 at epoch {found.epoch}:" in section
+    assert "- Round 2: 2 of 2 trials can be compared, and it takes 10 to tell" in section
+    first, second = (done["importance"] for done in as_document(spec, result, {})["rounds"])
+    assert first == {"shares": found.shares, "epoch": found.epoch, "trials": found.trials, "reason": ""}
+    assert second["shares"] == {}
