@@ -20,6 +20,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -27,6 +28,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from search_service.results import RoundResult, TrialResult, TrialStatus
 from search_service.space import Choices, Range, Space
 from trainables.metrics import METRICS
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # Fewer say more about chance than about hyperparameters: of 8 trials that depend on one of five leaves, another leaf
 # comes first in one case out of six; of 12 in none out of twelve.
@@ -102,7 +105,7 @@ def _weigh(valued: Sequence[tuple[TrialResult, float]], space: Space) -> Mapping
     study.add_trials(
         [
             optuna.trial.create_trial(
-                params={leaf: _encode(distributions[leaf], value) for leaf, value in trial.values.items()},
+                params={leaf: _encode(space[leaf], value) for leaf, value in trial.values.items()},
                 distributions={leaf: distributions[leaf] for leaf in trial.values},
                 value=value,
             )
@@ -126,6 +129,11 @@ def _distribution(range_: Range) -> BaseDistribution:
     return FloatDistribution(range_.low, range_.high, log=range_.log, step=range_.step)
 
 
-def _encode(distribution: BaseDistribution, value: object) -> object:
-    # Optuna's categories are scalars; hidden_sizes are lists.
-    return json.dumps(value) if isinstance(distribution, CategoricalDistribution) else value
+def _encode(range_: Range, value: Any) -> Any:
+    if isinstance(range_, Choices):
+        # Optuna's categories are scalars; hidden_sizes are lists.
+        return json.dumps(value)
+    if range_.step is None:
+        return value
+    # The config's own value is tried too, and may lie between the steps.
+    return range_.low + round((value - range_.low) / range_.step) * range_.step

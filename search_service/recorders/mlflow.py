@@ -18,7 +18,8 @@ A comparison of optimisers is a run of its own, with a run per optimiser: its me
         └── sgd …         parameters by dotted path, metrics with the epoch as step
 
 Runs are joined by the tag ``mlflow.parentRunId``. Everything about a run is written in one batch when it ends, from
-the driver: workers never speak to MLflow. ``mlflow_models.py`` logs, registers and finds models.
+the driver: workers never speak to MLflow. ``mlflow_models.py`` logs, registers and finds models, ``mlflow_search.py``
+logs the pictures and tables that look back on the search.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ from search_service.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.recorders import mlflow_models
-from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
+from search_service.recorders import mlflow_models, mlflow_search
+from search_service.recorders.figures import activations, gradients, losses, schedules
 from search_service.report import describe, describe_data, format_value, health_of, worth
 from search_service.results import (
     CheckResult,
@@ -212,8 +213,9 @@ class MlflowRecorder:
         if result.best is not None:
             metrics.append(_metric("best_score", result.best.score))
             tags["best_trial"] = result.best.trial_id
+        metrics += _finite(mlflow_search.importance_metrics(result))
         self._batch(self._round, metrics=metrics, tags=tags)
-        self._client.log_figure(self._round, search_map.draw(self._rounds), "search_map.png")
+        mlflow_search.log_round(self._client, self._round, self._rounds)
         self._client.set_terminated(self._round)
         self._open_round = False
 
@@ -286,6 +288,7 @@ class MlflowRecorder:
         tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
         self._batch(self._study, metrics=[_metric("seconds", result.seconds)], tags=tags)
         self._client.log_text(self._study, event.report, "report.md")
+        mlflow_search.log_study(self._client, self._study, result.rounds)
         self._client.set_terminated(self._study, _RUN_STATUS[result.status])
 
     @_write.register

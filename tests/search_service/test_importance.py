@@ -181,5 +181,7 @@ def test_c6_all_kinds_of_ranges_can_be_weighed(tmp_path):
     for i in range(40):
         values = drawn(space, random)
         values |= {"network.dropconnect": round(random.integers(5) * 0.1, 1), "schedule.warmup": random.integers(3) * 2}
+        if i == 0:  # The config's own trial, whose values need not lie on the steps.
+            values |= {"network.dropconnect": 0.27, "schedule.warmup": 1}
         trials.append(trial_of(i, values, -values["network.dropconnect"]))
     assert next(iter(importance(round_of(tmp_path, trials, space)).shares)) == "network.dropconnect"
