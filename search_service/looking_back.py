@@ -1,12 +1,12 @@
-"""The report's sections that look back on the search as a whole: what mattered."""
+"""The report's sections that look back on the search: what mattered, and what the last act can tell apart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from search_service.importance import BEST_SHARE, Importance, importance
-from search_service.results import RoundResult
+from search_service.results import Finalist, FinalistsResult, RoundResult
 
 
 def what_mattered(rounds: Sequence[RoundResult]) -> list[str]:
@@ -31,6 +31,47 @@ def what_mattered(rounds: Sequence[RoundResult]) -> list[str]:
         lines.append("")
     lines += [f"- Round {found.round_number}: {found.reason}" for found in weighed if not found.shares]
     return [*lines, ""]
+
+
+def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"]) -> list[str]:
+    """Markdown: a finalist a line, with its interval and whether it can be told from the best; nothing for one."""
+    if len(final.finalists) < 2:
+        return []
+    lines = [
+        "| finalist | validation | 95 % interval | parameters | optimizer.lr | can be told from the best |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for finalist in final.finalists:
+        verdict = "no" if finalist.trial_id in final.contenders[1:] else "yes"
+        cells = [
+            finalist.trial_id,
+            f"{finalist.mean:.4g} ± {finalist.std:.2g}",
+            format_interval(finalist),
+            f"{finalist.parameters:,}",
+            f"{finalist.config.optimizer.lr:.3g}",
+            "best mean" if finalist.trial_id == final.contenders[0] else verdict,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, "", f"{describe_contenders(final, prefer)}.", ""]
+
+
+def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simplest"]) -> str:
+    """Which finalists are as good as the winner as far as the seeds can tell, in a sentence."""
+    winner, n = final.winner, len(final.winner.seeds)
+    why = f"won by the best mean, {winner.trial_id}"
+    if prefer == "simplest" and winner.trial_id != final.contenders[0]:
+        why = f"won by the simplest, {winner.trial_id}, rather than by the best mean, {final.contenders[0]}"
+    test = "paired t-test over the seeds, 5 %"
+    if n < 2:
+        return f"With a single seed nothing can be told apart; {why}"
+    if not final.alike:
+        return f"Every other finalist is worse by more than chance ({test}); {why}"
+    return f"Cannot be told from the best ({test}): {', '.join(final.contenders[1:])}; {why}"
+
+
+def format_interval(finalist: Finalist) -> str:
+    """``0.9712 to 0.9874``; a dash with fewer than two seeds."""
+    return "—" if finalist.interval is None else "{:.4g} to {:.4g}".format(*finalist.interval)
 
 
 def _share(found: Importance, leaf: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from search_service.looking_back import importance_document, what_mattered
+from search_service.looking_back import compare_finalists, format_interval, importance_document, what_mattered
 from search_service.results import (
     CheckResult,
     DataSummary,
@@ -117,6 +117,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         "| | " + final.metric + " |",
         "| --- | --- |",
         f"| {validation} | {winner.mean:.4g} ± {winner.std:.2g} |",
+        *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
         f"| **test** (used once) | **{final.test_mean:.4g} ± {final.test_std:.2g}** |",
         f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
         "",
@@ -125,13 +126,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *(f"| {leaf} | {format_value(value)} |" for leaf, value in describe(winner.config).items()),
         "",
     ]
-    if len(final.finalists) > 1:
-        lines += ["| finalist | validation | optimizer.lr |", "| --- | --- | --- |"]
-        for finalist in final.finalists:
-            score = f"{finalist.mean:.4g} ± {finalist.std:.2g}"
-            lines.append(f"| {finalist.trial_id} | {score} | {finalist.config.optimizer.lr:.3g} |")
-        lines.append("")
-    return lines + _comparison(final)
+    return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final)
 
 
 def _comparison(final: FinalistsResult) -> list[str]:
@@ -277,6 +272,9 @@ def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
         "metric": final.metric,
         "validation_mean": winner.mean,
         "validation_std": winner.std,
+        "validation_interval": winner.interval and list(winner.interval),
+        "alike": list(final.alike),
+        "parameters": winner.parameters,
         "validation_folds": [list(scores) for scores in winner.fold_scores],
         "validation_metrics": dict(winner.validation_metrics),
         "test_mean": final.test_mean,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from search_service.significance import confidence_interval
 from search_service.space import Space
 from trainables.baselines import Baseline
 from trainables.calibration import Calibration
@@ -345,6 +346,7 @@ class Finalist:
         learning_rates: Of each epoch, at its end.
         validation_metrics: Every metric on the validation rows, mean over seeds, with the weights that are kept.
         fold_scores: Best validation score of each seed, by fold of a cross-validation; empty without one.
+        parameters: Numbers that are trained in one of its networks.
     """
 
     trial_id: str
@@ -357,6 +359,7 @@ class Finalist:
     learning_rates: tuple[float, ...]
     validation_metrics: Mapping[MetricName, float] = field(default_factory=dict)
     fold_scores: tuple[tuple[float, ...], ...] = ()
+    parameters: int = 0
 
     @property
     def judged(self) -> tuple[float, ...]:
@@ -373,13 +376,23 @@ class Finalist:
         """Their standard deviation (n - 1)."""
         return _std(self.judged)
 
+    @property
+    def by_seed(self) -> tuple[float, ...]:
+        """Score of each seed, its mean over the folds where there are some."""
+        return tuple(sum(of_seed) / len(of_seed) for of_seed in zip(*self.fold_scores, strict=True)) or self.scores
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of 95 % confidence in the mean, over the seeds; None with fewer than 2 (significance.py)."""
+        return confidence_interval(self.by_seed)
+
 
 @dataclass(frozen=True)
 class FinalistsResult:
-    """The winner by mean and its one look at the test rows.
+    """The winner and its one look at the test rows.
 
     Attributes:
-        finalists: Best mean first.
+        finalists: The winner first, then by mean.
         metric: Of the scores.
         test_scores: Of the winner's networks, in the order of its seeds.
         exported: Index of the winner's network with the best validation score, the one to use.
@@ -390,6 +403,7 @@ class FinalistsResult:
         test_metrics: Every metric on test rows, mean over the winner's seeds.
         baselines: What simpler models reach, the simplest first; empty if nobody asked.
         calibration: Of the exported network, on test rows; None if nobody asked.
+        contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
     """
 
     finalists: tuple[Finalist, ...]
@@ -402,11 +416,17 @@ class FinalistsResult:
     test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
     calibration: Calibration | None = None
+    contenders: tuple[str, ...] = ()
 
     @property
     def winner(self) -> Finalist:
-        """The finalist with the best mean."""
+        """The finalist with the best mean or, if the user prefers it, the simplest that cannot be told from it."""
         return self.finalists[0]
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """Trial ids of the contenders beside the winner."""
+        return tuple(trial_id for trial_id in self.contenders if trial_id != self.winner.trial_id)
 
     @property
     def trivial_test_score(self) -> float:

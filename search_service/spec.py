@@ -187,6 +187,11 @@ class FinalistsSpec(FrozenModel):
         default="none",
         description="temperature divides outputs by a number that makes probabilities hold what they say.",
     )
+    prefer: Literal["best", "simplest"] = Field(
+        default="best",
+        description="Which wins of those that a paired t-test over the seeds cannot tell from the best mean: best, or "
+        "simplest, the one with the fewest parameters, then the fewest epochs.",
+    )
     baselines: bool = Field(
         default=True, description="Compare the winner with a linear model and with gradient boosting."
     )

@@ -235,6 +235,7 @@ class MlflowRecorder:
         for finalist in final.finalists:
             run = self._start(f"finalist {finalist.trial_id}", "finalist", parent=group)
             metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
+            metrics += _finite(mlflow_search.finalist_metrics(finalist))
             metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
             metrics += [
                 _metric("score_by_fold", sum(scores) / len(scores), step=i)
@@ -245,6 +246,7 @@ class MlflowRecorder:
             metrics += [_metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)]
             metrics += _health_metrics(finalist.health)
             tags = {
+                "contender": str(finalist.trial_id in final.contenders).lower(),
                 "gradient_health": finalist.health.verdict.name,
                 "fit": finalist.fit.name,
                 "mlflow.note.content": f"{finalist.fit.summary}\n\n{finalist.health.verdict.summary}",
@@ -262,7 +264,7 @@ class MlflowRecorder:
             metrics=_finite(_answer(final)),
             tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
             | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
-            | {"worth": worth(final) or ""},
+            | {"worth": worth(final) or "", "alike": " ".join(final.alike)},
         )
         self._client.log_artifact(self._study, str(final.checkpoint), "winner")
 
@@ -452,6 +454,7 @@ def _answer(final: FinalistsResult) -> dict[str, float]:
     for baseline in final.baselines:
         values |= {f"validation_{name}_{baseline.name}": value for name, value in baseline.validation.items()}
         values |= {f"test_{name}_{baseline.name}": value for name, value in baseline.test.items()}
+    values |= {f"winner.{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
     if final.calibration is not None:
         values |= {f"calibration.{name}": value for name, value in asdict(final.calibration).items()}
     return values

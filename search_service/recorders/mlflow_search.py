@@ -20,7 +20,7 @@ from search_service.importance import importance
 from search_service.recorders.figures import history, parallel, rungs, search_map, slices
 from search_service.recorders.figures import importance as importance_bars
 from search_service.recorders.figures.trials import leaves_of
-from search_service.results import RoundResult, TrialResult
+from search_service.results import Finalist, RoundResult, TrialResult
 
 TRIAL_COLUMNS = ("trial_id", "round", "status", "reason", "epochs", "score", "best_epoch")
 
@@ -28,6 +28,12 @@ TRIAL_COLUMNS = ("trial_id", "round", "status", "reason", "epochs", "score", "be
 def importance_metrics(done: RoundResult) -> Mapping[str, float]:
     """Shares of a round as metrics by name; none where they are not known."""
     return {f"importance.{leaf}": share for leaf, share in importance(done).shares.items()}
+
+
+def finalist_metrics(finalist: Finalist) -> Mapping[str, float]:
+    """How sure its mean is and how large it is, as metrics by name; no interval with fewer than two seeds."""
+    ends = dict(zip(("score_interval_low", "score_interval_high"), finalist.interval or (), strict=False))
+    return ends | {"parameters": finalist.parameters}
 
 
 def log_round(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> None:

@@ -289,6 +289,20 @@ def test_d3_rounds_have_their_ranges_counts_and_sentences(record, story):
     assert "where step 3 saw the loss fall" in runs["4 coarse search"].data.tags["mlflow.note.content"]
 
 
+def test_c6_finalists_say_how_sure_their_means_are_and_which_are_as_good(record, story):
+    _, _, runs = record
+    final = story.of(FinalistsFinished)[0].result
+    for finalist in final.finalists:
+        data = runs[f"finalist {finalist.trial_id}"].data
+        ends = (data.metrics["score_interval_low"], data.metrics["score_interval_high"])
+        assert ends == pytest.approx(finalist.interval)
+        assert data.metrics["parameters"] == finalist.parameters
+        assert data.tags["contender"] == str(finalist.trial_id in final.contenders).lower()
+    study = runs["wine-1"].data
+    assert study.metrics["winner.parameters"] == final.winner.parameters
+    assert study.tags.get("alike", "") == " ".join(final.alike)
+
+
 def test_c6_trials_and_what_mattered_are_on_the_rounds_and_on_the_study(story, tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     recorder = MlflowRecorder(uri, tmp_path / "artifacts")

@@ -54,6 +54,7 @@ def test_the_smallest_config_is_enough():
         ({"finalists": {"folds": 1}}, "finalists.folds", "at least 2"),
         ({"finalists": {"folds": 21}}, "finalists.folds", "at most 20"),
         ({"finalists": {"baselines": "yes"}}, "finalists.baselines", "true or false"),
+        ({"finalists": {"prefer": "simple"}}, "finalists.prefer", "did you mean simplest?"),
         ({"finalists": {"calibration": "temprature"}}, "finalists.calibration", "did you mean temperature?"),
         (
             {"trial": {"loss": "hinge"}, "finalists": {"calibration": "temperature"}},
