@@ -55,6 +55,29 @@ def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"
     return [*lines, "", f"{describe_contenders(final, prefer)}.", ""]
 
 
+def describe_pareto(final: FinalistsResult) -> list[str]:
+    """Markdown: the trials that no other beats in both objectives, a line each; nothing with a single objective."""
+    pareto = final.pareto
+    if pareto is None:
+        return []
+    lines = [f"## Score and {pareto.name}", ""]
+    if not pareto.points:
+        return [*lines, "No trial was trained to the end; the finalists are the best of all.", ""]
+    again = {finalist.trial_id: f"{finalist.mean:.4g} ± {finalist.std:.2g}" for finalist in final.finalists}
+    lines += [
+        f"Of {len(pareto.points)} trials that were trained to the end, those that no other beats in both. The "
+        "finalists are the best of them.",
+        "",
+        f"| trial | validation {final.metric} | {pareto.label} | from fresh seeds |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {point.trial_id} | {point.score:.4g} | {point.second:,g} | {again.get(point.trial_id, '—')} |"
+        for point in pareto.optimal
+    ]
+    return [*lines, ""]
+
+
 def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simplest"]) -> str:
     """Which finalists are as good as the winner as far as the seeds can tell, in a sentence."""
     winner, n = final.winner, len(final.winner.seeds)

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from search_service.looking_back import compare_finalists, format_interval, importance_document, what_mattered
+from search_service.looking_back import (
+    compare_finalists,
+    describe_pareto,
+    format_interval,
+    importance_document,
+    what_mattered,
+)
 from search_service.results import (
     CheckResult,
     DataSummary,
@@ -126,7 +132,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *(f"| {leaf} | {format_value(value)} |" for leaf, value in describe(winner.config).items()),
         "",
     ]
-    return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final)
+    return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final) + describe_pareto(final)
 
 
 def _comparison(final: FinalistsResult) -> list[str]:
@@ -285,6 +291,7 @@ def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
         "baselines": [_baseline_document(baseline) for baseline in final.baselines],
         "worth": worth(final),
         "calibration": None if final.calibration is None else asdict(final.calibration),
+        "pareto": None if final.pareto is None else asdict(final.pareto),
         "seeds": list(winner.seeds),
         "gradient_health": _health_document(winner.health),
         "fit": {"name": winner.fit.name, "summary": winner.fit.summary},

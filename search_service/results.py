@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from search_service.significance import confidence_interval
 from search_service.space import Space
+from search_service.spec import SecondObjective
 from trainables.baselines import Baseline
 from trainables.calibration import Calibration
 from trainables.config import TrialConfig
@@ -388,6 +389,51 @@ class Finalist:
 
 
 @dataclass(frozen=True)
+class ParetoPoint:
+    """A trial by both objectives.
+
+    Attributes:
+        trial_id: Of the trial.
+        score: Its best validation score.
+        second: Its second objective, in the unit of the set.
+        is_optimal: Whether no other trial is at least as good in both and better in one.
+    """
+
+    trial_id: str
+    score: float
+    second: float
+    is_optimal: bool
+
+
+@dataclass(frozen=True)
+class ParetoSet:
+    """The trials that were trained to the end, by score and a second objective of which less is better.
+
+    Attributes:
+        second: Which one.
+        points: Best score first.
+    """
+
+    second: SecondObjective
+    points: tuple[ParetoPoint, ...]
+
+    @property
+    def optimal(self) -> tuple[ParetoPoint, ...]:
+        """Those that no other dominates, best score first."""
+        return tuple(point for point in self.points if point.is_optimal)
+
+    @property
+    def name(self) -> str:
+        """``parameters`` or ``prediction time``."""
+        return self.second.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """With its unit."""
+        return "parameters" if self.second == "parameters" else "prediction time (ms per 1 000 rows, one thread)"
+
+
+@dataclass(frozen=True)
 class FinalistsResult:
     """The winner and its one look at the test rows.
 
@@ -403,6 +449,7 @@ class FinalistsResult:
         test_metrics: Every metric on test rows, mean over the winner's seeds.
         baselines: What simpler models reach, the simplest first; empty if nobody asked.
         calibration: Of the exported network, on test rows; None if nobody asked.
+        pareto: The trials by both objectives; None if there is only one.
         contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
     """
 
@@ -417,6 +464,7 @@ class FinalistsResult:
     baselines: tuple[Baseline, ...] = ()
     calibration: Calibration | None = None
     contenders: tuple[str, ...] = ()
+    pareto: ParetoSet | None = None
 
     @property
     def winner(self) -> Finalist:

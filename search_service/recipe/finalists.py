@@ -4,6 +4,7 @@ Why: the best of many trials is the best partly by chance. Trained again from se
 with the best mean wins; that one is evaluated on test rows which nothing has seen before, once. Those that a paired
 t-test over the seeds cannot tell from it are named (significance.py); who prefers it gets the simplest of them instead.
 A configuration's score of a seed is its best validation score over the epochs, with the weights of that epoch.
+With a second objective, they are the best of the Pareto set (second_objective.py).
 With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
 exported and tested are still the networks of the study's own division.
 Then, for the report and choosing nothing: every other metric, what simpler models reach (trainables/baselines.py), and
@@ -23,8 +24,8 @@ from pathlib import Path
 import torch
 
 from search_service.errors import CheckFailedError
-from search_service.recipe import fit, gradient_health
-from search_service.results import EpochPoint, Finalist, FinalistsResult, RoundResult, TrialResult
+from search_service.recipe import fit, gradient_health, second_objective
+from search_service.results import EpochPoint, Finalist, FinalistsResult, ParetoSet, RoundResult, TrialResult
 from search_service.significance import told_apart
 from search_service.spec import StudySpec
 from trainables import baselines, calibration, checkpoint
@@ -61,7 +62,8 @@ def run(
         CheckFailedError: Every finalist diverged.
     """
     started = time.monotonic()
-    candidates = _candidates(spec, rounds)
+    pareto = second_objective.run(spec, rounds, dataset)
+    candidates = _candidates(spec, rounds, pareto)
     populations = _Populations(spec, candidates)
     trained = _train_all(populations, dataset)
     fold_scores = [_scores_on(populations, fold) for fold in folds]
@@ -98,6 +100,7 @@ def run(
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
         baselines=baselines.fit_all(winner.config, dataset, test_rows, seed=seed) if asked.baselines else (),
         calibration=_calibrate(training, exported, tests) if asked.calibration == "temperature" else None,
+        pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
         seconds=time.monotonic() - started,
     )
@@ -138,11 +141,16 @@ def _calibrate(training: PopulationTraining, member: int, tests: RowTensors) -> 
     return calibration.judge(temperature, training.outputs(tests.inputs)[member], tests.targets, tests.weights)
 
 
-def _candidates(spec: StudySpec, rounds: Sequence[RoundResult]) -> list[TrialResult]:
-    """The best of the trials that went furthest, in any round, no configuration twice."""
+def _candidates(spec: StudySpec, rounds: Sequence[RoundResult], pareto: ParetoSet | None = None) -> list[TrialResult]:
+    """The best of the trials that went furthest, in any round, no configuration twice.
+
+    With a second objective, of the Pareto set only, even if it has fewer; if no trial was trained to the end, of all.
+    """
+    optimal = {point.trial_id for point in pareto.optimal} if pareto else set()
     rank = METRICS[spec.metric].rank
     able = sorted(
-        (trial for result in rounds for trial in result.ranked), key=lambda trial: (-trial.epochs, rank(trial.score))
+        (t for result in rounds for t in result.ranked if not optimal or t.trial_id in optimal),
+        key=lambda trial: (-trial.epochs, rank(trial.score)),
     )
     different = {trial.config.replace({"seed": 0}): trial for trial in reversed(able)}
     chosen = sorted(different.values(), key=able.index)

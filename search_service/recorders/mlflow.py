@@ -6,6 +6,7 @@
         ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
         │                 measured and expected as metrics, verdict as tags and description, a figure
         ├── 4 coarse search, 5 refined search
+        │   │             pictures of the search and trials.csv (mlflow_search.py); what mattered as metrics
         │   └── r1-000 …  a run per trial: parameters by dotted path, metrics with the epoch as step
         ├── 6 repeat      the decision and its reason
         └── finalists
@@ -266,6 +267,7 @@ class MlflowRecorder:
             | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
             | {"worth": worth(final) or "", "alike": " ".join(final.alike)},
         )
+        mlflow_search.log_pareto(self._client, self._study, final)
         self._client.log_artifact(self._study, str(final.checkpoint), "winner")
 
     @_write.register

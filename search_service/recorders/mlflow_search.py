@@ -1,8 +1,9 @@
 """What looks back on the search, in MLflow: pictures and tables, on each round's run and on the study's.
 
-round     search_map · history · slices · parallel (all rounds so far) · rungs · importance (.png) · trials.csv,
-          importance.LEAF as metrics
-study     search_map · history · slices · parallel · importance (.png) · trials.csv, of all rounds
+- A round has its search map, history, slices and parallel coordinates (with the rounds before it), its rungs, what
+  mattered in it (``importance.png`` and ``importance.LEAF`` as metrics) and ``trials.csv``.
+- The study has the same of all rounds but the rungs and, where there is a second objective, ``pareto.csv`` and
+  ``pareto.png``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
 from search_service.importance import importance
-from search_service.recorders.figures import history, parallel, rungs, search_map, slices
+from search_service.recorders.figures import history, parallel, pareto, rungs, search_map, slices
 from search_service.recorders.figures import importance as importance_bars
 from search_service.recorders.figures.trials import leaves_of
-from search_service.results import Finalist, RoundResult, TrialResult
+from search_service.results import Finalist, FinalistsResult, RoundResult, TrialResult
 
 TRIAL_COLUMNS = ("trial_id", "round", "status", "reason", "epochs", "score", "best_epoch")
 
@@ -66,6 +67,25 @@ def log_study(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
         client.log_figure(run, figure, name)
     client.log_figure(run, importance_bars.draw([importance(done) for done in rounds]), "importance.png")
     client.log_text(run, trials_table(rounds), "trials.csv")
+
+
+def log_pareto(client: MlflowClient, run: str, final: FinalistsResult) -> None:
+    """Write the trials by both objectives, as a table and a picture; nothing with a single objective.
+
+    Args:
+        client: Of the store.
+        run: Of the study.
+        final: Of the study.
+    """
+    if final.pareto is None:
+        return
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["trial_id", final.metric, final.pareto.second, "optimal"])
+    rows.writerows([p.trial_id, p.score, p.second, str(p.is_optimal).lower()] for p in final.pareto.points)
+    client.log_text(run, text.getvalue(), "pareto.csv")
+    finalists = tuple(finalist.trial_id for finalist in final.finalists)
+    client.log_figure(run, pareto.draw(final.pareto, final.metric, finalists), "pareto.png")
 
 
 def trials_table(rounds: Sequence[RoundResult]) -> str:

@@ -31,7 +31,7 @@ from search_service.recorders.base import Recorder
 from search_service.recorders.figures import comparison as figures
 from search_service.recorders.memory import MemoryRecorder
 from search_service.recorders.mlflow import MlflowRecorder
-from search_service.results import TrialStatus
+from search_service.results import ParetoPoint, ParetoSet, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study, summarize
@@ -289,7 +289,7 @@ def test_d3_rounds_have_their_ranges_counts_and_sentences(record, story):
     assert "where step 3 saw the loss fall" in runs["4 coarse search"].data.tags["mlflow.note.content"]
 
 
-def test_c6_finalists_say_how_sure_their_means_are_and_which_are_as_good(record, story):
+def test_b_finalists_say_how_sure_their_means_are_and_which_are_as_good(record, story):
     _, _, runs = record
     final = story.of(FinalistsFinished)[0].result
     for finalist in final.finalists:
@@ -301,6 +301,25 @@ def test_c6_finalists_say_how_sure_their_means_are_and_which_are_as_good(record,
     study = runs["wine-1"].data
     assert study.metrics["winner.parameters"] == final.winner.parameters
     assert study.tags.get("alike", "") == " ".join(final.alike)
+
+
+def test_b_the_trials_by_both_objectives_are_a_table_and_a_picture_of_the_study(story, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    recorder = MlflowRecorder(uri, tmp_path / "artifacts")
+    points = (ParetoPoint("r2-000", 0.95, 900.0, True), ParetoPoint("r2-001", 0.9, 950.0, False))
+    final = dataclasses.replace(
+        story.of(FinalistsFinished)[0].result, pareto=ParetoSet("parameters", points), contenders=("r2-000", "r2-001")
+    )
+    recorder.record(story.of(StudyStarted)[0])
+    recorder.record(FinalistsFinished(final))
+    client = MlflowClient(tracking_uri=uri)
+    found = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
+    (study,) = [run.info.run_id for run in found if run.info.run_name == "wine-1"]
+    files = {name: Path(client.download_artifacts(study, name, str(tmp_path))) for name in ("pareto.csv", "pareto.png")}
+    assert files["pareto.csv"].read_text().splitlines() == [
+        "trial_id,accuracy,parameters,optimal", "r2-000,0.95,900.0,true", "r2-001,0.9,950.0,false",
+    ]  # fmt: skip
+    assert files["pareto.png"].read_bytes().startswith(b"\x89PNG")
 
 
 def test_c6_trials_and_what_mattered_are_on_the_rounds_and_on_the_study(story, tmp_path):

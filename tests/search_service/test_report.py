@@ -186,7 +186,7 @@ def test_numbers_as_people_read_them():
     assert format_value(math.pi) == "3.142"
 
 
-def test_c6_finalists_have_their_intervals_and_those_like_the_winner_are_named(tmp_path):
+def test_b_finalists_have_their_intervals_and_those_like_the_winner_are_named(tmp_path):
     spec = parse(SPEC | {"finalists": {"top": 3, "seeds": 3, "baselines": False}})
     result = run(spec, tmp_path)
     final = result.finalists
@@ -207,7 +207,7 @@ def test_c6_finalists_have_their_intervals_and_those_like_the_winner_are_named(t
     assert best["parameters"] == 10 * 8 + 8 + 8 + 1
 
 
-def test_c6_what_is_said_of_contenders():
+def test_b_what_is_said_of_contenders():
     one, two = (Finalist(name, plain(), (0,), (50.0,), ((),), None, None, ()) for name in ("r1-000", "r1-001"))
     final = FinalistsResult((one, two), "rmse", (50.0,), 0, {}, Path("x"), 1.0, contenders=("r1-000", "r1-001"))
     assert (
@@ -222,6 +222,29 @@ def test_c6_what_is_said_of_contenders():
     assert describe_contenders(swapped, "simplest").startswith(words)
     alone = replace(final, finalists=(one, two), contenders=("r1-000",))
     assert describe_contenders(alone, "simplest").startswith("Every other finalist is worse by more than chance")
+
+
+def test_b_the_report_has_the_trials_that_no_other_beats_in_both_objectives(tmp_path):
+    second = {"objective": {"second": "parameters"}}
+    shapes = {"network.hidden_sizes": {"choices": [[4], [8], [64, 64]]}}
+    asked = {"coarse": {"max_trials": 6, "max_epochs": 2}, "refined": {"max_trials": 8, "max_epochs": 3}}
+    budget = {"search": asked | {"early_stopping": False, "max_cycles": 1}}
+    spec = parse(SPEC | second | budget | {"search_space": shapes, "finalists": {"top": 5, "seeds": 1}})
+    result = run(spec, tmp_path)
+    final = result.finalists
+    section = report(spec, result).split("## Score and parameters")[1].split("\n## ")[0]
+    assert section.startswith("\n\nOf 8 trials that were trained to the end")
+    again = {finalist.trial_id: finalist for finalist in final.finalists}
+    assert set(again) == {point.trial_id for point in final.pareto.optimal[:5]}
+    for point in final.pareto.optimal:
+        finalist = again[point.trial_id]
+        assert finalist.parameters == point.second
+        cells = [point.trial_id, f"{point.score:.4g}", f"{point.second:,g}", f"{finalist.mean:.4g} ± 0"]
+        assert f"| {' | '.join(cells)} |" in section
+    document = as_document(spec, result, {})["best"]["pareto"]
+    assert document["second"] == "parameters"
+    assert len(document["points"]) == 8
+    json.dumps(document, allow_nan=False)
 
 
 def test_c6_the_report_says_what_mattered_in_each_round_or_why_that_is_unknown(tmp_path):

@@ -269,7 +269,7 @@ def finalist_of(name, scores, *, parameters=100, best_epoch=3, fold_scores=()):
     )  # fmt: skip
 
 
-def test_c6_contenders_are_those_that_the_seeds_cannot_tell_from_the_best():
+def test_b_contenders_are_those_that_the_seeds_cannot_tell_from_the_best():
     best = finalist_of("a", (0.97, 0.98, 0.99), parameters=900)
     close = finalist_of("b", (0.98, 0.97, 0.985), parameters=400)
     worse = finalist_of("c", (0.90, 0.911, 0.92), parameters=10)
@@ -283,7 +283,7 @@ def test_c6_contenders_are_those_that_the_seeds_cannot_tell_from_the_best():
     assert finalists.contenders(single) == single
 
 
-def test_c6_the_simplest_has_the_fewest_parameters_then_the_fewest_epochs_then_the_best_mean():
+def test_b_the_simplest_has_the_fewest_parameters_then_the_fewest_epochs_then_the_best_mean():
     large = finalist_of("a", (0.9,), parameters=900, best_epoch=1)
     slow = finalist_of("b", (0.9,), parameters=400, best_epoch=5)
     quick = finalist_of("c", (0.9,), parameters=400, best_epoch=4)
@@ -292,7 +292,7 @@ def test_c6_the_simplest_has_the_fewest_parameters_then_the_fewest_epochs_then_t
     assert finalists.simplest([large, slow], "accuracy") is slow
 
 
-def test_c6_preferring_the_simplest_changes_who_wins_and_is_tested(outcome, digits, tmp_path):
+def test_b_preferring_the_simplest_changes_who_wins_and_is_tested(outcome, digits, tmp_path):
     _, result, _, _ = outcome
     dataset, test_rows = digits
     narrow = dataclasses.replace(result.ranked[0], trial_id="narrow")

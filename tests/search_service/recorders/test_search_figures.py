@@ -13,11 +13,11 @@ import pytest
 
 from search_service.halving import Halving
 from search_service.importance import Importance, importance
-from search_service.recorders.figures import history, parallel, rungs, slices
+from search_service.recorders.figures import history, parallel, pareto, rungs, slices
 from search_service.recorders.figures import importance as bars
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, label_of
 from search_service.recorders.mlflow_search import trials_table
-from search_service.results import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.results import EpochPoint, ParetoPoint, ParetoSet, RoundResult, TrialResult, TrialStatus
 from search_service.space import Choices, NumericRange
 from tests.plans import make_plan, plain
 
@@ -207,3 +207,18 @@ def test_c6_the_table_of_trials_has_every_trial_and_what_was_sampled(tmp_path):
         assert row["optimizer.name"] == trial.values["optimizer.name"]
         assert (row["optimizer.momentum"] == "") == ("optimizer.momentum" not in trial.values)
         assert row["network.hidden_sizes"] == str(list(trial.values["network.hidden_sizes"]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_b_the_pareto_set_is_drawn_with_its_steps_and_the_winner(tmp_path):
+    scores = ((0.95, 5000.0), (0.94, 900.0), (0.93, 950.0), (0.2, 100.0))
+    points = [ParetoPoint(f"r1-{i:03d}", score, second, i != 2) for i, (score, second) in enumerate(scores)]
+    figure = pareto.draw(ParetoSet("parameters", tuple(points)), "accuracy", ("r1-001", "r1-000"))
+    (axis,) = figure.axes
+    assert axis.get_xscale() == "log"
+    assert [len(markers.get_offsets()) for markers in axis.collections] == [1, 3]
+    assert list(axis.lines[0].get_xdata()) == [100.0, 900.0, 5000.0]
+    assert [text.get_text() for text in axis.texts] == ["r1-000", "r1-001 (winner)"]
+    assert drawn(figure)
+    assert drawn(pareto.draw(ParetoSet("prediction_time", ()), "rmse"))
+    assert drawn(pareto.draw(ParetoSet("prediction_time", tuple(points[:1])), "rmse"))
