@@ -29,8 +29,8 @@ def what_mattered(rounds: Sequence[RoundResult]) -> list[str]:
         leaves = dict.fromkeys(leaf for found in told for leaf in found.shares)
         lines += [f"| {leaf} | " + " | ".join(_share(found, leaf) for found in told) + " |" for leaf in leaves]
         lines.append("")
-    lines += [f"- Round {found.round_number}: {found.reason}" for found in weighed if not found.shares]
-    return [*lines, ""]
+    untold = [f"- Round {found.round_number}: {found.reason}" for found in weighed if not found.shares]
+    return [*lines, *untold, ""] if untold else lines
 
 
 def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"]) -> list[str]:

@@ -30,8 +30,10 @@ from search_service.results import RoundResult
 
 # Panels side by side: more would be too narrow for their numbers.
 MOST_COLUMNS = 4
+# In inches: a panel's height, what lies between two rows, above the first and below the last; tilted names take more.
+PANEL, BETWEEN, ABOVE, BELOW, TILTED = 1.9, 0.55, 0.6, 0.8, 0.35
 # Choices up to which their names stand upright below the axis.
-FEW_CHOICES = 4
+FEW_CHOICES, MOST_LETTERS = 4, 16
 
 
 def draw(rounds: Sequence[RoundResult]) -> Figure:
@@ -44,10 +46,18 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     window = ScoreWindow.of([trial.score for trial in trials if has_score(trial)], metric)
     scales = [LeafScale.of(leaf, rounds) for leaf in leaves_of(rounds)]
     columns = min(MOST_COLUMNS, len(scales))
-    # The legend below takes as much as half a row.
-    rows = -(-len(scales) // columns)
-    figure, axes = new_grid(
-        len(scales), columns, width=max(5.0, 2.7 * columns), panel_height=2.4 + 0.9 / rows, sharey=True
+    tall = TILTED if any(_is_tilted(scale) for scale in scales) else 0.0
+    rows, between = -(-len(scales) // columns), BETWEEN + tall
+    width, height = max(5.0, 2.7 * columns), ABOVE + rows * PANEL + (rows - 1) * between + BELOW + tall
+    # Margins in inches: the constrained layout takes as long again as all the drawing.
+    figure, axes = new_grid(len(scales), columns, width=width, panel_height=height / rows, layout=None, sharey=True)
+    figure.subplots_adjust(
+        left=0.75 / width,
+        right=1 - 0.15 / width,
+        top=1 - ABOVE / height,
+        bottom=(BELOW + tall) / height,
+        hspace=between / PANEL,
+        wspace=0.12,
     )
     for index, (axis, scale) in enumerate(zip(axes, scales, strict=True)):
         for i, done in enumerate(rounds):
@@ -60,9 +70,15 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
         if index % columns:
             axis.set_ylabel("")
     handles = [*status_handles(trials), *round_handles(rounds)]
-    figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside lower center", ncols=4 if columns > 2 else 2)
+    figure.legend(handles=handles, fontsize=8, frameon=False, loc="lower center", ncols=4 if columns > 2 else 3)
     figure.suptitle("Slices: value against score", x=0.01, ha="left", fontweight="bold", fontsize=10)
     return figure
+
+
+def _is_tilted(scale: LeafScale) -> bool:
+    """Whether the names of choices would run into each other."""
+    names = [label_of(choice) for choice in scale.choices or ()]
+    return len(names) > FEW_CHOICES or sum(map(len, names)) > MOST_LETTERS
 
 
 def _finish(axis: Axes, scale: LeafScale) -> None:
@@ -71,7 +87,7 @@ def _finish(axis: Axes, scale: LeafScale) -> None:
     axis.tick_params(labelsize=8)
     axis.yaxis.label.set_fontsize(7)
     if scale.choices is not None:
-        long = len(scale.choices) > FEW_CHOICES or sum(len(label_of(c)) for c in scale.choices) > 24
+        long = _is_tilted(scale)
         axis.set_xticks(
             range(len(scale.choices)),
             [label_of(choice) for choice in scale.choices],

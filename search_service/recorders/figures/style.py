@@ -5,7 +5,7 @@ Figures are made without pyplot, whose global state is neither needed nor safe i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,7 +32,13 @@ def new_figure(
 
 
 def new_grid(
-    panels: int, columns: int, *, width: float, panel_height: float, **subplot_options: Any
+    panels: int,
+    columns: int,
+    *,
+    width: float,
+    panel_height: float,
+    layout: Literal["constrained"] | None = "constrained",
+    **subplot_options: Any,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with rows of plots, the last of which may be shorter.
 
@@ -41,10 +47,11 @@ def new_grid(
         columns: Of them in a row.
         width: Of the figure, in inches.
         panel_height: Of a row, in inches.
+        layout: What finds the margins; None leaves them to the caller.
         subplot_options: For matplotlib's ``subplots``.
     """
     rows = -(-panels // columns)
-    figure = Figure(figsize=(width, rows * panel_height), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, rows * panel_height), dpi=DPI, layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False, **subplot_options).flatten().tolist()
     for axis in axes[panels:]:
         axis.remove()
