@@ -25,6 +25,8 @@ def draw(pareto: ParetoSet, metric: MetricName, finalists: tuple[str, ...] = ())
     window = ScoreWindow.of([point.score for point in pareto.points], metric)
     for is_optimal, colour, size, label in ((False, GREY, 22, "dominated"), (True, COLOURS[0], 55, "Pareto set")):
         shown = [point for point in pareto.points if point.is_optimal is is_optimal]
+        if not shown:
+            continue
         heights = [window.place(point.score) for point in shown]
         axis.scatter([point.second for point in shown], heights, s=size, color=colour, alpha=0.8, label=label, zorder=3)
     optimal = sorted(pareto.optimal, key=lambda point: point.second)
@@ -37,16 +39,14 @@ def draw(pareto: ParetoSet, metric: MetricName, finalists: tuple[str, ...] = ())
         drawstyle="steps-post",
     )
     named = [point for point in pareto.optimal if point.trial_id in finalists] or list(pareto.optimal)
+    # Equal trials are one point, with all their names.
+    names: dict[tuple[float, float], list[str]] = {}
     for point in named[:MOST_NAMES]:
         is_winner = finalists[:1] == (point.trial_id,)
-        axis.annotate(
-            point.trial_id + (" (winner)" if is_winner else ""),
-            (point.second, window.place(point.score)),
-            xytext=(5, -11),
-            textcoords="offset points",
-            fontsize=8,
-            fontweight="bold" if is_winner else "normal",
-        )
+        at = (point.second, window.place(point.score))
+        names.setdefault(at, []).append(point.trial_id + (" (winner)" if is_winner else ""))
+    for at, texts in names.items():
+        axis.annotate("\n".join(texts), at, xytext=(5, -5), textcoords="offset points", fontsize=8, va="top")
     if pareto.points:
         axis.set_xscale("log")
         axis.legend(fontsize=8, frameon=False, loc="best")

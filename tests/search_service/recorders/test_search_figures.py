@@ -220,5 +220,7 @@ def test_b_the_pareto_set_is_drawn_with_its_steps_and_the_winner(tmp_path):
     assert list(axis.lines[0].get_xdata()) == [100.0, 900.0, 5000.0]
     assert [text.get_text() for text in axis.texts] == ["r1-000", "r1-001 (winner)"]
     assert drawn(figure)
+    equal = ParetoSet("parameters", (points[0], ParetoPoint("r1-009", 0.95, 5000.0, True)))
+    assert [text.get_text() for text in pareto.draw(equal, "accuracy").axes[0].texts] == ["r1-000\nr1-009"]
     assert drawn(pareto.draw(ParetoSet("prediction_time", ()), "rmse"))
     assert drawn(pareto.draw(ParetoSet("prediction_time", tuple(points[:1])), "rmse"))
