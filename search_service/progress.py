@@ -181,7 +181,8 @@ class ProgressDisplay:
     def _show_answer(self, final: FinalistsResult) -> None:
         winner, metric = final.winner, final.metric
         over = trainings(winner)
-        self._print("", f"{PASSED} best of {len(final.finalists)} by mean over {over}: trial {winner.trial_id}")
+        how = "best" if winner.trial_id == final.contenders[0] else "simplest that cannot be told from the best"
+        self._print("", f"{PASSED} {how} of {len(final.finalists)} by mean over {over}: trial {winner.trial_id}")
         if not winner.health.verdict.is_healthy:
             self._print("", f"  gradients are {escape(winner.health.verdict.summary)}; {winner.health.verdict.remedy}")
         to_do = f": {winner.fit.remedy}" if winner.fit.remedy else ""

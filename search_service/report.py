@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from search_service.looking_back import (
+    compare_finalists,
+    describe_pareto,
+    format_interval,
+    importance_document,
+    what_mattered,
+)
 from search_service.results import (
     CheckResult,
     DataSummary,
@@ -61,6 +68,7 @@ def report(spec: StudySpec, result: StudyResult) -> str:
         cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     lines += ["", *(f"- Step 6, cycle {decision.cycle}: {decision.reason}" for decision in result.decisions), ""]
+    lines += what_mattered(result.rounds)
     lines += _readings(result)
     return "\n".join(lines)
 
@@ -115,6 +123,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         "| | " + final.metric + " |",
         "| --- | --- |",
         f"| {validation} | {winner.mean:.4g} ± {winner.std:.2g} |",
+        *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
         f"| **test** (used once) | **{final.test_mean:.4g} ± {final.test_std:.2g}** |",
         f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
         "",
@@ -123,13 +132,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *(f"| {leaf} | {format_value(value)} |" for leaf, value in describe(winner.config).items()),
         "",
     ]
-    if len(final.finalists) > 1:
-        lines += ["| finalist | validation | optimizer.lr |", "| --- | --- | --- |"]
-        for finalist in final.finalists:
-            score = f"{finalist.mean:.4g} ± {finalist.std:.2g}"
-            lines.append(f"| {finalist.trial_id} | {score} | {finalist.config.optimizer.lr:.3g} |")
-        lines.append("")
-    return lines + _comparison(final)
+    return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final) + describe_pareto(final)
 
 
 def _comparison(final: FinalistsResult) -> list[str]:
@@ -252,6 +255,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
                 "trials": len(done.trials),
                 "best_score": done.best.score if done.best else None,
                 "stop_reason": done.stop_reason,
+                "importance": importance_document(done),
             }
             for done in result.rounds
         ],
@@ -274,6 +278,9 @@ def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
         "metric": final.metric,
         "validation_mean": winner.mean,
         "validation_std": winner.std,
+        "validation_interval": winner.interval and list(winner.interval),
+        "alike": list(final.alike),
+        "parameters": winner.parameters,
         "validation_folds": [list(scores) for scores in winner.fold_scores],
         "validation_metrics": dict(winner.validation_metrics),
         "test_mean": final.test_mean,
@@ -284,6 +291,7 @@ def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
         "baselines": [_baseline_document(baseline) for baseline in final.baselines],
         "worth": worth(final),
         "calibration": None if final.calibration is None else asdict(final.calibration),
+        "pareto": None if final.pareto is None else asdict(final.pareto),
         "seeds": list(winner.seeds),
         "gradient_health": _health_document(winner.health),
         "fit": {"name": winner.fit.name, "summary": winner.fit.summary},

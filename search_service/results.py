@@ -9,7 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from search_service.significance import confidence_interval
 from search_service.space import Space
+from search_service.spec import SecondObjective
 from trainables.baselines import Baseline
 from trainables.calibration import Calibration
 from trainables.config import TrialConfig
@@ -366,6 +368,7 @@ class Finalist:
         learning_rates: Of each epoch, at its end.
         validation_metrics: Every metric on the validation rows, mean over seeds, with the weights that are kept.
         fold_scores: Best validation score of each seed, by fold of a cross-validation; empty without one.
+        parameters: Numbers that are trained in one of its networks.
     """
 
     trial_id: str
@@ -378,6 +381,7 @@ class Finalist:
     learning_rates: tuple[float, ...]
     validation_metrics: Mapping[MetricName, float] = field(default_factory=dict)
     fold_scores: tuple[tuple[float, ...], ...] = ()
+    parameters: int = 0
 
     @property
     def judged(self) -> tuple[float, ...]:
@@ -394,13 +398,68 @@ class Finalist:
         """Their standard deviation (n - 1)."""
         return _std(self.judged)
 
+    @property
+    def by_seed(self) -> tuple[float, ...]:
+        """Score of each seed, its mean over the folds where there are some."""
+        return tuple(sum(of_seed) / len(of_seed) for of_seed in zip(*self.fold_scores, strict=True)) or self.scores
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of 95 % confidence in the mean, over the seeds; None with fewer than 2 (significance.py)."""
+        return confidence_interval(self.by_seed)
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """A trial by both objectives.
+
+    Attributes:
+        trial_id: Of the trial.
+        score: Its best validation score.
+        second: Its second objective, in the unit of the set.
+        is_optimal: Whether no other trial is at least as good in both and better in one.
+    """
+
+    trial_id: str
+    score: float
+    second: float
+    is_optimal: bool
+
+
+@dataclass(frozen=True)
+class ParetoSet:
+    """The trials that were trained to the end, by score and a second objective of which less is better.
+
+    Attributes:
+        second: Which one.
+        points: Best score first.
+    """
+
+    second: SecondObjective
+    points: tuple[ParetoPoint, ...]
+
+    @property
+    def optimal(self) -> tuple[ParetoPoint, ...]:
+        """Those that no other dominates, best score first."""
+        return tuple(point for point in self.points if point.is_optimal)
+
+    @property
+    def name(self) -> str:
+        """``parameters`` or ``prediction time``."""
+        return self.second.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """With its unit."""
+        return "parameters" if self.second == "parameters" else "prediction time (ms per 1 000 rows, one thread)"
+
 
 @dataclass(frozen=True)
 class FinalistsResult:
-    """The winner by mean and its one look at the test rows.
+    """The winner and its one look at the test rows.
 
     Attributes:
-        finalists: Best mean first.
+        finalists: The winner first, then by mean.
         metric: Of the scores.
         test_scores: Of the winner's networks, in the order of its seeds.
         exported: Index of the winner's network with the best validation score, the one to use.
@@ -411,6 +470,8 @@ class FinalistsResult:
         test_metrics: Every metric on test rows, mean over the winner's seeds.
         baselines: What simpler models reach, the simplest first; empty if nobody asked.
         calibration: Of the exported network, on test rows; None if nobody asked.
+        pareto: The trials by both objectives; None if there is only one.
+        contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
     """
 
     finalists: tuple[Finalist, ...]
@@ -423,11 +484,18 @@ class FinalistsResult:
     test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
     calibration: Calibration | None = None
+    contenders: tuple[str, ...] = ()
+    pareto: ParetoSet | None = None
 
     @property
     def winner(self) -> Finalist:
-        """The finalist with the best mean."""
+        """The finalist with the best mean or, if the user prefers it, the simplest that cannot be told from it."""
         return self.finalists[0]
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """Trial ids of the contenders beside the winner."""
+        return tuple(trial_id for trial_id in self.contenders if trial_id != self.winner.trial_id)
 
     @property
     def trivial_test_score(self) -> float:

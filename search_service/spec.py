@@ -63,6 +63,14 @@ SearchRange = Annotated[
 ]
 
 
+SecondObjective = Literal["parameters", "prediction_time"]
+# Leaves by which trials can differ in it.
+_DECIDES: Mapping[SecondObjective, tuple[str, ...]] = {
+    "parameters": ("network.hidden_sizes", "network.normalization"),
+    "prediction_time": ("network.hidden_sizes", "network.normalization", "network.activation"),
+}
+
+
 class ObjectiveSpec(FrozenModel):
     """What is optimised, on validation rows."""
 
@@ -70,6 +78,12 @@ class ObjectiveSpec(FrozenModel):
         default=None,
         description="accuracy, balanced_accuracy, macro_f1, roc_auc or log_loss (not with hinge); rmse, mae or r2 for "
         "numbers. By default accuracy or rmse.",
+    )
+    second: SecondObjective | None = Field(
+        default=None,
+        description="A second objective: the search optimises the metric; afterwards the trials that no other beats in "
+        "both are found, and the finalists are the best of those. parameters: numbers trained in a network; "
+        "prediction_time: milliseconds per 1 000 rows, measured on one thread of a CPU.",
     )
     target: float | None = Field(default=None, description="Stop searching once the score is this good.")
 
@@ -199,6 +213,11 @@ class FinalistsSpec(FrozenModel):
     calibration: Literal["none", "temperature"] = Field(
         default="none",
         description="temperature divides outputs by a number that makes probabilities hold what they say.",
+    )
+    prefer: Literal["best", "simplest"] = Field(
+        default="best",
+        description="Which wins of those that a paired t-test over the seeds cannot tell from the best mean: best, or "
+        "simplest, the one with the fewest parameters, then the fewest epochs.",
     )
     baselines: bool = Field(
         default=True, description="Compare the winner with a linear model and with gradient boosting."
@@ -373,6 +392,11 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
     if METRICS[spec.metric].at_most_1 and target is not None and not 0 < target <= 1:
         rule = f"a number above 0 and at most 1, as {spec.metric} is"
         problems.append(Problem("objective.target", target, rule, "write 0.97 for 97 %"))
+    second = spec.objective.second
+    if second is not None and not any(len(_possible(spec, leaf)) > 1 for leaf in _DECIDES[second]):
+        leaves = " or ".join(_DECIDES[second])
+        rule = f"null, since all trials are alike in it: nothing of {leaves} is searched"
+        problems.append(Problem("objective.second", second, rule, "search network.hidden_sizes, or remove it"))
     calibration = spec.finalists.calibration
     if calibration != "none" and not spec.trial.gives_probabilities:
         rule = f"none, since trial.loss: {spec.trial.loss} gives no probabilities"

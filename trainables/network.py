@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from trainables.activations import ACTIVATIONS
-from trainables.config import TrialConfig
+from trainables.config import NetworkConfig, TrialConfig
 from trainables.dropout import DropRates, dropout
 from trainables.initialization import draw_weights
 from trainables.normalization import BatchNormalization
@@ -50,6 +50,20 @@ class Layer:
     weight: Tensor
     bias: Tensor
     gain: Tensor | None = None
+
+
+def count_parameters(config: NetworkConfig, n_inputs: int, n_outputs: int) -> int:
+    """Numbers that are trained in one network: weights, biases and the gains of batch normalisation.
+
+    Args:
+        config: Its shape.
+        n_inputs: D, features of a row.
+        n_outputs: C, outputs of a row.
+    """
+    sizes = (n_inputs, *config.hidden_sizes, n_outputs)
+    weights = sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes))
+    gains = sum(config.hidden_sizes) if config.normalization == "batch_norm" else 0
+    return weights + sum(sizes[1:]) + gains
 
 
 class PopulationNetwork:
@@ -93,7 +107,7 @@ class PopulationNetwork:
         normalized = network.hidden_sizes if network.normalization == "batch_norm" else ()
 
         n_gains = sum(normalized)
-        n_parameters = self.n_weights + sum(self.layer_sizes[1:]) + n_gains
+        n_parameters = count_parameters(network, n_inputs, n_outputs)
         self.parameters = torch.zeros(len(configs), n_parameters, dtype=dtype)
         self.parameters[:, n_parameters - n_gains :] = 1.0
         for row, config in zip(self.parameters, configs, strict=True):

@@ -1,8 +1,10 @@
 """The last act: are the best configurations good, or were they lucky?
 
 Why: the best of many trials is the best partly by chance. Trained again from several fresh seeds, the configuration
-with the best mean wins; that one is evaluated on test rows which nothing has seen before, once.
+with the best mean wins; that one is evaluated on test rows which nothing has seen before, once. Those that a paired
+t-test over the seeds cannot tell from it are named (significance.py); who prefers it gets the simplest of them instead.
 A configuration's score of a seed is its best validation score over the epochs, with the weights of that epoch.
+With a second objective, they are the best of the Pareto set (second_objective.py).
 With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
 exported and tested are still the networks of the study's own division.
 Then, for the report and choosing nothing: every other metric, what simpler models reach (trainables/baselines.py), and
@@ -22,8 +24,9 @@ from pathlib import Path
 import torch
 
 from search_service.errors import CheckFailedError
-from search_service.recipe import fit, gradient_health
-from search_service.results import EpochPoint, Finalist, FinalistsResult, RoundResult, TrialResult
+from search_service.recipe import fit, gradient_health, second_objective
+from search_service.results import EpochPoint, Finalist, FinalistsResult, ParetoSet, RoundResult, TrialResult
+from search_service.significance import told_apart
 from search_service.spec import StudySpec
 from trainables import baselines, calibration, checkpoint
 from trainables.config import TrialConfig
@@ -59,7 +62,8 @@ def run(
         CheckFailedError: Every finalist diverged.
     """
     started = time.monotonic()
-    candidates = _candidates(spec, rounds)
+    pareto = second_objective.run(spec, rounds, dataset)
+    candidates = _candidates(spec, rounds, pareto)
     populations = _Populations(spec, candidates)
     trained = _train_all(populations, dataset)
     fold_scores = [_scores_on(populations, fold) for fold in folds]
@@ -70,9 +74,13 @@ def run(
 
     rank = METRICS[spec.metric].rank
     trained.sort(key=lambda item: rank(item[0].mean))
-    winner, training, at = trained[0]
-    if math.isnan(winner.mean):
+    if math.isnan(trained[0][0].mean):
         raise CheckFailedError("finalists: every configuration diverged from fresh seeds; lower the learning rates")
+    alike = contenders([finalist for finalist, _, _ in trained])
+    if spec.finalists.prefer == "simplest":
+        chosen = simplest(alike, spec.metric)
+        trained.sort(key=lambda item: item[0] is not chosen)  # Stable: the others stay in their order.
+    winner, training, at = trained[0]
     training.keep(range(at, at + len(winner.seeds)))
     path = folder / "winner.pt"
     checkpoint.save(training, path)
@@ -92,8 +100,34 @@ def run(
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
         baselines=baselines.fit_all(winner.config, dataset, test_rows, seed=seed) if asked.baselines else (),
         calibration=_calibrate(training, exported, tests) if asked.calibration == "temperature" else None,
+        pareto=pareto,
+        contenders=tuple(finalist.trial_id for finalist in alike),
         seconds=time.monotonic() - started,
     )
+
+
+def contenders(ranked: Sequence[Finalist]) -> list[Finalist]:
+    """The first of ``ranked`` and those that cannot be told from it, in their order.
+
+    Args:
+        ranked: Best mean first, all from the same seeds.
+    """
+    best, *others = ranked
+    return [best, *(other for other in others if not told_apart(best.by_seed, other.by_seed))]
+
+
+def simplest(alike: Sequence[Finalist], metric: MetricName) -> Finalist:
+    """The one with the fewest parameters; of those, the one that is trained for the fewest epochs, then the first.
+
+    A network is kept at its best epoch, so that is how long it has to be trained, in the mean over the seeds.
+    """
+    return min(alike, key=lambda finalist: (finalist.parameters, _mean_best_epoch(finalist, metric)))
+
+
+def _mean_best_epoch(finalist: Finalist, metric: MetricName) -> float:
+    rank = METRICS[metric].rank
+    epochs = [min(curve, key=lambda point: rank(point.validation_score)).epoch for curve in finalist.curves]
+    return sum(epochs) / len(epochs)
 
 
 def _metrics(config: TrialConfig) -> tuple[MetricName, ...]:
@@ -107,11 +141,16 @@ def _calibrate(training: PopulationTraining, member: int, tests: RowTensors) -> 
     return calibration.judge(temperature, training.outputs(tests.inputs)[member], tests.targets, tests.weights)
 
 
-def _candidates(spec: StudySpec, rounds: Sequence[RoundResult]) -> list[TrialResult]:
-    """The best of the trials that went furthest, in any round, no configuration twice."""
+def _candidates(spec: StudySpec, rounds: Sequence[RoundResult], pareto: ParetoSet | None = None) -> list[TrialResult]:
+    """The best of the trials that went furthest, in any round, no configuration twice.
+
+    With a second objective, of the Pareto set only, even if it has fewer; if no trial was trained to the end, of all.
+    """
+    optimal = {point.trial_id for point in pareto.optimal} if pareto else set()
     rank = METRICS[spec.metric].rank
     able = sorted(
-        (trial for result in rounds for trial in result.ranked), key=lambda trial: (-trial.epochs, rank(trial.score))
+        (t for result in rounds for t in result.ranked if not optimal or t.trial_id in optimal),
+        key=lambda trial: (-trial.epochs, rank(trial.score)),
     )
     different = {trial.config.replace({"seed": 0}): trial for trial in reversed(able)}
     chosen = sorted(different.values(), key=able.index)
@@ -236,6 +275,7 @@ def _as_finalist(
         health=gradient_health.training(watched.health[first], scale, trial.config),
         fit=fit.read(curves, scale, trial.config),
         learning_rates=tuple(rates[first] for rates in watched.learning_rates),
+        parameters=training.network.parameters.shape[1],
     )
 
 

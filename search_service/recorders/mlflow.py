@@ -6,6 +6,7 @@
         ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
         │                 measured and expected as metrics, verdict as tags and description, a figure
         ├── 4 coarse search, 5 refined search
+        │   │             pictures of the search and trials.csv (mlflow_search.py); what mattered as metrics
         │   └── r1-000 …  a run per trial: parameters by dotted path, metrics with the epoch as step
         ├── 6 repeat      the decision and its reason
         └── finalists
@@ -18,7 +19,8 @@ A comparison of optimisers is a run of its own, with a run per optimiser: its me
         └── sgd …         parameters by dotted path, metrics with the epoch as step
 
 Runs are joined by the tag ``mlflow.parentRunId``. Everything about a run is written in one batch when it ends, from
-the driver: workers never speak to MLflow. ``mlflow_models.py`` logs, registers and finds models.
+the driver: workers never speak to MLflow. ``mlflow_models.py`` logs, registers and finds models, ``mlflow_search.py``
+logs the pictures and tables that look back on the search.
 
 A study that goes on after it was cut short tells what it had told before. So every run of a study has its id as the tag
 ``study_id``, and one search at the start learns which runs there are: what is finished is left as it is, and what was
@@ -59,8 +61,8 @@ from search_service.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.recorders import mlflow_models
-from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
+from search_service.recorders import mlflow_models, mlflow_search
+from search_service.recorders.figures import activations, gradients, losses, schedules
 from search_service.report import describe, describe_data, format_value, health_of, worth
 from search_service.results import (
     CheckResult,
@@ -236,8 +238,9 @@ class MlflowRecorder:
         if result.best is not None:
             metrics.append(_metric("best_score", result.best.score))
             tags["best_trial"] = result.best.trial_id
+        metrics += _finite(mlflow_search.importance_metrics(result))
         self._batch(self._round, metrics=metrics, tags=tags)
-        self._client.log_figure(self._round, search_map.draw(self._rounds), "search_map.png")
+        mlflow_search.log_round(self._client, self._round, self._rounds)
         self._client.set_terminated(self._round)
         self._open_round = False
 
@@ -262,8 +265,9 @@ class MlflowRecorder:
             metrics=_finite(_answer(final)),
             tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
             | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
-            | {"worth": worth(final) or ""},
+            | {"worth": worth(final) or "", "alike": " ".join(final.alike)},
         )
+        mlflow_search.log_pareto(self._client, self._study, final)
         self._client.log_artifact(self._study, str(final.checkpoint), "winner")
 
     def _write_finalists(self, final: FinalistsResult) -> None:
@@ -273,6 +277,7 @@ class MlflowRecorder:
                 continue
             run = self._start(f"finalist {finalist.trial_id}", "finalist", parent=group)
             metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
+            metrics += _finite(mlflow_search.finalist_metrics(finalist))
             metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
             metrics += [
                 _metric("score_by_fold", sum(scores) / len(scores), step=i)
@@ -283,6 +288,7 @@ class MlflowRecorder:
             metrics += [_metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)]
             metrics += _health_metrics(finalist.health)
             tags = {
+                "contender": str(finalist.trial_id in final.contenders).lower(),
                 "gradient_health": finalist.health.verdict.name,
                 "fit": finalist.fit.name,
                 "mlflow.note.content": f"{finalist.fit.summary}\n\n{finalist.health.verdict.summary}",
@@ -322,6 +328,7 @@ class MlflowRecorder:
         tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
         self._batch(self._study, metrics=[_metric("seconds", result.seconds)], tags=tags)
         self._client.log_text(self._study, event.report, "report.md")
+        mlflow_search.log_study(self._client, self._study, result.rounds)
         self._client.set_terminated(self._study, _RUN_STATUS[result.status])
 
     @_write.register
@@ -532,6 +539,7 @@ def _answer(final: FinalistsResult) -> dict[str, float]:
     for baseline in final.baselines:
         values |= {f"validation_{name}_{baseline.name}": value for name, value in baseline.validation.items()}
         values |= {f"test_{name}_{baseline.name}": value for name, value in baseline.test.items()}
+    values |= {f"winner.{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
     if final.calibration is not None:
         values |= {f"calibration.{name}": value for name, value in asdict(final.calibration).items()}
     return values

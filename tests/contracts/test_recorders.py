@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import csv
 import dataclasses
 import json
 import multiprocessing
@@ -18,17 +19,19 @@ from search_service.events import (
     CheckFinished,
     ComparisonFinished,
     FinalistsFinished,
+    ModelPacked,
     OptimizerCompared,
     RoundFinished,
     StudyFinished,
     StudyStarted,
     TrialFinished,
 )
+from search_service.importance import importance
 from search_service.recorders.base import Recorder
 from search_service.recorders.figures import comparison as figures
 from search_service.recorders.memory import MemoryRecorder
 from search_service.recorders.mlflow import MlflowRecorder
-from search_service.results import TrialStatus
+from search_service.results import ParetoPoint, ParetoSet, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study, summarize
@@ -224,6 +227,8 @@ def test_d3_trials_have_dotted_parameters_and_metrics_with_the_epoch_as_step(rec
         ("finalists", "finalists.png"),
         ("2 overfit a small sample", "gradient_health.png"),
         ("finalists", "learning_rates.png"),
+        *[("5 refined search", f"{name}.png") for name in ("history", "slices", "parallel", "rungs", "importance")],
+        *[("wine-1", f"{name}.png") for name in ("search_map", "history", "slices", "parallel", "importance")],
     ],
 )
 def test_d3_each_step_has_its_figure(record, tmp_path, name, figure):
@@ -282,6 +287,63 @@ def test_d3_rounds_have_their_ranges_counts_and_sentences(record, story):
         assert run.data.metrics["trials.completed"] == result.count(TrialStatus.COMPLETED)
         assert run.data.tags["best_trial"] == result.best.trial_id
     assert "where step 3 saw the loss fall" in runs["4 coarse search"].data.tags["mlflow.note.content"]
+
+
+def test_b_finalists_say_how_sure_their_means_are_and_which_are_as_good(record, story):
+    _, _, runs = record
+    final = story.of(FinalistsFinished)[0].result
+    for finalist in final.finalists:
+        data = runs[f"finalist {finalist.trial_id}"].data
+        ends = (data.metrics["score_interval_low"], data.metrics["score_interval_high"])
+        assert ends == pytest.approx(finalist.interval)
+        assert data.metrics["parameters"] == finalist.parameters
+        assert data.tags["contender"] == str(finalist.trial_id in final.contenders).lower()
+    study = runs["wine-1"].data
+    assert study.metrics["winner.parameters"] == final.winner.parameters
+    assert study.tags.get("alike", "") == " ".join(final.alike)
+
+
+def test_b_the_trials_by_both_objectives_are_a_table_and_a_picture_of_the_study(story, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    recorder = MlflowRecorder(uri, tmp_path / "artifacts")
+    points = (ParetoPoint("r2-000", 0.95, 900.0, True), ParetoPoint("r2-001", 0.9, 950.0, False))
+    final = dataclasses.replace(
+        story.of(FinalistsFinished)[0].result, pareto=ParetoSet("parameters", points), contenders=("r2-000", "r2-001")
+    )
+    recorder.record(story.of(StudyStarted)[0])
+    recorder.record(FinalistsFinished(final))
+    client = MlflowClient(tracking_uri=uri)
+    found = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
+    (study,) = [run.info.run_id for run in found if run.info.run_name == "wine-1"]
+    files = {name: Path(client.download_artifacts(study, name, str(tmp_path))) for name in ("pareto.csv", "pareto.png")}
+    assert files["pareto.csv"].read_text().splitlines() == [
+        "trial_id,accuracy,parameters,optimal", "r2-000,0.95,900.0,true", "r2-001,0.9,950.0,false",
+    ]  # fmt: skip
+    assert files["pareto.png"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_c6_trials_and_what_mattered_are_on_the_rounds_and_on_the_study(story, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    recorder = MlflowRecorder(uri, tmp_path / "artifacts")
+    done = story.of(RoundFinished)[0].result
+    # The fixture's rounds are too short to tell what mattered.
+    longer = dataclasses.replace(done, trials=done.trials * 3)
+    for event in story.events:
+        if not isinstance(event, FinalistsFinished | ModelPacked):
+            recorder.record(RoundFinished(longer) if isinstance(event, RoundFinished) else event)
+    client = MlflowClient(tracking_uri=uri)
+    found = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
+    runs = {run.info.run_name: run for run in found}
+    shares = importance(longer).shares
+    assert set(shares) == set(done.plan.space)
+    for leaf, share in shares.items():
+        assert runs["4 coarse search"].data.metrics[f"importance.{leaf}"] == pytest.approx(share)
+    for name, trials in (("4 coarse search", longer.trials), ("wine-1", [e.trial for e in story.of(TrialFinished)])):
+        table = client.download_artifacts(runs[name].info.run_id, "trials.csv", str(tmp_path))
+        with Path(table).open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["trial_id"] for row in rows] == [trial.trial_id for trial in trials]
+        assert [float(row["score"]) for row in rows] == [trial.score for trial in trials]
 
 
 def test_a14_a_comparison_is_a_run_with_a_run_per_optimiser(comparison, tmp_path):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search_service import wiring
+from search_service.importance import importance
+from search_service.looking_back import describe_contenders
 from search_service.recorders.memory import MemoryRecorder
 from search_service.report import as_document, counted, describe, format_value, report, worth
 from search_service.results import Finalist, FinalistsResult
@@ -181,3 +184,81 @@ def test_numbers_as_people_read_them():
     assert format_value((64, 64)) == "[64, 64]"
     assert format_value("relu") == "relu"
     assert format_value(math.pi) == "3.142"
+
+
+def test_b_finalists_have_their_intervals_and_those_like_the_winner_are_named(tmp_path):
+    spec = parse(SPEC | {"finalists": {"top": 3, "seeds": 3, "baselines": False}})
+    result = run(spec, tmp_path)
+    final = result.finalists
+    text = report(spec, result)
+    low, high = final.winner.interval
+    assert low < final.winner.mean < high
+    assert f"| validation, 95 % confidence interval | {low:.4g} to {high:.4g} |" in text
+    for finalist in final.finalists:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {finalist.trial_id} | ")]
+        cells = [cell.strip() for cell in line.split("|")]
+        assert cells[4] == f"{finalist.parameters:,}" == "97"
+        told = {final.contenders[0]: "best mean"} | dict.fromkeys(final.contenders[1:], "no")
+        assert cells[6] == told.get(finalist.trial_id, "yes")
+    assert f"{describe_contenders(final, 'best')}." in text
+    best = as_document(spec, result, {})["best"]
+    assert best["validation_interval"] == [low, high]
+    assert best["alike"] == list(final.alike)
+    assert best["parameters"] == 10 * 8 + 8 + 8 + 1
+
+
+def test_b_what_is_said_of_contenders():
+    one, two = (Finalist(name, plain(), (0,), (50.0,), ((),), None, None, ()) for name in ("r1-000", "r1-001"))
+    final = FinalistsResult((one, two), "rmse", (50.0,), 0, {}, Path("x"), 1.0, contenders=("r1-000", "r1-001"))
+    assert (
+        describe_contenders(final, "best")
+        == "With a single seed nothing can be told apart; won by the best mean, r1-000"
+    )
+    one, two = (replace(finalist, seeds=(0, 1)) for finalist in (one, two))
+    swapped = replace(final, finalists=(two, one))
+    words = (
+        "Cannot be told from the best (paired t-test over the seeds, 5 %): r1-001; won by the simplest, r1-001, rather"
+    )
+    assert describe_contenders(swapped, "simplest").startswith(words)
+    alone = replace(final, finalists=(one, two), contenders=("r1-000",))
+    assert describe_contenders(alone, "simplest").startswith("Every other finalist is worse by more than chance")
+
+
+def test_b_the_report_has_the_trials_that_no_other_beats_in_both_objectives(tmp_path):
+    second = {"objective": {"second": "parameters"}}
+    shapes = {"network.hidden_sizes": {"choices": [[4], [8], [64, 64]]}}
+    asked = {"coarse": {"max_trials": 6, "max_epochs": 2}, "refined": {"max_trials": 8, "max_epochs": 3}}
+    budget = {"search": asked | {"early_stopping": False, "max_cycles": 1}}
+    spec = parse(SPEC | second | budget | {"search_space": shapes, "finalists": {"top": 5, "seeds": 1}})
+    result = run(spec, tmp_path)
+    final = result.finalists
+    section = report(spec, result).split("## Score and parameters")[1].split("\n## ")[0]
+    assert section.startswith("\n\nOf 8 trials that were trained to the end")
+    again = {finalist.trial_id: finalist for finalist in final.finalists}
+    assert set(again) == {point.trial_id for point in final.pareto.optimal[:5]}
+    for point in final.pareto.optimal:
+        finalist = again[point.trial_id]
+        assert finalist.parameters == point.second
+        cells = [point.trial_id, f"{point.score:.4g}", f"{point.second:,g}", f"{finalist.mean:.4g} ± 0"]
+        assert f"| {' | '.join(cells)} |" in section
+    document = as_document(spec, result, {})["best"]["pareto"]
+    assert document["second"] == "parameters"
+    assert len(document["points"]) == 8
+    json.dumps(document, allow_nan=False)
+
+
+def test_c6_the_report_says_what_mattered_in_each_round_or_why_that_is_unknown(tmp_path):
+    rounds = {"coarse": {"max_trials": 12, "max_epochs": 4}, "refined": {"max_trials": 2, "max_epochs": 6}}
+    decay = {"optimizer.weight_decay": {"low": 1e-4, "high": 1.0, "log": True}}
+    spec = parse(SPEC | {"search": rounds | {"max_cycles": 1}, "search_space": decay})
+    result = run(spec, tmp_path)
+    section = report(spec, result).split("## What mattered")[1].split("\n## ")[0]
+    found = importance(result.rounds[0])
+    assert "| hyperparameter | round 1 |" in section
+    assert len(found.shares) == 2
+    assert all(f"| {leaf} | {share:.0%} |" in section for leaf, share in found.shares.items())
+    assert f"round 1 at epoch {found.epoch}:" in section
+    assert "- Round 2: 2 of 2 trials can be compared, and it takes 10 to tell" in section
+    first, second = (done["importance"] for done in as_document(spec, result, {})["rounds"])
+    assert first == {"shares": found.shares, "epoch": found.epoch, "trials": found.trials, "reason": ""}
+    assert second["shares"] == {}

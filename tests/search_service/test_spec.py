@@ -55,6 +55,17 @@ def test_the_smallest_config_is_enough():
         ({"finalists": {"folds": 1}}, "finalists.folds", "at least 2"),
         ({"finalists": {"folds": 21}}, "finalists.folds", "at most 20"),
         ({"finalists": {"baselines": "yes"}}, "finalists.baselines", "true or false"),
+        ({"objective": {"second": "paramters"}}, "objective.second", "did you mean parameters?"),
+        ({"objective": {"second": "parameters"}}, "objective.second", "search network.hidden_sizes"),
+        (
+            {
+                "objective": {"second": "parameters"},
+                "search_space": {"network.activation": {"choices": ["relu", "elu"]}},
+            },
+            "objective.second",
+            "nothing of network.hidden_sizes or network.normalization is searched",
+        ),
+        ({"finalists": {"prefer": "simple"}}, "finalists.prefer", "did you mean simplest?"),
         ({"finalists": {"calibration": "temprature"}}, "finalists.calibration", "did you mean temperature?"),
         (
             {"trial": {"loss": "hinge"}, "finalists": {"calibration": "temperature"}},
@@ -243,6 +254,16 @@ def test_each_mistake_has_its_path_rule_and_fix(changes, path, words):
     found = mistakes(changes)
     assert path in found, found
     assert words in found[path]
+
+
+def test_a_second_objective_needs_something_that_changes_it():
+    for second, leaf, choices in (
+        ("parameters", "network.hidden_sizes", [[8], [16, 16]]),
+        ("prediction_time", "network.activation", ["relu", "gelu"]),
+    ):
+        asked = {"objective": {"second": second}, "search_space": {leaf: {"choices": choices}}}
+        assert parse(VALID | asked).objective.second == second
+    assert parse(VALID).objective.second is None
 
 
 def test_a_target_of_a_metric_without_a_bound_may_be_any_number():

@@ -18,19 +18,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
+from search_service.recorders.figures.trials import BROKEN, MARKERS
 from search_service.results import RoundResult, TrialResult, TrialStatus
 from search_service.space import NumericRange
 from trainables.metrics import METRICS
 
 X = "optimizer.lr"
-# Colour of trials without a score that means anything.
-BROKEN = "#B00020"
-_MARKERS = {
-    TrialStatus.COMPLETED: ("o", 60, "completed"),
-    TrialStatus.PRUNED: ("v", 30, "stopped early"),
-    TrialStatus.DIVERGED: ("x", 45, "diverged"),
-    TrialStatus.FAILED: ("s", 30, "failed"),
-}
 
 
 def draw(rounds: Sequence[RoundResult]) -> Figure:
@@ -51,7 +44,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     colours = ScalarMappable(Normalize(low, high), "viridis" if mode == "max" else "viridis_r")
     for i, done in enumerate(rounds):
         strength = 1.0 if done is rounds[-1] else 0.35
-        for status, (marker, size, _) in _MARKERS.items():
+        for status, (marker, size, _) in MARKERS.items():
             points = [t for t in done.trials if t.status is status and X in t.values and math.isfinite(_y_of(t, y))]
             broken = status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
             axis.scatter(
@@ -77,7 +70,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     if y is not None and all(_is_log(done, y) for done in rounds):
         axis.set_yscale("log")
     figure.colorbar(colours, ax=axis, label=f"validation {last.metric}", extend="min" if mode == "max" else "max")
-    title = f"Search map: round {last.number}, {last.name[2:]} (step {last.step})"
+    title = f"Search map: round {last.number}, {last.name[2:]} (step {last.step}), {last.sampler} samples"
     axis.set_title(title, loc="left", fontweight="bold", fontsize=10)
     _legend(axis, rounds)
     return figure
@@ -115,7 +108,7 @@ def _legend(axis: Axes, rounds: Sequence[RoundResult]) -> None:
     used = {trial.status for done in rounds for trial in done.trials}
     handles = [
         Line2D([], [], linestyle="none", marker=marker, color=GREY, label=label)
-        for status, (marker, _, label) in _MARKERS.items()
+        for status, (marker, _, label) in MARKERS.items()
         if status in used
     ]
     handles.append(Line2D([], [], linestyle="none", marker="*", markersize=12, mfc="none", mec="black", label="best"))

@@ -5,7 +5,7 @@ Figures are made without pyplot, whose global state is neither needed nor safe i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,10 +28,35 @@ def new_figure(
         height: Of the figure, in inches.
         subplot_options: For matplotlib's ``subplots``.
     """
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False, **subplot_options)
-    for axis in axes[0]:
+    return new_grid(columns, columns, width=width, panel_height=height, **subplot_options)
+
+
+def new_grid(
+    panels: int,
+    columns: int,
+    *,
+    width: float,
+    panel_height: float,
+    layout: Literal["constrained"] | None = "constrained",
+    **subplot_options: Any,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with rows of plots, the last of which may be shorter.
+
+    Args:
+        panels: Plots in all.
+        columns: Of them in a row.
+        width: Of the figure, in inches.
+        panel_height: Of a row, in inches.
+        layout: What finds the margins; None leaves them to the caller.
+        subplot_options: For matplotlib's ``subplots``.
+    """
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(width, rows * panel_height), dpi=DPI, layout=layout)
+    axes = figure.subplots(rows, columns, squeeze=False, **subplot_options).flatten().tolist()
+    for axis in axes[panels:]:
+        axis.remove()
+    for axis in axes[:panels]:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.25, linewidth=0.6)
         axis.set_axisbelow(True)
-    return figure, list(axes[0])
+    return figure, axes[:panels]

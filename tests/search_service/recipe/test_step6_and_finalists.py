@@ -12,7 +12,15 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from search_service.recipe import finalists, step6_repeat
 from search_service.recipe.step6_repeat import standard_error
-from search_service.results import Cycle, EpochPoint, LearningRatesResult, RoundResult, TrialResult, TrialStatus
+from search_service.results import (
+    Cycle,
+    EpochPoint,
+    Finalist,
+    LearningRatesResult,
+    RoundResult,
+    TrialResult,
+    TrialStatus,
+)
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from tests.plans import make_plan, plain
@@ -251,3 +259,55 @@ def test_an_empty_round_has_no_best(tmp_path):
     empty = round_of(tmp_path)
     assert empty.best is None
     assert math.isnan(step6_repeat._best_score(empty))
+
+
+def finalist_of(name, scores, *, parameters=100, best_epoch=3, fold_scores=()):
+    curve = tuple(EpochPoint(epoch, 0.1, 0.1, 1.0 if epoch == best_epoch else 0.5) for epoch in range(1, 7))
+    return Finalist(
+        name, plain(), tuple(range(len(scores))), scores, (curve,) * len(scores), None, None, (),
+        parameters=parameters, fold_scores=fold_scores,
+    )  # fmt: skip
+
+
+def test_b_contenders_are_those_that_the_seeds_cannot_tell_from_the_best():
+    best = finalist_of("a", (0.97, 0.98, 0.99), parameters=900)
+    close = finalist_of("b", (0.98, 0.97, 0.985), parameters=400)
+    worse = finalist_of("c", (0.90, 0.911, 0.92), parameters=10)
+    assert finalists.contenders([best, close, worse]) == [best, close]
+    assert finalists.contenders([best]) == [best]
+    # By seed over the folds: seed by seed, b differs by as much in every fold.
+    folds = finalist_of("d", (0.9, 0.9), fold_scores=((0.8, 0.9), (0.6, 0.5)))
+    assert folds.by_seed == pytest.approx((0.7, 0.7))
+    assert folds.interval == pytest.approx((0.7, 0.7))
+    single = [finalist_of(name, (score,)) for name, score in (("a", 0.9), ("b", 0.1))]
+    assert finalists.contenders(single) == single
+
+
+def test_b_the_simplest_has_the_fewest_parameters_then_the_fewest_epochs_then_the_best_mean():
+    large = finalist_of("a", (0.9,), parameters=900, best_epoch=1)
+    slow = finalist_of("b", (0.9,), parameters=400, best_epoch=5)
+    quick = finalist_of("c", (0.9,), parameters=400, best_epoch=4)
+    again = finalist_of("d", (0.9,), parameters=400, best_epoch=4)
+    assert finalists.simplest([large, slow, quick, again], "accuracy") is quick
+    assert finalists.simplest([large, slow], "accuracy") is slow
+
+
+def test_b_preferring_the_simplest_changes_who_wins_and_is_tested(outcome, digits, tmp_path):
+    _, result, _, _ = outcome
+    dataset, test_rows = digits
+    narrow = dataclasses.replace(result.ranked[0], trial_id="narrow")
+    narrow = dataclasses.replace(narrow, config=narrow.config.replace({"network.hidden_sizes": (12,)}))
+    rounds = [dataclasses.replace(result, trials=(*result.trials, narrow))]
+    asked = {"top": 2, "seeds": 2, "baselines": False}
+    best, simplest = (
+        finalists.run(spec_of(finalists=asked | {"prefer": prefer}), rounds, dataset, test_rows, tmp_path / prefer)
+        for prefer in ("best", "simplest")
+        if (tmp_path / prefer).mkdir() is None
+    )
+    assert {f.trial_id: f.parameters for f in best.finalists} == {
+        best.winner.trial_id: 64 * 16 + 16 + 16 * 10 + 10, "narrow": 64 * 12 + 12 + 12 * 10 + 10,
+    }  # fmt: skip
+    assert best.contenders == simplest.contenders == (best.winner.trial_id, "narrow")
+    assert best.winner.trial_id != simplest.winner.trial_id == "narrow"
+    assert simplest.alike == (best.winner.trial_id,)
+    assert checkpoint.load(simplest.checkpoint, dataset).configs[0].network.hidden_sizes == (12,)

@@ -1,0 +1,139 @@
+"""B, a second objective: the Pareto set against brute force, and what it is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_service.recipe import finalists, second_objective
+from search_service.recipe.second_objective import non_dominated
+from search_service.results import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.spec import parse
+from tests.plans import make_plan, plain
+from trainables.plain_network import Architecture
+
+CHOICES = {"network.hidden_sizes": {"choices": [[8], [16], [32, 32]]}}
+
+
+def spec_of(second="parameters", **changes):
+    asked = {"name": "x", "data": {"source": "digits"}, "objective": {"second": second}, "search_space": CHOICES}
+    return parse(asked | changes)
+
+
+def trial_of(number, sizes, score, *, epochs=6, status=TrialStatus.COMPLETED, metric="accuracy", **leaves):
+    config = plain(seed=number).replace({"network.hidden_sizes": sizes} | leaves)
+    curve = (EpochPoint(epochs, 0.1, 0.1, score),)
+    return TrialResult(f"r1-{number:03d}", number, config, {}, status, "", curve, metric)
+
+
+def round_of(folder, *trials):
+    return RoundResult(make_plan(folder), trials, "", 1.0)
+
+
+def brute_force(points):
+    """The definition, word for word."""
+    return [
+        not any(
+            all(a <= b for a, b in zip(other, point, strict=True))
+            and any(a < b for a, b in zip(other, point, strict=True))
+            for other in points
+        )
+        for point in points
+    ]
+
+
+# Few values: ties in one coordinate and duplicates in both come up all the time.
+COORDINATE = st.integers(0, 5).map(float)
+
+
+@given(st.lists(st.tuples(COORDINATE, COORDINATE), max_size=30))
+def test_b_the_pareto_set_is_that_of_the_definition(points):
+    assert non_dominated(points) == brute_force(points)
+
+
+@given(st.lists(st.tuples(st.floats(-1e9, 1e9), st.floats(0, 1e9)), max_size=30))
+def test_b_also_of_numbers_at_large(points):
+    assert non_dominated(points) == brute_force(points)
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch_norm"])
+@pytest.mark.parametrize(("loss", "outputs"), [("cross_entropy", 10), ("binary_cross_entropy", 1)])
+def test_b_parameters_are_those_of_the_plain_network(digits, tmp_path, normalization, loss, outputs):
+    leaves = {"network.normalization": normalization, "loss": loss}
+    shapes = [(), (8,), (32, 16)]
+    trials = [trial_of(i, sizes, 0.5 + i / 10, **leaves) for i, sizes in enumerate(shapes)]
+    pareto = second_objective.run(spec_of(), [round_of(tmp_path, *trials)], digits[0])
+    counted = {point.trial_id: point.second for point in pareto.points}
+    for trial in trials:
+        sizes = trial.config.network.hidden_sizes
+        module = Architecture.of(trial.config.network, (64, *sizes, outputs)).build()
+        assert counted[trial.trial_id] == sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_b_only_trials_that_were_trained_as_long_as_any_are_compared(digits, tmp_path):
+    rounds = [
+        round_of(tmp_path, trial_of(0, (8,), 0.99, epochs=3)),
+        round_of(
+            tmp_path,
+            trial_of(1, (32, 32), 0.95),
+            trial_of(2, (16,), 0.94),
+            trial_of(3, (32, 32), 0.93),
+            trial_of(4, (8,), 0.92, status=TrialStatus.PRUNED),
+            trial_of(5, (8,), math.nan, status=TrialStatus.DIVERGED),
+            trial_of(6, (16,), 0.94),
+        ),
+    ]
+    pareto = second_objective.run(spec_of(), rounds, digits[0])
+    assert [point.trial_id for point in pareto.points] == ["r1-001", "r1-002", "r1-006", "r1-003"]
+    # Equal in both: both are in it.
+    assert [point.trial_id for point in pareto.optimal] == ["r1-001", "r1-002", "r1-006"]
+    assert second_objective.run(spec_of(second=None), rounds, digits[0]) is None
+    chosen = finalists._candidates(spec_of(), rounds, pareto)
+    assert [trial.trial_id for trial in chosen] == ["r1-001", "r1-002"], (
+        "no configuration twice, none that is dominated"
+    )
+
+
+def test_b_where_smaller_is_better_the_set_is_that_of_small_scores(digits, tmp_path):
+    trials = [
+        trial_of(i, sizes, score, metric="rmse", loss="mse")
+        for i, (sizes, score) in enumerate([((8,), 60.0), ((16,), 70.0), ((32, 32), 50.0)])
+    ]
+    pareto = second_objective.run(spec_of(trial={"loss": "mse"}), [round_of(tmp_path, *trials)], digits[0])
+    assert [point.trial_id for point in pareto.optimal] == ["r1-002", "r1-000"]
+
+
+def test_b_each_shape_is_timed_once(digits, tmp_path):
+    trials = [trial_of(i, ((8,), (512, 512))[i % 2], 0.5 + i / 100) for i in range(6)]
+    pareto = second_objective.run(spec_of("prediction_time"), [round_of(tmp_path, *trials)], digits[0])
+    times = {point.trial_id: point.second for point in pareto.points}
+    assert len(set(times.values())) == 2
+    assert times["r1-000"] == times["r1-002"] == times["r1-004"] < times["r1-001"]
+    assert [point.trial_id for point in pareto.optimal] == ["r1-005", "r1-004"]
+    assert pareto.label == "prediction time (ms per 1 000 rows, one thread)"
+
+
+def test_b_without_a_trial_that_was_trained_to_the_end_the_finalists_are_the_best_of_all(digits, tmp_path):
+    stopped = trial_of(0, (8,), 0.9, epochs=2, status=TrialStatus.PRUNED)
+    rounds = [round_of(tmp_path, stopped)]
+    pareto = second_objective.run(spec_of(), rounds, digits[0])
+    assert pareto.points == ()
+    assert finalists._candidates(spec_of(), rounds, pareto) == [stopped]
+
+
+def test_b_the_finalists_result_holds_the_set(digits, tmp_path):
+    dataset, test_rows = digits
+    rounds = [
+        round_of(
+            tmp_path, *(trial_of(i, s, q) for i, (s, q) in enumerate([((16,), 0.9), ((8,), 0.8), ((32, 32), 0.7)]))
+        )
+    ]
+    asked = {"top": 3, "seeds": 1, "baselines": False}
+    final = finalists.run(spec_of(finalists=asked), rounds, dataset, test_rows, tmp_path)
+    assert {finalist.trial_id for finalist in final.finalists} == {"r1-000", "r1-001"}
+    assert final.pareto == second_objective.run(spec_of(), rounds, dataset)
+    assert dataclasses.asdict(final.pareto)["second"] == "parameters"

@@ -1,0 +1,226 @@
+"""C6: pictures of a search, whatever it turned into, show what is in its rounds."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from search_service.halving import Halving
+from search_service.importance import Importance, importance
+from search_service.recorders.figures import history, parallel, pareto, rungs, slices
+from search_service.recorders.figures import importance as bars
+from search_service.recorders.figures.trials import LeafScale, ScoreWindow, label_of
+from search_service.recorders.mlflow_search import trials_table
+from search_service.results import EpochPoint, ParetoPoint, ParetoSet, RoundResult, TrialResult, TrialStatus
+from search_service.space import Choices, NumericRange
+from tests.plans import make_plan, plain
+
+ONE = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}
+TWELVE = ONE | {
+    "network.hidden_sizes": Choices(((), (64,), (128, 128, 128, 128))),
+    "network.dropout": NumericRange(0.0, 0.5, step=0.1),
+    "optimizer.name": Choices(("adamw", "momentum")),
+    "optimizer.weight_decay": NumericRange(1e-4, 1.0, log=True),
+    "optimizer.momentum": NumericRange(0.5, 0.99),
+    "batch_size": NumericRange(16, 256, log=True, integer=True),
+    "schedule.warmup": NumericRange(0, 2, integer=True),
+    "clipping.norm": Choices((None, 0.1, 1.0)),
+    "network.output_scale": NumericRange(0.1, 0.1),
+    "regularization.l2": NumericRange(1e-6, 1e-2, log=True),
+    "network.activation": Choices(("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")),
+}
+
+
+def round_of(folder, space, n, *, number=1, metric="accuracy", diverged=0.1, spread=0.1):
+    """A round of ``n`` trials with random scores, some of which diverge, stopped by ASHA at epoch 2."""
+    random = np.random.default_rng(number)
+    plan = make_plan(folder, space=space, metric=metric, number=number, step=4 if number % 2 else 5)
+    halving = Halving(grace_period=2, max_epochs=6, reduction_factor=3, mode="max" if metric == "accuracy" else "min")
+    trials = []
+    for i in range(n):
+        values = {
+            leaf: r.choices[random.integers(len(r.choices))]
+            if isinstance(r, Choices)
+            else r.from_scale(random.uniform(r.to_scale(r.low), r.to_scale(r.high)))
+            for leaf, r in space.items()
+        }
+        # One belongs to the one optimiser, one to the other.
+        values.pop("optimizer.momentum" if values.get("optimizer.name") == "adamw" else "optimizer.weight_decay", None)
+        curve, name, score = [], f"r{number}-{i:03d}", 0.9 - spread * random.uniform()
+        status, ends_at = TrialStatus.COMPLETED, 1 if random.uniform() < diverged else 6
+        for epoch in range(1, ends_at + 1):
+            if ends_at == 1:
+                status, score = TrialStatus.DIVERGED, math.nan
+            curve.append(EpochPoint(epoch, 0.1, 0.1, score))
+            if epoch in halving.rungs and not halving.report(epoch, {name: score}):
+                status = TrialStatus.PRUNED
+                break
+        trials.append(TrialResult(name, i, plain(), values, status, "x, y", tuple(curve), metric))
+    return RoundResult(plan, tuple(trials), "done", 1.0)
+
+
+def drawn(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer)
+    content = buffer.getvalue()
+    assert content.startswith(b"\x89PNG")
+    # Nothing that only pyplot's global list of figures would keep alive.
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    return content
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "made", [{"n": 0}, {"n": 1, "diverged": 0}, {"n": 12, "diverged": 1}, {"n": 24}, {"n": 9, "spread": 0}], ids=str
+)
+def test_c6_every_picture_of_any_round(tmp_path, made):
+    """One round over one leaf, and two over twelve with crashed trials in the second."""
+    first, second = (round_of(tmp_path, TWELVE, metric="rmse", number=number, **made) for number in (1, 2))
+    crashed = [dataclasses.replace(t, status=TrialStatus.FAILED, curve=()) for t in second.trials[:2]]
+    second = dataclasses.replace(second, trials=(*crashed, *second.trials[2:]))
+    for rounds in ([round_of(tmp_path, ONE, **made)], [first, second]):
+        assert all(drawn(picture.draw(rounds)) for picture in (history, slices, parallel))
+        assert drawn(rungs.draw(rounds[-1]))
+        assert drawn(bars.draw([importance(done) for done in rounds]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_c6_hundreds_of_trials_are_drawn_in_full(tmp_path):
+    done = round_of(tmp_path, TWELVE, 500)
+    assert all(drawn(picture.draw([done])) for picture in (history, slices, parallel))
+    assert drawn(rungs.draw(done))
+    axis = history.draw([done]).axes[0]
+    assert sum(len(markers.get_offsets()) for markers in axis.collections) == 500
+
+
+def test_c6_the_history_has_a_point_per_trial_and_the_best_of_those_trained_to_the_end(tmp_path):
+    rounds = [round_of(tmp_path, ONE, 24), round_of(tmp_path, ONE, 12, number=2)]
+    axis = history.draw(rounds).axes[0]
+    points = sorted(tuple(p) for markers in axis.collections for p in markers.get_offsets())
+    assert [x for x, _ in points] == list(range(1, 37))
+    trials = [trial for done in rounds for trial in done.trials]
+    for (_, y), trial in zip(points, trials, strict=True):
+        if trial.status is TrialStatus.COMPLETED:
+            assert y == trial.score
+    (line,) = [line for line in axis.lines if line.get_drawstyle() == "steps-post"]
+    for x, y in zip(*line.get_data(), strict=True):
+        so_far = [t.score for t in trials[: int(x)] if t.status is TrialStatus.COMPLETED]
+        assert y == max(so_far)
+    assert [line.get_xdata()[0] for line in axis.lines if len(set(line.get_xdata())) == 1] == [24.5]
+
+
+def test_c6_slices_are_log_where_the_range_is_and_name_choices(tmp_path):
+    done = round_of(tmp_path, TWELVE, 24)
+    axes = {axis.get_title(): axis for axis in slices.draw([done]).axes}
+    assert set(axes) == set(TWELVE)
+    assert {leaf for leaf, axis in axes.items() if axis.get_xscale() == "log"} == {
+        leaf for leaf, range_ in TWELVE.items() if getattr(range_, "log", False)
+    }
+    labels = [text.get_text() for text in axes["network.hidden_sizes"].get_xticklabels()]
+    assert labels == ["no layers", "64", "128×128×128×1…"]
+    for leaf in ("optimizer.lr", "optimizer.momentum"):
+        shown = sum(len(markers.get_offsets()) for markers in axes[leaf].collections)
+        assert shown == sum(leaf in trial.values for trial in done.trials)
+    opacity = {markers.get_alpha() for markers in axes["optimizer.lr"].collections}
+    assert len(opacity) == 2, "those stopped early are lighter"
+
+
+def test_c6_parallel_coordinates_have_a_line_per_score_and_colour_the_best_that_went_furthest(tmp_path):
+    done = round_of(tmp_path, TWELVE, 60)
+    scored = [t for t in done.trials if t.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED)]
+    best = parallel.best_of(scored)
+    assert [t.trial_id for t in best] == [t.trial_id for t in done.ranked[: len(best)]]
+    others, coloured = parallel.draw([done]).axes[0].collections[:2]
+    assert len(coloured.get_segments()) == len(best)
+    assert len(others.get_segments()) == len(scored) - len(best)
+    winner = coloured.get_segments()[-1]
+    heights = [scale.share(best[0].values) for scale in (LeafScale.of(leaf, [done]) for leaf in TWELVE)]
+    expected = [parallel.BELOW if math.isnan(height) else height for height in heights]
+    assert winner[:-1, 1] == pytest.approx(expected)
+    assert sum(math.isnan(height) for height in heights) == 1
+
+
+def test_c6_rungs_say_how_many_were_judged_and_how_many_went_on(tmp_path):
+    done = round_of(tmp_path, ONE, 40)
+    judged = [t for t in done.trials if t.status is not TrialStatus.DIVERGED]
+    completed = [t for t in judged if t.status is TrialStatus.COMPLETED]
+    assert rungs.counts_at(done, 2)[0] == len(judged)
+    assert rungs.counts_at(done, 6) == (len(completed), len(completed))
+    texts = [text.get_text() for text in rungs.draw(done).axes[0].texts]
+    assert texts == ["{} → {}".format(*rungs.counts_at(done, 2))]
+    no_rungs = dataclasses.replace(done, plan=dataclasses.replace(done.plan, early_stopping=False))
+    assert list(rungs.draw(no_rungs).axes[0].texts) == []
+
+
+def test_c6_the_bars_are_the_shares(tmp_path):
+    found = Importance(1, {"optimizer.lr": 0.7, "batch_size": 0.3}, epoch=3, trials=24)
+    unknown = Importance(2, reason="too few")
+    figure = bars.draw([found, unknown])
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.7, 0.3]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["optimizer.lr", "batch_size"]
+    assert "round 2: too few" in figure.get_supxlabel()
+
+
+def test_c6_the_score_axis_keeps_the_good_apart_from_the_hopeless():
+    window = ScoreWindow.of([0.90, 0.92, 0.94, 0.1, math.nan], "accuracy")
+    assert window.high == 0.94
+    assert 0.8 < window.low < 0.9
+    assert window.place(0.1) == window.place(math.nan) == window.low
+    errors = ScoreWindow.of([1.0, 2.0, 3.0, 1e30, math.inf], "rmse")
+    assert (errors.low, errors.place(2.0)) == (1.0, 2.0)
+    assert errors.high == errors.place(1e30) == 1 + (1 + 3) * (2.5 - 1)
+    assert not ScoreWindow.of([0.5, 0.6], "accuracy").is_cut
+
+
+def test_c6_values_have_a_place_on_their_leafs_scale(tmp_path):
+    first, second = (
+        round_of(tmp_path, space, 1) for space in (ONE, {"optimizer.lr": NumericRange(1e-5, 1e-2, log=True)})
+    )
+    scale = LeafScale.of("optimizer.lr", [first, second])
+    assert (scale.low, scale.high, scale.log) == (1e-5, 1e-1, True)
+    assert scale.share({"optimizer.lr": 1e-3}) == pytest.approx(0.5)
+    assert math.isnan(scale.share({}))
+    assert label_of(None) == "off"
+    assert label_of((64, 32)) == "64×32"
+
+
+def test_c6_the_table_of_trials_has_every_trial_and_what_was_sampled(tmp_path):
+    done = round_of(tmp_path, TWELVE, 12)
+    rows = list(csv.DictReader(io.StringIO(trials_table([done, done]))))
+    assert len(rows) == 24
+    for row, trial in zip(rows, done.trials, strict=False):
+        assert (row["trial_id"], row["round"], row["status"], row["reason"]) == (
+            trial.trial_id,
+            "1",
+            trial.status,
+            "x, y",
+        )
+        assert row["epochs"] == str(trial.epochs)
+        assert row["score"] == (str(trial.score) if trial.best_point else "")
+        assert float(row["optimizer.lr"]) == trial.values["optimizer.lr"]
+        assert row["optimizer.name"] == trial.values["optimizer.name"]
+        assert (row["optimizer.momentum"] == "") == ("optimizer.momentum" not in trial.values)
+        assert row["network.hidden_sizes"] == str(list(trial.values["network.hidden_sizes"]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_b_the_pareto_set_is_drawn_with_its_steps_and_the_winner(tmp_path):
+    scores = ((0.95, 5000.0), (0.94, 900.0), (0.93, 950.0), (0.2, 100.0))
+    points = [ParetoPoint(f"r1-{i:03d}", score, second, i != 2) for i, (score, second) in enumerate(scores)]
+    figure = pareto.draw(ParetoSet("parameters", tuple(points)), "accuracy", ("r1-001", "r1-000"))
+    (axis,) = figure.axes
+    assert axis.get_xscale() == "log"
+    assert [len(markers.get_offsets()) for markers in axis.collections] == [1, 3]
+    assert list(axis.lines[0].get_xdata()) == [100.0, 900.0, 5000.0]
+    assert [text.get_text() for text in axis.texts] == ["r1-000", "r1-001 (winner)"]
+    assert drawn(figure)
+    equal = ParetoSet("parameters", (points[0], ParetoPoint("r1-009", 0.95, 5000.0, True)))
+    assert [text.get_text() for text in pareto.draw(equal, "accuracy").axes[0].texts] == ["r1-000\nr1-009"]
+    assert drawn(pareto.draw(ParetoSet("prediction_time", ()), "rmse"))
+    assert drawn(pareto.draw(ParetoSet("prediction_time", tuple(points[:1])), "rmse"))
