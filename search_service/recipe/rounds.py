@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +15,7 @@ from search_service import warm_start
 from search_service.errors import CheckFailedError
 from search_service.events import Listener, RoundFinished, RoundStarted
 from search_service.halving import rung_epochs
-from search_service.results import PastTrial, RoundPlan, RoundResult, TrialStatus
+from search_service.results import PastTrial, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.space import Scored, Space
 from search_service.spec import RoundSpec, StudySpec, grace_period
@@ -115,8 +118,34 @@ def search(
 
 
 def scored(result: RoundResult) -> list[Scored]:
-    """The trials of a round as points for ``space.narrow``."""
-    return [Scored(trial.values, rank) for rank, trial in enumerate(result.ranked)]
+    """The trials of a round as points for ``space.narrow``: by their place, those that diverged behind all others."""
+    diverged = [trial for trial in result.trials if trial.status is TrialStatus.DIVERGED]
+    return [Scored(trial.values, rank) for rank, trial in enumerate(by_place(result))] + [
+        Scored(trial.values, math.inf) for trial in diverged
+    ]
+
+
+def by_place(result: RoundResult) -> list[TrialResult]:
+    """The trials of a round that have a score, best first, whatever the order in which they came.
+
+    A trial may get past a rung because it was there first. So one that was stopped does not come behind all that went
+    further, but among them: behind as many of them as were better than it at the epoch where it was stopped, where all
+    of them have a score. Those that were trained equally long are ordered by their scores. None that was stopped comes
+    first: the best is one that was trained longest.
+    """
+    rank = METRICS[result.plan.metric].rank
+    placed: list[TrialResult] = []
+    for epochs, equals in groupby(result.ranked, key=lambda trial: trial.epochs):
+        further = sorted(rank(_score_at(trial, epochs)) for trial in placed)
+        least = min(len(placed), 1)
+        new = [(max(least, bisect_right(further, rank(_score_at(trial, epochs)))), 0, trial) for trial in equals]
+        old = [(place, 1, trial) for place, trial in enumerate(placed)]
+        placed = [trial for _, _, trial in sorted(new + old, key=lambda item: item[:2])]
+    return placed
+
+
+def _score_at(trial: TrialResult, epoch: int) -> float:
+    return next((point.validation_score for point in trial.curve if point.epoch == epoch), math.nan)
 
 
 def _judge(result: RoundResult, dataset: Dataset) -> None:
