@@ -6,7 +6,7 @@ import math
 import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from trainables.training import trivial_score
 class Place:
     """Where and for whom rounds are run: what every round of a study needs beside its space and budget.
 
-    ``earlier`` is the study of a warm start, if there is one.
+    ``earlier`` is the study of a warm start, if there is one; ``rounds`` are those that are over, in their order.
     """
 
     spec: StudySpec
@@ -40,6 +40,13 @@ class Place:
     folder: Path
     deadline: float | None
     earlier: EarlierStudy | None = None
+    rounds: list[RoundResult] = field(default_factory=list)
+
+    @property
+    def epochs_left(self) -> int | None:
+        """What is left of the study's epochs, less than 0 where trials under way went on beyond; None for no limit."""
+        most = self.spec.search.max_total_epochs
+        return None if most is None else most - sum(done.epochs for done in self.rounds)
 
     @property
     def time_is_up(self) -> bool:
@@ -105,12 +112,16 @@ def search(
         target=place.spec.objective.target,
         best_before=best_before,
         deadline=place.deadline,
+        epochs_left=place.epochs_left,
+        patience_trials=search_spec.patience_trials,
+        patience_minutes=search_spec.patience_minutes,
         max_concurrent_trials=search_spec.max_concurrent_trials,
         cpus_per_trial=search_spec.cpus_per_trial,
         gpus_per_trial=search_spec.gpus_per_trial,
     )
     place.listen(RoundStarted(plan, tuple(sentences)))
     result = place.runner.run_round(plan, place.dataset, place.listen)
+    place.rounds.append(result)
     place.listen(RoundFinished(result))
     if number == 1:
         _judge(result, place.dataset)
