@@ -87,6 +87,7 @@ class StudyPlan:
         pace: Of a population of the config's trial; None if nothing was measured.
         finalists_pace: Of the config's trial from as many seeds as a finalist has.
         time_budget_s: After which no trial is started; None for no limit.
+        max_total_epochs: Of all trials, likewise.
     """
 
     rounds: tuple[PlannedRound, ...]
@@ -97,6 +98,7 @@ class StudyPlan:
     pace: Pace | None = None
     finalists_pace: Pace | None = None
     time_budget_s: float | None = None
+    max_total_epochs: int | None = None
 
     @property
     def trials_at_most(self) -> int:
@@ -166,6 +168,7 @@ def plan(
         pace=pace,
         finalists_pace=finalists_pace,
         time_budget_s=search.time_budget_s,
+        max_total_epochs=search.max_total_epochs,
     )
 
 

@@ -36,6 +36,7 @@ def as_document(spec: StudySpec, dataset: Dataset, plan: StudyPlan) -> dict[str,
         "seconds_expected": plan.seconds_expected,
         "seconds_at_most": plan.seconds_at_most,
         "time_budget_s": plan.time_budget_s,
+        "max_total_epochs": plan.max_total_epochs,
     }
     plain: dict[str, Any] = finite(document)
     return plain
@@ -93,7 +94,8 @@ def _trials(plan: StudyPlan) -> str:
 def _epochs(plan: StudyPlan) -> str:
     expected, most = f"{plan.epochs_expected:.0f}", counted(plan.epochs_at_most, "epoch")
     cycle = " in one cycle" if plan.max_cycles > 1 else ""
-    return f"Their epochs: about {expected}{cycle}, if one trial in η goes on at each rung; at most {most}."
+    budget = "" if plan.max_total_epochs is None else f" No trial is started after {plan.max_total_epochs} in total."
+    return f"Their epochs: about {expected}{cycle}, if one trial in η goes on at each rung; at most {most}.{budget}"
 
 
 def _time(plan: StudyPlan) -> list[str]:

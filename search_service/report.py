@@ -17,6 +17,7 @@ from search_service.looking_back import (
 from search_service.results import (
     CheckResult,
     DataSummary,
+    Decision,
     Finalist,
     FinalistsResult,
     FitReading,
@@ -67,10 +68,19 @@ def report(spec: StudySpec, result: StudyResult) -> str:
         best = f"{done.best.score:.4g} ({done.best.trial_id})" if done.best else "none"
         cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    lines += ["", *(f"- Step 6, cycle {decision.cycle}: {decision.reason}" for decision in result.decisions), ""]
+    lines += ["", *(f"- Round {done.plan.number} ended: {done.stop_reason}" for done in result.rounds)]
+    lines += [f"- Step 6, cycle {d.cycle}: {d.reason}{_in_numbers(d)}" for d in result.decisions] + [""]
     lines += what_mattered(result.rounds)
     lines += _readings(result)
     return "\n".join(lines)
+
+
+def _in_numbers(decision: Decision) -> str:
+    """What step 6 compared; nothing where it had nothing to compare."""
+    if decision.gain is None or decision.expected_gain is None or decision.noise is None:
+        return ""
+    expected, noise = f"expected of another cycle {decision.expected_gain:.2g}", f"noise {decision.noise:.2g}"
+    return f" (gain {decision.gain:.2g}, {expected}, {noise})"
 
 
 def describe_data(data: DataSummary) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -224,6 +224,9 @@ class RoundPlan:
         target: Score at which no further trial is started.
         best_before: Best score of the round before, if it counts towards the target.
         deadline: ``time.monotonic()`` after which no further trial is started.
+        epochs_left: Epochs of the study's budget, after which no further trial is started; None for no limit.
+        patience_trials: Ended trials without a better score after which no further one is started.
+        patience_minutes: Minutes likewise.
         max_concurrent_trials: Cohorts at once; None for what the machine holds.
         cpus_per_trial: CPUs of a cohort.
         gpus_per_trial: GPUs of a cohort.
@@ -251,6 +254,9 @@ class RoundPlan:
     target: float | None = None
     best_before: float | None = None
     deadline: float | None = None
+    epochs_left: int | None = None
+    patience_trials: int | None = None
+    patience_minutes: float | None = None
     max_concurrent_trials: int | None = None
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
@@ -330,6 +336,11 @@ class RoundResult:
         """The best of the trials that went furthest."""
         return self.ranked[0] if self.ranked else None
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of all its trials."""
+        return sum(trial.epochs for trial in self.trials)
+
     def count(self, status: TrialStatus) -> int:
         """Trials that ended so."""
         return sum(trial.status is status for trial in self.trials)
@@ -348,13 +359,45 @@ class Cycle:
 
 
 @dataclass(frozen=True)
+class SeedNoise:
+    """A configuration trained again from other seeds: the best validation score of each, NaN for one that diverged."""
+
+    trial_id: str
+    scores: tuple[float, ...]
+
+    @property
+    def std(self) -> float:
+        """Standard deviation (n - 1) of the finite ones; NaN with fewer than two."""
+        finite = [score for score in self.scores if math.isfinite(score)]
+        return _std(finite) if len(finite) > 1 else math.nan
+
+    @property
+    def of_difference(self) -> float:
+        """Standard deviation of the difference between two trainings."""
+        return math.sqrt(2) * self.std
+
+
+@dataclass(frozen=True)
 class Decision:
-    """Step 6: whether steps 3 to 5 are done again, and why, in a sentence."""
+    """Step 6: whether steps 3 to 5 are done again, and why, in a sentence.
+
+    Attributes:
+        cycle: After which.
+        stop: Whether it was the last.
+        reason: Why.
+        narrowing: What the ranges become, in sentences; empty if it was the last.
+        gain: By how much the score has improved, in its own unit; None where there was nothing to compare.
+        expected_gain: By how much another cycle is expected to improve it.
+        noise: What is not above it is no improvement.
+    """
 
     cycle: int
     stop: bool
     reason: str
     narrowing: tuple[str, ...] = ()
+    gain: float | None = None
+    expected_gain: float | None = None
+    noise: float | None = None
 
 
 @dataclass(frozen=True)
@@ -517,7 +560,7 @@ class FinalistsResult:
         return _std(self.test_scores)
 
 
-def _std(values: tuple[float, ...]) -> float:
+def _std(values: Sequence[float]) -> float:
     if len(values) < 2:
         return 0.0
     mean = sum(values) / len(values)

@@ -3,11 +3,14 @@
 A ``Space`` maps dotted leaves of TrialConfig to ranges. After a round, ``narrow`` proposes the next round's:
 
 - a numeric range becomes the span of the best quarter of the trials (log10 where the range is log), padded;
-- never narrower than a quarter of what it was, so that one lucky round cannot shut out the optimum;
+- never narrower than a quarter of what it was, so that one lucky round cannot shut out the optimum; nor, however many
+  rounds there are, than a factor of 2 in a log range, a twentieth of the user's own range in a linear one, or two
+  values of a whole number or a step;
 - if the best trial lies within a tenth of an edge, that edge moves outward by half the range instead: the optimum
   may be beyond it;
 - never beyond the limits that the user gave;
-- a choice that never reached the better half is dropped once it was tried often enough.
+- a choice that never reached the better half is dropped once it was tried often enough; trials that diverged were
+  tries.
 
 Each decision is also a sentence, for the record.
 """
@@ -28,6 +31,10 @@ FEWEST_BEST = 3
 PADDING = 0.15
 # Share of the old range that the new one keeps at least.
 LEAST_WIDTH = 0.25
+# What no number of rounds goes below: a factor of 2, within which learning rates train alike, in decades; and where
+# there are no factors, a share of the user's own range.
+LEAST_DECADES = math.log10(2.0)
+LEAST_OF_LIMITS = 0.05
 # The best trial within this share of the range from an edge: the optimum may lie beyond.
 EDGE = 0.1
 # How far such an edge moves, as a share of the range.
@@ -68,6 +75,11 @@ class NumericRange:
         """Inverse of ``to_scale``."""
         value: float = 10.0**coordinate if self.log else coordinate
         return round(value) if self.integer else value
+
+    @property
+    def unit(self) -> float:
+        """Distance between neighbouring values; none where all are possible."""
+        return self.step or (1 if self.integer else 0)
 
     @property
     def n_steps(self) -> int:
@@ -162,7 +174,7 @@ def drawn_leaves(space: Space, base: TrialConfig, draw: Callable[[str, Any], Any
 
 @dataclass(frozen=True)
 class Scored:
-    """A sampled point and how good it was; ``rank`` is smaller for better."""
+    """A sampled point and how good it was; ``rank`` is smaller for better, infinite for one that diverged."""
 
     values: Mapping[str, Any]
     rank: float
@@ -181,11 +193,11 @@ def narrow(space: Space, points: Sequence[Scored], limits: Space) -> Narrowing:
 
     Args:
         space: The round's ranges.
-        points: Its trials that have a score.
+        points: Its trials that have a score, and those that diverged.
         limits: Ranges that must not be left: the user's own. A leaf without limits is bounded by nothing.
 
     Returns:
-        Ranges for the next round; the same space if there are no points.
+        Ranges for the next round; the same space if no point has a score.
     """
     ranked = sorted(points, key=lambda point: point.rank)
     narrowed: dict[str, Range] = dict(space)
@@ -193,14 +205,15 @@ def narrow(space: Space, points: Sequence[Scored], limits: Space) -> Narrowing:
     for leaf, old in space.items():
         # A conditional leaf was not sampled in every trial.
         having = [point for point in ranked if leaf in point.values]
-        if not having:
+        able = [point.values[leaf] for point in having if point.rank < math.inf]
+        if not able:
             continue
         if isinstance(old, NumericRange):
             limit = limits.get(leaf)
             bounds = limit if isinstance(limit, NumericRange) else replace(old, low=-math.inf, high=math.inf)
-            narrowed[leaf], why = _narrow_numbers(old, [point.values[leaf] for point in having], bounds)
+            narrowed[leaf], why = _narrow_numbers(old, able, bounds)
         else:
-            narrowed[leaf], why = _narrow_choices(old, [point.values[leaf] for point in having])
+            narrowed[leaf], why = _narrow_choices(old, [point.values[leaf] for point in having], len(able))
         if narrowed[leaf] != old:
             sentences.append(f"{leaf}: {old} → {narrowed[leaf]}, {why}")
     return Narrowing(narrowed, tuple(sentences))
@@ -212,29 +225,67 @@ def _narrow_numbers(old: NumericRange, ranked: Sequence[float], bounds: NumericR
     width = end - start
     n_best = max(FEWEST_BEST, math.ceil(BEST_SHARE * len(ranked)))
     best = [old.to_scale(value) for value in ranked[:n_best]]
-    pad = PADDING * (max(best) - min(best))
-    low, high = min(best) - pad, max(best) + pad
-    lacking = LEAST_WIDTH * width - (high - low)
-    if lacking > 0:
-        low, high = low - lacking / 2, high + lacking / 2
-    low, high = max(low, start), min(high, end)
-    why = f"around the best {min(n_best, len(ranked))} of {len(ranked)} trials"
-    if best[0] - start < EDGE * width and old.low > bounds.low:
-        low, why = start - WIDENING * width, "widened: the best trial lies at the lower edge"
-    if end - best[0] < EDGE * width and old.high < bounds.high:
-        high, why = end + WIDENING * width, "widened: the best trial lies at the upper edge"
+    low, high = _around(best, start, end, _least_width(old, bounds))
+    why = [f"around the best {min(n_best, len(ranked))} of {len(ranked)} trials"]
+    if best[0] - start < EDGE * width:
+        if old.low > bounds.low:
+            low, why = start - WIDENING * width, ["widened: the best trial lies at the lower edge"]
+        else:
+            why.append("of which the best lies at the lower limit given")
+    if end - best[0] < EDGE * width:
+        if old.high < bounds.high:
+            high, why = end + WIDENING * width, ["widened: the best trial lies at the upper edge"]
+        else:
+            why.append("of which the best lies at the upper limit given")
     # An edge that did not move keeps its exact value: 10 ** log10(x) is not always x.
     new_low = old.low if low == start else old.from_scale(low)
     new_high = old.high if high == end else old.from_scale(high)
+    # One that moves outward takes in the next value at least.
+    new_low = min(new_low, old.low - old.unit) if low < start else new_low
+    new_high = max(new_high, old.high + old.unit) if high > end else new_high
+    return _within(old, max(new_low, bounds.low), min(new_high, bounds.high), bounds), ", ".join(why)
+
+
+def _least_width(old: NumericRange, bounds: NumericRange) -> float:
+    """What the next range spans at least, in the range's scale; a range that spans less already is left as it is."""
+    width = old.to_scale(old.high) - old.to_scale(old.low)
+    if old.log:
+        least = LEAST_DECADES
+    else:
+        given = bounds.high - bounds.low
+        least = LEAST_OF_LIMITS * given if math.isfinite(given) else 0.0
+    return min(width, max(LEAST_WIDTH * width, least))
+
+
+def _around(best: Sequence[float], start: float, end: float, least: float) -> tuple[float, float]:
+    """The padded span of ``best`` within ``start`` and ``end``, at least so wide: moved at an edge, and not cut."""
+    pad = PADDING * (max(best) - min(best))
+    low, high = min(best) - pad, max(best) + pad
+    lacking = max(least - (high - low), 0.0)
+    low, high = low - lacking / 2, high + lacking / 2
+    if low < start:
+        low, high = start, max(high, start + least)
+    if high > end:
+        low, high = max(min(low, end - least), start), end
+    return low, high
+
+
+def _within(old: NumericRange, low: float, high: float, bounds: NumericRange) -> NumericRange:
+    """``old`` from ``low`` to ``high``, on its grid, with more than one value if it had more than one."""
     if old.step is not None:
-        bounds = replace(bounds, low=max(bounds.low, old.low), high=min(bounds.high, old.high), step=old.step)
-    new_low, new_high = max(new_low, bounds.low), min(new_high, bounds.high)
-    return replace(old, low=new_low, high=new_high) if old.step is None else bounds.clipped(new_low, new_high), why
+        # The grid of the user's own range, on which a narrowed one lies too.
+        on_grid = (bounds if bounds.step == old.step else old).clipped(low, high)
+        low, high = on_grid.low, on_grid.high
+    if high - low < 0.5 * old.unit:
+        # One neighbour each side, where there is one; half a step allows for rounding.
+        low = low - old.unit if low - old.unit > old.low - 0.5 * old.unit else low
+        high = high + old.unit if high + old.unit < old.high + 0.5 * old.unit else high
+    return replace(old, low=low, high=high)
 
 
-def _narrow_choices(old: Choices, ranked: Sequence[Any]) -> tuple[Choices, str]:
-    """The choices that stay, from the values of the trials, best first."""
-    better_half = ranked[: math.ceil(len(ranked) / 2)]
+def _narrow_choices(old: Choices, ranked: Sequence[Any], able: int) -> tuple[Choices, str]:
+    """The choices that stay, from the values of the trials, best first, of which the first ``able`` have a score."""
+    better_half = ranked[: min(math.ceil(len(ranked) / 2), able)]
     kept = tuple(
         choice
         for choice in old.choices

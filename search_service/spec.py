@@ -187,6 +187,25 @@ class SearchSpec(FrozenModel):
     )
     max_cycles: int = Field(default=2, ge=1, description="Times that steps 3 to 5 are done at most.")
     time_budget_s: float | None = Field(default=None, gt=0, description="Seconds after which no trial is started.")
+    max_total_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        description="Epochs of all trials of all rounds together, after which no trial is started; those under way are "
+        "finished.",
+    )
+    patience_trials: int | None = Field(
+        default=None, ge=1, description="Trials that end without a better score before a round starts no more."
+    )
+    patience_minutes: float | None = Field(
+        default=None, gt=0, description="Minutes without a better score before a round starts no more trials."
+    )
+    noise_seeds: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="Times that a cycle's best configuration is trained again from other seeds before another cycle is "
+        "begun, to measure the score's noise; 0: by the number of validation rows alone.",
+    )
     max_concurrent_trials: int | None = Field(
         default=None, ge=1, description="Tune trials at once; default: as many as the CPUs (or GPUs) hold."
     )
@@ -424,6 +443,8 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))
+    if spec.search.noise_seeds == 1:
+        problems.append(Problem("search.noise_seeds", 1, "0, or 2 and more: one score has no spread", "write 3 or 0"))
     for key, values in (("optimizers", spec.comparison.optimizers), ("rates", spec.comparison.rates or ())):
         if len(set(values)) < len(values):
             rule, fix = "values that differ", "remove the repeated ones"

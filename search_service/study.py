@@ -7,7 +7,7 @@ failed, something outside broke, Ctrl-C), its listener hears StudyFinished with 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from search_service.events import (
 from search_service.recipe import (
     finalists,
     packing,
+    seed_noise,
     step1_initial_loss,
     step2_overfit_small_sample,
     step3_learning_rates,
@@ -46,6 +47,7 @@ from search_service.results import (
     LearningRatesResult,
     OverfitResult,
     RoundResult,
+    SeedNoise,
     StudyResult,
     StudyStatus,
 )
@@ -179,7 +181,7 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
         decide = partial(step6_repeat.run, spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
-        decision = once(f"decision-{cycle}", Decision, decide)
+        decision = once(f"decision-{cycle}", Decision, partial(_decide, place, refined, decide))
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break
@@ -193,6 +195,15 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     final = replace(final, checkpoint=place.folder / final.checkpoint.name)
     tell(FinalistsFinished(final))
     tell(packing.run(spec, final, table, place.folder, versions))
+
+
+def _decide(place: Place, refined: RoundResult, decide: Callable[..., Decision]) -> Decision:
+    """Step 6: noise is measured where it might change the decision, and nowhere else."""
+    decision = decide()
+    if decision.stop or not place.spec.search.noise_seeds:
+        return decision
+    measure = partial(seed_noise.measure, place.spec, refined, place.dataset)
+    return decide(measured=StudyFolder(place.folder).once(f"noise-{decision.cycle}", SeedNoise, measure))
 
 
 class _Gate:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +15,7 @@ from search_service import warm_start
 from search_service.errors import CheckFailedError
 from search_service.events import Listener, RoundFinished, RoundStarted
 from search_service.halving import rung_epochs
-from search_service.results import PastTrial, RoundPlan, RoundResult, TrialStatus
+from search_service.results import PastTrial, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.space import Scored, Space
 from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
@@ -27,7 +30,7 @@ from trainables.training import trivial_score
 class Place:
     """Where and for whom rounds are run: what every round of a study needs beside its space and budget.
 
-    ``earlier`` is the study of a warm start, if there is one.
+    ``earlier`` is the study of a warm start, if there is one; ``rounds`` are those that are over, in their order.
     """
 
     spec: StudySpec
@@ -37,6 +40,13 @@ class Place:
     folder: Path
     deadline: float | None
     earlier: EarlierStudy | None = None
+    rounds: list[RoundResult] = field(default_factory=list)
+
+    @property
+    def epochs_left(self) -> int | None:
+        """What is left of the study's epochs, less than 0 where trials under way went on beyond; None for no limit."""
+        most = self.spec.search.max_total_epochs
+        return None if most is None else most - sum(done.epochs for done in self.rounds)
 
     @property
     def time_is_up(self) -> bool:
@@ -104,12 +114,16 @@ def search(
         target=place.spec.objective.target,
         best_before=best_before,
         deadline=place.deadline,
+        epochs_left=place.epochs_left,
+        patience_trials=search_spec.patience_trials,
+        patience_minutes=search_spec.patience_minutes,
         max_concurrent_trials=search_spec.max_concurrent_trials,
         cpus_per_trial=search_spec.cpus_per_trial,
         gpus_per_trial=search_spec.gpus_per_trial,
     )
     place.listen(RoundStarted(plan, tuple(sentences)))
     result = place.runner.run_round(plan, place.dataset, place.listen)
+    place.rounds.append(result)
     place.listen(RoundFinished(result))
     if number == 1:
         _judge(result, place.dataset)
@@ -117,8 +131,34 @@ def search(
 
 
 def scored(result: RoundResult) -> list[Scored]:
-    """The trials of a round as points for ``space.narrow``."""
-    return [Scored(trial.values, rank) for rank, trial in enumerate(result.ranked)]
+    """The trials of a round as points for ``space.narrow``: by their place, those that diverged behind all others."""
+    diverged = [trial for trial in result.trials if trial.status is TrialStatus.DIVERGED]
+    return [Scored(trial.values, rank) for rank, trial in enumerate(by_place(result))] + [
+        Scored(trial.values, math.inf) for trial in diverged
+    ]
+
+
+def by_place(result: RoundResult) -> list[TrialResult]:
+    """The trials of a round that have a score, best first, whatever the order in which they came.
+
+    A trial may get past a rung because it was there first. So one that was stopped does not come behind all that went
+    further, but among them: behind as many of them as were better than it at the epoch where it was stopped, where all
+    of them have a score. Those that were trained equally long are ordered by their scores. None that was stopped comes
+    first: the best is one that was trained longest.
+    """
+    rank = METRICS[result.plan.metric].rank
+    placed: list[TrialResult] = []
+    for epochs, equals in groupby(result.ranked, key=lambda trial: trial.epochs):
+        further = sorted(rank(_score_at(trial, epochs)) for trial in placed)
+        least = min(len(placed), 1)
+        new = [(max(least, bisect_right(further, rank(_score_at(trial, epochs)))), 0, trial) for trial in equals]
+        old = [(place, 1, trial) for place, trial in enumerate(placed)]
+        placed = [trial for _, _, trial in sorted(new + old, key=lambda item: item[:2])]
+    return placed
+
+
+def _score_at(trial: TrialResult, epoch: int) -> float:
+    return next((point.validation_score for point in trial.curve if point.epoch == epoch), math.nan)
 
 
 def _judge(result: RoundResult, dataset: Dataset) -> None:

@@ -8,7 +8,7 @@ Source: the lecture's step 5, "refine grid, train longer".
 
 from __future__ import annotations
 
-from search_service.recipe.rounds import Place, scored, search
+from search_service.recipe.rounds import Place, by_place, scored, search
 from search_service.results import RoundResult
 from search_service.space import Space, narrow
 from trainables.config import TrialConfig
@@ -36,7 +36,7 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
         space=narrowing.space,
         base=base,
         budget=place.spec.search.refined,
-        first=[trial.values for trial in coarse.ranked[:CARRIED_OVER]],
+        first=[trial.values for trial in by_place(coarse)[:CARRIED_OVER]],
         sentences=narrowing.sentences,
         best_before=coarse.best.score if coarse.best else None,
     )

@@ -1,24 +1,34 @@
 """Step 6: is it good enough, or are steps 3 to 5 done again with what was learnt?
 
 Why: every repetition costs as much as the one before and brings less; somebody has to say when it is enough, and why.
-Stops when the target is reached, the time or the cycles are spent, or the last rounds improved the score by less than
-the validation score's own noise. The reason is a sentence that is recorded; it ends with how the loss curves of the
+Stops when the target is reached, the time, the epochs or the cycles are spent, or another cycle is not expected to
+improve the score by more than noise. The reason is a sentence that is recorded; it ends with how the loss curves of the
 best trial read (fit.py).
+
+- **Noise** is the larger of two: the validation score's standard error, by the number of rows; and, once it was
+  measured (seed_noise.py), the standard deviation of the difference between two trainings of one configuration.
+- **Expected gain**: gains shrink from one cycle to the next by the ratio in which the last one shrank, and at most not
+  at all. A single gain has no trend; the next one is taken to be half of it.
+
 Source: the lecture's step 6 and 7, "look at the curves, go to 5".
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from search_service.recipe import fit
-from search_service.results import Cycle, Decision, RoundResult
+from search_service.results import Cycle, Decision, RoundResult, SeedNoise
 from search_service.spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale
 from trainables.metrics import METRICS, MetricName
+
+# What the gain after a single one is expected to be, as a share of it: rounds of equal cost bring less and less.
+SHRINKS_TO = 0.5
 
 
 def run(
@@ -28,6 +38,7 @@ def run(
     *,
     scale_of: Callable[[TrialConfig], ChanceScale],
     time_is_up: bool,
+    measured: SeedNoise | None = None,
 ) -> Decision:
     """Decide.
 
@@ -38,8 +49,9 @@ def run(
             the same.
         scale_of: What a configuration's losses are read by.
         time_is_up: Whether the time budget is spent.
+        measured: The best configuration of the last cycle from other seeds, if that was tried.
     """
-    decision = _decide(spec, cycles, n_validation, time_is_up=time_is_up)
+    decision = _decide(spec, cycles, n_validation, time_is_up=time_is_up, measured=measured)
     best = cycles[-1].refined.best or cycles[-1].coarse.best
     if best is None:
         return decision
@@ -47,7 +59,9 @@ def run(
     return replace(decision, reason=f"{decision.reason}; the best trial's curves read {reading.summary}")
 
 
-def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: float, *, time_is_up: bool) -> Decision:
+def _decide(
+    spec: StudySpec, cycles: Sequence[Cycle], n_validation: float, *, time_is_up: bool, measured: SeedNoise | None
+) -> Decision:
     done, better, metric, target = len(cycles), METRICS[spec.metric].better, spec.metric, spec.objective.target
     last = cycles[-1]
     found = last.refined.best or last.coarse.best
@@ -58,22 +72,59 @@ def _decide(spec: StudySpec, cycles: Sequence[Cycle], n_validation: float, *, ti
         why = f"none of its {trials} trials has a score" if trials else last.refined.stop_reason
         return Decision(done, True, f"the refined round brought nothing ({why}); the rounds before it stand")
 
-    best, before = last.refined.best.score, _best_score(last.coarse if done == 1 else cycles[-2].refined)
-    gain = best - before if METRICS[metric].mode == "max" else before - best
-    noise = standard_error(metric, best, n_validation)
+    gains, search = _gains(cycles, metric), spec.search
+    gain, expected = gains[-1], expected_gain(gains)
+    noise, of_what = _noise(metric, last.refined.best.score, n_validation, measured)
     compared = "the coarse round" if done == 1 else f"cycle {done - 1}"
     change = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "the same as"
-    improvement = f"validation {metric} {best:.4g}, {change} {compared}"
-    if time_is_up:
-        return Decision(done, True, f"the time budget of {spec.search.time_budget_s:g} s is spent; {improvement}")
-    if gain < noise:
-        error = f"noise: ±{noise:.2g}, one standard error over {n_validation:.0f} validation rows"
-        return Decision(done, True, f"no further improvement: {improvement} ({error})")
-    if done >= spec.search.max_cycles:
-        return Decision(
-            done, True, f"{'the only cycle is' if done == 1 else f'all {done} cycles are'} done; {improvement}"
-        )
-    return Decision(done, False, f"{improvement}, more than the noise of ±{noise:.2g}")
+    improvement = f"validation {metric} {last.refined.best.score:.4g}, {change} {compared}"
+    epochs, most = sum(cycle.coarse.epochs + cycle.refined.epochs for cycle in cycles), search.max_total_epochs
+    another, within = f"another cycle is expected to bring {expected:.2g}", f"(noise: ±{noise:.2g}, {of_what})"
+    # The first that holds is the reason.
+    rules = [
+        (time_is_up, f"the time budget of {search.time_budget_s or 0:g} s is spent; {improvement}"),
+        (
+            most is not None and epochs >= most,
+            f"the budget of {most} epochs is spent ({epochs} were trained); {improvement}",
+        ),
+        (gain < noise, f"no further improvement: {improvement} {within}"),
+        (expected < noise, f"no further improvement to expect: {improvement}; {another} {within}"),
+        (
+            done >= search.max_cycles,
+            f"{'the only cycle is' if done == 1 else f'all {done} cycles are'} done; {improvement}",
+        ),
+    ]
+    go_on = f"{improvement}, more than the noise of ±{noise:.2g} ({of_what}); {another}"
+    stop = any(holds for holds, _ in rules)
+    reason = next((reason for holds, reason in rules if holds), go_on)
+    return Decision(done, stop, reason, gain=gain, expected_gain=expected, noise=noise)
+
+
+def _gains(cycles: Sequence[Cycle], metric: MetricName) -> list[float]:
+    """What each cycle improved, the first one upon its coarse round; in the metric's unit, larger is better."""
+    scores = [_best_score(cycles[0].coarse), *(_best_score(cycle.refined) for cycle in cycles)]
+    sign = 1 if METRICS[metric].mode == "max" else -1
+    return [sign * (new - old) for old, new in itertools.pairwise(scores)]
+
+
+def expected_gain(gains: Sequence[float]) -> float:
+    """What the next cycle is expected to improve, from what those before it did; never less than 0.
+
+    >>> expected_gain([0.1]), expected_gain([0.1, 0.02]), expected_gain([0.02, 0.1])
+    (0.05, 0.004, 0.1)
+    """
+    *before, last = gains
+    ratio = min(last / before[-1], 1.0) if before and before[-1] > 0 else SHRINKS_TO
+    return last * ratio if last > 0 or math.isnan(last) else 0.0
+
+
+def _noise(metric: MetricName, score: float, rows: float, measured: SeedNoise | None) -> tuple[float, str]:
+    """What is not above it is no improvement, and what it is."""
+    by_rows = standard_error(metric, score, rows)
+    if measured is not None and measured.of_difference > by_rows:
+        n = len(measured.scores)
+        return measured.of_difference, f"of the difference between two of {measured.trial_id}'s trainings, {n} seeds"
+    return by_rows, f"one standard error over {rows:.0f} validation rows"
 
 
 def standard_error(metric: MetricName, score: float, rows: float) -> float:

@@ -253,7 +253,11 @@ class MlflowRecorder:
         verdict = "stop" if decision.stop else "repeat"
         note = f"**{verdict}**: {decision.reason}\n\n" + "\n".join(f"- {s}" for s in decision.narrowing)
         tags = {"verdict": verdict, "reason": decision.reason, "mlflow.note.content": note}
-        self._client.set_terminated(self._start(name, "decision", parent=self._study, tags=tags))
+        run = self._start(name, "decision", parent=self._study, tags=tags)
+        numbers = {"gain": decision.gain, "expected_gain": decision.expected_gain, "noise": decision.noise}
+        known = {key: value for key, value in numbers.items() if value is not None}
+        self._batch(run, metrics=_finite(known))
+        self._client.set_terminated(run)
 
     @_write.register
     def _(self, event: FinalistsFinished) -> None:

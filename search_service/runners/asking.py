@@ -50,8 +50,10 @@ class AskingAhead:
         self._say(partial(self._sampler.tell, number, fate, score))
 
     def close(self) -> None:
-        """End the thread; what was asked for ahead is forgotten."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """End the thread once the sampler has heard everything; what was asked for ahead is forgotten."""
+        if self._next is not None:
+            self._next.cancel()
+        self._thread.shutdown(wait=True)
 
     def _say(self, what: partial[None]) -> None:
         self._thread.submit(what).add_done_callback(self._note)

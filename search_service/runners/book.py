@@ -31,6 +31,7 @@ from search_service.halving import rung_epochs
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
+from search_service.runners.stopping import StoppingRules
 from search_service.sampling import Fate, Sampler, Suggestion
 from search_service.space import Choices
 from trainables.metrics import METRICS
@@ -66,6 +67,7 @@ class RoundBook:
         )
         for trial in plan.past:
             self._sampler.learn(trial.values, trial.state, trial.score)
+        self._rules = StoppingRules(plan)
         self._asked = 0
         self._cohorts: dict[str, Cohort] = {}
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
@@ -197,7 +199,7 @@ class RoundBook:
         for point in points[:-1]:
             if point.epoch in rungs:
                 self._sampler.observe(member.number, point.validation_score)
-        trial = self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"])
+        trial = self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"], entry["seconds"])
         self._sampler.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
 
@@ -226,37 +228,33 @@ class RoundBook:
         return cohort
 
     def _why_stop(self) -> str:
-        plan = self._plan
-        if self._asked >= plan.max_trials:
-            return f"all {plan.max_trials} trials done"
-        if plan.deadline is not None and time.monotonic() >= plan.deadline:
-            return "the time budget is spent"
-        better = METRICS[plan.metric].better
-        scores = [trial.score for trial in self._results.values() if trial.status is TrialStatus.COMPLETED]
-        if plan.best_before is not None:
-            scores.append(plan.best_before)
-        if plan.target is not None and any(score == plan.target or better(score, plan.target) for score in scores):
-            return f"the target {plan.metric} {plan.target:g} is reached"
-        return ""
+        now, deadline = time.monotonic(), self._plan.deadline
+        return self._rules.why(
+            asked=self._asked,
+            epochs=sum(map(len, self._points.values())),
+            seconds=now - self._started,
+            time_is_up=deadline is not None and now >= deadline,
+        )
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, worker: str) -> None:
         """A trial ends: it is written down first, and heard of then."""
         curve = [asdict(point) for _, point in sorted(self._points[member.trial_id].items())]
+        seconds = time.monotonic() - self._started
         entry = {
             "trial": member.trial_id,
             "status": status,
             "reason": reason,
             "worker": worker,
-            "seconds": time.monotonic() - self._started,
+            "seconds": seconds,
             "config": member.config.to_plain(),
             "curve": curve,
         }
         self._write("told", [entry])
-        trial = self._end(member, status, reason, worker)
+        trial = self._end(member, status, reason, worker, seconds)
         self._asking.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
 
-    def _end(self, member: Member, status: TrialStatus, reason: str, worker: str) -> TrialResult:
+    def _end(self, member: Member, status: TrialStatus, reason: str, worker: str, seconds: float) -> TrialResult:
         curve = tuple(point for _, point in sorted(self._points[member.trial_id].items()))
         trial = TrialResult(
             trial_id=member.trial_id,
@@ -270,6 +268,7 @@ class RoundBook:
             worker=worker,
         )
         self._results[member.trial_id] = trial
+        self._rules.note(trial, seconds)
         return trial
 
     def _write(self, journal: str, entries: Iterable[object]) -> None:

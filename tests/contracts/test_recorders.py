@@ -18,6 +18,7 @@ from search_service.errors import RecorderError
 from search_service.events import (
     CheckFinished,
     ComparisonFinished,
+    CycleDecided,
     FinalistsFinished,
     ModelPacked,
     OptimizerCompared,
@@ -162,6 +163,15 @@ def test_d3_the_tree_is_study_then_steps_and_rounds_then_trials(record, story):
         assert parent_of(runs[trial.trial_id]) == parent.info.run_id
     assert len(runs) == 1 + len(steps) + len(trials) + 2
     assert all(run.info.status == "FINISHED" for run in runs.values())
+
+
+def test_c4_step_6_has_its_numbers(record, story):
+    run, (event,) = record[2]["6 repeat"], story.of(CycleDecided)
+    assert run.data.metrics == {
+        "gain": event.decision.gain,
+        "expected_gain": event.decision.expected_gain,
+        "noise": event.decision.noise,
+    }
 
 
 def test_d3_checks_have_measured_expected_and_verdict(record, story):

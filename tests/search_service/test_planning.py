@@ -114,7 +114,8 @@ def shown(monkeypatch, capsys, *options) -> str:
 
 def test_c5_a_person_sees_rounds_totals_and_a_time_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    out = shown(monkeypatch, capsys, "--set", "search.max_cycles=2", "--set", "search.sampler=random")
+    out = shown(monkeypatch, capsys, "--set", "search.max_cycles=2", "--set", "search.sampler=random",
+                "--set", "search.max_total_epochs=500")  # fmt: skip
     for words in (
         "coarse search, random",
         "3, 9",
@@ -122,6 +123,7 @@ def test_c5_a_person_sees_rounds_totals_and_a_time_and_nothing_is_written(tmp_pa
         "At most 40 trials: 20 in each of 2 cycles.",
         "about 116 in one cycle",
         "at most 648 epochs",
+        "No trial is started after 500 in total.",
         "Rounds and finalists take about ",
     ):
         assert words in out, words

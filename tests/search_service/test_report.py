@@ -91,6 +91,9 @@ def test_a12_a13_a_winner_says_how_it_trained(tmp_path):
     assert best["gradient_health"]["name"] == "healthy"
     assert winner.fit.summary in report(spec, result)
     assert "curves read" in result.decisions[-1].reason
+    text = report(spec, result)
+    assert f"- Round 1 ended: {result.rounds[0].stop_reason}" in text
+    assert f"(gain {result.decisions[-1].gain:.2g}, expected of another cycle " in text
     # The schedule's last epoch has little left of the rate.
     assert winner.learning_rates[0] == winner.config.optimizer.lr > 5 * winner.learning_rates[-1]
 
