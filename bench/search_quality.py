@@ -7,6 +7,10 @@ where the configs say.
 
     python bench/search_quality.py                 # all five, about 20 minutes on two cores
     python bench/search_quality.py letter adult    # some
+    python bench/search_quality.py --against       # against random search and stock Ray Tune, three seeds each
+
+``--against`` gives the others (rivals.py) as many epochs as the study spent on its rounds and finalists, and compares
+the test score of the one network that each would hand over: for the study, the exported one.
 """
 
 from __future__ import annotations
@@ -15,6 +19,10 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
+import ray
+from rivals import epochs_spent, random_search, ray_tune, seeded, summary
 
 from search_service import config_file, wiring
 from search_service.settings import Settings
@@ -52,10 +60,63 @@ def run(name: str, home: Path) -> tuple[bool, str]:
     )
 
 
+def compare(name: str, seeds: range, home: Path) -> tuple[bool, bool, str]:
+    """Whether the study is at least as good as both others in the mean, whether it is better, and the row."""
+    ours: list[float] = []
+    random: list[float] = []
+    stock: list[float] = []
+    epochs: list[int] = []
+    metric = None
+    for seed in seeds:
+        study = wiring.prepare(seeded(config_file.load(TABLES / f"{name}.yaml"), seed))
+        result = wiring.run(study, settings=Settings(home=home), runner="ray").result
+        final = result.finalists
+        if final is None:
+            return False, False, f"{name:<20} failed with seed {seed}: {result.reason}"
+        metric = METRICS[final.metric]
+        ours.append(final.test_scores[final.exported])
+        epochs.append(epochs_spent(result.rounds, final))
+        random.append(random_search(study, epochs[-1]).test)
+        ray.init(include_dashboard=False, logging_level="error", log_to_driver=False)
+        stock.append(ray_tune(study, epochs[-1], str(home / "stock" / f"{name}-{seed}")).test)
+        ray.shutdown()
+    assert metric is not None
+    mean = float(np.mean(ours))
+    others = [float(np.mean(scores)) for scores in (random, stock)]
+    return (
+        all(mean == other or metric.better(mean, other) for other in others),
+        all(metric.better(mean, other) for other in others),
+        f"{name:<20} {final.metric:>8}  {summary(ours):>18}  {summary(random):>18}  {summary(stock):>18}  "
+        f"{np.mean(epochs):>7.0f}",
+    )
+
+
+def main_against(chosen: list[str], seeds: range) -> None:
+    """Print the comparison; fails unless the study is nowhere behind and ahead on most tables."""
+    print(
+        f"{'table':<20} {'metric':>8}  {'study':>18}  {'random search':>18}  {'stock Ray Tune':>18}  {'epochs':>7}",
+        flush=True,
+    )
+    verdicts = []
+    with tempfile.TemporaryDirectory() as home:
+        for name in chosen:
+            at_least, better, row = compare(name, seeds, Path(home))
+            verdicts.append((at_least, better))
+            print(f"{row}  {'better' if better else 'as good' if at_least else 'BEHIND'}", flush=True)
+    most = sum(better for _, better in verdicts) > len(verdicts) / 2
+    raise SystemExit(not (most and all(at_least for at_least, _ in verdicts)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", choices=[[], *ASKED], help="default: all")
-    chosen = parser.parse_args().tables or list(ASKED)
+    parser.add_argument("--against", action="store_true", help="compare with random search and stock Ray Tune")
+    parser.add_argument("--seeds", type=int, default=3, help="of --against: seeds per table")
+    parser.add_argument("--first-seed", type=int, default=100, help="of --against: the first of them")
+    asked = parser.parse_args()
+    chosen = asked.tables or list(ASKED)
+    if asked.against:
+        main_against(chosen, range(asked.first_seed, asked.first_seed + asked.seeds))
     print(
         f"{'table':<20} {'metric':>8}  {'test, mean ± std':>18}  {'linear':>9}  {'boosting':>9}  {'asked':>8}  "
         f"{'elsewhere':>9}  {'minutes':>7}  reached",
