@@ -141,6 +141,9 @@ def _parts(key: str) -> list[str]:
     section, _, leaf = key.partition(".")
     if section != "search_space" or not leaf:
         return key.split(".")
+    leaf, _, condition = leaf.partition(".when.")
+    if condition:
+        return [section, leaf, "when", condition]
     leaf, _, last = leaf.rpartition(".")
     if leaf and last in {*RangeSpec.model_fields, *ChoicesSpec.model_fields}:
         return [section, leaf, last]

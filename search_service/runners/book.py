@@ -28,6 +28,7 @@ from search_service import journals
 from search_service.errors import RunnerError
 from search_service.events import Listener, TrialFinished, TrialProgressed
 from search_service.halving import rung_epochs
+from search_service.layers import in_config
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
@@ -218,7 +219,7 @@ class RoundBook:
             self._asked += 1
             # Initial weights of its own for each trial, the same in every runner.
             seed = derive_seed(self._plan.seed, "round", self._plan.number, "trial", number)
-            config = self._plan.base.replace({**suggestion.values, "seed": seed})
+            config = self._plan.base.replace({**in_config(suggestion.values, self._plan.base), "seed": seed})
             members.append(Member(f"r{self._plan.number}-{number:03d}", suggestion.number, config, suggestion.values))
         cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
         self._cohorts[cohort.cohort_id] = cohort
