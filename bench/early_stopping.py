@@ -41,7 +41,7 @@ import onnxruntime
 from search_service.halving import Halving
 from search_service.sampling import Method, Sampler
 from search_service.space import NumericRange
-from search_service.spec import SearchSpec, grace_period
+from search_service.spec import SearchSpec, grace_period, rung_spacing
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 
@@ -119,6 +119,8 @@ class Ours:
             grace_period=grace_period(search, EPOCHS),
             max_epochs=EPOCHS,
             reduction_factor=search.reduction_factor,
+            spacing=rung_spacing(search),
+            standing=search.standing,
             mode="max",
         )
         self._rungs = set(self._halving.rungs) if early_stopping else set()

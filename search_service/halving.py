@@ -3,12 +3,18 @@
 A rung is an epoch at which trials are compared. When a trial reaches one, its score is compared with the scores that
 others had there, whenever that was; below the best 1/η of them it stops. Nobody waits for anybody.
 Source: Li et al., "A system for massively parallel hyperparameter tuning", 2020, in the stopping form that Ray
-Tune's ``ASHAScheduler`` has. The decisions are the same as that scheduler's (it is the oracle of the tests), and:
+Tune's ``ASHAScheduler`` has. With ``spacing`` and ``standing`` left out, the decisions are the same as that scheduler's
+(it is the oracle of the tests), and:
 
 - trials of a cohort report a rung together; each is judged against everyone else, its own cohort included;
 - a score that is not finite stops at once and is no score to compare with;
 - a report repeated after a restart gets the answer it had;
 - with a journal, the rungs outlive the process.
+
+Two things are ours, since they find random search's best sooner (bench/early_stopping.py, docs/search.md). Rungs may
+lie closer to each other than η apart (``spacing``). And a trial does not live on the luck of having been first: whoever
+reaches a rung must still be within a share of the trials at each rung before it (``standing``), with the scores that
+have come in since.
 
 >>> halving = Halving(grace_period=3, max_epochs=27, reduction_factor=3, mode="max")
 >>> halving.rungs
@@ -34,8 +40,11 @@ class Halving:
     Args:
         grace_period: First rung, in epochs.
         max_epochs: Where trials end by themselves; no rung lies at or beyond it.
-        reduction_factor: η; rungs lie at grace_period · ηᵏ.
+        reduction_factor: η; one in η goes on at each rung.
         mode: Whether larger or smaller scores are better.
+        spacing: Rungs lie at grace_period · spacingᵏ; None for η.
+        standing: Share of the trials at each earlier rung, the best first, that a trial must still be among when it
+            reaches the next; None for not asking again.
         journal: File to append decisions to, and to read them back from if it exists.
 
     Attributes:
@@ -49,10 +58,12 @@ class Halving:
         max_epochs: int,
         reduction_factor: float,
         mode: Literal["max", "min"],
+        spacing: float | None = None,
+        standing: float | None = None,
         journal: Path | None = None,
     ) -> None:
-        self.rungs = rung_epochs(grace_period, max_epochs, reduction_factor)
-        self._keep_share = 1 / reduction_factor
+        self.rungs = rung_epochs(grace_period, max_epochs, spacing or reduction_factor)
+        self._keep_share, self._standing = 1 / reduction_factor, standing
         self._sign = 1.0 if mode == "max" else -1.0
         # rung -> trial -> score, larger is better; and who was told to go on.
         self._scores: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
@@ -81,17 +92,26 @@ class Halving:
         for trial in scores:
             if (rung, trial) in self._answers:
                 continue
-            goes_on = trial in new and self._goes_on(trial, recorded)
+            goes_on = trial in new and self._is_among(trial, recorded, self._keep_share) and self._stands(trial, rung)
             self._answers[rung, trial] = goes_on
             self._write({"rung": rung, "trial": trial, "score": recorded.get(trial), "goes_on": goes_on})
         return {trial for trial in scores if self._answers[rung, trial]}
 
-    def _goes_on(self, trial: str, recorded: Mapping[str, float]) -> bool:
+    def _stands(self, trial: str, rung: int) -> bool:
+        """Whether a trial is still good enough at the rungs before ``rung``."""
+        if self._standing is None:
+            return True
+        before = (self._scores[earlier] for earlier in self.rungs if earlier < rung)
+        return all(self._is_among(trial, recorded, self._standing) for recorded in before if trial in recorded)
+
+    @staticmethod
+    def _is_among(trial: str, recorded: Mapping[str, float], share: float) -> bool:
+        """Whether a trial is among the best ``share`` of those at a rung; alone, it is."""
         others = [score for name, score in recorded.items() if name != trial]
         if not others:
             return True
         # numpy's linear percentile, as in Tune: the two must agree to the last bit to decide alike.
-        cutoff = np.nanpercentile(others, (1 - self._keep_share) * 100)
+        cutoff = np.nanpercentile(others, (1 - share) * 100)
         return bool(recorded[trial] >= cutoff)
 
     def _write(self, entry: Mapping[str, object]) -> None:
@@ -111,12 +131,12 @@ class Halving:
             self._answers[entry["rung"], entry["trial"]] = entry["goes_on"]
 
 
-def rung_epochs(grace_period: int, max_epochs: int, reduction_factor: float) -> tuple[int, ...]:
+def rung_epochs(grace_period: int, max_epochs: int, spacing: float) -> tuple[int, ...]:
     """Epochs at which trials are compared, ascending, all below ``max_epochs``."""
     rungs = []
     rung = float(grace_period)
     while round(rung) < max_epochs:
         rungs.append(round(rung))
-        rung *= reduction_factor
-    # η close to 1 rounds several rungs to one epoch.
+        rung *= spacing
+    # A spacing close to 1 rounds several rungs to one epoch.
     return tuple(sorted(set(rungs)))

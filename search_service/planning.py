@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search_service.halving import rung_epochs
-from search_service.spec import RoundSpec, StudySpec, grace_period
+from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
 from trainables.timing import Pace
 
 
@@ -172,7 +172,7 @@ def plan(
 def _round(spec: StudySpec, step: Literal[4, 5], budget: RoundSpec) -> PlannedRound:
     search, trials, epochs = spec.search, budget.max_trials, budget.max_epochs
     stops = search.early_stopping
-    rungs = rung_epochs(grace_period(search, epochs), epochs, search.reduction_factor) if stops else ()
+    rungs = rung_epochs(grace_period(search, epochs), epochs, rung_spacing(search)) if stops else ()
     expected = trials * expected_epochs(rungs, epochs, search.reduction_factor)
     return PlannedRound(step, trials, epochs, rungs, trials * epochs, expected)
 

@@ -215,6 +215,8 @@ class RoundPlan:
         early_stopping: Whether ASHA stops trials at rungs.
         grace_period: First rung, in epochs.
         reduction_factor: η.
+        rung_spacing: Each rung lies this many times as far as the one before.
+        standing: Share at each earlier rung that a trial must still be among; None for not asking again.
         sampler: How configurations are drawn.
         population_size: Configurations per cohort.
         seed: Of the study.
@@ -239,6 +241,8 @@ class RoundPlan:
     early_stopping: bool
     grace_period: int
     reduction_factor: float
+    rung_spacing: float
+    standing: float | None
     sampler: Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
     population_size: int
     seed: int

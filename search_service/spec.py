@@ -201,6 +201,20 @@ class SearchSpec(FrozenModel):
         default=None, ge=1, description="Epochs before a trial can be stopped; default: 3, or max_epochs/9 if more."
     )
     reduction_factor: float = Field(default=3.0, gt=1, description="η: one in η goes on at each rung.")
+    # With the next one, what finds random search's best soonest on learning curves: docs/search.md.
+    rung_spacing: float | None = Field(
+        default=1.6,
+        gt=1,
+        description="Each rung lies this many times as many epochs in as the one before; null: reduction_factor, as in "
+        "Ray Tune.",
+    )
+    standing: float | None = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the trials at every earlier rung, the best first, that a trial must still be among when "
+        "it reaches the next; null: not asked again, as in Ray Tune.",
+    )
     max_cycles: int = Field(default=2, ge=1, description="Times that steps 3 to 5 are done at most.")
     time_budget_s: float | None = Field(default=None, gt=0, description="Seconds after which no trial is started.")
     max_concurrent_trials: int | None = Field(
@@ -230,6 +244,11 @@ def grace_period(search: SearchSpec, max_epochs: int) -> int:
     below it at the usual reduction factor of 3.
     """
     return search.grace_period or max(3, round(max_epochs / 9))
+
+
+def rung_spacing(search: SearchSpec) -> float:
+    """How many times as many epochs in as the one before each rung lies."""
+    return search.rung_spacing or search.reduction_factor
 
 
 class FinalistsSpec(FrozenModel):

@@ -32,6 +32,8 @@ def make_plan(folder: Path, **changes: Any) -> RoundPlan:
         "early_stopping": True,
         "grace_period": 2,
         "reduction_factor": 3.0,
+        "rung_spacing": 3.0,
+        "standing": None,
         "sampler": "random",
         "population_size": 1,
         "seed": 0,

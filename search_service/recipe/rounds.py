@@ -15,7 +15,7 @@ from search_service.halving import rung_epochs
 from search_service.results import PastTrial, RoundPlan, RoundResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.space import Scored, Space
-from search_service.spec import RoundSpec, StudySpec, grace_period
+from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
 from search_service.warm_start import EarlierStudy
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
@@ -68,7 +68,7 @@ def search(
     grace = grace_period(search_spec, budget.max_epochs)
     past: tuple[PastTrial, ...] = ()
     if place.earlier is not None:
-        rungs = rung_epochs(grace, budget.max_epochs, search_spec.reduction_factor)
+        rungs = rung_epochs(grace, budget.max_epochs, rung_spacing(search_spec))
         taught = warm_start.lesson(
             place.earlier,
             space=space,
@@ -94,6 +94,8 @@ def search(
         early_stopping=search_spec.early_stopping,
         grace_period=grace,
         reduction_factor=search_spec.reduction_factor,
+        rung_spacing=rung_spacing(search_spec),
+        standing=search_spec.standing,
         sampler=search_spec.sampler,
         population_size=search_spec.population_size,
         seed=place.spec.seed,

@@ -55,7 +55,7 @@ class RoundBook:
     def __init__(self, plan: RoundPlan, listen: Listener) -> None:
         self._plan, self._listen = plan, listen
         self._started = time.monotonic()
-        self._rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.reduction_factor)
+        self._rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.rung_spacing)
         self._sampler = Sampler(
             plan.space,
             plan.base,

@@ -40,7 +40,7 @@ class CohortTraining:
     def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
         self.cohort = cohort
         self._plan, self._dataset, self._judge, self._device = plan, dataset, judge, device
-        rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.reduction_factor)
+        rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.rung_spacing)
         self._rungs = rungs if plan.early_stopping else ()
         # Trials still in training, in the order of the population's members.
         self._alive = [member.trial_id for member in cohort.members]
@@ -73,6 +73,8 @@ class CohortTraining:
         elif self._alive:
             go_on = self._judge(goal, {trial: points[trial][-1].validation_score for trial in self._alive})
             why = f"below the best 1/{self._plan.reduction_factor:g} at epoch {goal}"
+            if self._plan.standing is not None:
+                why += f", or by now below the best {self._plan.standing:.0%} at an earlier rung"
             ended |= {trial: (TrialStatus.PRUNED, why) for trial in self._alive if trial not in go_on}
             self._keep(go_on)
         running = (TrialStatus.RUNNING, "")

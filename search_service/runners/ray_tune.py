@@ -91,6 +91,8 @@ class RayTuneRunner:
                 grace_period=plan.grace_period,
                 max_epochs=plan.max_epochs,
                 reduction_factor=plan.reduction_factor,
+                spacing=plan.rung_spacing,
+                standing=plan.standing,
                 mode=METRICS[plan.metric].mode,
                 journal=plan.folder.absolute() / "rungs.jsonl",
             )

@@ -117,3 +117,30 @@ def test_d6_rungs_outlive_the_process(tmp_path):
     reference.report(3, {"a": 0.9, "b": 0.5, "nan": math.nan})
     for trial, score in (("c", 0.7), ("d", 0.95), ("b", 0.99), ("nan", 0.99)):
         assert second.report(3, {trial: score}) == reference.report(3, {trial: score})
+
+
+def test_c2_who_was_first_at_a_rung_must_still_stand_there_when_the_next_one_comes():
+    halving = make(standing=0.5)
+    assert halving.report(3, {"lucky": 0.2}) == {"lucky"}
+    for i, score in enumerate((0.5, 0.6, 0.7)):
+        halving.report(3, {f"better {i}": score})
+    # The best of its rung, alone there; at the one before, the worst of four.
+    assert halving.report(9, {"lucky": 0.3}) == set()
+    assert halving.report(9, {"better 2": 0.9}) == {"better 2"}
+    # Ray Tune's rule asks only once.
+    tunes = make()
+    for trial, score in (("lucky", 0.2), ("better 0", 0.5), ("better 1", 0.6), ("better 2", 0.7)):
+        tunes.report(3, {trial: score})
+    assert tunes.report(9, {"lucky": 0.3}) == {"lucky"}
+
+
+def test_c2_rungs_may_lie_closer_than_the_reduction_factor():
+    assert make(spacing=1.6, max_epochs=52).rungs == (3, 5, 8, 12, 20, 31, 50)
+
+
+def test_c2_standing_outlives_the_process(tmp_path):
+    journal = tmp_path / "rungs.jsonl"
+    first = make(standing=0.5, journal=journal)
+    for trial, score in (("lucky", 0.2), ("better 0", 0.5), ("better 1", 0.6)):
+        first.report(3, {trial: score})
+    assert make(standing=0.5, journal=journal).report(9, {"lucky": 0.9}) == set()

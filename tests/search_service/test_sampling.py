@@ -98,18 +98,22 @@ def test_c5_first_points_of_another_structure_wait_for_a_cohort_of_theirs():
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_tpe_learns_from_what_it_is_told(mode):
-    """On a bowl in one dimension TPE's later samples lie nearer to the optimum than its first, random ones."""
+    """On a bowl in one dimension, beyond whose rim trials diverge, later samples lie nearer to the optimum."""
     sampler = make({"optimizer.lr": SPACE["optimizer.lr"]}, method="tpe", mode=mode)
     sign = -1 if mode == "max" else 1
-    distances = []
-    for i in range(60):
+    distances, diverged = [], []
+    for _ in range(80):
         (suggestion,) = sampler.ask(1)
         distance = abs(math.log10(suggestion.values["optimizer.lr"]) + 2.3)
         distances.append(distance)
-        # A third is stopped early, some diverge: neither may mislead it.
-        state = "failed" if i % 10 == 9 else "pruned" if distance > 0.8 else "completed"
+        # Too large a rate diverges, a third is stopped early: neither may mislead it.
+        too_large = math.log10(suggestion.values["optimizer.lr"]) > -1.7
+        state = "failed" if too_large else "pruned" if distance > 0.8 else "completed"
+        diverged.append(too_large)
         sampler.tell(suggestion.number, state, sign * distance if state != "failed" else math.nan)
-    assert sum(distances[-20:]) / 20 < 0.5 * sum(distances[:10]) / 10
+    # Uniform over the three decades, the mean distance is (1.7² + 1.3²) / 2 / 3 = 0.76.
+    assert sum(distances[-30:]) / 30 < 0.6 * 0.76
+    assert sum(diverged[-30:]) / 30 < 0.5 * 0.7 / 3  # At random, 0.7 of the three decades diverge.
 
 
 @pytest.mark.parametrize("method", ["random", "tpe"])

@@ -93,4 +93,4 @@ def _draw_rungs(axis: Axes, done: RoundResult) -> None:
 def _rungs(plan: RoundPlan) -> Sequence[int]:
     if not plan.early_stopping:
         return ()
-    return rung_epochs(plan.grace_period, plan.max_epochs, plan.reduction_factor)
+    return rung_epochs(plan.grace_period, plan.max_epochs, plan.rung_spacing)
