@@ -16,7 +16,8 @@ import yaml
 
 from search_service import spec as spec_module
 from search_service.errors import InvalidSpecError, Problem
-from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
+from search_service.spec import StudySpec
+from search_service.spec_ranges import ChoicesSpec, RangeSpec
 from trainables.data.locations import is_url
 from trainables.data.named_sets import BUNDLED, OPENML
 

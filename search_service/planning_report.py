@@ -56,7 +56,7 @@ def show(spec: StudySpec, dataset: Dataset, plan: StudyPlan, console: Console) -
 
 
 def _searched(spec: StudySpec) -> str:
-    ranges = {leaf: f"{range_} {conditions(range_)}".rstrip() for leaf, range_ in spec.ranges().items()}
+    ranges = {leaf: f"{range_} {conditions(range_)}".rstrip() for leaf, range_ in spec.asked.ranges().items()}
     ranges.setdefault("optimizer.lr", "where step 3 sees the loss fall")
     return "; ".join(f"{leaf} {text}" for leaf, text in sorted(ranges.items()))
 

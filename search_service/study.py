@@ -51,7 +51,8 @@ from search_service.results import (
 )
 from search_service.runners.base import Runner
 from search_service.space import narrow
-from search_service.spec import LEARNING_RATE, StudySpec
+from search_service.spec import StudySpec
+from search_service.spec_ranges import LEARNING_RATE
 from search_service.study_folder import Beginning, StudyFolder
 from search_service.warm_start import EarlierStudy
 from trainables.data import locations

@@ -16,7 +16,7 @@ from search_service.layers import values_in
 from search_service.recipe.rounds import Place, search
 from search_service.results import LearningRatesResult, RoundResult
 from search_service.space import NumericRange, Range, Space
-from search_service.spec import LEARNING_RATE
+from search_service.spec_ranges import LEARNING_RATE
 from trainables.config import TrialConfig
 
 
