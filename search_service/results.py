@@ -224,6 +224,7 @@ class RoundPlan:
         target: Score at which no further trial is started.
         best_before: Best score of the round before, if it counts towards the target.
         deadline: ``time.monotonic()`` after which no further trial is started.
+        brackets: Of ASHA, see brackets.py.
         max_concurrent_trials: Cohorts at once; None for what the machine holds.
         cpus_per_trial: CPUs of a cohort.
         gpus_per_trial: GPUs of a cohort.
@@ -251,6 +252,7 @@ class RoundPlan:
     target: float | None = None
     best_before: float | None = None
     deadline: float | None = None
+    brackets: int = 1
     max_concurrent_trials: int | None = None
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0

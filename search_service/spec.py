@@ -149,6 +149,14 @@ class SearchSpec(FrozenModel):
         description="Each rung lies this many times as many epochs in as the one before; null: reduction_factor, as in "
         "Ray Tune.",
     )
+    # Beyond, even of the longest trainings no rung would be left.
+    brackets: int = Field(
+        default=1,
+        ge=1,
+        le=5,
+        description="Brackets of ASHA: trials of the next one are first judged reduction_factor times as late, and "
+        "among themselves.",
+    )
     standing: float | None = Field(
         default=0.5,
         gt=0,

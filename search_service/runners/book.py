@@ -4,7 +4,7 @@ Everything that happens is appended to journals in the round's folder, so that n
 
     plan.json     what the round does
     asked.jsonl   each trial as it is asked for, with its configuration and cohort
-    rungs.jsonl   the decisions of halving.py
+    rungs.jsonl   the decisions of halving.py (rungs-1.jsonl and so on: of the other brackets, brackets.py)
     told.jsonl    each trial as it ends, with its curve
     ended.json    why the round ended
 
@@ -25,9 +25,9 @@ from itertools import groupby
 from typing import Any
 
 from search_service import journals
+from search_service.brackets import journal_of, rungs_of
 from search_service.errors import RunnerError
 from search_service.events import Listener, TrialFinished, TrialProgressed
-from search_service.halving import rung_epochs
 from search_service.layers import in_config
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
@@ -55,7 +55,7 @@ class RoundBook:
     def __init__(self, plan: RoundPlan, listen: Listener) -> None:
         self._plan, self._listen = plan, listen
         self._started = time.monotonic()
-        self._rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.rung_spacing)
+        self._rungs = rungs_of(plan)
         self._sampler = Sampler(
             plan.space,
             plan.base,
@@ -163,7 +163,8 @@ class RoundBook:
     def _take_up(self) -> None:
         """Go on where an earlier process ended, if there was one."""
         folder = self._plan.folder
-        journals.mend(folder / "rungs.jsonl")
+        for bracket in range(self._plan.brackets):
+            journals.mend(folder / journal_of(bracket))
         for _, entries in groupby(self._whole_cohorts(), key=lambda entry: entry["cohort"]):
             self._enter([self._sampler.recall(self._decode(entry["values"])) for entry in entries])
         told = journals.mend(folder / "told.jsonl")
@@ -194,9 +195,8 @@ class RoundBook:
         """A trial that had ended is a result again."""
         points = [EpochPoint(**point) for point in entry["curve"]]
         self._points[member.trial_id] = {point.epoch: point for point in points}
-        rungs = self._rungs if self._plan.early_stopping else ()
         for point in points[:-1]:
-            if point.epoch in rungs:
+            if point.epoch in self._rungs:
                 self._sampler.observe(member.number, point.validation_score)
         trial = self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"])
         self._sampler.tell(member.number, _fate(trial), trial.score)

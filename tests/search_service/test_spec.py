@@ -358,6 +358,9 @@ def test_the_smallest_config_is_enough():
         ),
         (points({"network.hidden_sizes": [8, 8, 8]}), f"{POINT}network.hidden_sizes", "network.depth 1 – 2"),
         (points({"network.hidden_sizes": [8], "network.depth": 1}), f"{POINT}network.hidden_sizes", "remove one"),
+        ({"search": {"brackets": 0}}, "search.brackets", "at least 1"),
+        ({"search": {"brackets": 6}}, "search.brackets", "at most 5"),
+        ({"search": {"bracket": 2}}, "search.bracket", "did you mean brackets?"),
         (points({}), "search.points_to_evaluate.0", "at least 1 values"),
         (
             points(*[{"optimizer.lr": 0.1}] * 24),
