@@ -16,7 +16,8 @@ import yaml
 
 from search_service import spec as spec_module
 from search_service.errors import InvalidSpecError, Problem
-from search_service.spec import ChoicesSpec, RangeSpec, StudySpec
+from search_service.spec import StudySpec
+from search_service.spec_ranges import ChoicesSpec, RangeSpec
 from trainables.data.locations import is_url
 from trainables.data.named_sets import BUNDLED, OPENML
 
@@ -141,6 +142,9 @@ def _parts(key: str) -> list[str]:
     section, _, leaf = key.partition(".")
     if section != "search_space" or not leaf:
         return key.split(".")
+    leaf, _, condition = leaf.partition(".when.")
+    if condition:
+        return [section, leaf, "when", condition]
     leaf, _, last = leaf.rpartition(".")
     if leaf and last in {*RangeSpec.model_fields, *ChoicesSpec.model_fields}:
         return [section, leaf, last]

@@ -54,7 +54,7 @@ class Halving:
     def __init__(
         self,
         *,
-        grace_period: int,
+        grace_period: float,
         max_epochs: int,
         reduction_factor: float,
         mode: Literal["max", "min"],
@@ -131,7 +131,7 @@ class Halving:
             self._answers[entry["rung"], entry["trial"]] = entry["goes_on"]
 
 
-def rung_epochs(grace_period: int, max_epochs: int, spacing: float) -> tuple[int, ...]:
+def rung_epochs(grace_period: float, max_epochs: int, spacing: float) -> tuple[int, ...]:
     """Epochs at which trials are compared, ascending, all below ``max_epochs``."""
     rungs = []
     rung = float(grace_period)

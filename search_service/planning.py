@@ -5,9 +5,9 @@ Epochs of a round, of n trials, rungs r₁ < r₂ < … < rₘ and R epochs for 
     at most      n · R
     expected     n · (r₁ + (r₂ - r₁)/η + (r₃ - r₂)/η² + … + (R - rₘ)/ηᵐ)
 
-since ASHA lets about one trial in η go on at each rung. The first trials at a rung have nobody to be compared with, so
-short rounds stop fewer than that. Steps 3 to 5 are done once if the first repetition brings no improvement, and
-``search.max_cycles`` times at most.
+since ASHA lets about one trial in η go on at each rung; with several brackets, the mean over them. The first trials at
+a rung have nobody to be compared with, so short rounds stop fewer than that. Steps 3 to 5 are done once if the first
+repetition brings no improvement, and ``search.max_cycles`` times at most.
 
 >>> expected_epochs((3, 9), 27, 3.0)
 7.0
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from search_service.halving import rung_epochs
+from search_service.brackets import rungs_by_bracket, shares, union
 from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
 from trainables.timing import Pace
 
@@ -175,9 +175,16 @@ def plan(
 def _round(spec: StudySpec, step: Literal[4, 5], budget: RoundSpec) -> PlannedRound:
     search, trials, epochs = spec.search, budget.max_trials, budget.max_epochs
     stops = search.early_stopping
-    rungs = rung_epochs(grace_period(search, epochs), epochs, rung_spacing(search)) if stops else ()
-    expected = trials * expected_epochs(rungs, epochs, search.reduction_factor)
-    return PlannedRound(step, trials, epochs, rungs, trials * epochs, expected)
+    rungs = rungs_by_bracket(
+        search.brackets if stops else 1,
+        grace_period=grace_period(search, epochs) if stops else epochs,
+        max_epochs=epochs,
+        reduction_factor=search.reduction_factor,
+        spacing=rung_spacing(search),
+    )
+    expected = [expected_epochs(own, epochs, search.reduction_factor) for own in rungs]
+    mean = sum(share * of_one for share, of_one in zip(shares(rungs), expected, strict=True))
+    return PlannedRound(step, trials, epochs, union(rungs), trials * epochs, trials * mean)
 
 
 def expected_epochs(rungs: Sequence[int], max_epochs: int, reduction_factor: float) -> float:

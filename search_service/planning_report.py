@@ -12,6 +12,7 @@ from rich.table import Table
 
 from search_service.planning import PlannedRound, StudyPlan, duration
 from search_service.report import counted, finite
+from search_service.space import conditions
 from search_service.spec import StudySpec
 from trainables.data import locations
 from trainables.data.dataset import Dataset
@@ -56,7 +57,7 @@ def show(spec: StudySpec, dataset: Dataset, plan: StudyPlan, console: Console) -
 
 
 def _searched(spec: StudySpec) -> str:
-    ranges = {leaf: str(range_) for leaf, range_ in spec.space().items()}
+    ranges = {leaf: f"{range_} {conditions(range_)}".rstrip() for leaf, range_ in spec.asked.ranges().items()}
     ranges.setdefault("optimizer.lr", "where step 3 sees the loss fall")
     return "; ".join(f"{leaf} {text}" for leaf, text in sorted(ranges.items()))
 

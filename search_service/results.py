@@ -227,6 +227,7 @@ class RoundPlan:
         epochs_left: Epochs of the study's budget, after which no further trial is started; None for no limit.
         patience_trials: Ended trials without a better score after which no further one is started.
         patience_minutes: Minutes likewise.
+        brackets: Of ASHA, see brackets.py.
         max_concurrent_trials: Cohorts at once; None for what the machine holds.
         cpus_per_trial: CPUs of a cohort.
         gpus_per_trial: GPUs of a cohort.
@@ -257,6 +258,7 @@ class RoundPlan:
     epochs_left: int | None = None
     patience_trials: int | None = None
     patience_minutes: float | None = None
+    brackets: int = 1
     max_concurrent_trials: int | None = None
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0

@@ -20,15 +20,24 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from scipy.stats import qmc
 
+from search_service.layers import is_structural
 from search_service.optuna_models import OptunaModel
-from search_service.space import Choices, Range, Space, drawn_leaves
-from trainables.config import STRUCTURAL, TrialConfig
+from search_service.space import (
+    Choices,
+    Range,
+    Space,
+    conditions_of,
+    drawn_leaves,
+    in_order,
+    is_one_of,
+    is_searched,
+)
+from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 
 Method = Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
@@ -68,8 +77,8 @@ class Sampler:
         most: int = 100,
     ) -> None:
         # Choices that others depend on are drawn before what depends on them.
-        self._space = dict(sorted(space.items(), key=lambda item: (_depth(item[0], space), item[0])))
-        self._structural = [leaf for leaf in self._space if leaf in STRUCTURAL]
+        self._space, self._base = in_order(space), base
+        self._shared = _shared_by_a_cohort(self._space)
         self._first = [self._inside(point) for point in first]
         self._next = 0
         own = derive_seed(seed, "sampler")
@@ -95,8 +104,8 @@ class Sampler:
         leader = self._suggest(self._first.pop(0) if self._first else {})
         if leader is None:
             return []
-        structure = {leaf: leader.values[leaf] for leaf in self._structural if leaf in leader.values}
-        others = (self._suggest(self._next_first(structure)) for _ in range(members - 1))
+        structure = {leaf: leader.values[leaf] for leaf in self._shared if leaf in leader.values}
+        others = (self._suggest_beside(structure) for _ in range(members - 1))
         return [leader, *itertools.takewhile(lambda suggestion: suggestion is not None, others)]  # type: ignore[list-item]
 
     def learn(self, values: Mapping[str, Any], fate: Fate, score: float) -> None:
@@ -120,7 +129,7 @@ class Sampler:
             values: Its leaves, as they were drawn.
         """
         for index, point in enumerate(self._first):
-            if point.items() <= values.items():
+            if _agree(point, values):
                 del self._first[index]
                 break
         return self._made(values)
@@ -157,24 +166,43 @@ class Sampler:
         self._next += 1
         return Suggestion(self._next - 1, values)
 
-    def _next_first(self, structure: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A waiting first point of this structure, or the structure alone."""
+    def _suggest_beside(self, structure: Mapping[str, Any]) -> Suggestion | None:
+        """Another member of a cohort: a waiting first point that can have its structure, or the structure alone."""
         for index, point in enumerate(self._first):
-            if all(point.get(leaf) == value for leaf, value in structure.items()):
-                return self._first.pop(index)
-        return structure
+            if _agree(point, structure):
+                return self._suggest({**structure, **self._first.pop(index)})
+        if isinstance(self._source, _Grid) and not self._source.has(structure):
+            return None
+        return self._suggest(structure)
 
     def _inside(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            leaf: value for leaf, value in point.items() if leaf in self._space and self._space[leaf].contains(value)
-        }
+        """What of a first point can stand: leaves of the space, in their ranges, unless they mean nothing beside it."""
+        kept: dict[str, Any] = {}
+        for leaf, range_ in self._space.items():
+            if leaf in point and range_.contains(point[leaf]) and self._may_apply(leaf, range_, kept):
+                kept[leaf] = point[leaf]
+        return kept
+
+    def _may_apply(self, leaf: str, range_: Range, known: Mapping[str, Any]) -> bool:
+        """Whether a leaf can be searched, as far as is known; what is not known is drawn."""
+        if conditions_of(leaf, self._space) <= known.keys():
+            return is_searched(leaf, range_, known, self._base)
+        return all(is_one_of(known[choice], allowed) for choice, allowed in range_.when if choice in known)
 
 
-def _depth(leaf: str, space: Space) -> int:
-    """How many choices stand before a leaf: it is drawn after those that its ``when`` names."""
-    given = [choice for choice, _ in space[leaf].when if choice in space]
-    own = 0 if leaf in STRUCTURAL else 1
-    return max([own, *(_depth(choice, space) + 1 for choice in given)])
+def _shared_by_a_cohort(space: Space) -> list[str]:
+    """Structure, and whatever decides which of it is searched, in the order of ``space``."""
+    shared: set[str] = set()
+    found = {leaf for leaf in space if is_structural(leaf)}
+    while found:
+        shared |= found
+        found = {choice for leaf in found for choice in conditions_of(leaf, space)} - shared
+    return [leaf for leaf in space if leaf in shared]
+
+
+def _agree(point: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a first point says nothing else than ``values`` do: leaves that do not apply there are in one of them."""
+    return all(values.get(leaf, value) == value for leaf, value in point.items())
 
 
 class _Source(Protocol):
@@ -226,7 +254,9 @@ class _Sobol(_Uniform):
     def _point(self, number: int) -> np.ndarray[Any, Any]:
         # Scrambled by the seed; the same generator at every number, so that a round can be taken up anywhere.
         sobol = qmc.Sobol(len(self._space), seed=np.random.default_rng(self._seed))
-        sobol.fast_forward(number)
+        if number > 0:
+            # scipy cannot skip none.
+            sobol.fast_forward(number)
         with warnings.catch_warnings():
             # That 2^n points are best balanced is no news to a search that may end anywhere.
             warnings.simplefilter("ignore", UserWarning)
@@ -256,28 +286,35 @@ class _Grid(_Deaf):
         for index, point in enumerate(self._left):
             if all(point.get(leaf) == value for leaf, value in fixed.items()):
                 return self._left.pop(index)
-        if not self._left or not set(fixed) - set(STRUCTURAL):
+        if not fixed:
             return None
         # A first point that is no point of the grid; what it leaves open is as in the next one.
+        following = self._left[0] if self._left else {}
         return drawn_leaves(
             self._space,
             self._base,
-            lambda leaf, range_: fixed[leaf] if leaf in fixed else self._left[0].get(leaf, range_.from_unit(0.5)),
+            lambda leaf, range_: fixed[leaf] if leaf in fixed else following.get(leaf, range_.from_unit(0.5)),
         )
 
+    def has(self, structure: Mapping[str, Any]) -> bool:
+        """Whether a combination of this structure is left."""
+        return any(all(point.get(leaf) == value for leaf, value in structure.items()) for point in self._left)
+
     def _combinations(self, resolution: int) -> list[dict[str, Any]]:
-        """All of them, each once: leaves that do not apply make no difference."""
-        values = {leaf: _spread(range_, resolution) for leaf, range_ in self._space.items()}
-        seen: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for combination in itertools.product(*values.values()):
-            given = dict(zip(values, combination, strict=True))
-            point = drawn_leaves(self._space, self._base, partial(_given, given))
-            seen.setdefault(tuple(sorted((leaf, repr(value)) for leaf, value in point.items())), point)
-        return list(seen.values())
-
-
-def _given(values: Mapping[str, Any], leaf: str, _: Range) -> Any:
-    return values[leaf]
+        """All of them, each once: a leaf that does not apply is in none."""
+        points: list[dict[str, Any]] = [{}]
+        for leaf, range_ in self._space.items():
+            values = _spread(range_, resolution)
+            points = [
+                wider
+                for point in points
+                for wider in (
+                    [{**point, leaf: value} for value in values]
+                    if is_searched(leaf, range_, point, self._base)
+                    else [point]
+                )
+            ]
+        return points
 
 
 def _spread(range_: Range, resolution: int) -> list[Any]:

@@ -18,11 +18,12 @@ Each decision is also a sentence, for the record.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trainables.config import TrialConfig, applies
+from search_service.layers import is_structural, value_in
+from trainables.config import APPLIES_TO, TrialConfig, applies
 
 # Trials that a range follows: fewer are chance, more is where the round began.
 BEST_SHARE = 0.25
@@ -156,6 +157,60 @@ Range = NumericRange | Choices
 Space = Mapping[str, Range]
 
 
+def conditions(range_: Range) -> str:
+    """Where a range is searched, in words: ``where optimizer.name is sgd or adam``; empty for everywhere."""
+    said = (f"{leaf} is {' or '.join(map(str, allowed))}" for leaf, allowed in range_.when)
+    return f"where {' and '.join(said)}" if range_.when else ""
+
+
+def is_one_of(value: Any, allowed: Collection[Any]) -> bool:
+    """Whether a value is one of ``allowed``; of numbers, up to rounding, since 3 steps of 0.1 are not quite 0.3."""
+    return value in allowed or any(
+        isinstance(other, (int, float)) and isinstance(value, (int, float)) and math.isclose(value, other)
+        for other in allowed
+    )
+
+
+def can_draw(range_: Range, value: Any) -> bool:
+    """Whether ``value`` could have been drawn from the range: also a whole number, or on a step."""
+    if isinstance(range_, Choices) or not range_.contains(value):
+        return range_.contains(value)
+    if range_.integer and not float(value).is_integer():
+        return False
+    steps = 0.0 if range_.step is None else (value - range_.low) / range_.step
+    return math.isclose(steps, round(steps), abs_tol=1e-9)
+
+
+def conditions_of(leaf: str, space: Space) -> set[str]:
+    """Leaves of ``space`` that decide whether ``leaf`` means anything: those of its ``when``, and its own choice."""
+    named = {choice for choice, _ in space[leaf].when} | {APPLIES_TO.get(leaf, (leaf,))[0]}
+    return {choice for choice in named if choice in space and choice != leaf}
+
+
+def in_order(space: Space) -> dict[str, Range]:
+    """The ranges, each after those that decide whether it is searched; structure first."""
+    return {leaf: space[leaf] for leaf in sorted(space, key=lambda leaf: (_depth(leaf, space), leaf))}
+
+
+def _depth(leaf: str, space: Space) -> int:
+    """How many choices stand before a leaf."""
+    own = 0 if is_structural(leaf) else 1
+    return max([own, *(_depth(choice, space) + 1 for choice in conditions_of(leaf, space))])
+
+
+def is_searched(leaf: str, range_: Range, values: Mapping[str, Any], base: TrialConfig) -> bool:
+    """Whether a leaf is drawn in a trial.
+
+    Args:
+        leaf: Which.
+        range_: Its range.
+        values: Drawn before it; every leaf that its conditions name, where that is searched.
+        base: What is not searched.
+    """
+    holds = all(is_one_of(values.get(choice, value_in(base, choice)), allowed) for choice, allowed in range_.when)
+    return holds and applies(leaf, values, base)
+
+
 def drawn_leaves(space: Space, base: TrialConfig, draw: Callable[[str, Any], Any]) -> dict[str, Any]:
     """Draw the leaves that mean something, each after the choices that it depends on.
 
@@ -166,8 +221,7 @@ def drawn_leaves(space: Space, base: TrialConfig, draw: Callable[[str, Any], Any
     """
     values: dict[str, Any] = {}
     for leaf, range_ in space.items():
-        holds = all(values.get(choice, base[choice]) in allowed for choice, allowed in range_.when)
-        if holds and applies(leaf, values, base):
+        if is_searched(leaf, range_, values, base):
             values[leaf] = draw(leaf, range_)
     return values
 

@@ -16,52 +16,23 @@ import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import Field, ValidationError
 
 from search_service.errors import InvalidSpecError, Problem
-from search_service.space import Choices, NumericRange, Range
-from search_service.spec_problems import nearest, problems_of
-from trainables.config import (
-    APPLIES_TO,
-    FrozenModel,
-    LossName,
-    OptimizerName,
-    TrialConfig,
-    accepts_fractions,
-    is_number,
-    leaf_paths,
+from search_service.layers import DEPTH, WIDTH
+from search_service.space import Range
+from search_service.spec_problems import problems_of
+from search_service.spec_ranges import (
+    Asked,
+    Point,
+    SearchRange,
+    problems_of_nesting,
+    problems_of_point,
+    problems_of_ranges,
 )
+from trainables.config import FrozenModel, LossName, OptimizerName, TrialConfig
 from trainables.data.config import DataConfig
 from trainables.metrics import METRICS, MetricName
-
-Scalar = bool | int | float | str
-
-
-class RangeSpec(FrozenModel):
-    """A numeric range of the search space."""
-
-    low: float = Field(description="Smallest value, a real number (not an exponent).")
-    high: float = Field(description="Largest value.")
-    log: bool = Field(default=False, description="Sample uniformly in the logarithm; low must be above 0.")
-    step: float | None = Field(default=None, gt=0, description="Distance between values, counted from low.")
-
-
-class ChoicesSpec(FrozenModel):
-    """A set of values of the search space."""
-
-    choices: Annotated[tuple[Scalar | tuple[Scalar, ...] | None, ...], Field(min_length=1)] = Field(
-        description="The values to choose from; a list is one value (hidden_sizes), null is off (clipping)."
-    )
-
-
-def _kind_of_range(value: Any) -> str:
-    return "choices" if isinstance(value, ChoicesSpec) or (isinstance(value, dict) and "choices" in value) else "range"
-
-
-SearchRange = Annotated[
-    Annotated[RangeSpec, Tag("range")] | Annotated[ChoicesSpec, Tag("choices")], Discriminator(_kind_of_range)
-]
-
 
 SecondObjective = Literal["parameters", "prediction_time"]
 # Leaves by which trials can differ in it.
@@ -178,6 +149,14 @@ class SearchSpec(FrozenModel):
         description="Each rung lies this many times as many epochs in as the one before; null: reduction_factor, as in "
         "Ray Tune.",
     )
+    # Beyond, even of the longest trainings no rung would be left.
+    brackets: int = Field(
+        default=1,
+        ge=1,
+        le=5,
+        description="Brackets of ASHA: trials of the next one are first judged reduction_factor times as late, and "
+        "among themselves.",
+    )
     standing: float | None = Field(
         default=0.5,
         gt=0,
@@ -210,6 +189,11 @@ class SearchSpec(FrozenModel):
         default=None, ge=1, description="Tune trials at once; default: as many as the CPUs (or GPUs) hold."
     )
     population_size: int = Field(default=1, ge=1, description="Configurations trained together in one Tune trial.")
+    points_to_evaluate: tuple[Point, ...] = Field(
+        default=(),
+        description="Configurations tried first in the first coarse round, after the config's own trial: values by "
+        "leaf of search_space; leaves that are not named are drawn.",
+    )
     warm_start: str | None = Field(
         default=None,
         min_length=1,
@@ -306,7 +290,9 @@ class StudySpec(FrozenModel):
     data: DataConfig
     trial: TrialConfig = TrialConfig()
     search_space: dict[str, SearchRange] = Field(
-        default={}, description="Ranges by leaf of trial, such as optimizer.lr; the learning rate is always searched."
+        default={},
+        description="Ranges by leaf of trial, such as optimizer.lr, which is always searched. network.depth and "
+        "network.width are the number of hidden layers and the units of each.",
     )
     objective: ObjectiveSpec = ObjectiveSpec()
     checks: ChecksSpec = ChecksSpec()
@@ -327,9 +313,18 @@ class StudySpec(FrozenModel):
             return self.trial.task
         return self.data.task or (METRICS[self.objective.metric].task if self.objective.metric else None)
 
+    @property
+    def asked(self) -> Asked:
+        """The ranges, beside the trial."""
+        return Asked(self.search_space, self.trial)
+
     def space(self) -> dict[str, Range]:
         """The user's ranges as the search uses them."""
-        return {leaf: _to_range(leaf, given) for leaf, given in self.search_space.items()}
+        return self.asked.space()
+
+    def points(self) -> list[dict[str, Any]]:
+        """``search.points_to_evaluate`` by the leaves of ``space``."""
+        return [self.asked.in_search(point) for point in self.search.points_to_evaluate]
 
 
 def parse(raw: Any) -> StudySpec:
@@ -343,7 +338,7 @@ def parse(raw: Any) -> StudySpec:
         raise InvalidSpecError(
             [Problem("(the whole config)", kind, "keys and values", "start from configs/01_digits.yaml")]
         )
-    problems = _problems_of_nesting(raw.get("search_space"))
+    problems = problems_of_nesting(raw.get("search_space"))
     spec = _validate(raw, problems) if not problems else None
     if spec is None:
         # Sections with a mistake are set aside, so that mistakes between the others are found too.
@@ -389,18 +384,6 @@ def for_task(spec: StudySpec, task: Literal["classification", "regression"], rea
 _LOSS_OF_TASK: Mapping[str, LossName] = {"classification": "cross_entropy", "regression": "mse"}
 
 
-def _problems_of_nesting(search_space: Any) -> list[Problem]:
-    """Leaves of the search space have dotted names; nested keys would be read as a range without bounds."""
-    sections = {leaf.split(".")[0] for leaf in leaf_paths() if "." in leaf}
-    problems = []
-    for key, value in search_space.items() if isinstance(search_space, dict) else ():
-        if key in sections and isinstance(value, dict):
-            leaves = [leaf for leaf in leaf_paths() if leaf.startswith(f"{key}.")]
-            meant = [f"{key}.{inner}" for inner in value if f"{key}.{inner}" in leaves] or leaves
-            problems.append(Problem(f"search_space.{key}", value, "leaves by dotted path", f"write {meant[0]}: ..."))
-    return problems
-
-
 def _validate(raw: Mapping[str, Any], problems: list[Problem]) -> StudySpec | None:
     try:
         # Through JSON, strictly: "10" is no number, true is no number, and lists may be tuples.
@@ -412,10 +395,16 @@ def _validate(raw: Mapping[str, Any], problems: list[Problem]) -> StudySpec | No
 
 def _between_sections(spec: StudySpec) -> list[Problem]:
     """Mistakes that no section has by itself."""
-    problems = []
-    for leaf, given in spec.search_space.items():
-        problems += _problems_of_range(spec, leaf, given)
+    problems = problems_of_ranges(spec.asked)
     problems += _problems_of_combinations(spec) + _problems_of_warmup(spec)
+    # What a point may say, the ranges say, once they are in order.
+    if not problems:
+        for index, point in enumerate(spec.search.points_to_evaluate):
+            problems += problems_of_point(spec.asked, f"search.points_to_evaluate.{index}", point)
+    if len(spec.search.points_to_evaluate) >= spec.search.coarse.max_trials:
+        rule = f"fewer than search.coarse.max_trials ({spec.search.coarse.max_trials}): trial 0 is the config's own"
+        number = len(spec.search.points_to_evaluate)
+        problems.append(Problem("search.points_to_evaluate", f"{number} points", rule, "raise it, or leave some out"))
     metric = spec.objective.metric
     task = spec.trial.task if "loss" in spec.trial.model_fields_set else spec.data.task
     if metric is not None and task is not None and METRICS[metric].task != task:
@@ -431,7 +420,8 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
         rule = f"a number above 0 and at most 1, as {spec.metric} is"
         problems.append(Problem("objective.target", target, rule, "write 0.97 for 97 %"))
     second = spec.objective.second
-    if second is not None and not any(len(_possible(spec, leaf)) > 1 for leaf in _DECIDES[second]):
+    differ = {DEPTH, WIDTH} & spec.search_space.keys()
+    if second is not None and not differ and not any(len(spec.asked.possible(leaf)) > 1 for leaf in _DECIDES[second]):
         leaves = " or ".join(_DECIDES[second])
         rule = f"null, since all trials are alike in it: nothing of {leaves} is searched"
         problems.append(Problem("objective.second", second, rule, "search network.hidden_sizes, or remove it"))
@@ -454,8 +444,12 @@ def _between_sections(spec: StudySpec) -> list[Problem]:
 
 def _problems_of_combinations(spec: StudySpec) -> list[Problem]:
     """Values that are valid each by itself, and could meet in one configuration that is not."""
-    normalized = "batch_norm" in _possible(spec, "network.normalization")
-    if not normalized or not {1} & _possible(spec, "batch_size"):
+    normalized = "batch_norm" in spec.asked.possible("network.normalization")
+    if not normalized or not {1} & spec.asked.possible("batch_size"):
+        return []
+    # Conditions may keep the two apart.
+    one, other = ("batch_size", 1), ("network.normalization", "batch_norm")
+    if spec.asked.keeps_apart(one, other) or spec.asked.keeps_apart(other, one):
         return []
     searched = "batch_size" in spec.search_space
     path = "search_space.batch_size" if searched else "search_space.network.normalization"
@@ -476,104 +470,11 @@ def _problems_of_warmup(spec: StudySpec) -> list[Problem]:
         return []
     epochs = spec.search.coarse.max_epochs
     # What is no number has a mistake of its own.
-    longest = max((value for value in _possible(spec, "schedule.warmup") if isinstance(value, int | float)), default=0)
+    longest = max(
+        (value for value in spec.asked.possible("schedule.warmup") if isinstance(value, int | float)), default=0
+    )
     if longest < epochs:
         return []
     path = "search_space.schedule.warmup" if "schedule.warmup" in spec.search_space else "trial.schedule.warmup"
     rule = f"fewer epochs than a training of the coarse search has (search.coarse.max_epochs: {epochs})"
     return [Problem(path, longest, rule, "lower it, or train longer")]
-
-
-def _possible(spec: StudySpec, leaf: str) -> set[Any]:
-    """Values that ``leaf`` can take in a trial: searched or fixed; of a range, its bounds."""
-    searched = spec.search_space.get(leaf)
-    if isinstance(searched, ChoicesSpec):
-        return set(searched.choices)
-    return {searched.low, searched.high} if searched else {spec.trial[leaf]}
-
-
-def _problems_of_range(spec: StudySpec, leaf: str, given: RangeSpec | ChoicesSpec) -> list[Problem]:
-    path = f"search_space.{leaf}"
-    leaves = [name for name in leaf_paths() if name not in ("seed", "loss")]
-    if leaf not in leaves:
-        fix = nearest(leaf, leaves) or f"one of: {', '.join(leaves)}"
-        return [Problem(path, leaf, "a leaf of trial that can be searched", fix)]
-    choice, having = APPLIES_TO.get(leaf, ("", frozenset()))
-    if choice and not _possible(spec, choice) & having:
-        names = " or ".join(sorted(having))
-        return [
-            Problem(
-                path, leaf, f"used when {choice} is {names}", f"set trial.{choice}, search it, or remove this range"
-            )
-        ]
-    if isinstance(given, ChoicesSpec):
-        return _problems_of_choices(path, leaf, given)
-    return _problems_of_bounds(path, leaf, given)
-
-
-def _problems_of_choices(path: str, leaf: str, given: ChoicesSpec) -> list[Problem]:
-    problems = [
-        p for i, value in enumerate(given.choices) for p in _problems_of_value(f"{path}.choices.{i}", leaf, value)
-    ]
-    if len(set(given.choices)) < len(given.choices):
-        rule, fix = "values that differ", "remove the repeated ones"
-        problems.append(Problem(f"{path}.choices", list(given.choices), rule, fix))
-    return problems
-
-
-def _problems_of_bounds(path: str, leaf: str, given: RangeSpec) -> list[Problem]:
-    bounds = f"low {given.low:g}, high {given.high:g}"
-    whole = not accepts_fractions(leaf)
-    step = given.step
-    # The first rule that is broken; the later ones take the earlier ones for granted.
-    rules = [
-        (is_number(leaf), "", bounds, f"choices, since {leaf} is no number", "write {choices: [...]}"),
-        (given.low < given.high, "", bounds, "low below high", "swap or change the bounds"),
-        (
-            not given.log or given.low > 0,
-            ".low",
-            given.low,
-            "a number above 0, since log is true",
-            "raise low or set log: false",
-        ),
-        (not given.log or step is None, ".step", step, "no step in a log range", "remove step or log"),
-        (step is None or step <= given.high - given.low, ".step", step, "at most high − low", "lower or remove it"),
-        (
-            not whole or all(float(b).is_integer() for b in (given.low, given.high, step or 1)),
-            "",
-            bounds,
-            f"whole numbers, as {leaf} is",
-            "round the bounds",
-        ),
-    ]
-    for holds, key, value, rule, fix in rules:
-        if not holds:
-            return [Problem(path + key, value, rule, fix)]
-    return [
-        problem
-        for bound, value in (("low", given.low), ("high", given.high))
-        for problem in _problems_of_value(f"{path}.{bound}", leaf, int(value) if whole else value)
-    ]
-
-
-def _problems_of_value(path: str, leaf: str, value: Any) -> list[Problem]:
-    """Try a value on a trial that is otherwise valid: TrialConfig itself says whether it may stand there."""
-    choice, having = APPLIES_TO.get(leaf, ("", frozenset()))
-    values = {leaf: value} | ({choice: sorted(having)[0]} if choice else {})
-    if isinstance(value, (bool, str)) and accepts_fractions(leaf):
-        return [Problem(path, value, "a number", "write a number")]
-    if isinstance(value, (bool, float)) and is_number(leaf) and not accepts_fractions(leaf):
-        return [Problem(path, value, "a whole number", "write a whole number")]
-    try:
-        TrialConfig().replace(values)
-    except ValidationError as error:
-        return [Problem(path, value, p.rule, p.fix) for p in problems_of(error, TrialConfig)[:1]]
-    return []
-
-
-def _to_range(leaf: str, given: RangeSpec | ChoicesSpec) -> Range:
-    if isinstance(given, ChoicesSpec):
-        return Choices(given.choices)
-    whole = NumericRange(given.low, given.high, given.log, given.step, integer=not accepts_fractions(leaf))
-    # Ends at the last value that the steps reach: Optuna would warn and do the same.
-    return whole.clipped(given.low, given.high)

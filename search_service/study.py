@@ -54,6 +54,7 @@ from search_service.results import (
 from search_service.runners.base import Runner
 from search_service.space import narrow
 from search_service.spec import StudySpec
+from search_service.spec_ranges import LEARNING_RATE
 from search_service.study_folder import Beginning, StudyFolder
 from search_service.warm_start import EarlierStudy
 from trainables.data import locations
@@ -171,12 +172,13 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
             checks.learning_rates,
             seed=spec.seed,
             cycle=cycle,
-            allowed=limits.get(step4_coarse_search.LEARNING_RATE),
+            allowed=limits.get(LEARNING_RATE),
         )
         rates = once(f"step-3-cycle-{cycle}", LearningRatesResult, try_rates)
         check(rates)
-        coarse = step4_coarse_search.run(place, rates, number=2 * cycle - 1, space=space, base=config)
-        refined = step5_refined_search.run(place, coarse, number=2 * cycle, limits=limits, base=config)
+        # What is not searched in a trial is as in the user's, in every cycle.
+        coarse = step4_coarse_search.run(place, rates, number=2 * cycle - 1, space=space, base=spec.trial, best=config)
+        refined = step5_refined_search.run(place, coarse, number=2 * cycle, limits=limits, base=spec.trial)
         cycles.append(Cycle(rates, coarse, refined))
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_service.errors import Problem
+from search_service.layers import SIZES, as_numbers
 from search_service.results import PastTrial, TrialStatus
-from search_service.space import Choices, Range, Space
-from trainables.config import STRUCTURAL, TrialConfig, applies
+from search_service.space import Space, can_draw, in_order, is_searched
+from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
 
 KEY = "search.warm_start"
@@ -139,9 +140,10 @@ def values_in(trial: EarlierTrial, space: Space, base: TrialConfig) -> dict[str,
         base: Says which choices hold where ``space`` does not search them.
     """
     values: dict[str, Any] = {}
-    for leaf in sorted(space, key=lambda leaf: (leaf not in STRUCTURAL, leaf)):
-        if leaf in trial.parameters and applies(leaf, values, base):
-            value = trial.parameters[leaf]
+    known = {**trial.parameters, **as_numbers(trial.parameters.get(SIZES, ()))}
+    for leaf, range_ in in_order(space).items():
+        if leaf in known and is_searched(leaf, range_, values, base):
+            value = known[leaf]
             values[leaf] = tuple(value) if isinstance(value, list) else value
     return values
 
@@ -165,23 +167,13 @@ def _outside(trial: EarlierTrial, space: Space, base: TrialConfig) -> str:
     """Which leaf keeps a trial out of ``space``; empty if none does."""
     values = values_in(trial, space, base)
     for leaf, range_ in space.items():
-        if not applies(leaf, values, base):
+        if not is_searched(leaf, range_, values, base):
             continue
         if leaf not in values:
             return f"does not have {leaf}"
-        if not _holds(range_, values[leaf]):
+        if not can_draw(range_, values[leaf]):
             return f"lies outside the range of {leaf}"
     return ""
-
-
-def _holds(range_: Range, value: Any) -> bool:
-    """Whether ``value`` could have been drawn from the range."""
-    if isinstance(range_, Choices) or not range_.contains(value):
-        return range_.contains(value)
-    if range_.integer and not float(value).is_integer():
-        return False
-    steps = 0.0 if range_.step is None else (value - range_.low) / range_.step
-    return math.isclose(steps, round(steps), abs_tol=1e-9)
 
 
 def _sentence(earlier: EarlierStudy, taken: Sequence[PastTrial], refused: Counter[str], fingerprint: str) -> str:

@@ -34,7 +34,8 @@ from search_service.replaying import Replay, Replayed
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.settings import Settings
-from search_service.spec import ChoicesSpec, RangeSpec, StudySpec, for_task, parse
+from search_service.spec import StudySpec, for_task, parse
+from search_service.spec_ranges import ChoicesSpec, RangeSpec
 from search_service.study import run_study, summarize
 from search_service.study_folder import StudyFolder
 from search_service.warm_start import EarlierStudy

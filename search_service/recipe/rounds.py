@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_service import warm_start
+from search_service.brackets import rungs_by_bracket, union
 from search_service.errors import CheckFailedError
 from search_service.events import Listener, RoundFinished, RoundStarted
-from search_service.halving import rung_epochs
 from search_service.results import PastTrial, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.space import Scored, Space
@@ -78,13 +78,19 @@ def search(
     grace = grace_period(search_spec, budget.max_epochs)
     past: tuple[PastTrial, ...] = ()
     if place.earlier is not None:
-        rungs = rung_epochs(grace, budget.max_epochs, rung_spacing(search_spec))
+        rungs = rungs_by_bracket(
+            search_spec.brackets,
+            grace_period=grace,
+            max_epochs=budget.max_epochs,
+            reduction_factor=search_spec.reduction_factor,
+            spacing=rung_spacing(search_spec),
+        )
         taught = warm_start.lesson(
             place.earlier,
             space=space,
             base=base,
             max_epochs=budget.max_epochs,
-            rungs=rungs if search_spec.early_stopping else (),
+            rungs=union(rungs) if search_spec.early_stopping else (),
             fingerprint=place.dataset.fingerprint,
         )
         past, sentences = taught.trials, [*sentences, taught.sentence]
@@ -106,6 +112,7 @@ def search(
         reduction_factor=search_spec.reduction_factor,
         rung_spacing=rung_spacing(search_spec),
         standing=search_spec.standing,
+        brackets=search_spec.brackets,
         sampler=search_spec.sampler,
         population_size=search_spec.population_size,
         seed=place.spec.seed,

@@ -8,17 +8,21 @@ Source: the lecture's step 4, "coarse grid, train for a few epochs", with random
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from search_service.layers import values_in
 from search_service.recipe.rounds import Place, search
 from search_service.results import LearningRatesResult, RoundResult
 from search_service.space import NumericRange, Range, Space
+from search_service.spec_ranges import LEARNING_RATE
 from trainables.config import TrialConfig
 
-LEARNING_RATE = "optimizer.lr"
 
-
-def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, base: TrialConfig) -> RoundResult:
+def run(
+    place: Place, rates: LearningRatesResult, *, number: int, space: Space, base: TrialConfig, best: TrialConfig
+) -> RoundResult:
     """Search coarsely.
 
     Args:
@@ -26,14 +30,21 @@ def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, 
         rates: Step 3 of this cycle.
         number: Of the round.
         space: Ranges so far; that of the learning rate, if any, is cut to what works.
-        base: The trial; in later cycles, the best configuration so far. It is tried first, as it is, and in the first
-            cycle then at the best rate of step 3.
+        base: The trial: every leaf that is not searched.
+        best: The best configuration so far, in the first cycle the trial. It is tried first, as it is; in the first
+            cycle the user's points are next, and then the trial at the best rate of step 3.
     """
     given = space.get(LEARNING_RATE)
     ranges = {**space, LEARNING_RATE: _learning_rates(rates, given)}
-    as_it_is = {leaf: base[leaf] for leaf in ranges}
-    at_best_rate = {**as_it_is, LEARNING_RATE: rates.best}
     within = "where step 3 saw the loss fall" + (" within the range so far" if given else "")
+    as_it_is = values_in(best, list(ranges))
+    first, sentences = [as_it_is], []
+    if rates.passed:
+        sentences.append(f"{LEARNING_RATE}: {ranges[LEARNING_RATE]}, {within}")
+    if rates.cycle == 1:
+        points = place.spec.points()
+        first += [*points, {**as_it_is, LEARNING_RATE: rates.best}]
+        sentences += _other_rates(points, ranges[LEARNING_RATE])
     return search(
         place,
         number=number,
@@ -42,9 +53,19 @@ def run(place: Place, rates: LearningRatesResult, *, number: int, space: Space, 
         space=ranges,
         base=base,
         budget=place.spec.search.coarse,
-        first=[as_it_is, at_best_rate] if rates.cycle == 1 else [as_it_is],
-        sentences=[f"{LEARNING_RATE}: {ranges[LEARNING_RATE]}, {within}"] if rates.passed else [],
+        first=first,
+        sentences=sentences,
     )
+
+
+def _other_rates(points: Sequence[Mapping[str, Any]], range_: Range) -> list[str]:
+    """What becomes of the user's points whose learning rate does not work, as step 3 found out."""
+    rates = [point[LEARNING_RATE] for point in points if LEARNING_RATE in point]
+    return [
+        f"search.points_to_evaluate: {LEARNING_RATE} {rate:g} lies outside {range_}, another is drawn"
+        for rate in rates
+        if not range_.contains(rate)
+    ]
 
 
 def _learning_rates(rates: LearningRatesResult, given: Range | None) -> Range:

@@ -77,6 +77,7 @@ from search_service.results import (
     StudyStatus,
     TrialStatus,
 )
+from search_service.space import conditions
 
 # MLflow's limits for one log_batch call.
 MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
@@ -207,7 +208,9 @@ class MlflowRecorder:
             return
         self._round = self._start(name, "round", parent=self._study, tags={"cycle": str(plan.cycle)})
         self._open_round = True
-        params: dict[str, Any] = {f"range.{leaf}": str(range_) for leaf, range_ in plan.space.items()}
+        params: dict[str, Any] = {
+            f"range.{leaf}": f"{range_} {conditions(range_)}".rstrip() for leaf, range_ in plan.space.items()
+        }
         params |= {"max_trials": plan.max_trials, "max_epochs": plan.max_epochs, "sampler": plan.sampler}
         note = "\n".join(f"- {sentence}" for sentence in event.sentences)
         self._batch(self._round, params=params, tags={"mlflow.note.content": note} if note else {})

@@ -4,7 +4,7 @@ Everything that happens is appended to journals in the round's folder, so that n
 
     plan.json     what the round does
     asked.jsonl   each trial as it is asked for, with its configuration and cohort
-    rungs.jsonl   the decisions of halving.py
+    rungs.jsonl   the decisions of halving.py (rungs-1.jsonl and so on: of the other brackets, brackets.py)
     told.jsonl    each trial as it ends, with its curve
     ended.json    why the round ended
 
@@ -25,9 +25,10 @@ from itertools import groupby
 from typing import Any
 
 from search_service import journals
+from search_service.brackets import journal_of, rungs_of
 from search_service.errors import RunnerError
 from search_service.events import Listener, TrialFinished, TrialProgressed
-from search_service.halving import rung_epochs
+from search_service.layers import in_config
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
@@ -55,7 +56,7 @@ class RoundBook:
     def __init__(self, plan: RoundPlan, listen: Listener) -> None:
         self._plan, self._listen = plan, listen
         self._started = time.monotonic()
-        self._rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.rung_spacing)
+        self._rungs = rungs_of(plan)
         self._sampler = Sampler(
             plan.space,
             plan.base,
@@ -164,7 +165,8 @@ class RoundBook:
     def _take_up(self) -> None:
         """Go on where an earlier process ended, if there was one."""
         folder = self._plan.folder
-        journals.mend(folder / "rungs.jsonl")
+        for bracket in range(self._plan.brackets):
+            journals.mend(folder / journal_of(bracket))
         for _, entries in groupby(self._whole_cohorts(), key=lambda entry: entry["cohort"]):
             self._enter([self._sampler.recall(self._decode(entry["values"])) for entry in entries])
         told = journals.mend(folder / "told.jsonl")
@@ -195,9 +197,8 @@ class RoundBook:
         """A trial that had ended is a result again."""
         points = [EpochPoint(**point) for point in entry["curve"]]
         self._points[member.trial_id] = {point.epoch: point for point in points}
-        rungs = self._rungs if self._plan.early_stopping else ()
         for point in points[:-1]:
-            if point.epoch in rungs:
+            if point.epoch in self._rungs:
                 self._sampler.observe(member.number, point.validation_score)
         trial = self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"], entry["seconds"])
         self._sampler.tell(member.number, _fate(trial), trial.score)
@@ -220,7 +221,7 @@ class RoundBook:
             self._asked += 1
             # Initial weights of its own for each trial, the same in every runner.
             seed = derive_seed(self._plan.seed, "round", self._plan.number, "trial", number)
-            config = self._plan.base.replace({**suggestion.values, "seed": seed})
+            config = self._plan.base.replace({**in_config(suggestion.values, self._plan.base), "seed": seed})
             members.append(Member(f"r{self._plan.number}-{number:03d}", suggestion.number, config, suggestion.values))
         cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
         self._cohorts[cohort.cohort_id] = cohort

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from search_service.halving import rung_epochs
+from search_service.brackets import rungs_of
 from search_service.results import EpochPoint, RoundPlan, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from trainables import checkpoint
@@ -40,8 +40,7 @@ class CohortTraining:
     def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
         self.cohort = cohort
         self._plan, self._dataset, self._judge, self._device = plan, dataset, judge, device
-        rungs = rung_epochs(plan.grace_period, plan.max_epochs, plan.rung_spacing)
-        self._rungs = rungs if plan.early_stopping else ()
+        self._rungs = rungs_of(plan)
         # Trials still in training, in the order of the population's members.
         self._alive = [member.trial_id for member in cohort.members]
         self._training = PopulationTraining(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from search_service.brackets import Brackets
 from search_service.events import Listener
-from search_service.halving import Halving
 from search_service.results import RoundPlan, RoundResult
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from trainables.data.dataset import Dataset
-from trainables.metrics import METRICS
 
 
 class InlineRunner:
@@ -19,15 +18,7 @@ class InlineRunner:
         book = RoundBook(plan, listen)
         if book.has_ended:
             return book.result()
-        halving = Halving(
-            grace_period=plan.grace_period,
-            max_epochs=plan.max_epochs,
-            reduction_factor=plan.reduction_factor,
-            spacing=plan.rung_spacing,
-            standing=plan.standing,
-            mode=METRICS[plan.metric].mode,
-            journal=plan.folder / "rungs.jsonl",
-        )
+        halving = Brackets(plan, plan.folder)
         while cohort := book.next_cohort():
             try:
                 training = CohortTraining(cohort, plan, dataset, halving.report)

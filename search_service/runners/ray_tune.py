@@ -38,15 +38,14 @@ from ray import tune
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from search_service.brackets import Brackets
 from search_service.errors import RunnerError
 from search_service.events import Listener
-from search_service.halving import Halving
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from trainables.data.dataset import Dataset
-from trainables.metrics import METRICS
 from trainables.process import prepare_process
 
 # Times that Tune restarts a cohort whose worker died; what fails more often fails for a reason.
@@ -85,17 +84,9 @@ class RayTuneRunner:
         # brings back the rungs.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         halving = (
-            ray.remote(Halving)
+            ray.remote(Brackets)
             .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
-            .remote(
-                grace_period=plan.grace_period,
-                max_epochs=plan.max_epochs,
-                reduction_factor=plan.reduction_factor,
-                spacing=plan.rung_spacing,
-                standing=plan.standing,
-                mode=METRICS[plan.metric].mode,
-                journal=plan.folder.absolute() / "rungs.jsonl",
-            )
+            .remote(plan, plan.folder.absolute())
         )
         trainable = tune.with_resources(
             tune.with_parameters(_CohortTrainable, plan=plan, rows=[self._store(dataset)], halving=halving),

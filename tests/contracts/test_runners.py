@@ -16,6 +16,12 @@ from search_service.space import Choices, NumericRange
 from tests.plans import make_plan
 from trainables.config import TrialConfig
 
+LAYERS = {
+    "network.depth": NumericRange(1, 2, integer=True),
+    "network.width_1": NumericRange(4, 16, integer=True),
+    "network.width_2": NumericRange(4, 16, integer=True, when=(("network.depth", (2,)),)),
+}
+
 
 @pytest.fixture(params=["inline", "ray"])
 def runner(request) -> Runner:
@@ -95,6 +101,15 @@ def test_cohorts_of_several_trials(runner, digits, tmp_path):
     assert {trial.status for trial in result.trials} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
 
 
+def test_c1_layers_are_as_deep_and_wide_as_drawn(runner, digits, tmp_path):
+    result, _ = run(runner, make_plan(tmp_path, space=LAYERS, population_size=2, max_epochs=2), digits[0])
+    for trial in result.trials:
+        widths = [trial.values[f"network.width_{i}"] for i in range(1, trial.values["network.depth"] + 1)]
+        assert list(trial.config.network.hidden_sizes) == widths
+        assert trial.status is TrialStatus.COMPLETED
+    assert {len(trial.config.network.hidden_sizes) for trial in result.trials} == {1, 2}
+
+
 def test_c4_no_trial_is_started_after_the_deadline_or_the_target(runner, digits, tmp_path):
     late, _ = run(runner, make_plan(tmp_path / "late", deadline=0.0), digits[0])
     assert late.trials == ()
@@ -133,8 +148,9 @@ def test_d1_the_same_trials_and_scores_inline_and_on_ray(ray_runner, digits, tmp
     assert comparable(inline) == comparable(on_ray)
 
 
-def test_d1_the_same_fates_too_when_trials_run_in_the_same_order(ray_runner, digits, tmp_path):
-    changes = {"max_concurrent_trials": 1}
+@pytest.mark.parametrize("brackets", [1, 2])
+def test_d1_the_same_fates_too_when_trials_run_in_the_same_order(brackets, ray_runner, digits, tmp_path):
+    changes = {"max_concurrent_trials": 1, "brackets": brackets, "grace_period": 1}
     inline, _ = run(InlineRunner(), make_plan(tmp_path / "inline", **changes), digits[0])
     on_ray, _ = run(ray_runner, make_plan(tmp_path / "ray", **changes), digits[0])
     assert comparable(inline) == comparable(on_ray)

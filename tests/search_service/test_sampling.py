@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from search_service.layers import in_config
 from search_service.sampling import Sampler
 from search_service.space import Choices, NumericRange
 from trainables.config import TrialConfig
@@ -141,3 +142,91 @@ def test_c5_tpe_learns_from_the_trials_of_others_and_numbers_its_own_from_0():
     # Uniform over three decades, half of them would lie within this distance of the optimum only by chance.
     near = [s for s in suggestions if abs(math.log10(s.values["optimizer.lr"]) + 2) < 0.5]
     assert len(near) >= 9
+
+
+# A choice, what depends on it, and what depends on that; structure that depends on a number; a width for each layer.
+CONDITIONAL = {
+    "optimizer.lr": NumericRange(1e-4, 1e-1, log=True),
+    "optimizer.name": Choices(("nesterov", "adam")),
+    "optimizer.momentum": NumericRange(0.5, 0.9),
+    "network.init": Choices(("auto", "gaussian"), (("optimizer.name", ("nesterov",)),)),
+    "network.init_std": NumericRange(0.01, 0.1, log=True),
+    "network.dropout": NumericRange(0.0, 0.3, step=0.1),
+    # Three steps of 0.1 are 0.30000000000000004.
+    "batch_size": Choices((8, 16), (("network.dropout", (0.0, 0.3)),)),
+    "network.depth": NumericRange(1, 3, integer=True),
+    **{
+        f"network.width_{i}": NumericRange(4, 32, log=True, integer=True, when=(("network.depth", tuple(range(i, 4))),))
+        for i in (1, 2, 3)
+    },
+}
+
+
+def leaves_that_apply(values):
+    """What of CONDITIONAL a configuration should have, said once more in plain words."""
+    leaves = {"optimizer.lr", "optimizer.name", "network.dropout", "network.depth"}
+    if values["optimizer.name"] == "nesterov":
+        leaves |= {"optimizer.momentum", "network.init"}
+    if values.get("network.init") == "gaussian":
+        leaves.add("network.init_std")
+    if values["network.dropout"] in (0.0, pytest.approx(0.3)):
+        leaves.add("batch_size")
+    return leaves | {f"network.width_{i}" for i in range(1, int(values["network.depth"]) + 1)}
+
+
+@pytest.mark.parametrize("method", ["random", "quasi_random", "grid", "tpe", "gp", "cma_es"])
+def test_c1_a_leaf_is_in_a_configuration_exactly_where_its_condition_holds(method):
+    sampler, base = make(CONDITIONAL, method=method), TrialConfig()
+    seen = set()
+    for _ in range(16):
+        cohort = sampler.ask(3)
+        for suggestion in cohort:
+            assert suggestion.values.keys() == leaves_that_apply(suggestion.values)
+            seen |= suggestion.values.keys()
+            sampler.tell(suggestion.number, "completed", suggestion.values["optimizer.lr"])
+        configs = [base.replace(in_config(s.values, base)) for s in cohort]
+        assert len({config.structure for config in configs}) == 1
+        assert all(
+            len(c.network.hidden_sizes) == s.values["network.depth"] for c, s in zip(configs, cohort, strict=True)
+        )
+        assert all(c.batch_size == s.values.get("batch_size", 64) for c, s in zip(configs, cohort, strict=True))
+    assert seen == CONDITIONAL.keys()
+
+
+def test_c1_a_grid_has_every_combination_that_applies_once():
+    space = {leaf: CONDITIONAL[leaf] for leaf in ("optimizer.name", "network.init")}
+    sampler = make(space, method="grid")
+    points = [sampler.ask(1)[0].values for _ in range(3)]
+    assert sampler.ask(1) == []
+    assert sorted(points, key=str) == [
+        {"optimizer.name": "adam"},
+        {"optimizer.name": "nesterov", "network.init": "auto"},
+        {"optimizer.name": "nesterov", "network.init": "gaussian"},
+    ]
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "tpe"])
+def test_c5_first_points_with_conditions_are_completed_and_taken_up_again(method):
+    """Also where a point has leaves that mean nothing beside the others, as the config's own trial may."""
+    first = [
+        {"optimizer.name": "adam", "optimizer.momentum": 0.9, "network.depth": 2, "network.width_1": 5},
+        {"optimizer.name": "nesterov", "optimizer.momentum": 0.6},
+        {f"network.width_{i}": 7 for i in (1, 2, 3)},
+    ]
+    calm = make(CONDITIONAL, method=method, first=first)
+    made = [calm.ask(2) for _ in range(5)]
+    values = [suggestion.values for cohort in made for suggestion in cohort]
+    assert all(v.keys() == leaves_that_apply(v) for v in values)
+    assert (values[0]["optimizer.name"], values[0]["network.depth"], values[0]["network.width_1"]) == ("adam", 2, 5)
+    assert [v for v in values if v.get("optimizer.momentum") == 0.6]
+    assert [v for v in values if {v[leaf] for leaf in v if "width" in leaf} == {7}]
+    again = make(CONDITIONAL, method=method, first=first)
+    for cohort in made[:3]:
+        assert [again.recall(s.values) for s in cohort] == cohort
+    assert [again.ask(2) for _ in range(2)] == made[3:]
+
+
+def test_c5_a_grid_goes_on_after_a_first_point_whose_structure_it_does_not_have():
+    space = {leaf: CONDITIONAL[leaf] for leaf in ("optimizer.lr", "network.depth")}
+    sampler = make(space, method="grid", first=[{"network.depth": 2}], most=4)
+    assert [len(sampler.ask(2)) for _ in range(4)] == [1, 2, 2, 0]

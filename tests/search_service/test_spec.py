@@ -23,6 +23,41 @@ def mistakes(changes: dict) -> dict[str, str]:
     return {p.path: f"{p.rule} | {p.fix}" for p in error.value.problems}
 
 
+WHEN, DROPOUT = "search_space.optimizer.momentum.when.", "search_space.network.dropout.when."
+POINT = "search.points_to_evaluate.0."
+
+
+def when(leaf, condition, **others):
+    """A search space with a condition on ``leaf``."""
+    ranges = {
+        "optimizer.name": {"choices": ["sgd", "nesterov"]},
+        "network.init": {"choices": ["auto", "gaussian"]},
+        "optimizer.momentum": {"low": 0.5, "high": 0.9},
+        "network.dropout": {"low": 0.0, "high": 0.4},
+    }
+    wanted = {"optimizer.name", leaf}
+    return {
+        "search_space": {name: ranges[name] for name in wanted} | others | {leaf: ranges[leaf] | {"when": condition}}
+    }
+
+
+def layers(**ranges):
+    return {"search_space": {f"network.{leaf}": given for leaf, given in ranges.items()}}
+
+
+def points(*given):
+    return {
+        "search_space": {
+            "optimizer.name": {"choices": ["sgd", "nesterov"]},
+            "optimizer.momentum": {"low": 0.5, "high": 0.9, "when": {"optimizer.name": "nesterov"}},
+            "batch_size": {"low": 8, "high": 64, "step": 8},
+            "network.depth": {"low": 1, "high": 2},
+            "network.width": {"low": 4, "high": 16},
+        },
+        "search": {"points_to_evaluate": list(given)},
+    }
+
+
 def test_the_smallest_config_is_enough():
     spec = parse(VALID)
     assert parse(VALID | {"search": {"coarse": {"max_trials": 8}}}).search.coarse.max_epochs == 9
@@ -253,6 +288,90 @@ def test_the_smallest_config_is_enough():
             "search_space.optimizer.lr.step",
             "no step",
         ),
+        (when("optimizer.momentum", {"optimizer.name": ["sgd"]}), f"{WHEN}optimizer.name", "momentum or nesterov"),
+        (
+            when("network.dropout", {"optimizer.nam": ["sgd"]}),
+            f"{DROPOUT}optimizer.nam",
+            "did you mean optimizer.name?",
+        ),
+        (when("network.dropout", {"network.dropout": [0]}), f"{DROPOUT}network.dropout", "cannot depend on itself"),
+        (when("network.dropout", {"seed": [0]}), f"{DROPOUT}seed", "a leaf of trial"),
+        (when("network.dropout", {"optimizer.name": ["sgdd", "nesterov"]}), f"{DROPOUT}optimizer.name", "mean sgd?"),
+        (when("network.dropout", {"optimizer.name": []}), f"{DROPOUT}optimizer.name", "at least 1 values"),
+        (when("network.dropout", ["sgd"]), "search_space.network.dropout.when", "keys and values"),
+        (when("network.dropout", {"network.init": ["zeros"]}), f"{DROPOUT}network.init", "would never be used"),
+        (when("network.dropout", {"network.width": [8]}), f"{DROPOUT}network.width", "name network.depth"),
+        (
+            when("network.dropout", {"optimizer.lr": [0.1]}),
+            f"{DROPOUT}optimizer.lr",
+            "choices, a step or whole numbers",
+        ),
+        (
+            when("network.dropout", {"batch_size": [4, 64]}, batch_size={"low": 8, "high": 64}),
+            f"{DROPOUT}batch_size",
+            "8",
+        ),
+        (
+            when(
+                "network.dropout",
+                {"batch_size": 8},
+                batch_size={"low": 8, "high": 64, "when": {"network.dropout": 0.1}},
+            ),
+            "search_space.batch_size.when.network.dropout",
+            "give network.dropout choices or a step",
+        ),
+        (
+            when(
+                "network.init",
+                {"batch_size": 8},
+                batch_size={"choices": [8, 64], "when": {"network.init": ["zeros"]}},
+            ),
+            "search_space.batch_size.when",
+            "batch_size and network.init wait for each other",
+        ),
+        (layers(depth={"low": 0, "high": 4}), "search_space.network.depth.low", "from 1 to 100"),
+        (layers(depth={"low": 1, "high": 101}), "search_space.network.depth.high", "from 1 to 100"),
+        (layers(depth={"low": 1.5, "high": 4}), "search_space.network.depth", "whole numbers"),
+        (layers(width={"choices": [8, "x"]}), "search_space.network.width.choices.1", "from 1 to 65536"),
+        (
+            layers(width={"low": 8, "high": 16}, hidden_sizes={"choices": [[8], [16]]}),
+            "search_space.network.width",
+            "both say what the layers are",
+        ),
+        (
+            layers(width={"low": 8, "high": 16}) | {"trial": {"network": {"hidden_sizes": []}}},
+            "search_space.network.width",
+            "a linear model has no width",
+        ),
+        (
+            layers(depth={"low": 1, "high": 9}, width={"low": 8, "high": 65536}),
+            "search_space.network.depth",
+            "at most 200,000,000 weights",
+        ),
+        (layers(widht={"low": 8, "high": 16}), "search_space.network.widht", "did you mean network.width?"),
+        (points({"optimizer.name": "sgdd"}), f"{POINT}optimizer.name", "within search_space.optimizer.name"),
+        (points({"network.dropout": 0.1}), f"{POINT}network.dropout", "a leaf that is searched"),
+        (points({"optimizer.nam": "sgd"}), f"{POINT}optimizer.nam", "did you mean optimizer.name?"),
+        (points({"optimizer.lr": -1}), f"{POINT}optimizer.lr", "above 0"),
+        (points({"batch_size": 12}), f"{POINT}batch_size", "within search_space.batch_size"),
+        (points({"batch_size": True}), f"{POINT}batch_size", "within search_space.batch_size"),
+        (points({"optimizer.momentum": 0.6}), f"{POINT}optimizer.momentum", "give optimizer.name too"),
+        (
+            points({"optimizer.momentum": 0.6, "optimizer.name": "sgd"}),
+            f"{POINT}optimizer.momentum",
+            "used when optimizer.name is nesterov, here sgd",
+        ),
+        (points({"network.hidden_sizes": [8, 8, 8]}), f"{POINT}network.hidden_sizes", "network.depth 1 – 2"),
+        (points({"network.hidden_sizes": [8], "network.depth": 1}), f"{POINT}network.hidden_sizes", "remove one"),
+        ({"search": {"brackets": 0}}, "search.brackets", "at least 1"),
+        ({"search": {"brackets": 6}}, "search.brackets", "at most 5"),
+        ({"search": {"bracket": 2}}, "search.bracket", "did you mean brackets?"),
+        (points({}), "search.points_to_evaluate.0", "at least 1 values"),
+        (
+            points(*[{"optimizer.lr": 0.1}] * 24),
+            "search.points_to_evaluate",
+            "fewer than search.coarse.max_trials (24)",
+        ),
     ],
 )
 def test_each_mistake_has_its_path_rule_and_fix(changes, path, words):
@@ -432,3 +551,44 @@ def test_d7_settings_say_which_tables_may_be_read(tmp_path, monkeypatch):
         wiring.inspect(spec, settings=Settings())
     monkeypatch.delenv("SEARCH_SERVICE_DATA_FOLDERS")
     assert Settings().allowed_sources is None
+
+
+def test_c1_a_condition_is_one_value_or_several_and_may_name_what_is_not_searched():
+    spec = parse(VALID | when("optimizer.momentum", {"optimizer.name": "nesterov", "network.init": ["auto"]}))
+    expected = (("optimizer.name", ("nesterov",)), ("network.init", ("auto",)))
+    assert spec.space()["optimizer.momentum"] == NumericRange(0.5, 0.9, when=expected)
+
+
+def test_c1_conditions_can_keep_batch_norm_from_batches_of_one():
+    space = {
+        "network.normalization": {"choices": ["none", "batch_norm"]},
+        "batch_size": {"choices": [1, 32], "when": {"network.normalization": "none"}},
+    }
+    assert parse(VALID | {"search_space": space}).space()["batch_size"].when
+    assert "search_space.batch_size" in mistakes({"search_space": space, "trial": {"batch_size": 1}})
+
+
+def test_c1_depth_and_width_are_a_width_for_each_layer():
+    spec = parse(VALID | layers(depth={"low": 1, "high": 3}, width={"low": 8, "high": 64, "log": True}))
+    space = spec.space()
+    assert list(space) == ["network.depth", "network.width_1", "network.width_2", "network.width_3"]
+    assert [space[f"network.width_{i}"].when for i in (1, 2, 3)] == [
+        (("network.depth", (1, 2, 3)),),
+        (("network.depth", (2, 3)),),
+        (("network.depth", (3,)),),
+    ]
+    assert space["network.width_1"].integer
+    assert set(parse(VALID | layers(width={"choices": [8, 16]})).space()) == {f"network.width_{i}" for i in (1, 2, 3)}
+
+
+def test_c5_points_are_said_in_the_leaves_that_are_searched():
+    asked = points(
+        {"network.hidden_sizes": [4, 16], "optimizer.lr": 0.5},
+        {"network.width": 8, "batch_size": 16},
+        {"optimizer.name": "nesterov", "optimizer.momentum": 0.6},
+    )
+    assert parse(VALID | asked).points() == [
+        {"network.depth": 2, "network.width_1": 4, "network.width_2": 16, "optimizer.lr": 0.5},
+        {"network.width_1": 8, "network.width_2": 8, "batch_size": 16},
+        {"optimizer.name": "nesterov", "optimizer.momentum": 0.6},
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from search_service.events import (
     StudyFinished,
     StudyStarted,
 )
+from search_service.importance import importance
+from search_service.recorders.figures import parallel, search_map, slices
 from search_service.recorders.memory import MemoryRecorder
 from search_service.results import StudyStatus, TrialStatus
 from search_service.runners.inline import InlineRunner
@@ -267,3 +270,82 @@ def test_an_interrupt_with_the_very_first_event_is_recorded_too(tmp_path):
     (finished,) = memory.of(StudyFinished)
     assert finished.result.status is StudyStatus.INTERRUPTED
     assert finished.result.checks == ()
+
+
+CONDITIONAL = SMALL | {
+    "search_space": {
+        "optimizer.name": {"choices": ["nesterov", "adamw"]},
+        "optimizer.momentum": {
+            "low": 0.5,
+            "high": 0.9,
+            "when": {"network.depth": [1, 2], "optimizer.name": "nesterov"},
+        },
+        "regularization.l2": {"low": 1e-6, "high": 1e-3, "log": True, "when": {"optimizer.name": "nesterov"}},
+        "network.depth": {"low": 1, "high": 3},
+        "network.width": {"low": 4, "high": 32, "log": True},
+    },
+    "search": {
+        "coarse": {"max_trials": 12, "max_epochs": 4},
+        "refined": {"max_trials": 6, "max_epochs": 6},
+        "population_size": 2,
+        "max_cycles": 2,
+        "points_to_evaluate": [
+            {"network.hidden_sizes": [7, 5], "optimizer.name": "nesterov", "regularization.l2": 1e-5},
+            {"network.width": 9, "optimizer.lr": 0.02},
+        ],
+    },
+}
+
+
+def test_c1_conditions_and_widths_hold_in_every_trial_of_a_study(tmp_path):
+    _, study = run(CONDITIONAL, tmp_path=tmp_path)
+    result = study()
+    assert result.status is StudyStatus.COMPLETED
+    trials = [trial for done in result.rounds for trial in done.trials]
+    for trial in trials:
+        config, values = trial.config, trial.values
+        nesterov = config.optimizer.name == "nesterov"
+        assert ("regularization.l2" in values) == nesterov
+        # Where it is not searched it is the config's own, 0, whatever the best configuration so far has.
+        assert (config.regularization.l2 > 0) == nesterov
+        assert ("optimizer.momentum" in values) == (nesterov and values["network.depth"] < 3)
+        assert not nesterov or "optimizer.momentum" in values or config.optimizer.momentum == 0.9
+        widths = [values[f"network.width_{i}"] for i in range(1, int(values["network.depth"]) + 1)]
+        assert list(config.network.hidden_sizes) == widths
+        assert f"network.width_{len(widths) + 1}" not in values
+    assert len({trial.config.network.hidden_sizes for trial in trials}) > 6
+    coarse = result.rounds[0]
+    # One layer of 8 is trial 0; of another structure, the points come in cohorts of their own.
+    assert coarse.trials[0].config.network.hidden_sizes == (8,)
+    first = next(trial for trial in coarse.trials if trial.config.network.hidden_sizes == (7, 5))
+    assert (first.config.optimizer.name, first.config.regularization.l2) == ("nesterov", 1e-5)
+    assert any(set(trial.config.network.hidden_sizes) == {9} for trial in coarse.trials[:6])
+
+
+def test_c1_what_mattered_and_the_pictures_take_leaves_that_some_trials_do_not_have(tmp_path):
+    _, study = run(CONDITIONAL, tmp_path=tmp_path)
+    rounds = study().rounds
+    assert set(importance(rounds[0]).shares) == set(rounds[0].plan.space)
+    for draw in (search_map.draw, slices.draw, parallel.draw):
+        assert draw(rounds).axes
+
+
+@pytest.mark.parametrize("sampler", ["grid", "quasi_random"])
+def test_c1_conditions_under_other_samplers_and_after_a_kill(sampler, tmp_path):
+    search = CONDITIONAL["search"] | {"sampler": sampler, "max_cycles": 1}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    _, study = run(CONDITIONAL | {"search": search}, tmp_path=whole)
+    expected = study().rounds[0]
+    shutil.copytree(whole, cut)
+    # As a process left it that was killed after the first cohorts of the first round.
+    (cut / "ended.json").unlink()
+    (cut / "round-1" / "ended.json").unlink()
+    for name, kept in (("asked", 6), ("told", 4)):
+        path = cut / "round-1" / f"{name}.jsonl"
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
+    for later in ("round-2", "done/decision-1.json", "done/finalists.json"):
+        shutil.rmtree(cut / later, ignore_errors=True) if (cut / later).is_dir() else (cut / later).unlink()
+    _, study = run(CONDITIONAL | {"search": search}, tmp_path=cut)
+    again = study().rounds[0]
+    assert [trial.values for trial in again.trials] == [trial.values for trial in expected.trials]

@@ -6,17 +6,16 @@ So one sees whether early stopping stopped the right ones: curves that cross aft
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from search_service.halving import rung_epochs
+from search_service.brackets import rungs_of
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.recorders.figures.trials import BROKEN, MARKERS, ScoreWindow, round_label
-from search_service.results import RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.results import RoundResult, TrialResult, TrialStatus
 
 # Colour and width of a curve by how its trial ended.
 _LINES = {
@@ -76,7 +75,7 @@ def _curve(trial: TrialResult) -> list[tuple[float, float]]:
 
 
 def _draw_rungs(axis: Axes, done: RoundResult) -> None:
-    for epoch in _rungs(done.plan):
+    for epoch in rungs_of(done.plan):
         entered, went_on = counts_at(done, epoch)
         axis.axvline(epoch, color="black", linestyle=":", linewidth=0.9)
         axis.annotate(
@@ -88,9 +87,3 @@ def _draw_rungs(axis: Axes, done: RoundResult) -> None:
             ha="center",
             fontsize=8,
         )
-
-
-def _rungs(plan: RoundPlan) -> Sequence[int]:
-    if not plan.early_stopping:
-        return ()
-    return rung_epochs(plan.grace_period, plan.max_epochs, plan.rung_spacing)

@@ -77,9 +77,12 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
 
 
 def _second_leaf(rounds: Sequence[RoundResult]) -> str | None:
-    """The numeric hyperparameter drawn upwards: a log one first; None (draw the score) if there is no other."""
+    """The numeric hyperparameter drawn upwards: one that every trial has, and a log one, first; None if there is none.
+
+    Then the score is drawn.
+    """
     numeric = {leaf: r for leaf, r in rounds[0].plan.space.items() if isinstance(r, NumericRange) and leaf != X}
-    return min(numeric, key=lambda leaf: (not numeric[leaf].log, leaf), default=None)
+    return min(numeric, key=lambda leaf: (bool(numeric[leaf].when), not numeric[leaf].log, leaf), default=None)
 
 
 def _y_of(trial: TrialResult, leaf: str | None) -> float:
