@@ -41,11 +41,13 @@ import onnxruntime
 from search_service.halving import Halving
 from search_service.sampling import Method, Sampler
 from search_service.space import NumericRange
-from search_service.spec import SearchSpec, grace_period, rung_spacing
+from search_service.spec import RoundSpec, SearchSpec, grace_period, rung_spacing
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 
 EPOCHS, WORKERS, FULL_TRAININGS = 52, 8, 100
+# What a config for this budget would ask for: about as many begin in it.
+TRIALS = 500
 TIME = EPOCHS * FULL_TRAININGS / WORKERS
 # The surrogate's inputs after the epoch, in its order, under the names that the service has for the like.
 SPACE = {
@@ -119,7 +121,7 @@ class Ours:
             grace_period=grace_period(search, EPOCHS),
             max_epochs=EPOCHS,
             reduction_factor=search.reduction_factor,
-            spacing=rung_spacing(search),
+            spacing=rung_spacing(search, RoundSpec(max_trials=TRIALS, max_epochs=EPOCHS)),
             standing=search.standing,
             mode="max",
         )

@@ -39,9 +39,10 @@ STARTUP = 10
 # Share of TPE's configurations that are drawn at random all the same: what is good early may not be the best.
 EXPLORATION = 0.1
 # Observations that TPE looks at: what an ask takes grows with them, and beyond some hundreds they hardly change the
-# densities. Beyond twice as many, the study is begun anew with the best and the latest of them.
-MOST_OBSERVATIONS = 250
-# Of those, the share that are the best there are; the others are the latest.
+# densities. Beyond twice as many, the study is begun anew with the best of them, and of the others one in two.
+MOST_OBSERVATIONS = 500
+# Of those, the share that are the best there are. The others are from the whole round: of the latest alone, the regions
+# that the search had learnt to avoid would look unexplored.
 BEST_SHARE = 0.1
 
 
@@ -137,7 +138,8 @@ class OptunaModel:
         order = sorted(range(len(self._observed)), key=lambda i: self._rank(self._observed[i][1]))
         best = set(order[: int(BEST_SHARE * MOST_OBSERVATIONS)])
         others = [i for i in range(len(self._observed)) if i not in best]
-        kept = sorted(best | set(others[-(MOST_OBSERVATIONS - len(best)) :]))
+        thinned = np.linspace(0, len(others) - 1, MOST_OBSERVATIONS - len(best)).round().astype(int)
+        kept = sorted(best | {others[i] for i in thinned})
         self._observed = [self._observed[i] for i in kept]
         self._study = self._new_study()
         for params, score in self._observed:

@@ -180,7 +180,7 @@ def _round(spec: StudySpec, step: Literal[4, 5], budget: RoundSpec) -> PlannedRo
         grace_period=grace_period(search, epochs) if stops else epochs,
         max_epochs=epochs,
         reduction_factor=search.reduction_factor,
-        spacing=rung_spacing(search),
+        spacing=rung_spacing(search, budget),
     )
     expected = [expected_epochs(own, epochs, search.reduction_factor) for own in rungs]
     mean = sum(share * of_one for share, of_one in zip(shares(rungs), expected, strict=True))

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -139,15 +140,14 @@ class SearchSpec(FrozenModel):
     refined: RefinedSpec = RefinedSpec()
     early_stopping: bool = Field(default=True, description="Stop the hopeless at each rung (ASHA).")
     grace_period: int | None = Field(
-        default=None, ge=1, description="Epochs before a trial can be stopped; default: 3, or max_epochs/9 if more."
+        default=None, ge=1, description="Epochs before a trial can be stopped; default: 3, or max_epochs/18 if more."
     )
     reduction_factor: float = Field(default=3.0, gt=1, description="η: one in η goes on at each rung.")
     # With the next one, what finds random search's best soonest on learning curves: docs/search.md.
-    rung_spacing: float | None = Field(
-        default=1.6,
-        gt=1,
-        description="Each rung lies this many times as many epochs in as the one before; null: reduction_factor, as in "
-        "Ray Tune.",
+    rung_spacing: Literal["auto"] | Annotated[float, Field(gt=1)] = Field(
+        default="auto",
+        description="Each rung lies this many times as many epochs in as the one before: reduction_factor is Ray Tune's. "
+        "auto: as close as leaves about two of the round's trials at the end.",
     )
     # Beyond, even of the longest trainings no rung would be left.
     brackets: int = Field(
@@ -208,15 +208,29 @@ def grace_period(search: SearchSpec, max_epochs: int) -> int:
     """First rung of a round, in epochs.
 
     Before epoch 3 the order of configurations says next to nothing about their order at the end (rank correlation
-    with epoch 52 on 34 tabular tasks: 0.05 at epoch 1, 0.72 at epoch 3); a ninth of the maximum leaves two rungs
-    below it at the usual reduction factor of 3.
+    with epoch 52 on 34 tabular tasks: 0.05 at epoch 1, 0.72 at epoch 3). Of a longer training an eighteenth, which is
+    those 3 of 52: a ninth, 6, took longer to find random search's best on the same curves.
     """
-    return search.grace_period or max(3, round(max_epochs / 9))
+    return search.grace_period or max(3, round(max_epochs / 18))
 
 
-def rung_spacing(search: SearchSpec) -> float:
-    """How many times as many epochs in as the one before each rung lies."""
-    return search.rung_spacing or search.reduction_factor
+# Trials that are to be trained to the end, if one in η goes on at each rung: fewer leave nothing to choose from.
+FINISHERS = 2
+# Rungs that lie closer to each other judge by nearly the same scores.
+LEAST_SPACING = 1.6
+
+
+def rung_spacing(search: SearchSpec, budget: RoundSpec) -> float:
+    """How many times as many epochs in as the one before each rung of a round lies.
+
+    Many trials bear many rungs, few trials few: with n trials, log(n / 2) / log(η) rungs leave about two at the end. On
+    learning curves, closer rungs find random search's best sooner (docs/search.md).
+    """
+    if search.rung_spacing != "auto":
+        return search.rung_spacing
+    rungs = max(1, math.floor(math.log(max(budget.max_trials / FINISHERS, 1), search.reduction_factor) + 1e-9))
+    span = max(budget.max_epochs / grace_period(search, budget.max_epochs), 1.0)
+    return float(max(LEAST_SPACING, span ** (1 / rungs)))
 
 
 class FinalistsSpec(FrozenModel):

@@ -83,7 +83,7 @@ def search(
             grace_period=grace,
             max_epochs=budget.max_epochs,
             reduction_factor=search_spec.reduction_factor,
-            spacing=rung_spacing(search_spec),
+            spacing=rung_spacing(search_spec, budget),
         )
         taught = warm_start.lesson(
             place.earlier,
@@ -110,7 +110,7 @@ def search(
         early_stopping=search_spec.early_stopping,
         grace_period=grace,
         reduction_factor=search_spec.reduction_factor,
-        rung_spacing=rung_spacing(search_spec),
+        rung_spacing=rung_spacing(search_spec, budget),
         standing=search_spec.standing,
         brackets=search_spec.brackets,
         sampler=search_spec.sampler,
