@@ -122,6 +122,19 @@ def test_c4_no_trial_is_started_after_the_deadline_or_the_target(runner, digits,
     assert before.trials == ()
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"), [({"epochs_left": 10}, "epochs are spent"), ({"patience_trials": 3}, "patience")]
+)
+def test_c4_a_round_that_a_rule_ends_finishes_what_is_under_way(runner, digits, tmp_path, rule, words):
+    result, events = run(runner, make_plan(tmp_path, max_trials=40, max_epochs=4, **rule), digits[0])
+    assert words in result.stop_reason
+    assert 3 <= len(result.trials) < 40
+    asked, told = ((tmp_path / f"{name}.jsonl").read_text().splitlines() for name in ("asked", "told"))
+    assert len(asked) == len(told) == len(result.trials)
+    assert sum(isinstance(event, TrialFinished) for event in events) == len(result.trials)
+    assert {trial.status for trial in result.trials} <= {TrialStatus.COMPLETED, TrialStatus.PRUNED}
+
+
 def test_regression_and_smaller_is_better(runner, diabetes, tmp_path):
     base = TrialConfig(loss="mse").replace({"network.hidden_sizes": (8,)})
     result, _ = run(runner, make_plan(tmp_path, base=base, metric="rmse"), diabetes[0])
