@@ -146,8 +146,8 @@ class SearchSpec(FrozenModel):
     # With the next one, what finds random search's best soonest on learning curves: docs/search.md.
     rung_spacing: Literal["auto"] | Annotated[float, Field(gt=1)] = Field(
         default="auto",
-        description="Each rung lies this many times as many epochs in as the one before: reduction_factor is Ray Tune's. "
-        "auto: as close as leaves about two of the round's trials at the end.",
+        description="Each rung lies this many times as many epochs in as the one before: reduction_factor is Ray "
+        "Tune's. auto: as close as leaves about two of the round's trials at the end.",
     )
     # Beyond, even of the longest trainings no rung would be left.
     brackets: int = Field(
