@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from search_service.errors import Problem
 from search_service.layers import (
@@ -37,8 +37,20 @@ Scalar = bool | int | float | str
 LEARNING_RATE = "optimizer.lr"
 
 
+def _as_values(allowed: Any) -> tuple[Any, ...]:
+    """What a condition allows, as values: a value alone is one of them, a list in a list one value."""
+    if not isinstance(allowed, (list, tuple)):
+        return (allowed,)
+    return tuple(tuple(value) if isinstance(value, list) else value for value in allowed)
+
+
+_Value = Scalar | tuple[Scalar, ...] | None
 # What a range's condition allows: some values, or one of them alone.
-Allowed = Scalar | Annotated[tuple[Scalar | tuple[Scalar, ...] | None, ...], Field(min_length=1)] | None
+Allowed = Annotated[
+    tuple[_Value, ...],
+    Field(min_length=1),
+    BeforeValidator(_as_values, json_schema_input_type=Scalar | tuple[_Value, ...] | None),
+]
 
 
 class RangeSpec(FrozenModel):
@@ -117,7 +129,7 @@ class Asked:
         searched = self.search_space.get(leaf)
         if searched is None or choice not in searched.when or self.trial[leaf] == value:
             return False
-        return not is_one_of(chosen, _as_values(searched.when[choice]))
+        return not is_one_of(chosen, searched.when[choice])
 
 
 def problems_of_ranges(asked: Asked) -> list[Problem]:
@@ -168,14 +180,9 @@ def _is_whole(leaf: str) -> bool:
     return is_of_layers(leaf) or not accepts_fractions(leaf)
 
 
-def _as_values(allowed: Any) -> tuple[Any, ...]:
-    """What a condition allows, as values."""
-    return allowed if isinstance(allowed, tuple) else (allowed,)
-
-
 def _problems_of_condition(asked: Asked, leaf: str, given: RangeSpec | ChoicesSpec, condition: str) -> list[Problem]:
     """One leaf that a range's ``when`` names, and the values that it allows there."""
-    path, allowed = f"search_space.{leaf}.when.{condition}", _as_values(given.when[condition])
+    path, allowed = f"search_space.{leaf}.when.{condition}", given.when[condition]
     names = [name for name in _searchable() if name not in (leaf, WIDTH)]
     layered = {DEPTH, WIDTH} & asked.search_space.keys()
     if condition == WIDTH or (condition == SIZES and layered):
@@ -188,7 +195,7 @@ def _problems_of_condition(asked: Asked, leaf: str, given: RangeSpec | ChoicesSp
     choice, having = APPLIES_TO.get(leaf, ("", frozenset()))
     if choice == condition and (unfit := [value for value in allowed if value not in having]):
         rule = f"values with which {leaf} is used: {' or '.join(sorted(having))}"
-        return [Problem(path, value, rule, "leave it out") for value in unfit]
+        return [Problem(path, _shown(unfit), rule, "leave out the others")]
     if condition in asked.search_space or condition == LEARNING_RATE:
         return _problems_of_allowed(asked, path, condition, allowed)
     fixed = value_in(asked.trial, condition)
@@ -209,7 +216,8 @@ def _problems_of_allowed(asked: Asked, path: str, condition: str, allowed: Seque
     never = [value for value in allowed if not can_draw(range_, value) and not is_one_of(value, otherwise)]
     rule = f"values that {condition} can take: {range_}"
     choices = [str(choice) for choice in range_.choices] if isinstance(range_, Choices) else []
-    return [Problem(path, value, rule, nearest(str(value), choices) or "change or remove it") for value in never]
+    fix = nearest(str(never[0]), choices) if never else None
+    return [Problem(path, _shown(never), rule, fix or "leave out the others")] if never else []
 
 
 def _shown(allowed: Sequence[Any]) -> Any:
@@ -315,7 +323,7 @@ def _problems_of_sizes(asked: Asked, path: str, sizes: Any) -> list[Problem]:
 def _problems_of_place(asked: Asked, path: str, leaf: str, point: Mapping[str, Any]) -> list[Problem]:
     """A leaf of a point with a condition needs what it depends on to be given, and to be right."""
     choice, having = APPLIES_TO.get(leaf, ("", frozenset()))
-    needed = {name: _as_values(allowed) for name, allowed in asked.search_space[leaf].when.items()}
+    needed = dict(asked.search_space[leaf].when)
     needed |= {choice: tuple(sorted(having))} if choice and choice not in needed else {}
     known = {**point, **(as_numbers(point[SIZES]) if isinstance(point.get(SIZES), tuple) else {})}
     problems = []
@@ -405,7 +413,7 @@ def _problems_of_value(path: str, leaf: str, value: Any) -> list[Problem]:
 
 
 def _to_range(leaf: str, given: RangeSpec | ChoicesSpec) -> Range:
-    when = tuple((choice, _as_values(allowed)) for choice, allowed in given.when.items())
+    when = tuple(given.when.items())
     if isinstance(given, ChoicesSpec):
         return Choices(given.choices, when)
     whole = NumericRange(given.low, given.high, given.log, given.step, integer=_is_whole(leaf), when=when)
