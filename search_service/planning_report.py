@@ -66,7 +66,9 @@ def _steps(spec: StudySpec, plan: StudyPlan) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for title in ("step", "", "trainings", "epochs", "rungs", "in total", "at most"):
         numbers = title in ("trainings", "epochs", "in total", "at most")
-        shown.add_column(title, justify="right" if numbers else "left", no_wrap=True)
+        # Where there is little room, words and rungs take several lines; numbers are never cut off.
+        whole = numbers or title == "step"
+        shown.add_column(title, justify="right" if numbers else "left", no_wrap=whole, overflow="fold")
     shown.add_row("[bold]1 – 3[/]", "checks", "", "", "", "", "")
     for round_ in plan.rounds:
         shown.add_row(f"[bold]{round_.step}[/]", f"{round_.name}, {spec.search.sampler}", *_numbers(round_))
