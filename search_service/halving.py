@@ -25,13 +25,14 @@ have come in since.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+
+from search_service import journals
 
 
 class Halving:
@@ -116,16 +117,11 @@ class Halving:
 
     def _write(self, entry: Mapping[str, object]) -> None:
         if self._journal is not None:
-            with self._journal.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+            journals.append(self._journal, [entry])
 
     def _replay(self, journal: Path) -> None:
-        for line in journal.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                # The last line of a process that was killed while writing it: never answered, so asked again.
-                continue
+        # The last line of a process that was killed while writing it was never answered, so it is asked again.
+        for entry in journals.mend(journal):
             if entry["score"] is not None:
                 self._scores[entry["rung"]][entry["trial"]] = entry["score"]
             self._answers[entry["rung"], entry["trial"]] = entry["goes_on"]

@@ -35,7 +35,7 @@ def ray_processes(title: str) -> list[psutil.Process]:
     ]
 
 
-@pytest.mark.parametrize("victim", ["ray::_CohortTrainable", "ray::Halving"])
+@pytest.mark.parametrize("victim", ["ray::_CohortTrainable", "ray::Brackets"])
 def test_d6_a_killed_process_loses_nothing_and_repeats_nothing(ray_runner, digits, tmp_path, victim):
     base = TrialConfig().replace({"network.hidden_sizes": (128, 128)})
     changes = {"base": base, "max_trials": 6, "max_epochs": 40, "grace_period": 10, "reduction_factor": 2.0}

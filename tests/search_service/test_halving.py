@@ -117,6 +117,10 @@ def test_d6_rungs_outlive_the_process(tmp_path):
     reference.report(3, {"a": 0.9, "b": 0.5, "nan": math.nan})
     for trial, score in (("c", 0.7), ("d", 0.95), ("b", 0.99), ("nan", 0.99)):
         assert second.report(3, {trial: score}) == reference.report(3, {trial: score})
+    # What was written after the torn line is whole.
+    third = make(journal=journal)
+    for trial in ("c", "d"):
+        assert third.report(3, {trial: 0.0}) == reference.report(3, {trial: 0.0})
 
 
 def test_c2_who_was_first_at_a_rung_must_still_stand_there_when_the_next_one_comes():
