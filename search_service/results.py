@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from search_service.significance import confidence_interval
 from search_service.space import Space
-from search_service.spec import SecondObjective
+from search_service.spec import SamplerName, SecondObjective
 from trainables.baselines import Baseline
 from trainables.calibration import Calibration
 from trainables.config import TrialConfig
@@ -247,7 +247,7 @@ class RoundPlan:
     reduction_factor: float
     rung_spacing: float
     standing: float | None
-    sampler: Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
+    sampler: SamplerName
     population_size: int
     seed: int
     folder: Path

@@ -37,10 +37,11 @@ from search_service.space import (
     is_one_of,
     is_searched,
 )
+from search_service.spec import SamplerName
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 
-Method = Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
+Method = SamplerName
 Fate = Literal["completed", "pruned", "failed"]
 
 
