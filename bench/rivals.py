@@ -8,9 +8,13 @@ score.
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -92,18 +96,33 @@ def random_search(study: PreparedStudy, budget: int) -> Best:
         study: Its spec's seed decides what is drawn.
         budget: Epochs in all; the last trial may be cut short.
     """
-    prepare_process()
     spec = study.spec
     best = Best(spec.metric)
     sampler = Sampler(space_of(spec), spec.trial, method="random", mode=METRICS[spec.metric].mode, seed=spec.seed)
-    while best.epochs < budget:
-        (suggestion,) = sampler.ask(1)
-        config = spec.trial.replace({**suggestion.values, "seed": derive_seed(spec.seed, suggestion.number)})
-        for epoch in train(config, study.dataset, study.test_rows, spec.metric, spec.search.refined.max_epochs):
-            best.see(epoch)
-            if best.epochs >= budget:
-                break
+    workers = os.cpu_count() or 1
+    # Spawned: a copy of a process that has run Ray and torch would share their locks.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _take_up, (study,)) as pool:
+        while best.epochs < budget:
+            drawn = [suggestion for _ in range(workers) for suggestion in sampler.ask(1)]
+            configs = [spec.trial.replace({**s.values, "seed": derive_seed(spec.seed, s.number)}) for s in drawn]
+            for epoch in itertools.chain.from_iterable(pool.map(_train_to_the_end, configs)):
+                if best.epochs < budget:
+                    best.see(epoch)
     return best
+
+
+_taken_up: list[PreparedStudy] = []
+
+
+def _take_up(study: PreparedStudy) -> None:
+    prepare_process()
+    _taken_up.append(study)
+
+
+def _train_to_the_end(config: TrialConfig) -> list[Epoch]:
+    (study,) = _taken_up
+    spec = study.spec
+    return list(train(config, study.dataset, study.test_rows, spec.metric, spec.search.refined.max_epochs))
 
 
 def ray_tune(study: PreparedStudy, budget: int, folder: str) -> Best:
@@ -155,9 +174,17 @@ def ray_tune(study: PreparedStudy, budget: int, folder: str) -> Best:
             max_concurrent_trials=int(ray.cluster_resources()["CPU"]),
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(storage_path=folder, verbose=0, stop=Budget()),
+        run_config=tune.RunConfig(
+            storage_path=folder,
+            verbose=0,
+            stop=Budget(),
+            # An error in this file would otherwise be tried for ever: there is no largest number of trials.
+            failure_config=tune.FailureConfig(fail_fast=True),
+        ),
     )
     tuner.fit()
+    if best.epochs < budget:
+        raise SystemExit(f"Ray Tune stopped after {best.epochs} of {budget} epochs; its errors are in {folder}")
     return best
 
 

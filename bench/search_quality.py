@@ -77,7 +77,8 @@ def compare(name: str, seeds: range, home: Path) -> tuple[bool, bool, str]:
         ours.append(final.test_scores[final.exported])
         epochs.append(epochs_spent(result.rounds, final))
         random.append(random_search(study, epochs[-1]).test)
-        ray.init(include_dashboard=False, logging_level="error", log_to_driver=False)
+        # "local": otherwise Ray waits for the cluster that the study has just shut down.
+        ray.init("local", include_dashboard=False, logging_level="error", log_to_driver=False)
         stock.append(ray_tune(study, epochs[-1], str(home / "stock" / f"{name}-{seed}")).test)
         ray.shutdown()
     assert metric is not None

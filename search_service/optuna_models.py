@@ -36,8 +36,6 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 AdaptiveMethod = Literal["tpe", "gp", "cma_es"]
 # Points drawn at random before a model is believed. Optuna's default, which 20 did not improve on.
 STARTUP = 10
-# Share of TPE's configurations that are drawn at random all the same: what is good early may not be the best.
-EXPLORATION = 0.1
 # Observations that TPE looks at: what an ask takes grows with them, and beyond some hundreds they hardly change the
 # densities. Beyond twice as many, the study is begun anew with the best of them, and of the others one in two.
 MOST_OBSERVATIONS = 500
@@ -159,8 +157,6 @@ class OptunaModel:
         with warnings.catch_warnings():
             # "Experimental", says Optuna of some of these settings.
             warnings.simplefilter("ignore")
-            if self._method == "tpe" and np.random.default_rng(seed).random() < EXPLORATION:
-                return optuna.samplers.RandomSampler(seed=seed)
             if self._method == "gp":
                 return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
             if self._method == "cma_es":

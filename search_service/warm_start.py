@@ -17,9 +17,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search_service.brackets import rungs_of
 from search_service.errors import Problem
 from search_service.layers import SIZES, as_numbers
-from search_service.results import PastTrial, TrialStatus
+from search_service.results import PastTrial, RoundPlan, TrialStatus
 from search_service.space import Space, can_draw, in_order, is_searched
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
@@ -106,27 +107,23 @@ def best(earlier: EarlierStudy, *, space: Space, base: TrialConfig) -> EarlierTr
     return min(able, key=lambda trial: (-trial.epochs, rank(trial.score), trial.trial_id), default=None)  # type: ignore[misc]
 
 
-def lesson(
-    earlier: EarlierStudy, *, space: Space, base: TrialConfig, max_epochs: int, rungs: Collection[int], fingerprint: str
-) -> Lesson:
+def lesson(earlier: EarlierStudy, plan: RoundPlan, fingerprint: str) -> Lesson:
     """What a round takes over.
 
     Args:
         earlier: The earlier study.
-        space: The round's ranges.
-        base: Every leaf that is not in ``space``.
-        max_epochs: Of the round.
-        rungs: Of the round.
+        plan: Of the round.
         fingerprint: Of the table.
     """
     taken, refused = [], Counter[str]()
+    rungs = rungs_of(plan)
     for trial in sorted(earlier.trials, key=lambda trial: trial.trial_id):
-        why = _why_not(trial, space, base, max_epochs, rungs)
+        why = _why_not(trial, plan, rungs)
         if why:
             refused[why] += 1
         else:
             state = "completed" if trial.status is TrialStatus.COMPLETED else "pruned"
-            values = values_in(trial, space, base)
+            values = values_in(trial, plan.space, plan.base)
             taken.append(PastTrial(trial.trial_id, values, state, trial.score, trial.epochs))  # type: ignore[arg-type]
     return Lesson(tuple(taken), _sentence(earlier, taken, refused, fingerprint))
 
@@ -148,15 +145,15 @@ def values_in(trial: EarlierTrial, space: Space, base: TrialConfig) -> dict[str,
     return values
 
 
-def _why_not(trial: EarlierTrial, space: Space, base: TrialConfig, max_epochs: int, rungs: Collection[int]) -> str:
+def _why_not(trial: EarlierTrial, plan: RoundPlan, rungs: Collection[int]) -> str:
     """Why a trial teaches nothing here; empty if it does."""
     if not _has_score(trial):
         return "has no score"
-    if trial.max_epochs != max_epochs:
-        return f"had {trial.max_epochs} epochs to train for, not {max_epochs}"
+    if trial.max_epochs != plan.max_epochs:
+        return f"had {trial.max_epochs} epochs to train for, not {plan.max_epochs}"
     if trial.status is TrialStatus.PRUNED and trial.epochs not in rungs:
         return f"was stopped at epoch {trial.epochs}, which is no rung"
-    return _outside(trial, space, base)
+    return _outside(trial, plan.space, plan.base)
 
 
 def _has_score(trial: EarlierTrial) -> bool:

@@ -6,16 +6,15 @@ import math
 import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 from search_service import warm_start
-from search_service.brackets import rungs_by_bracket, union
 from search_service.errors import CheckFailedError
 from search_service.events import Listener, RoundFinished, RoundStarted
-from search_service.results import PastTrial, RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.results import RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.space import Scored, Space
 from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
@@ -75,28 +74,6 @@ def search(
         RunnerError: The runner broke.
     """
     search_spec = place.spec.search
-    grace = grace_period(search_spec, budget.max_epochs)
-    past: tuple[PastTrial, ...] = ()
-    if place.earlier is not None:
-        rungs = rungs_by_bracket(
-            search_spec.brackets,
-            grace_period=grace,
-            max_epochs=budget.max_epochs,
-            reduction_factor=search_spec.reduction_factor,
-            spacing=rung_spacing(search_spec, budget),
-        )
-        taught = warm_start.lesson(
-            place.earlier,
-            space=space,
-            base=base,
-            max_epochs=budget.max_epochs,
-            rungs=union(rungs) if search_spec.early_stopping else (),
-            fingerprint=place.dataset.fingerprint,
-        )
-        past, sentences = taught.trials, [*sentences, taught.sentence]
-        if number == 1 and (known := warm_start.best(place.earlier, space=place.spec.space(), base=base)) is not None:
-            first = [warm_start.values_in(known, space, base), *first]
-            sentences.append(f"tried first: trial {known.trial_id} of {place.earlier.study_id}")
     plan = RoundPlan(
         number=number,
         step=step,
@@ -108,7 +85,7 @@ def search(
         max_trials=budget.max_trials,
         max_epochs=budget.max_epochs,
         early_stopping=search_spec.early_stopping,
-        grace_period=grace,
+        grace_period=grace_period(search_spec, budget.max_epochs),
         reduction_factor=search_spec.reduction_factor,
         rung_spacing=rung_spacing(search_spec, budget),
         standing=search_spec.standing,
@@ -117,7 +94,6 @@ def search(
         population_size=search_spec.population_size,
         seed=place.spec.seed,
         folder=place.folder / f"round-{number}",
-        past=past,
         target=place.spec.objective.target,
         best_before=best_before,
         deadline=place.deadline,
@@ -128,6 +104,9 @@ def search(
         cpus_per_trial=search_spec.cpus_per_trial,
         gpus_per_trial=search_spec.gpus_per_trial,
     )
+    if place.earlier is not None:
+        plan, learnt = _taught(plan, place.earlier, place)
+        sentences = [*sentences, *learnt]
     place.listen(RoundStarted(plan, tuple(sentences)))
     result = place.runner.run_round(plan, place.dataset, place.listen)
     place.rounds.append(result)
@@ -135,6 +114,16 @@ def search(
     if number == 1:
         _judge(result, place.dataset)
     return result
+
+
+def _taught(plan: RoundPlan, earlier: EarlierStudy, place: Place) -> tuple[RoundPlan, list[str]]:
+    """The plan with what an earlier study teaches it, and the sentences that say so."""
+    lesson = warm_start.lesson(earlier, plan, place.dataset.fingerprint)
+    plan, sentences = replace(plan, past=lesson.trials), [lesson.sentence]
+    if plan.number == 1 and (known := warm_start.best(earlier, space=place.spec.space(), base=plan.base)) is not None:
+        plan = replace(plan, first=(warm_start.values_in(known, plan.space, plan.base), *plan.first))
+        sentences.append(f"tried first: trial {known.trial_id} of {earlier.study_id}")
+    return plan, sentences
 
 
 def scored(result: RoundResult) -> list[Scored]:

@@ -19,6 +19,7 @@ from search_service.settings import Settings
 from search_service.space import Choices, NumericRange
 from search_service.spec import parse
 from search_service.warm_start import EarlierStudy, EarlierTrial, lesson
+from tests.plans import make_plan
 from trainables.config import TrialConfig
 
 SPACE = {
@@ -38,7 +39,9 @@ def earlier(**changes) -> EarlierTrial:
 
 def taught(*trials: EarlierTrial):
     study = EarlierStudy("old-1", "accuracy", "classification", "rows", trials)
-    return lesson(study, space=SPACE, base=TrialConfig(), max_epochs=9, rungs=(3,), fingerprint="rows")
+    # One rung, at epoch 3.
+    plan = make_plan(Path("unused"), space=SPACE, base=TrialConfig(), max_epochs=9, grace_period=3)
+    return lesson(study, plan, "rows")
 
 
 @pytest.mark.parametrize(
