@@ -71,7 +71,7 @@ class CohortTraining:
             self._keep(set())
         elif self._alive:
             go_on = self._judge(goal, {trial: points[trial][-1].validation_score for trial in self._alive})
-            why = f"below the best 1/{self._plan.reduction_factor:g} at epoch {goal}"
+            why = f"below the best {1 / self._plan.reduction_factor:.0%} at epoch {goal}"
             if self._plan.standing is not None:
                 why += f", or by now below the best {self._plan.standing:.0%} at an earlier rung"
             ended |= {trial: (TrialStatus.PRUNED, why) for trial in self._alive if trial not in go_on}

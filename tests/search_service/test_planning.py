@@ -23,6 +23,7 @@ SPEC = {
         "coarse": {"max_trials": 9, "max_epochs": 9},
         "refined": {"max_trials": 6, "max_epochs": 27},
         "max_cycles": 2,
+        "reduction_factor": 3,
         "rung_spacing": 3,
     },
     "finalists": {"top": 2, "seeds": 3, "folds": 2},

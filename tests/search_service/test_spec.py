@@ -599,8 +599,8 @@ def test_c5_points_are_said_in_the_leaves_that_are_searched():
     [
         (24, 9, 3 ** (1 / 2)),  # Rungs at 3 and 5.
         (24, 45, 15 ** (1 / 2)),  # 3 and 12.
-        (8, 45, 15.0),  # 3 alone: one in three of eight are about two.
-        (500, 52, (52 / 3) ** (1 / 5)),
+        (8, 45, 15.0),  # 3 alone: one in 2.5 of eight are three.
+        (500, 52, (52 / 3) ** (1 / 6)),
         (10**6, 52, 1.6),
         (1, 5, 5 / 3),
     ],
