@@ -125,7 +125,8 @@ def test_c2_trials_of_a_round_end_at_a_rung_of_their_bracket(population_size, di
 
 
 def test_c2_a_plan_expects_the_mean_of_the_brackets():
-    search = {"brackets": 2, "rung_spacing": 3, "grace_period": 3, "coarse": {"max_trials": 10, "max_epochs": 27}}
+    search = {"brackets": 2, "reduction_factor": 3, "rung_spacing": 3, "grace_period": 3}
+    search |= {"coarse": {"max_trials": 10, "max_epochs": 27}}
     spec = parse({"name": "x", "data": {"source": "wine"}, "search": search})
     coarse = planned(spec, concurrency=1).rounds[0]
     share = 1 / (1 + math.e)

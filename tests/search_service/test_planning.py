@@ -117,7 +117,8 @@ def shown(monkeypatch, capsys, *options) -> str:
 def test_c5_a_person_sees_rounds_totals_and_a_time_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     out = shown(monkeypatch, capsys, "--set", "search.max_cycles=2", "--set", "search.sampler=random",
-                "--set", "search.max_total_epochs=500", "--set", "search.rung_spacing=3")  # fmt: skip
+                "--set", "search.max_total_epochs=500", "--set", "search.rung_spacing=3",
+                "--set", "search.reduction_factor=3")  # fmt: skip
     for words in (
         "coarse search, random",
         "3, 9",
