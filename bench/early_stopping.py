@@ -15,7 +15,7 @@ trains every configuration for 52 epochs. Each run of a method draws for itself:
     reached       share of the runs that reach it.
     final         mean last incumbent above random search's, in points of accuracy.
 
-    python bench/early_stopping.py                  # 34 tasks, 5 seeds: an hour or two on two cores
+    python bench/early_stopping.py                  # 34 tasks, 5 seeds: 40 minutes on two cores
     python bench/early_stopping.py --quick          # 8 tasks, 2 seeds: about 5 minutes
 """
 
