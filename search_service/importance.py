@@ -34,8 +34,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 # Fewer say more about chance than about hyperparameters: of 8 trials that depend on one of five leaves, another leaf
 # comes first in one case out of six; of 12 in none out of twelve.
 FEWEST_TRIALS = 10
-# The best third, as many as ASHA lets go on. Optuna's default of a tenth is meant for hundreds of trials: of 24, it
-# would be three.
+# The best third, about as many as ASHA lets go on. Optuna's default of a tenth is meant for hundreds of trials: of 24,
+# it would be three.
 BEST_SHARE = 1 / 3
 
 _ENDED_WELL = (TrialStatus.COMPLETED, TrialStatus.PRUNED)
