@@ -155,6 +155,7 @@ def test_c3_an_optimum_on_the_edge_stays_inside(seed):
 def test_c3_an_optimum_outside_is_found_by_widening_and_said_so(seed, optimum, edge):
     search = Search(valley(lr=optimum, decay=1e-2), {LR: RATES, DECAY: DECAYS}, {DECAY: DECAYS}, seed).go(8)
     assert any(f"{LR}: " in said and f"the best trial lies at the {edge} edge" in said for said in search.sentences)
+    assert search.space[LR].low <= optimum <= search.space[LR].high
     # A decade and a half beyond the first range; a narrow range widens by little at a time, hence eight rounds.
     assert abs(math.log10(search.best.values[LR] / optimum)) < 0.15
 
