@@ -1,4 +1,4 @@
-"""Nonlinearities, applied to a whole population at once.
+"""Nonlinearities, applied to a whole population at once, and their derivatives.
 
 Input and output: ``[K, B, H]``. Hyperparameters of an activation are per-member tensors ``[K, 1, 1]``, or one number
 where all members agree.
@@ -8,6 +8,7 @@ Reference: the functions of the same names in ``torch.nn.functional``, gradients
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,8 +16,17 @@ from torch.nn import functional
 
 from trainables.config import ActivationName
 
-# (preactivations [K, B, H], negative slope: one for all members, or [K, 1, 1]) -> activations [K, B, H]
-Activation = Callable[[Tensor, Tensor | float], Tensor]
+
+class Activation(NamedTuple):
+    """A nonlinearity.
+
+    Attributes:
+        apply: (preactivations z, negative slope) -> activations a.
+        backward: (derivative by a, z, a, negative slope) -> derivative by z; the kernels that autograd uses.
+    """
+
+    apply: Callable[[Tensor, Tensor | float], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor | float], Tensor]
 
 
 def _leaky_relu(z: Tensor, negative_slope: Tensor | float) -> Tensor:
@@ -27,15 +37,29 @@ def _leaky_relu(z: Tensor, negative_slope: Tensor | float) -> Tensor:
     return torch.lerp(torch.relu(z), z, negative_slope)
 
 
+def _leaky_relu_backward(slope: Tensor, z: Tensor, _: Tensor, negative_slope: Tensor | float) -> Tensor:
+    if isinstance(negative_slope, float):
+        return _ATEN.leaky_relu_backward(slope, z, negative_slope, False)  # type: ignore[no-any-return]
+    below = _ATEN.threshold_backward(slope, z, 0.0)
+    return torch.lerp(below, slope, negative_slope)
+
+
+_ATEN = torch.ops.aten
+
 ACTIVATIONS: Mapping[ActivationName, Activation] = {
-    "identity": lambda z, _: z,
-    "relu": lambda z, _: torch.relu(z),
-    "leaky_relu": _leaky_relu,
-    "elu": lambda z, _: functional.elu(z),  # z, or eᶻ - 1 below 0
-    "gelu": lambda z, _: functional.gelu(z),  # z Φ(z), with the exact normal distribution
-    "silu": lambda z, _: functional.silu(z),  # z σ(z)
-    "tanh": lambda z, _: torch.tanh(z),
-    "sigmoid": lambda z, _: torch.sigmoid(z),
+    "identity": Activation(lambda z, _: z, lambda slope, z, a, _: slope),
+    "relu": Activation(lambda z, _: torch.relu(z), lambda slope, z, a, _: _ATEN.threshold_backward(slope, a, 0.0)),
+    "leaky_relu": Activation(_leaky_relu, _leaky_relu_backward),
+    # z, or eᶻ - 1 below 0
+    "elu": Activation(
+        lambda z, _: functional.elu(z), lambda slope, z, a, _: _ATEN.elu_backward(slope, 1.0, 1.0, 1.0, True, a)
+    ),
+    # z Φ(z), with the exact normal distribution
+    "gelu": Activation(lambda z, _: functional.gelu(z), lambda slope, z, a, _: _ATEN.gelu_backward(slope, z)),
+    # z σ(z)
+    "silu": Activation(lambda z, _: functional.silu(z), lambda slope, z, a, _: _ATEN.silu_backward(slope, z)),
+    "tanh": Activation(lambda z, _: torch.tanh(z), lambda slope, z, a, _: _ATEN.tanh_backward(slope, a)),
+    "sigmoid": Activation(lambda z, _: torch.sigmoid(z), lambda slope, z, a, _: _ATEN.sigmoid_backward(slope, a)),
 }
 
 # Where an activation is flat: the interval of its outputs outside which its slope is below about a twentieth

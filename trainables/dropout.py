@@ -57,17 +57,3 @@ class DropRates:
     def keep(self, members: Tensor) -> DropRates:
         """Those of ``members`` (indices, ``[K']``)."""
         return DropRates(self._rates.index_select(0, members))
-
-
-def dropout(values: Tensor, rates: DropRates, generator: torch.Generator) -> Tensor:
-    """Drop a share of the values of each member.
-
-    Args:
-        values: ``[K, B, H]`` activations, or ``[K, Din, Dout]`` weights.
-        rates: Of each member.
-        generator: On the values' device.
-
-    Returns:
-        As ``values``.
-    """
-    return values * rates.draw(tuple(values.shape), generator)

@@ -8,6 +8,10 @@ the β of the formula; before, the mean would take it away again.
     inputs   [B, D], shared by the members, or [K, B, D]
     outputs  [K, B, C]
 
+Training goes backward by hand (``backward``): autograd's graph of a population costs more than the arithmetic of its
+narrow layers, and a network by itself trains in little more than half the time (docs/performance.md). Everything else
+that wants a derivative goes through autograd (``gradient``), which is what the tests hold ``backward`` against.
+
 >>> import torch
 >>> from trainables.config import TrialConfig
 >>> network = PopulationNetwork([TrialConfig(seed=0), TrialConfig(seed=1)], n_inputs=4, n_outputs=3)
@@ -20,7 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -28,13 +32,17 @@ from torch import Tensor
 
 from trainables.activations import ACTIVATIONS
 from trainables.config import NetworkConfig, TrialConfig
-from trainables.dropout import DropRates, dropout
+from trainables.dropout import DropRates
 from trainables.initialization import draw_weights
-from trainables.normalization import BatchNormalization
+from trainables.normalization import BatchNormalization, Normalized
 
 # evaluate: nothing is dropped, running statistics. train: masks are drawn, batches are normalised by their own
 # statistics, which the running ones follow. measure: as in training, but nothing is dropped and nothing changes.
 Mode = Literal["evaluate", "train", "measure"]
+
+# Products with fewer columns than this are computed as the transposed product: of 10 classes, the usual way takes four
+# times as long as that of 16 (MKL on AVX2).
+NARROW = 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,36 @@ class Layer:
     weight: Tensor
     bias: Tensor
     gain: Tensor | None = None
+
+
+@dataclass
+class LayerTrace:
+    """What a layer's backward pass needs of its forward pass.
+
+    Attributes:
+        inputs: ``[K, B, Din]``.
+        weight: ``[K, Din, Dout]``, as it was used: after DropConnect.
+        weight_mask: DropConnect's factors, ``[K, Din, Dout]``.
+        normalized: What batch normalisation needs.
+        preactivations: ``[K, B, Dout]``.
+        activations: ``[K, B, Dout]``, before dropout; of the last layer none.
+        mask: Dropout's factors, ``[K, B, Dout]``.
+    """
+
+    inputs: Tensor
+    weight: Tensor
+    weight_mask: Tensor | None = None
+    normalized: Normalized | None = None
+    preactivations: Tensor | None = None
+    activations: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass
+class Trace:
+    """What ``backward`` needs of a forward pass: one per pass."""
+
+    layers: list[LayerTrace] = field(default_factory=list)
 
 
 def count_parameters(config: NetworkConfig, n_inputs: int, n_outputs: int) -> int:
@@ -139,6 +177,7 @@ class PopulationNetwork:
         mode: Mode = "evaluate",
         masks: torch.Generator | None = None,
         hidden: list[Tensor] | None = None,
+        trace: Trace | None = None,
     ) -> Tensor:
         """Outputs of every member.
 
@@ -147,45 +186,93 @@ class PopulationNetwork:
             mode: What is dropped, normalised and changed (``Mode``).
             masks: Draws what is dropped in training; without it nothing is.
             hidden: Receives the activations of each hidden layer, ``[K, B, H]`` (before dropout), if given.
+            trace: Receives what ``backward`` needs, if given; not in evaluation.
 
         Returns:
             ``[K, B, C]``.
         """
         masks = masks if mode == "train" else None
         x = inputs.expand(self.size, -1, -1)  # (B, D) -> (K, B, D), without a copy
-        for index, layer in enumerate(self.layers[:-1]):
-            z = self._preactivations(index, layer, x, mode, masks)
-            x = self._activation(z, self._negative_slope)
+        last = len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
+            step = LayerTrace(x, layer.weight)
+            if trace is not None:
+                trace.layers.append(step)
+            if masks is not None and self._dropconnect.any:
+                step.weight_mask = self._dropconnect.draw(tuple(layer.weight.shape), masks)
+                step.weight = layer.weight * step.weight_mask
+            x = self._preactivations(index, layer, step, mode)
+            if index == last:
+                break
+            step.preactivations = x
+            step.activations = x = self._activation.apply(x, self._negative_slope)
             if hidden is not None:
                 hidden.append(x)
             if masks is not None and self._dropout.any:
-                x = dropout(x, self._dropout, masks)
-        return self._preactivations(len(self.layers) - 1, self.layers[-1], x, mode, masks)
+                step.mask = self._dropout.draw(tuple(x.shape), masks)
+                x = x * step.mask
+        return x
 
-    def _preactivations(self, index: int, layer: Layer, x: Tensor, mode: Mode, masks: torch.Generator | None) -> Tensor:
-        weight = layer.weight
-        if masks is not None and self._dropconnect.any:
-            weight = dropout(weight, self._dropconnect, masks)
+    def _preactivations(self, index: int, layer: Layer, step: LayerTrace, mode: Mode) -> Tensor:
+        x, weight = step.inputs, step.weight
         if layer.gain is None or self.normalization is None:
+            if weight.shape[2] < NARROW:
+                # (xW + b)ᵀ = Wᵀxᵀ + bᵀ
+                flipped = torch.baddbmm(layer.bias.transpose(1, 2), weight.transpose(1, 2), x.transpose(1, 2))
+                return flipped.transpose(1, 2)
             return torch.baddbmm(layer.bias, x, weight)  # (K, B, Din) @ (K, Din, Dout) -> (K, B, Dout)
         z = torch.bmm(x, weight)
         if mode == "evaluate":
             return self.normalization.by_running(index, z, layer.gain, layer.bias)
-        return self.normalization.by_batch(index, z, layer.gain, layer.bias, follow=mode == "train")
+        step.normalized = self.normalization.by_batch(index, z, layer.gain, layer.bias, follow=mode == "train")
+        return step.normalized.outputs
 
-    def gradient(self, losses: Tensor, out: Tensor | None = None) -> Tensor:
+    def backward(self, trace: Trace, slope: Tensor, out: Tensor) -> None:
+        """Each member's gradient, from a forward pass under ``torch.no_grad``.
+
+        Args:
+            trace: Of that pass.
+            slope: Derivative of each member's loss by its own outputs, ``[K, B, C]``.
+            out: ``[K, P]`` to write into, in the order of ``parameters``.
+        """
+        layers = self._as_layers(out)
+        last = len(layers) - 1
+        for index in range(last, -1, -1):
+            step, own = trace.layers[index], layers[index]
+            if index < last:
+                assert step.preactivations is not None and step.activations is not None
+                if step.mask is not None:
+                    slope = slope * step.mask
+                slope = self._activation.backward(slope, step.preactivations, step.activations, self._negative_slope)
+            if step.normalized is not None and self.normalization is not None and own.gain is not None:
+                slope = self.normalization.backward(index, step.normalized, slope, own.gain, own.bias)
+            else:
+                torch.sum(slope, dim=1, keepdim=True, out=own.bias)
+            if slope.shape[2] < NARROW:
+                weight_slope = torch.bmm(slope.transpose(1, 2), step.inputs).transpose(1, 2)
+            else:
+                weight_slope = torch.bmm(step.inputs.transpose(1, 2), slope)
+            if step.weight_mask is None:
+                own.weight.copy_(weight_slope)
+            else:
+                torch.mul(weight_slope, step.weight_mask, out=own.weight)
+            if index > 0:
+                slope = torch.bmm(slope, step.weight.transpose(1, 2))  # (K, B, Dout) -> (K, B, Din)
+
+    def gradient(self, losses: Tensor) -> Tensor:
         """Gradient of each member's loss with respect to its own parameters, in the order of ``parameters``.
+
+        By autograd, for whoever looks at a loss of any kind; a training step goes by ``backward``.
 
         Args:
             losses: ``[K]``, computed from this network's outputs. Member k's loss depends on member k's
                 parameters alone, so one backward pass through the sum yields every member's own gradient.
-            out: ``[K, P]`` to write into.
 
         Returns:
             ``[K, P]``.
         """
         gradients = torch.autograd.grad(losses.sum(), self._leaves)
-        return torch.cat([g.reshape(self.size, -1) for g in gradients], dim=1, out=out)
+        return torch.cat([g.reshape(self.size, -1) for g in gradients], dim=1)
 
     def split_weights(self, flat: Tensor) -> list[Tensor]:
         """The weight columns of ``[K, P]`` (parameters, a gradient, a step) by layer, ``[K, Din, Dout]`` each."""
@@ -215,23 +302,33 @@ class PopulationNetwork:
             self.normalization.keep(members)
         self._look_again()
 
-    def _look_again(self) -> None:
-        """Make the views of ``parameters`` anew, after the tensor was replaced."""
-        members, at = self.size, 0
+    def _as_layers(self, flat: Tensor) -> list[Layer]:
+        """Views of ``[K, P]`` (parameters, a gradient) by layer."""
+        members, at = len(flat), 0
 
-        def leaf(*shape: int) -> Tensor:
-            # detach(): leaves of the graph that share the flat tensor's memory, so that autograd hands back one
-            # gradient per layer instead of scattering each into a zero tensor of the full size.
+        def part(*shape: int) -> Tensor:
             nonlocal at
             start, at = at, at + math.prod(shape)
-            return self.parameters[:, start:at].view(members, *shape).detach().requires_grad_()
+            return flat[:, start:at].view(members, *shape)
 
-        weights = [leaf(fan_in, fan_out) for fan_in, fan_out in self._shapes]
-        biases = [leaf(1, fan_out) for _, fan_out in self._shapes]
-        gains = [leaf(1, fan_out) for _, fan_out in self._shapes[:-1]] if self.normalization is not None else []
-        self._leaves = [*weights, *biases, *gains]
+        weights = [part(fan_in, fan_out) for fan_in, fan_out in self._shapes]
+        biases = [part(1, fan_out) for _, fan_out in self._shapes]
+        gains = [part(1, fan_out) for _, fan_out in self._shapes[:-1]] if self.normalization is not None else []
+        return [Layer(weight, bias, gain) for weight, bias, gain in itertools.zip_longest(weights, biases, gains)]
+
+    def _look_again(self) -> None:
+        """Make the views of ``parameters`` anew, after the tensor was replaced."""
+
+        def leaf(view: Tensor) -> Tensor:
+            # detach(): leaves of the graph that share the flat tensor's memory, so that autograd hands back one
+            # gradient per layer instead of scattering each into a zero tensor of the full size.
+            return view.detach().requires_grad_()
+
         self.layers = [
-            Layer(weight, bias, gain) for weight, bias, gain in itertools.zip_longest(weights, biases, gains)
+            Layer(leaf(layer.weight), leaf(layer.bias), None if layer.gain is None else leaf(layer.gain))
+            for layer in self._as_layers(self.parameters)
         ]
+        gains = [layer.gain for layer in self.layers if layer.gain is not None]
+        self._leaves = [*(layer.weight for layer in self.layers), *(layer.bias for layer in self.layers), *gains]
         slopes = self._negative_slopes
         self._negative_slope = slopes[0].item() if (slopes == slopes[0]).all() else slopes.view(-1, 1, 1)

@@ -8,8 +8,29 @@ Reference: ``torch.nn.BatchNorm1d``. Source: Ioffe and Szegedy 2015.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """A layer normalised by its batch, and what the way back needs.
+
+    Attributes:
+        outputs: ``[K, B, H]``.
+        wide: What was normalised, ``[B, K·H]``.
+        gain: γ, ``[K·H]``.
+        mean: Of the batch, ``[K·H]``.
+        inverse_std: 1 / √(var + ε), ``[K·H]``.
+    """
+
+    outputs: Tensor
+    wide: Tensor
+    gain: Tensor
+    mean: Tensor
+    inverse_std: Tensor
 
 
 class BatchNormalization:
@@ -32,7 +53,7 @@ class BatchNormalization:
         self.means = [like.new_zeros(members, width) for width in units]
         self.variances = [like.new_ones(members, width) for width in units]
 
-    def by_batch(self, layer: int, z: Tensor, gain: Tensor, shift: Tensor, *, follow: bool) -> Tensor:
+    def by_batch(self, layer: int, z: Tensor, gain: Tensor, shift: Tensor, *, follow: bool) -> Normalized:
         """Normalise by the batch's own statistics.
 
         Args:
@@ -41,29 +62,43 @@ class BatchNormalization:
             gain: γ, ``[K, 1, H]``.
             shift: β, ``[K, 1, H]``.
             follow: Whether the running statistics move towards the batch's.
-
-        Returns:
-            ``[K, B, H]``.
         """
         mean, variance = (self.means[layer].view(-1), self.variances[layer].view(-1)) if follow else (None, None)
-        members, rows, units = z.shape
-        # One network needs no transposition, and its step is so short that two calls less are to be seen.
-        wide = z.view(rows, units) if members == 1 else z.transpose(0, 1).reshape(rows, members * units)
-        # torch.batch_norm is what torch.nn.functional.batch_norm calls after checks that would cost as much.
-        normalized = torch.batch_norm(
-            wide,
-            gain.reshape(-1),
-            shift.reshape(-1),
-            mean,
-            variance,
-            training=True,
-            momentum=self._momentum,
-            eps=self._eps,
-            cudnn_enabled=torch.backends.cudnn.enabled,
+        wide, flat_gain = _widen(z), gain.reshape(-1)
+        # The kernel behind torch.nn.functional.batch_norm, which also tells the statistics.
+        normalized, batch_mean, inverse_std = torch.native_batch_norm(
+            wide, flat_gain, shift.reshape(-1), mean, variance, True, self._momentum, self._eps
         )
-        if members == 1:
-            return normalized.view(1, rows, units)
-        return normalized.view(rows, members, units).transpose(0, 1)
+        return Normalized(_narrow(normalized, z), wide, flat_gain, batch_mean, inverse_std)
+
+    def backward(self, layer: int, forward: Normalized, slope: Tensor, gain_out: Tensor, shift_out: Tensor) -> Tensor:
+        """Derivatives of what ``by_batch`` computed.
+
+        Args:
+            layer: Index of the normalised layer.
+            forward: What it returned.
+            slope: Derivative by its outputs, ``[K, B, H]``.
+            gain_out: ``[K, 1, H]``, receives the derivative by γ.
+            shift_out: ``[K, 1, H]``, receives that by β.
+
+        Returns:
+            Derivative by the preactivations, ``[K, B, H]``.
+        """
+        wide, gain, shift = torch.ops.aten.native_batch_norm_backward(
+            _widen(slope),
+            forward.wide,
+            forward.gain,
+            self.means[layer].view(-1),
+            self.variances[layer].view(-1),
+            forward.mean,
+            forward.inverse_std,
+            True,
+            self._eps,
+            [True, True, True],
+        )
+        gain_out.copy_(gain.view(gain_out.shape))
+        shift_out.copy_(shift.view(shift_out.shape))
+        return _narrow(wide, slope)
 
     def by_running(self, layer: int, z: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
         """Normalise ``[K, B, H]`` by what was followed so far."""
@@ -75,3 +110,16 @@ class BatchNormalization:
         """Reduce to ``members`` (indices, ``[K']``)."""
         self.means = [mean.index_select(0, members) for mean in self.means]
         self.variances = [variance.index_select(0, members) for variance in self.variances]
+
+
+def _widen(z: Tensor) -> Tensor:
+    """``[K, B, H]`` -> ``[B, K·H]``."""
+    members, rows, units = z.shape
+    # One network needs no transposition, and its step is so short that two calls less are to be seen.
+    return z.reshape(rows, units) if members == 1 else z.transpose(0, 1).reshape(rows, members * units)
+
+
+def _narrow(wide: Tensor, like: Tensor) -> Tensor:
+    """``[B, K·H]`` -> ``[K, B, H]``, the shape of ``like``."""
+    members, rows, units = like.shape
+    return wide.view(1, rows, units) if members == 1 else wide.view(rows, members, units).transpose(0, 1)

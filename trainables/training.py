@@ -26,7 +26,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
 from trainables.losses import ChanceScale, Loss, count_outputs, make_loss
 from trainables.metrics import METRICS, MetricName, trivial_outputs
-from trainables.network import PopulationNetwork
+from trainables.network import PopulationNetwork, Trace
 from trainables.optimizers import make_optimizer
 from trainables.regularization import Penalties
 from trainables.schedules import Schedule
@@ -120,6 +120,7 @@ class PopulationTraining:
         """Parameter updates of an epoch."""
         return len(self._batch_sizes())
 
+    @torch.no_grad()
     def step(self, batch: RowTensors) -> Tensor:
         """One parameter update of every member on one batch.
 
@@ -130,15 +131,16 @@ class PopulationTraining:
             ``[K]``: mean loss over the batch before the update, without penalties. Not yet read back from the
             device, so that steps do not wait for each other.
         """
-        outputs = self.network(batch.inputs, mode="train", masks=self.masks)
-        losses = self.loss.mean(outputs, batch.targets, batch.weights)
-        gradient = self.network.gradient(losses, out=self._gradient)
+        trace, gradient = Trace(), self._gradient
+        outputs = self.network(batch.inputs, mode="train", masks=self.masks, trace=trace)
+        losses, slope = self.loss.mean_and_slope(outputs, batch.targets, batch.weights)
+        self.network.backward(trace, slope, out=gradient)
         self.penalties.add_gradient(gradient, self.network.parameters)
         self.clipping.apply(gradient)
         if not self.schedule.is_constant:
             self._follow_schedule()
         self.optimizer.step(gradient)
-        return losses.detach()
+        return losses
 
     def _follow_schedule(self) -> None:
         now = self.epoch if self.schedule.unit == "epochs" else self.optimizer.steps

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.plans import plain
-from trainables.dropout import DropRates, dropout
+from trainables.dropout import DropRates
 from trainables.network import PopulationNetwork
 
 
 def test_a5_expectation_over_many_masks_and_share_dropped():
     rates = DropRates(torch.tensor([0.0, 0.2, 0.7]))
     activations = torch.rand(3, 1, 20, generator=torch.Generator().manual_seed(0)) + 0.5
-    dropped = dropout(activations.expand(3, 20_000, 20), rates, torch.Generator().manual_seed(1))
+    dropped = activations * rates.draw((3, 20_000, 20), torch.Generator().manual_seed(1))
     # Standard error of the mean over 20 000 masks is at most 1.1 %: five of them.
     torch.testing.assert_close(dropped.mean(dim=1), activations[:, 0], rtol=0.06, atol=0)
     shares = (dropped == 0).float().mean(dim=(1, 2)).tolist()

@@ -141,6 +141,11 @@ def test_a11_values_and_gradients(name, varied, members, rows, classes, seed):
     torch.testing.assert_close(ours, expected)
     gradients = [torch.autograd.grad(value.sum(), outputs, retain_graph=True)[0] for value in (ours, expected)]
     torch.testing.assert_close(*gradients)
+    for of_rows in (None, torch.rand(rows, dtype=torch.float64, generator=generator) + 0.1):
+        losses, slope = loss.mean_and_slope(outputs.detach(), targets, of_rows)
+        wanted = loss.mean(outputs, targets, of_rows)
+        torch.testing.assert_close(losses, wanted.detach())
+        torch.testing.assert_close(slope, torch.autograd.grad(wanted.sum(), outputs)[0])
 
 
 def test_a11_balanced_weights_are_those_of_scikit_learn():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.plans import plain
 from tests.references import MODULES, as_torch, flat_gradient
-from trainables.network import PopulationNetwork
+from trainables.network import PopulationNetwork, Trace
 
 
 @pytest.mark.parametrize("members", [1, 5])
@@ -43,15 +43,37 @@ def test_a1_a4_outputs_and_gradients_equal_torch_nn(
     network.parameters[:, network.n_weights :].uniform_(-1, 1)  # biases and gains that matter
     inputs = torch.randn(rows, n_inputs, dtype=torch.float64)
     references = [as_torch(network, k, config) for k, config in enumerate(configs)]
-    outputs = network(inputs, mode="train")
-    gradient = network.gradient(outputs.square().mean(dim=(1, 2)))
+    outputs = network(inputs, mode="measure")
+    by_autograd = network.gradient(outputs.square().mean(dim=(1, 2)))
+    gradient, trace = torch.full_like(by_autograd, torch.nan), Trace()
+    with torch.no_grad():
+        trained = network(inputs, mode="train", trace=trace)
+        network.backward(trace, 2 * trained / trained[0].numel(), out=gradient)
+    torch.testing.assert_close(trained, outputs)
     evaluated = network(inputs)
     for k, reference in enumerate(references):
         expected = reference(inputs)
         torch.testing.assert_close(outputs[k], expected)
         expected.square().mean().backward()
-        torch.testing.assert_close(gradient[k], flat_gradient(reference), rtol=1e-6, atol=1e-8)
+        for own in (gradient, by_autograd):
+            torch.testing.assert_close(own[k], flat_gradient(reference), rtol=1e-6, atol=1e-8)
         torch.testing.assert_close(evaluated[k], reference.eval()(inputs))
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch_norm"])
+@pytest.mark.parametrize("units", [3, 20])
+def test_a5_the_way_back_passes_the_masks_of_the_way_there(normalization, units):
+    """Dropout and DropConnect, against autograd with the same masks."""
+    leaves = {"network.hidden_sizes": (units, units), "network.normalization": normalization}
+    dropping = [{"network.dropout": 0.2 * k, "network.dropconnect": 0.3 * k} for k in range(3)]
+    configs = [plain(seed=k).replace(leaves | own) for k, own in enumerate(dropping)]
+    network = PopulationNetwork(configs, 5, 4, dtype=torch.float64)
+    inputs, trace, gradient = torch.randn(9, 5, dtype=torch.float64), Trace(), torch.empty_like(network.parameters)
+    with torch.no_grad():
+        outputs = network(inputs, mode="train", masks=torch.Generator().manual_seed(7), trace=trace)
+        network.backward(trace, torch.cos(outputs), out=gradient)
+    again = network(inputs, mode="train", masks=torch.Generator().manual_seed(7))
+    torch.testing.assert_close(gradient, network.gradient(again.sin().sum(dim=(1, 2))))
 
 
 def test_measuring_normalises_by_the_batch_and_changes_nothing():

@@ -41,8 +41,14 @@ def test_a4_values_gradients_and_running_statistics(members, rows, units, offset
     for _ in range(3):
         z = (draw(members, rows, units) * 2 + offset).requires_grad_()
         upstream = draw(members, rows, units)
-        normalized = ours.by_batch(1, z, gain, shift, follow=True)
+        forward = ours.by_batch(1, z, gain, shift, follow=True)
+        normalized = forward.outputs
         gradients = torch.autograd.grad(normalized, (z, gain, shift), upstream)
+        of_gain, of_shift = torch.empty_like(gain), torch.empty_like(shift)
+        with torch.no_grad():
+            by_hand = (ours.backward(1, forward, upstream, of_gain, of_shift), of_gain, of_shift)
+        for ours_of, wanted in zip(by_hand, gradients, strict=True):
+            torch.testing.assert_close(ours_of, wanted)
         for k, module in enumerate(references):
             own = z.detach()[k].clone().requires_grad_()
             expected = module(own)
