@@ -8,7 +8,8 @@ trainings take. What is asked and who decides is the real code: ``search_service
 of Ray Tune its ``OptunaSearch`` and ``ASHAScheduler`` with their defaults.
 
 A method's incumbent is the best validation accuracy that any of its trials has had in any epoch so far. Random search
-trains every configuration for 52 epochs. Each run of a method draws for itself: no configurations are shared.
+trains every configuration for 52 epochs. Each run of a method draws for itself: no configurations are shared. Ours try
+the service's own default configuration first, as every study does; a row is without it, and one gives it to Ray Tune.
 
     sooner        random search's whole time over the time at which the method reaches random search's last incumbent;
                   a run that never does counts as 0. Median and quartiles over all runs.
@@ -60,6 +61,16 @@ SPACE = {
     "network.dropout": NumericRange(0.0, 1.0),
 }
 BASE = TrialConfig().replace({"optimizer.name": "momentum"})
+# The service's default configuration, which a study tries first. It has no L2: here the least that there is.
+DEFAULT = {
+    "batch_size": BASE.batch_size,
+    "optimizer.lr": BASE.optimizer.lr,
+    "optimizer.momentum": BASE.optimizer.momentum,
+    "optimizer.l2": SPACE["optimizer.l2"].low,
+    "layers": len(BASE.network.hidden_sizes),
+    "units": BASE.network.hidden_sizes[0],
+    "network.dropout": BASE.network.dropout,
+}
 SURROGATE = Path(__file__).parents[1] / ".." / "shared" / "data" / "lcbench_surrogate"
 
 
@@ -114,8 +125,9 @@ class Search(Protocol):
 class Ours:
     """This project's sampler and halving."""
 
-    def __init__(self, seed: int, method: Method, *, early_stopping: bool = True) -> None:
-        self._sampler = Sampler(SPACE, BASE, method=method, mode="max", seed=seed, most=10_000)
+    def __init__(self, seed: int, method: Method, *, early_stopping: bool = True, default_first: bool = True) -> None:
+        first = [DEFAULT] if default_first else []
+        self._sampler = Sampler(SPACE, BASE, method=method, mode="max", seed=seed, first=first, most=10_000)
         search = SearchSpec()
         self._halving = Halving(
             grace_period=grace_period(search, EPOCHS),
@@ -149,7 +161,7 @@ class Ours:
 class RayTune:
     """Ray Tune's OptunaSearch and ASHAScheduler as they come; only the maximum is given."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, default_first: bool = False) -> None:
         import optuna
         from ray.tune.schedulers import ASHAScheduler, TrialScheduler
         from ray.tune.search.optuna import OptunaSearch
@@ -160,7 +172,10 @@ class RayTune:
             leaf: optuna.distributions.FloatDistribution(r.low - r.integer / 2, r.high + r.integer / 2, log=r.log)
             for leaf, r in SPACE.items()
         }
-        self._search = OptunaSearch(space=space, metric="score", mode="max", seed=seed % 2**32)
+        first = [DEFAULT] if default_first else None
+        self._search = OptunaSearch(
+            space=space, metric="score", mode="max", seed=seed % 2**32, points_to_evaluate=first
+        )
         self._scheduler = ASHAScheduler(metric="score", mode="max", max_t=EPOCHS)
         self._stop = TrialScheduler.STOP
         self._trials: dict[str, Any] = {}
@@ -194,9 +209,11 @@ class _TuneTrial:
 
 
 METHODS: Mapping[str, Callable[[int], Search]] = {
-    "random search": lambda seed: Ours(seed, "random", early_stopping=False),
+    "random search": lambda seed: Ours(seed, "random", early_stopping=False, default_first=False),
     "Ray Tune: OptunaSearch + ASHAScheduler": RayTune,
+    "the same, our default tried first": lambda seed: RayTune(seed, default_first=True),
     "ours, random sampling": lambda seed: Ours(seed, "random"),
+    "ours, no default tried first": lambda seed: Ours(seed, SearchSpec().sampler, default_first=False),
     "ours, as shipped": lambda seed: Ours(seed, SearchSpec().sampler),
 }
 

@@ -8,7 +8,7 @@ says) are drawn only where it holds.
   its number alone, whatever happened before.
 - ``quasi_random``: the points of a scrambled Sobol sequence, which fill the space more evenly.
 - ``grid``: every combination of a few values of each range, in random order.
-- ``tpe``, ``gp``, ``cma_es``: learn from what they are told (optuna_models.py).
+- ``tpe``, ``gp``, ``cma_es``: learn from what they are told (tpe.py, optuna_models.py).
 
 A round has a Sampler of its own: changing a range inside one would make its model of the past wrong.
 """
@@ -38,6 +38,7 @@ from search_service.space import (
     is_searched,
 )
 from search_service.spec import SamplerName
+from search_service.tpe import TreeParzen
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 
@@ -90,6 +91,8 @@ class Sampler:
             self._source = _Sobol(self._space, base, own)
         elif method == "grid":
             self._source = _Grid(self._space, base, own, most)
+        elif method == "tpe":
+            self._source = TreeParzen(self._space, base, mode=mode, seed=own)
         else:
             self._source = OptunaModel(self._space, base, method=method, mode=mode, seed=own)
 
@@ -117,7 +120,7 @@ class Sampler:
             fate: As in ``tell``.
             score: As in ``tell``.
         """
-        if isinstance(self._source, OptunaModel):
+        if isinstance(self._source, TreeParzen | OptunaModel):
             # A number that no suggestion of this round has.
             number = -1 - self._next
             self._source.draw(number, values)
