@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search_service.brackets import rungs_by_bracket, shares, union
-from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
+from search_service.spec import RoundSpec, SearchSpec, StudySpec, grace_period, rung_spacing
 from trainables.timing import Pace
 
 
@@ -163,13 +163,20 @@ def plan(
         max_cycles=search.max_cycles,
         # They are trained as long as the trials that went furthest.
         finalists=PlannedFinalists(min(last.top, available), last.seeds, last.folds or 0, search.refined.max_epochs),
-        population=search.population_size,
+        population=_population(search, pace),
         concurrency=concurrency,
         pace=pace,
         finalists_pace=finalists_pace,
         time_budget_s=search.time_budget_s,
         max_total_epochs=search.max_total_epochs,
     )
+
+
+def _population(search: SearchSpec, pace: Pace | None) -> int:
+    """Configurations trained together: as they were timed, if they were."""
+    if pace is not None:
+        return pace.size
+    return 1 if search.population_size == "auto" else search.population_size
 
 
 def _round(spec: StudySpec, step: Literal[4, 5], budget: RoundSpec) -> PlannedRound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -33,9 +33,12 @@ from trainables.calibration import Calibration
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
 from trainables.metrics import METRICS, MetricName
+from trainables.population_size import PopulationSize
 
 # Raised when a key of the document changes its meaning or goes.
 DOCUMENT_VERSION = 1
+# Of a round with layers of many widths, shapes that are worth a line each; the document has them all.
+MOST_SHAPES = 3
 
 
 def report(spec: StudySpec, result: StudyResult) -> str:
@@ -69,10 +72,16 @@ def report(spec: StudySpec, result: StudyResult) -> str:
         cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     lines += ["", *(f"- Round {done.plan.number} ended: {done.stop_reason}" for done in result.rounds)]
+    lines += [f"- Round {done.plan.number} trained {size}" for done in result.rounds for size in _few(done.sizes)]
     lines += [f"- Step 6, cycle {d.cycle}: {d.reason}{_in_numbers(d)}" for d in result.decisions] + [""]
     lines += what_mattered(result.rounds)
     lines += _readings(result)
     return "\n".join(lines)
+
+
+def _few(sizes: Sequence[PopulationSize]) -> Sequence[PopulationSize]:
+    """Those that the report names."""
+    return sizes[:MOST_SHAPES]
 
 
 def _in_numbers(decision: Decision) -> str:
@@ -265,6 +274,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
                 "trials": len(done.trials),
                 "best_score": done.best.score if done.best else None,
                 "stop_reason": done.stop_reason,
+                "sizes": [asdict(size) for size in done.sizes],
                 "importance": importance_document(done),
             }
             for done in result.rounds

@@ -17,6 +17,7 @@ from trainables.calibration import Calibration
 from trainables.config import TrialConfig
 from trainables.measurements import Health, LayerActivations, LayerGradients
 from trainables.metrics import METRICS, MetricName
+from trainables.population_size import PopulationSize
 
 
 class TrialStatus(StrEnum):
@@ -218,7 +219,7 @@ class RoundPlan:
         rung_spacing: Each rung lies this many times as far as the one before.
         standing: Share at each earlier rung that a trial must still be among; None for not asking again.
         sampler: How configurations are drawn.
-        population_size: Configurations per cohort.
+        population_size: Configurations per cohort; auto for what is measured.
         seed: Of the study.
         folder: Journals of this round are written here.
         target: Score at which no further trial is started.
@@ -248,7 +249,7 @@ class RoundPlan:
     rung_spacing: float
     standing: float | None
     sampler: SamplerName
-    population_size: int
+    population_size: int | Literal["auto"]
     seed: int
     folder: Path
     past: tuple[PastTrial, ...] = ()
@@ -315,12 +316,21 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """A round that is over, its trials in the order in which they were asked for."""
+    """A round that is over.
+
+    Attributes:
+        plan: What was to be done.
+        trials: In the order in which they were asked for.
+        stop_reason: Why no more of them.
+        seconds: From start to end.
+        sizes: How many networks were trained as one, by shape, where that was measured.
+    """
 
     plan: RoundPlan
     trials: tuple[TrialResult, ...]
     stop_reason: str
     seconds: float
+    sizes: tuple[PopulationSize, ...] = ()
 
     @property
     def ranked(self) -> list[TrialResult]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -96,11 +96,12 @@ class Sampler:
         else:
             self._source = OptunaModel(self._space, base, method=method, mode=mode, seed=own)
 
-    def ask(self, members: int) -> list[Suggestion]:
+    def ask(self, members: int, size_of: Callable[[Mapping[str, Any]], int] | None = None) -> list[Suggestion]:
         """Suggest the configurations of a cohort, all of one structure.
 
         Args:
-            members: How many.
+            members: How many, at most.
+            size_of: How many, by the values of the first; without it as many as may be.
 
         Returns:
             As many, or fewer where a grid has no more; none when it is used up.
@@ -108,6 +109,8 @@ class Sampler:
         leader = self._suggest(self._first.pop(0) if self._first else {})
         if leader is None:
             return []
+        if size_of is not None:
+            members = min(members, size_of(leader.values))
         structure = {leaf: leader.values[leaf] for leaf in self._shared if leaf in leader.values}
         others = (self._suggest_beside(structure) for _ in range(members - 1))
         return [leader, *itertools.takewhile(lambda suggestion: suggestion is not None, others)]  # type: ignore[list-item]

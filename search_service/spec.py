@@ -188,7 +188,11 @@ class SearchSpec(FrozenModel):
     max_concurrent_trials: int | None = Field(
         default=None, ge=1, description="Tune trials at once; default: as many as the CPUs (or GPUs) hold."
     )
-    population_size: int = Field(default=1, ge=1, description="Configurations trained together in one Tune trial.")
+    population_size: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        default="auto",
+        description="Configurations trained together in one Tune trial, as one batched model. auto: as many as "
+        "measurably save time for networks of their shape, at most a quarter of the round at once.",
+    )
     points_to_evaluate: tuple[Point, ...] = Field(
         default=(),
         description="Configurations tried first in the first coarse round, after the config's own trial: values by "

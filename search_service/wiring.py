@@ -33,13 +33,14 @@ from search_service.recorders.base import Recorder
 from search_service.replaying import Replay, Replayed
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
+from search_service.runners.sizing import most_members
 from search_service.settings import Settings
 from search_service.spec import StudySpec, for_task, parse
 from search_service.spec_ranges import ChoicesSpec, RangeSpec
 from search_service.study import run_study, summarize
 from search_service.study_folder import StudyFolder
 from search_service.warm_start import EarlierStudy
-from trainables import timing
+from trainables import population_size, timing
 from trainables.data import dataset as datasets
 from trainables.data import locations
 from trainables.data.dataset import Dataset, Loaded, TestRows
@@ -211,10 +212,15 @@ def plan(study: PreparedStudy, *, runner: RunnerName = "ray") -> StudyPlan:
     prepare_process()
     spec, search = study.spec, study.spec.search
     device = "cuda" if search.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
-    pace = timing.measure([spec.trial] * search.population_size, study.dataset, metric=spec.metric, device=device)
+    concurrency = _concurrency(spec, runner)
+    size = search.population_size
+    if size == "auto":
+        most = most_members(search.coarse.max_trials, concurrency)
+        size = population_size.choose(spec.trial, study.dataset, most=most, device=device, share=1 / concurrency).size
+    pace = timing.measure([spec.trial] * size, study.dataset, metric=spec.metric, device=device)
     # The finalists train in this process, the seeds of each as one population.
     last = timing.measure([spec.trial] * spec.finalists.seeds, study.dataset, metric=spec.metric)
-    return plan_study(spec, concurrency=_concurrency(spec, runner), pace=pace, finalists_pace=last)
+    return plan_study(spec, concurrency=concurrency, pace=pace, finalists_pace=last)
 
 
 def _concurrency(spec: StudySpec, runner: RunnerName) -> int:

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -238,6 +239,9 @@ class MlflowRecorder:
         metrics = [_metric(f"trials.{s}", result.count(s)) for s in TrialStatus if s is not TrialStatus.RUNNING]
         metrics.append(_metric("seconds", result.seconds))
         tags = {"stop_reason": result.stop_reason}
+        if result.sizes:
+            tags["populations"] = "; ".join(map(str, result.sizes))
+            metrics.append(_metric("population_gain", statistics.fmean(size.gain for size in result.sizes)))
         if result.best is not None:
             metrics.append(_metric("best_score", result.best.score))
             tags["best_trial"] = result.best.trial_id

@@ -7,6 +7,7 @@ takes. The price: a suggestion knows nothing of what was told after the one befo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -19,27 +20,30 @@ class AskingAhead:
 
     Args:
         sampler: Not used by anybody else from now on.
+        most: Members of a cohort at most.
+        size_of: Members of a cohort, by the values of its first one; see ``Sampler.ask``.
     """
 
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
+    def __init__(self, sampler: Sampler, most: int, size_of: Callable[[Mapping[str, Any]], int] | None = None) -> None:
+        self._sampler, self._most, self._size_of = sampler, most, size_of
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
         self._next: Future[list[Suggestion]] | None = None
         self._broken: BaseException | None = None
 
-    def ask(self, members: int, *, then: int) -> list[Suggestion]:
-        """The next cohort.
+    def ask(self, left: int) -> list[Suggestion]:
+        """The next cohort; the one after it is asked for now.
 
         Args:
-            members: Of this one. What was asked for ahead is given out whatever its size: it is what ``then`` said.
-            then: Members of the one after it, which is asked for now; 0 if there is none.
+            left: Configurations that may still be asked for, those of this cohort among them; at least 1.
         """
-        ahead = self._next or self._thread.submit(self._sampler.ask, members)
-        suggestions = ahead.result()
+        suggestions = (self._next or self._submit(left)).result()
         if self._broken is not None:
             raise self._broken
-        self._next = self._thread.submit(self._sampler.ask, then) if then else None
+        self._next = self._submit(left - len(suggestions)) if left > len(suggestions) else None
         return suggestions
+
+    def _submit(self, left: int) -> Future[list[Suggestion]]:
+        return self._thread.submit(self._sampler.ask, min(self._most, left), self._size_of)
 
     def observe(self, number: int, score: float) -> None:
         """See ``Sampler.observe``."""

@@ -32,6 +32,7 @@ from search_service.layers import in_config
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
+from search_service.runners.sizing import CohortSizes
 from search_service.runners.stopping import StoppingRules
 from search_service.sampling import Fate, Sampler, Suggestion
 from search_service.space import Choices
@@ -47,14 +48,15 @@ class RoundBook:
 
     Args:
         plan: Of the round.
+        sizes: How many configurations its cohorts have.
         listen: Hears what happens to each trial, and first of all of those that had ended before.
 
     Raises:
         RunnerError: The folder's journals are those of another plan.
     """
 
-    def __init__(self, plan: RoundPlan, listen: Listener) -> None:
-        self._plan, self._listen = plan, listen
+    def __init__(self, plan: RoundPlan, sizes: CohortSizes, listen: Listener) -> None:
+        self._plan, self._sizes, self._listen = plan, sizes, listen
         self._started = time.monotonic()
         self._rungs = rungs_of(plan)
         self._sampler = Sampler(
@@ -81,7 +83,7 @@ class RoundBook:
         plan.folder.mkdir(parents=True, exist_ok=True)
         self._require_same_plan()
         self._take_up()
-        self._asking = AskingAhead(self._sampler)
+        self._asking = AskingAhead(self._sampler, sizes.most, sizes.of)
 
     @property
     def has_ended(self) -> bool:
@@ -95,8 +97,7 @@ class RoundBook:
         self._stop_reason = self._stop_reason or self._why_stop()
         if self._stop_reason:
             return None
-        size, left = self._plan.population_size, self._plan.max_trials - self._asked
-        suggestions = self._asking.ask(min(size, left), then=max(0, min(size, left - size)))
+        suggestions = self._asking.ask(self._plan.max_trials - self._asked)
         if not suggestions:
             self._stop_reason = f"the whole grid of {self._asked} configurations is done"
             return None
@@ -140,13 +141,18 @@ class RoundBook:
         if self._seconds is None:
             self._stop_reason = self._stop_reason or self._why_stop()
             self._seconds = time.monotonic() - self._started
-            ending = {"stop_reason": self._stop_reason, "seconds": self._seconds}
+            ending = {
+                "stop_reason": self._stop_reason,
+                "seconds": self._seconds,
+                "sizes": [asdict(size) for size in self._sizes.chosen],
+            }
             journals.write_whole(self._plan.folder / "ended.json", ending)
         return RoundResult(
             plan=self._plan,
             trials=tuple(sorted(self._results.values(), key=lambda trial: trial.number)),
             stop_reason=self._stop_reason,
             seconds=self._seconds,
+            sizes=self._sizes.chosen,
         )
 
     def _require_same_plan(self) -> None:
@@ -181,6 +187,7 @@ class RoundBook:
         )
         if (ending := journals.read_whole(folder / "ended.json")) is not None:
             self._stop_reason, self._seconds = ending["stop_reason"], ending["seconds"]
+            self._sizes.recall(ending["sizes"])
 
     def _whole_cohorts(self) -> list[dict[str, Any]]:
         """What was asked, without a last cohort of which not every member was written: it was never trained."""

@@ -7,15 +7,19 @@ from search_service.events import Listener
 from search_service.results import RoundPlan, RoundResult
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
+from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 
 
 class InlineRunner:
     """Trains each cohort to its end before the next one is sampled."""
 
+    def __init__(self) -> None:
+        self._measured = MeasuredSizes()
+
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
-        book = RoundBook(plan, listen)
+        book = RoundBook(plan, CohortSizes(plan, dataset, self._measured, device="cpu", slots=1), listen)
         if book.has_ended:
             return book.result()
         halving = Brackets(plan, plan.folder)

@@ -45,6 +45,7 @@ from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStat
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
+from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 from trainables.process import prepare_process
 
@@ -69,16 +70,17 @@ class RayTuneRunner:
         self._started = False
         # The rows of the study in the object store, and which they are.
         self._stored: tuple[Dataset, Any] | None = None
+        self._measured = MeasuredSizes()
         if address is not None:
             # A cluster that is not there should say so before step 1, not after step 3.
             self._start()
 
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
-        book = RoundBook(plan, listen)
+        self._start()
+        book = RoundBook(plan, self._sizes(plan, dataset), listen)
         if book.has_ended:
             return book.result()
-        self._start()
         searcher = _CohortSearcher(book)
         # Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then
         # brings back the rungs.
@@ -157,6 +159,21 @@ class RayTuneRunner:
             raise RunnerError(f"Ray cannot be reached or started {where}: {error}") from error
         self._started = True
 
+    def _sizes(self, plan: RoundPlan, dataset: Dataset) -> CohortSizes:
+        """How many members cohorts have: measured here, on this machine's device, where that is to be measured.
+
+        Raises:
+            RunnerError: The cluster has GPUs and this machine none.
+        """
+        if plan.population_size == "auto" and plan.gpus_per_trial > 0 and not torch.cuda.is_available():
+            raise RunnerError(
+                "search.population_size: auto measures on this machine's GPU, and it has none; write a number, "
+                "such as 64"
+            )
+        return CohortSizes(
+            plan, dataset, self._measured, _device(plan), plan.max_concurrent_trials or self._slots(plan)
+        )
+
     def _slots(self, plan: RoundPlan) -> int:
         """Cohorts that the cluster holds at once."""
         total = ray.cluster_resources()
@@ -183,6 +200,11 @@ def _require_listener(address: str) -> None:
     if not host or not port.isdigit():
         raise ValueError("an address is auto or host:port")
     socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+
+
+def _device(plan: RoundPlan) -> str:
+    """Where a cohort trains."""
+    return "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
 
 
 class _CohortSearcher(Searcher):
@@ -229,7 +251,7 @@ class _CohortTrainable(tune.Trainable):
         prepare_process()
         # In a list: Ray would otherwise fetch what a reference stands for into this worker's own parameters.
         self._plan, self._dataset, self._halving = plan, ray.get(rows[0]), halving
-        self._device = "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
+        self._device = _device(plan)
         self._begin(config["cohort"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

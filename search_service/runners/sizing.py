@@ -1,0 +1,77 @@
+"""How many configurations a cohort has: what the plan says, or what was measured for its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search_service.layers import in_config
+from search_service.results import RoundPlan
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.population_size import PopulationSize, choose
+
+# Of a round's trials, one in this many is in training at once at most: the sampler and ASHA learn from those before.
+IN_TRAINING = 4
+# Members of a cohort at most, however many a round has: more are hardly faster (bench/step_throughput.py), and a
+# worker that is lost takes all of them with it.
+MOST_MEMBERS = 256
+
+
+def most_members(max_trials: int, slots: int) -> int:
+    """Members of a cohort at most, of a round on so many workers."""
+    return max(1, min(MOST_MEMBERS, max_trials // (IN_TRAINING * slots)))
+
+
+class MeasuredSizes:
+    """Sizes by shape, each measured when a shape is first seen; kept by a runner for all rounds of a study."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], PopulationSize] = {}
+
+    def of(self, config: TrialConfig, dataset: Dataset, *, most: int, device: str, share: float) -> PopulationSize:
+        """For networks of the shape of ``config``, see ``trainables.population_size.choose``."""
+        key = (config.structure, dataset.fingerprint, len(dataset.train), most, device)
+        if key not in self._known:
+            self._known[key] = choose(config, dataset, most=most, device=device, share=share)
+        return self._known[key]
+
+
+class CohortSizes:
+    """Answers for one round.
+
+    Args:
+        plan: Of the round.
+        dataset: Its rows.
+        measured: What is known so far.
+        device: torch device on which cohorts train.
+        slots: Cohorts that train at once.
+    """
+
+    def __init__(self, plan: RoundPlan, dataset: Dataset, measured: MeasuredSizes, device: str, slots: int) -> None:
+        self._plan, self._dataset, self._measured, self._device, self._slots = plan, dataset, measured, device, slots
+        size = plan.population_size
+        self.most = most_members(plan.max_trials, slots) if size == "auto" else size
+        self._chosen: dict[tuple[int, ...], PopulationSize] = {}
+
+    @property
+    def chosen(self) -> tuple[PopulationSize, ...]:
+        """What was measured for the shapes of this round, in the order in which they were met."""
+        return tuple(self._chosen.values())
+
+    def recall(self, chosen: Sequence[Mapping[str, Any]]) -> None:
+        """Take up what an earlier process chose, as plain data."""
+        for choice in chosen:
+            layer_sizes = tuple(choice["layer_sizes"])
+            measured = tuple((size, gain) for size, gain in choice["measured"])
+            changes = {"layer_sizes": layer_sizes, "measured": measured}
+            self._chosen[layer_sizes] = PopulationSize(**(dict(choice) | changes))
+
+    def of(self, values: Mapping[str, Any]) -> int:
+        """Members of a cohort whose first one has these values."""
+        if self._plan.population_size != "auto":
+            return self._plan.population_size
+        config = self._plan.base.replace(in_config(values, self._plan.base))
+        choice = self._measured.of(config, self._dataset, most=self.most, device=self._device, share=1 / self._slots)
+        self._chosen[choice.layer_sizes] = choice
+        return choice.size

@@ -1,0 +1,144 @@
+"""How many networks to train as one: measured, for networks of one shape on this device.
+
+Of narrow networks, a core trains dozens in hardly more time than one, since what takes the time is not arithmetic; wide
+ones fill it by themselves, and a population of them only leaves the cache. Which is which depends on shape, batch and
+machine, so a few steps at a few sizes are timed.
+
+    choice = choose(config, dataset, most=64)
+    choice.size, choice.gain            # 64, 7.3: steps of single networks per second, against one by one
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.losses import count_outputs
+from trainables.network import count_parameters
+from trainables.training import PopulationTraining
+
+# Of the sizes timed, each is four times the one before: what lies between differs little.
+STEP_UP = 4
+# The smallest size is taken that is at least this share as fast as the fastest: a smaller cohort learns sooner from
+# those before it.
+NEARLY = 0.9
+# A size that is not at least this much faster per network than the one before it ends the search for larger ones, and
+# one that is not this much faster than one by one is no reason to train several at once: a measurement of some
+# milliseconds is that exact.
+WORTH = 1.05
+# Steps that nobody times: the first allocate memory and choose kernels.
+WARM_UP_STEPS = 2
+# Steps timed; their median ignores one that the machine was busy with something else.
+TIMED_STEPS = 7
+# Seconds after which no more steps of a size are timed.
+ENOUGH_S = 0.25
+# Share of the memory that populations may take: the rest is the data's, the evaluation's and other processes'.
+MEMORY_SHARE = 0.25
+# Numbers held per parameter: itself, its gradient, two of an optimiser's and one of scratch, and a copy of it while
+# members are dropped.
+COPIES_OF_PARAMETERS = 6
+# And per activation of a batch: z, a, a mask and their derivatives.
+COPIES_OF_ACTIVATIONS = 5
+
+
+@dataclass(frozen=True)
+class PopulationSize:
+    """What was chosen for a shape.
+
+    Attributes:
+        layer_sizes: D, the units of each hidden layer, C.
+        batch_rows: B.
+        size: K.
+        gain: Steps of single networks per second, as a multiple of one by one.
+        measured: (size, gain) of every size that was timed.
+    """
+
+    layer_sizes: tuple[int, ...]
+    batch_rows: int
+    size: int
+    gain: float
+    measured: tuple[tuple[int, float], ...]
+
+    def __str__(self) -> str:
+        shape = " × ".join(map(str, self.layer_sizes))
+        if self.size == 1:
+            return f"networks of {shape} one by one: several at once would not be faster"
+        return f"{self.size} networks of {shape} at a time: {self.gain:.1f} × the steps of one by one"
+
+
+def choose(
+    config: TrialConfig, dataset: Dataset, *, most: int, device: str = "cpu", share: float = 1.0
+) -> PopulationSize:
+    """Time a few sizes.
+
+    Args:
+        config: Of the shape in question; members would differ in other leaves.
+        dataset: Training rows; a few batches of them are trained on.
+        most: No larger size is chosen.
+        device: torch device.
+        share: Of the device's memory, what this population may count on.
+    """
+    fits = int(share * MEMORY_SHARE * _memory_bytes(device) / member_bytes(config, dataset))
+    seconds = {1: _seconds_per_step(config, dataset, 1, device)}
+    for size in _sizes(max(1, min(most, fits))):
+        seconds[size] = _seconds_per_step(config, dataset, size, device)
+        before = max(smaller for smaller in seconds if smaller < size)
+        if seconds[before] / before < WORTH * seconds[size] / size:
+            break
+    gains = {size: seconds[1] * size / taken for size, taken in seconds.items()}
+    best = max(gains.values())
+    size = min(size for size, gain in gains.items() if gain >= NEARLY * best) if best >= WORTH else 1
+    training = PopulationTraining([config], dataset, order_seed=0, device=device)
+    return PopulationSize(
+        training.network.layer_sizes, training.batch_rows, size, gains[size], tuple(sorted(gains.items()))
+    )
+
+
+def member_bytes(config: TrialConfig, dataset: Dataset) -> int:
+    """What one member of a population takes while it is trained, about."""
+    n_outputs = count_outputs(config.loss, dataset.n_outputs)
+    parameters = count_parameters(config.network, dataset.n_inputs, n_outputs)
+    rows = len(dataset.train) if config.batch_size == "full" else min(config.batch_size, len(dataset.train))
+    activations = rows * (sum(config.network.hidden_sizes) + n_outputs)
+    return 4 * (COPIES_OF_PARAMETERS * parameters + COPIES_OF_ACTIVATIONS * activations)
+
+
+def _sizes(most: int) -> Iterator[int]:
+    """Those above 1, up to ``most`` itself."""
+    powers = itertools.takewhile(lambda size: size < most, (STEP_UP**i for i in itertools.count(1)))
+    yield from powers
+    if most > 1:
+        yield most
+
+
+def _memory_bytes(device: str) -> int:
+    if device != "cpu":
+        free, _ = torch.cuda.mem_get_info()
+        return int(free)
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Windows: what the smallest machine that is likely to be used has.
+    return 4 * 2**30
+
+
+def _seconds_per_step(config: TrialConfig, dataset: Dataset, size: int, device: str) -> float:
+    # As long as a training can be: a schedule that spans it must be told some length.
+    training = PopulationTraining([config] * size, dataset, order_seed=0, max_epochs=10**6, device=device)
+    steps = training.steps()
+    for _ in itertools.islice(steps, WARM_UP_STEPS):
+        pass
+    times: list[float] = []
+    while len(times) < TIMED_STEPS and sum(times) < ENOUGH_S:
+        started = time.perf_counter()
+        # Reading the losses waits for the device.
+        next(steps).tolist()
+        times.append(time.perf_counter() - started)
+    return median(times)
