@@ -29,6 +29,7 @@ from search_service.interrupts import catch_interrupts
 from search_service.planning import StudyPlan
 from search_service.planning import plan as plan_study
 from search_service.recipe import packing
+from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.base import Recorder
 from search_service.replaying import Replay, Replayed
 from search_service.results import StudyResult
@@ -485,7 +486,7 @@ def _recording(settings: Settings) -> Iterator[Recorder]:
     _require_folder(settings.home)
     from search_service.recorders.mlflow import MlflowRecorder
 
-    recorder = MlflowRecorder(settings.record_uri, settings.artifacts)
+    recorder = BackgroundRecorder(MlflowRecorder(settings.record_uri, settings.artifacts))
     try:
         yield recorder
     finally:

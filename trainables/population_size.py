@@ -96,7 +96,7 @@ def choose(
     gains = {size: seconds[1] * size / taken for size, taken in seconds.items()}
     best = max(gains.values())
     size = min(size for size, gain in gains.items() if gain >= NEARLY * best) if best >= WORTH else 1
-    training = PopulationTraining([config], dataset, order_seed=0, device=device)
+    training = _population(config, dataset, 1, device)
     return PopulationSize(
         training.network.layer_sizes, training.batch_rows, size, gains[size], tuple(sorted(gains.items()))
     )
@@ -129,10 +129,13 @@ def _memory_bytes(device: str) -> int:
     return 4 * 2**30
 
 
-def _seconds_per_step(config: TrialConfig, dataset: Dataset, size: int, device: str) -> float:
+def _population(config: TrialConfig, dataset: Dataset, size: int, device: str) -> PopulationTraining:
     # As long as a training can be: a schedule that spans it must be told some length.
-    training = PopulationTraining([config] * size, dataset, order_seed=0, max_epochs=10**6, device=device)
-    steps = training.steps()
+    return PopulationTraining([config] * size, dataset, order_seed=0, max_epochs=10**6, device=device)
+
+
+def _seconds_per_step(config: TrialConfig, dataset: Dataset, size: int, device: str) -> float:
+    steps = _population(config, dataset, size, device).steps()
     for _ in itertools.islice(steps, WARM_UP_STEPS):
         pass
     times: list[float] = []

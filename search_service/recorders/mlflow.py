@@ -33,7 +33,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import singledispatchmethod
@@ -62,7 +62,7 @@ from search_service.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.recorders import mlflow_models, mlflow_search
+from search_service.recorders import mlflow_bulk, mlflow_models, mlflow_search
 from search_service.recorders.figures import activations, gradients, losses, schedules
 from search_service.report import describe, describe_data, format_value, health_of, worth
 from search_service.results import (
@@ -76,6 +76,7 @@ from search_service.results import (
     RoundPlan,
     RoundResult,
     StudyStatus,
+    TrialResult,
     TrialStatus,
 )
 from search_service.space import conditions
@@ -151,6 +152,11 @@ class MlflowRecorder:
         with self._errors():
             self._write(event)
 
+    def record_trials(self, events: Sequence[TrialFinished]) -> None:
+        """See ``BulkRecorder.record_trials``."""
+        with self._errors():
+            self._write_trials([event.trial for event in events])
+
     def close(self) -> None:
         """Everything is written by ``record`` itself."""
 
@@ -218,17 +224,27 @@ class MlflowRecorder:
 
     @_write.register
     def _(self, event: TrialFinished) -> None:
-        trial = event.trial
-        if self._has_finished("trial", trial.trial_id):
-            return
-        tags = {"status": trial.status, "reason": trial.reason, "worker": trial.worker}
-        run = self._start(trial.trial_id, "trial", parent=self._round, tags=tags)
-        metrics = [m for point in trial.curve for m in _point_metrics(point, trial.metric)]
-        if trial.best_point is not None:
-            metrics += [_metric("score", trial.score), _metric("best_epoch", trial.best_point.epoch)]
-        metrics.append(_metric("epochs", trial.epochs))
-        self._batch(run, metrics=metrics, params=trial.config.flat())
-        self._client.set_terminated(run, _RUN_STATUS[trial.status])
+        self._write_trials([event.trial])
+
+    def _write_trials(self, trials: Sequence[TrialResult]) -> None:
+        """New ones in one transaction where that is possible; those that an earlier process began are gone on with."""
+        database = mlflow_bulk.database_of(self._client)
+        fresh = []
+        for trial in trials:
+            if database and ("trial", trial.trial_id) not in self._before:
+                fresh.append(trial)
+            elif not self._has_finished("trial", trial.trial_id):
+                run = self._start(trial.trial_id, "trial", parent=self._round, tags=_trial_tags(trial))
+                self._batch(run, metrics=_trial_metrics(trial), params=trial.config.flat())
+                self._client.set_terminated(run, _RUN_STATUS[trial.status])
+        if database:
+            mlflow_bulk.write(database, self._experiment, [self._whole(trial) for trial in fresh])
+
+    def _whole(self, trial: TrialResult) -> mlflow_bulk.WholeRun:
+        tags = self._tags(trial.trial_id, "trial", self._round, _trial_tags(trial))
+        params = {key: _format_param(value)[:MAX_PARAM_LENGTH] for key, value in trial.config.flat().items()}
+        status = _RUN_STATUS[trial.status]
+        return mlflow_bulk.WholeRun(trial.trial_id, status, tags, params, _trial_metrics(trial))
 
     @_write.register
     def _(self, event: RoundFinished) -> None:
@@ -445,15 +461,18 @@ class MlflowRecorder:
         start_ms: int | None = None,
     ) -> str:
         """A run to write to: a new one, or that of an earlier process."""
-        all_tags = {"kind": kind, **{key: value[:MAX_TAG_LENGTH] for key, value in (tags or {}).items() if value}}
-        if self._study_id:
-            all_tags |= {"study_id": self._study_id, PART: name}
-        if parent is not None:
-            all_tags["mlflow.parentRunId"] = parent
+        all_tags = self._tags(name, kind, parent, tags or {})
         if (before := self._before.get((kind, name))) is not None:
             return self._go_on(before, all_tags)
         run = self._client.create_run(self._experiment, start_time=start_ms, tags=all_tags, run_name=name)
         return str(run.info.run_id)
+
+    def _tags(self, name: str, kind: str, parent: str | None, tags: Mapping[str, str]) -> dict[str, str]:
+        """What every run of a study is found by, and its own."""
+        found_by = {"study_id": self._study_id, PART: name} if self._study_id else {}
+        beside = {"mlflow.parentRunId": parent} if parent is not None else {}
+        own = {key: value[:MAX_TAG_LENGTH] for key, value in tags.items() if value}
+        return {"kind": kind, **own, **found_by, **beside}
 
     def _go_on(self, before: Run, tags: Mapping[str, str]) -> str:
         """Write on in a run of an earlier process, whatever state that left it in."""
@@ -503,6 +522,17 @@ class MlflowRecorder:
                 self._client.log_figure(run, figure, "gradient_health.png")
         elif isinstance(check, LearningRatesResult):
             self._client.log_figure(run, losses.draw_learning_rates(check), "learning_rates.png")
+
+
+def _trial_tags(trial: TrialResult) -> dict[str, str]:
+    return {"status": str(trial.status), "reason": trial.reason, "worker": trial.worker}
+
+
+def _trial_metrics(trial: TrialResult) -> list[Metric]:
+    metrics = [m for point in trial.curve for m in _point_metrics(point, trial.metric)]
+    if trial.best_point is not None:
+        metrics += [_metric("score", trial.score), _metric("best_epoch", trial.best_point.epoch)]
+    return [*metrics, _metric("epochs", trial.epochs)]
 
 
 def _round_name(plan: RoundPlan) -> str:

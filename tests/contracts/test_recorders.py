@@ -6,6 +6,7 @@ import concurrent.futures
 import csv
 import dataclasses
 import json
+import math
 import multiprocessing
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from search_service.events import (
     TrialFinished,
 )
 from search_service.importance import importance
+from search_service.recorders import mlflow_bulk
+from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.base import Recorder
 from search_service.recorders.figures import comparison as figures
 from search_service.recorders.memory import MemoryRecorder
@@ -83,11 +86,12 @@ def comparison(tmp_path_factory):
     return memory
 
 
-@pytest.fixture(params=["memory", "mlflow"])
+@pytest.fixture(params=["memory", "mlflow", "background"])
 def recorder(request, tmp_path) -> Recorder:
     if request.param == "memory":
         return MemoryRecorder()
-    return MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    recorder = MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    return BackgroundRecorder(recorder) if request.param == "background" else recorder
 
 
 def test_every_event_of_a_study_can_be_recorded_in_its_order(recorder, story):
@@ -141,6 +145,61 @@ def record(story, tmp_path_factory):
     experiment = client.get_experiment_by_name("recorded")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     return client, experiment, {run.info.run_name: run for run in runs}
+
+
+def test_d3_trials_written_together_are_as_the_client_writes_them(record, story, tmp_path, monkeypatch):
+    """Every run of a trial: name, status, tags, parameters, the history of every metric, and where files would go."""
+    monkeypatch.setattr(mlflow_bulk, "database_of", lambda client: None)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    one_by_one = MlflowRecorder(uri, tmp_path / "artifacts")
+    odd = story.of(TrialFinished)[0].trial
+    nothing = dataclasses.replace(odd, trial_id="r9-000", curve=(), status=TrialStatus.FAILED, reason="ä" * 9_000)
+    point = dataclasses.replace(odd.curve[0], train_loss=math.nan, validation_loss=math.inf)
+    diverged = dataclasses.replace(odd, trial_id="r9-001", curve=(point,), status=TrialStatus.DIVERGED)
+    for event in story.events:
+        one_by_one.record(event)
+    client, experiment, _ = record
+    together = MlflowRecorder(
+        str(client.tracking_uri), Path(experiment.artifact_location.removeprefix("file://")).parent
+    )
+    together._experiment, together._round = experiment.experiment_id, "0" * 32
+    together._study_id = one_by_one._study_id
+    one_by_one._round = together._round
+    for recorder, patched in ((one_by_one, True), (together, False)):
+        if not patched:
+            monkeypatch.undo()
+        recorder.record_trials([TrialFinished(nothing), TrialFinished(diverged)])
+
+    def read(of, experiment_id):
+        found = of.search_runs([experiment_id], "tags.kind = 'trial'", max_results=1000)
+        return {
+            run.info.run_name: (
+                run.info.status,
+                {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"},
+                run.data.params,
+                {key: repr(value) for key, value in run.data.metrics.items()},
+                {
+                    key: sorted((m.step, repr(m.value)) for m in of.get_metric_history(run.info.run_id, key))
+                    for key in run.data.metrics
+                },
+                run.info.artifact_uri.rpartition("artifacts/recorded/")[2].replace(run.info.run_id, "RUN"),
+                run.info.user_id,
+                run.info.lifecycle_stage,
+            )
+            for run in found
+        }
+
+    other = MlflowClient(tracking_uri=uri)
+    expected = read(other, other.get_experiment_by_name("recorded").experiment_id)
+    ours = read(client, experiment.experiment_id)
+    assert ours == expected
+    assert len(ours) == len(story.of(TrialFinished)) + 2
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", max_results=1000)
+    assert all(run.info.start_time <= run.info.end_time for run in runs)
+    # Of this test alone; the fixture is everybody's.
+    for run in runs:
+        if run.info.run_name.startswith("r9"):
+            client.delete_run(run.info.run_id)
 
 
 def parent_of(run):
