@@ -155,6 +155,8 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     tell(StepStarted(1, step1_initial_loss.NAME))
     initial_loss = partial(step1_initial_loss.run, config, dataset, checks.initial_loss)
     check(once("step-1", InitialLossResult, initial_loss))
+    # Beside steps 2 and 3; a study that fails its first check, as most do that fail, is over sooner without it.
+    place.runner.prepare()
     tell(StepStarted(2, step2_overfit_small_sample.NAME))
     small_sample = partial(step2_overfit_small_sample.run, config, dataset, checks.overfit_small_sample, spec.seed)
     check(once("step-2", OverfitResult, small_sample))

@@ -15,6 +15,13 @@ from trainables.data.dataset import Dataset
 class Runner(Protocol):
     """Runs rounds. One contract suite (tests/contracts/test_runners.py) holds for all of them."""
 
+    def prepare(self) -> None:
+        """Begin what takes time before the first round, beside whatever else is done; returns at once.
+
+        What goes wrong is said by ``run_round``.
+        """
+        ...
+
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """Run a round to its end.
 

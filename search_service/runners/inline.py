@@ -17,6 +17,9 @@ class InlineRunner:
     def __init__(self) -> None:
         self._measured = MeasuredSizes()
 
+    def prepare(self) -> None:
+        """Nothing takes time."""
+
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
         book = RoundBook(plan, CohortSizes(plan, dataset, self._measured, device="cpu", slots=1), listen)

@@ -16,6 +16,8 @@ import json
 import os
 import shutil
 import socket
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -63,20 +65,47 @@ class RayTuneRunner:
     Args:
         address: ``None`` starts Ray on this machine and ``close`` stops it; ``auto`` or an address joins a cluster.
         num_cpus: CPUs of a Ray that is started here; default: all.
+        train: How a worker trains a cohort; bench/scaling.py lets it sleep.
     """
 
-    def __init__(self, address: str | None = None, num_cpus: int | None = None) -> None:
-        self._address, self._num_cpus = address, num_cpus
+    def __init__(
+        self, address: str | None = None, num_cpus: int | None = None, train: type[CohortTraining] = CohortTraining
+    ) -> None:
+        self._address, self._num_cpus, self._train = address, num_cpus, train
         self._started = False
         # The rows of the study in the object store, and which they are.
         self._stored: tuple[Dataset, Any] | None = None
         self._measured = MeasuredSizes()
+        self._preparing: threading.Thread | None = None
         if address is not None:
             # A cluster that is not there should say so before step 1, not after step 3.
             self._start()
 
+    def prepare(self) -> None:
+        """Start Ray, and let a process per CPU import what a trial needs: Tune's actors move into such processes.
+
+        It takes some seconds, in which steps 1 to 3 train.
+        """
+        if self._preparing is None:
+            self._preparing = threading.Thread(target=self._prepare, name="Ray's start", daemon=True)
+            self._preparing.start()
+
+    def _prepare(self) -> None:
+        # What goes wrong here goes wrong again in the round, which says so.
+        with contextlib.suppress(RunnerError, ray.exceptions.RayError):
+            self._start()
+            if self._address is None:
+                task = ray.remote(num_cpus=1, max_retries=0)(_import_a_trial)
+                ray.get([task.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))])
+
+    def _prepared(self) -> None:
+        """Wait until what was begun is done."""
+        if self._preparing is not None:
+            self._preparing.join()
+
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
+        self._prepared()
         self._start()
         book = RoundBook(plan, self._sizes(plan, dataset), listen)
         if book.has_ended:
@@ -91,7 +120,9 @@ class RayTuneRunner:
             .remote(plan, plan.folder.absolute())
         )
         trainable = tune.with_resources(
-            tune.with_parameters(_CohortTrainable, plan=plan, rows=[self._store(dataset)], halving=halving),
+            tune.with_parameters(
+                _CohortTrainable, plan=plan, rows=[self._store(dataset)], halving=halving, train=self._train
+            ),
             {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial},
         )
         # Of an earlier process: its checkpoints are of no use, since what it had not finished begins again.
@@ -136,6 +167,7 @@ class RayTuneRunner:
 
     def close(self) -> None:
         """Stop Ray if this runner started it, or leave the cluster."""
+        self._prepared()
         self._stored = None
         if self._started:
             ray.shutdown()
@@ -202,6 +234,12 @@ def _require_listener(address: str) -> None:
     socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
+def _import_a_trial() -> None:
+    """What imports this module to find this function has imported torch and Ray Tune."""
+    # Long enough for each process to have taken one.
+    time.sleep(0.1)
+
+
 def _device(plan: RoundPlan) -> str:
     """Where a cohort trains."""
     return "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
@@ -247,10 +285,12 @@ class _CohortSearcher(Searcher):
 class _CohortTrainable(tune.Trainable):
     """A worker: trains one cohort from rung to rung, then, reused, the next one."""
 
-    def setup(self, config: dict[str, Any], plan: RoundPlan, rows: list[Any], halving: Any) -> None:
+    def setup(
+        self, config: dict[str, Any], plan: RoundPlan, rows: list[Any], halving: Any, train: type[CohortTraining]
+    ) -> None:
         prepare_process()
         # In a list: Ray would otherwise fetch what a reference stands for into this worker's own parameters.
-        self._plan, self._dataset, self._halving = plan, ray.get(rows[0]), halving
+        self._plan, self._dataset, self._halving, self._train = plan, ray.get(rows[0]), halving, train
         self._device = _device(plan)
         self._begin(config["cohort"])
 
@@ -269,7 +309,7 @@ class _CohortTrainable(tune.Trainable):
         self._training.load(Path(str(checkpoint)))
 
     def _begin(self, cohort: Cohort) -> None:
-        self._training = CohortTraining(cohort, self._plan, self._dataset, self._judge, device=self._device)
+        self._training = self._train(cohort, self._plan, self._dataset, self._judge, device=self._device)
 
     def _judge(self, rung: int, scores: Mapping[str, float]) -> set[str]:
         go_on: set[str] = ray.get(self._halving.report.remote(rung, scores))

@@ -1,0 +1,144 @@
+"""What a round's driver costs as workers and trials grow: the real book, sampler, ASHA and Ray Tune; training sleeps.
+
+Simulated nodes of eight CPUs each (``ray.cluster_utils.Cluster``), one cohort per CPU. Workers sleep instead of
+training, so that all of them fit onto one machine, and report scores at the rungs as real ones do. Printed are trials
+and results per second, the CPU time that the driver spent on each, and the share of the workers' time in which they
+slept: where that falls, the driver is what everybody waits for.
+
+    python bench/scaling.py                         # workers 1 to 64, then trials to 10 000: about ten minutes
+    python bench/scaling.py --workers 64 --trials 2000 --population 16
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import ray
+from ray.cluster_utils import Cluster
+
+from search_service.brackets import rungs_of
+from search_service.events import TrialFinished, TrialProgressed
+from search_service.results import EpochPoint, RoundPlan, TrialStatus
+from search_service.runners.base import Cohort, CohortReport, MemberReport
+from search_service.runners.cohort import CohortTraining, Judge
+from search_service.runners.ray_tune import RayTuneRunner
+from search_service.space import NumericRange
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset, Rows
+
+CPUS_OF_A_NODE = 8
+EPOCH_SECONDS = 0.1
+MAX_EPOCHS = 27
+
+
+class Sleep(CohortTraining):
+    """Sleeps for as long as training would take; a trial's score follows from its learning rate."""
+
+    def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
+        self.cohort, self._plan, self._judge = cohort, plan, judge
+        self._rungs, self._epoch = rungs_of(plan), 0
+        self._left = {member.trial_id: _score(member.config) for member in cohort.members}
+
+    def advance(self) -> CohortReport:
+        """As the real one."""
+        goal = next((rung for rung in self._rungs if rung > self._epoch), MAX_EPOCHS)
+        time.sleep(EPOCH_SECONDS * (goal - self._epoch))
+        epochs, self._epoch = range(self._epoch + 1, goal + 1), goal
+        on = self._judge(goal, self._left) if goal < MAX_EPOCHS else set()
+        ended = TrialStatus.COMPLETED if goal == MAX_EPOCHS else TrialStatus.PRUNED
+        reports = tuple(
+            MemberReport(
+                trial,
+                tuple(EpochPoint(epoch, 1.0, 1.0, score) for epoch in epochs),
+                TrialStatus.RUNNING if trial in on else ended,
+                "",
+            )
+            for trial, score in self._left.items()
+        )
+        self._left = {trial: score for trial, score in self._left.items() if trial in on}
+        return CohortReport(self.cohort.cohort_id, goal, reports, "asleep")
+
+    def save(self, folder: Path) -> None:
+        """Something, as the real one."""
+        (folder / "asleep").write_text("", encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """No worker is lost here."""
+
+
+def _score(config: TrialConfig) -> float:
+    return 1.0 - abs(math.log10(config.optimizer.lr) + 2.5) / 3
+
+
+def measure(workers: int, trials: int, population: int, runner: RayTuneRunner, dataset: Dataset) -> Mapping[str, float]:
+    """One round."""
+    results = epochs = 0
+
+    def listen(event: object) -> None:
+        nonlocal results, epochs
+        results += isinstance(event, TrialProgressed | TrialFinished)
+        if isinstance(event, TrialFinished):
+            epochs += event.trial.epochs
+
+    with tempfile.TemporaryDirectory() as folder:
+        plan = RoundPlan(
+            number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}, base=TrialConfig(),
+            first=(), metric="accuracy", max_trials=trials, max_epochs=MAX_EPOCHS, early_stopping=True, grace_period=3,
+            reduction_factor=3.0, rung_spacing=3.0, standing=None, sampler="tpe", population_size=population, seed=0,
+            folder=Path(folder, "round"), max_concurrent_trials=workers,
+        )  # fmt: skip
+        wall, cpu = time.perf_counter(), time.process_time()
+        runner.run_round(plan, dataset, listen)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    # Members of a cohort sleep together.
+    asleep = EPOCH_SECONDS * epochs / population
+    return {
+        "wall": wall,
+        "trials/s": trials / wall,
+        "results/s": results / wall,
+        "cpu ms/trial": 1000 * cpu / trials,
+        "cpu ms/result": 1000 * cpu / results,
+        "asleep": asleep / (wall * workers),
+    }
+
+
+def make_dataset() -> Dataset:
+    part = Rows(np.zeros((2, 1), np.float32), np.array([0, 1]))
+    return Dataset(part, part, "classification", 2, ("x",), ("a", "b"), 0.0, 1.0, "none")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 4, 16, 64])
+    parser.add_argument("--trials", type=int, nargs="*", help="of the most workers; default: 1 000 to 10 000")
+    parser.add_argument("--population", type=int, nargs="*", default=[1, 16])
+    asked = parser.parse_args()
+    most = max(asked.workers)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": min(most, CPUS_OF_A_NODE)})
+    for _ in range(math.ceil(most / CPUS_OF_A_NODE) - 1):
+        cluster.add_node(num_cpus=CPUS_OF_A_NODE)
+    ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
+    runner, dataset = RayTuneRunner(cluster.address, train=Sleep), make_dataset()
+    cases = [(workers, 25 * workers, 1) for workers in asked.workers]
+    cases += [(most, trials, size) for size in asked.population for trials in asked.trials or (1_000, 3_000, 10_000)]
+    heads = ("workers", "trials", "population", "seconds", "trials/s", "results/s", "ms/trial", "ms/result", "asleep")
+    print("".join(f"{head:>11}" for head in heads))
+    for workers, trials, size in cases:
+        got = measure(workers, trials, size, runner, dataset)
+        print(
+            f"{workers:>11}{trials:>11}{size:>11}{got['wall']:>11.1f}{got['trials/s']:>11.1f}{got['results/s']:>11.1f}"
+            f"{got['cpu ms/trial']:>11.1f}{got['cpu ms/result']:>11.1f}{got['asleep']:>11.0%}",
+            flush=True,
+        )
+    ray.shutdown()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
