@@ -77,6 +77,7 @@ class RayTuneRunner:
         self._stored: tuple[Dataset, Any] | None = None
         self._measured = MeasuredSizes()
         self._preparing: threading.Thread | None = None
+        self._ready, self._closed = threading.Event(), threading.Event()
         if address is not None:
             # A cluster that is not there should say so before step 1, not after step 3.
             self._start()
@@ -91,17 +92,23 @@ class RayTuneRunner:
             self._preparing.start()
 
     def _prepare(self) -> None:
-        # What goes wrong here goes wrong again in the round, which says so.
-        with contextlib.suppress(RunnerError, ray.exceptions.RayError):
+        try:
             self._start()
             if self._address is None:
                 task = ray.remote(num_cpus=1, max_retries=0)(_import_a_trial)
                 ray.get([task.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))])
+        except (RunnerError, ray.exceptions.RayError):
+            # It goes wrong again in the round, which says so.
+            pass
+        finally:
+            self._ready.set()
+        # Linux ends Ray's processes with the thread that started them (PR_SET_PDEATHSIG).
+        self._closed.wait()
 
     def _prepared(self) -> None:
         """Wait until what was begun is done."""
         if self._preparing is not None:
-            self._preparing.join()
+            self._ready.wait()
 
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
@@ -172,6 +179,7 @@ class RayTuneRunner:
         if self._started:
             ray.shutdown()
             self._started = False
+        self._closed.set()
 
     def _start(self) -> None:
         if ray.is_initialized():
