@@ -20,43 +20,98 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from search_service.halving import Halving, rung_epochs
-from search_service.results import RoundPlan
-from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
+
+if TYPE_CHECKING:
+    # The process that judges has no use for torch, which plans and metrics bring with them: seconds and 200 MB.
+    from search_service.results import RoundPlan
 
 # derive_seed gives numbers below this.
 _SEEDS = 2**63
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the trials of a round are judged; see ``RoundPlan``.
+
+    Attributes:
+        seed: Decides which bracket a trial belongs to.
+        mode: Whether larger or smaller scores are better.
+        brackets: Their number.
+        grace_period: First rung of the first, in epochs.
+        max_epochs: Of a trial that is not stopped.
+        reduction_factor: η.
+        spacing: Each rung lies this many times as far as the one before.
+        standing: Share at each earlier rung that a trial must still be among; None for not asking again.
+    """
+
+    seed: int
+    mode: Literal["max", "min"]
+    brackets: int
+    grace_period: int
+    max_epochs: int
+    reduction_factor: float
+    spacing: float
+    standing: float | None
+
+    @property
+    def by_bracket(self) -> tuple[tuple[int, ...], ...]:
+        """Rungs of each bracket."""
+        return rungs_by_bracket(
+            self.brackets,
+            grace_period=self.grace_period,
+            max_epochs=self.max_epochs,
+            reduction_factor=self.reduction_factor,
+            spacing=self.spacing,
+        )
+
+
+def rules_of(plan: RoundPlan) -> Rules:
+    """Those of a round."""
+    from trainables.metrics import METRICS
+
+    return Rules(
+        seed=plan.seed,
+        mode=METRICS[plan.metric].mode,
+        brackets=plan.brackets,
+        grace_period=plan.grace_period,
+        max_epochs=plan.max_epochs,
+        reduction_factor=plan.reduction_factor,
+        spacing=plan.rung_spacing,
+        standing=plan.standing,
+    )
 
 
 class Brackets:
     """The rungs of one round, in all its brackets; ``Halving``'s interface.
 
     Args:
-        plan: Of the round.
+        rules: Of the round.
         folder: For the journals; None for none.
 
     Attributes:
         rungs: Epochs at which trials of any bracket are judged, ascending.
     """
 
-    def __init__(self, plan: RoundPlan, folder: Path | None) -> None:
-        by_bracket = _rungs_by_bracket(plan)
-        self.rungs = union(by_bracket)
-        self._shares, self._seed = shares(by_bracket), plan.seed
+    def __init__(self, rules: Rules, folder: Path | None) -> None:
+        self.rungs = union(rules.by_bracket)
+        self._shares, self._seed = shares(rules.by_bracket), rules.seed
         self._brackets = [
             Halving(
-                grace_period=plan.grace_period * plan.reduction_factor**bracket,
-                max_epochs=plan.max_epochs,
-                reduction_factor=plan.reduction_factor,
-                spacing=plan.rung_spacing,
-                standing=plan.standing,
-                mode=METRICS[plan.metric].mode,
+                grace_period=rules.grace_period * rules.reduction_factor**bracket,
+                max_epochs=rules.max_epochs,
+                reduction_factor=rules.reduction_factor,
+                spacing=rules.spacing,
+                standing=rules.standing,
+                mode=rules.mode,
                 journal=None if folder is None else folder / journal_of(bracket),
             )
-            for bracket in range(plan.brackets)
+            for bracket in range(rules.brackets)
         ]
 
     def report(self, rung: int, scores: Mapping[str, float]) -> set[str]:
@@ -91,7 +146,7 @@ def journal_of(bracket: int) -> str:
 
 def rungs_of(plan: RoundPlan) -> tuple[int, ...]:
     """Epochs at which trials of a round are judged, ascending; none without early stopping."""
-    return union(_rungs_by_bracket(plan)) if plan.early_stopping else ()
+    return union(rules_of(plan).by_bracket) if plan.early_stopping else ()
 
 
 def rungs_by_bracket(
@@ -112,13 +167,3 @@ def shares(rungs: Sequence[Sequence[int]]) -> tuple[float, ...]:
     most = max(len(own) for own in rungs)
     weights = [math.exp(len(own) - most) for own in rungs]
     return tuple(weight / sum(weights) for weight in weights)
-
-
-def _rungs_by_bracket(plan: RoundPlan) -> tuple[tuple[int, ...], ...]:
-    return rungs_by_bracket(
-        plan.brackets,
-        grace_period=plan.grace_period,
-        max_epochs=plan.max_epochs,
-        reduction_factor=plan.reduction_factor,
-        spacing=plan.rung_spacing,
-    )

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from scipy.stats import qmc
 
 from search_service.layers import is_structural
 from search_service.optuna_models import OptunaModel
@@ -259,6 +258,9 @@ class _Sobol(_Uniform):
     """The same of a low-discrepancy sequence. Source: Bergstra and Bengio 2012, section 5."""
 
     def _point(self, number: int) -> np.ndarray[Any, Any]:
+        # Nearly a second to import, in every worker as well.
+        from scipy.stats import qmc
+
         # Scrambled by the seed; the same generator at every number, so that a round can be taken up anywhere.
         sobol = qmc.Sobol(len(self._space), seed=np.random.default_rng(self._seed))
         if number > 0:

@@ -36,7 +36,7 @@ from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.runners.sizing import most_members
 from search_service.settings import Settings
-from search_service.spec import StudySpec, for_task, parse
+from search_service.spec import StudySpec, for_task, grace_period, parse
 from search_service.spec_ranges import ChoicesSpec, RangeSpec
 from search_service.study import run_study, summarize
 from search_service.study_folder import StudyFolder
@@ -217,7 +217,14 @@ def plan(study: PreparedStudy, *, runner: RunnerName = "ray") -> StudyPlan:
     size = search.population_size
     if size == "auto":
         most = most_members(search.coarse.max_trials, concurrency)
-        size = population_size.choose(spec.trial, study.dataset, most=most, device=device, share=1 / concurrency).size
+        size = population_size.choose(
+            spec.trial,
+            study.dataset,
+            most=most,
+            device=device,
+            share=1 / concurrency,
+            epochs=grace_period(search, search.coarse.max_epochs),
+        ).size
     pace = timing.measure([spec.trial] * size, study.dataset, metric=spec.metric, device=device)
     # The finalists train in this process, the seeds of each as one population.
     last = timing.measure([spec.trial] * spec.finalists.seeds, study.dataset, metric=spec.metric)

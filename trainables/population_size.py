@@ -2,10 +2,10 @@
 
 Of narrow networks, a core trains dozens in hardly more time than one, since what takes the time is not arithmetic; wide
 ones fill it by themselves, and a population of them only leaves the cache. Which is which depends on shape, batch and
-machine, so a few steps at a few sizes are timed.
+machine, so a few steps at a few sizes are timed. What a report costs beside training is shared by a population, too.
 
     choice = choose(config, dataset, most=64)
-    choice.size, choice.gain            # 64, 7.3: steps of single networks per second, against one by one
+    choice.size, choice.gain            # 64, 7.3: that many times as fast as one by one
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PopulationSize:
         layer_sizes: D, the units of each hidden layer, C.
         batch_rows: B.
         size: K.
-        gain: Steps of single networks per second, as a multiple of one by one.
+        gain: Networks trained per second, as a multiple of one by one.
         measured: (size, gain) of every size that was timed.
     """
 
@@ -71,11 +71,18 @@ class PopulationSize:
         shape = " × ".join(map(str, self.layer_sizes))
         if self.size == 1:
             return f"networks of {shape} one by one: several at once would not be faster"
-        return f"{self.size} networks of {shape} at a time: {self.gain:.1f} × the steps of one by one"
+        return f"{self.size} networks of {shape} at a time: {self.gain:.1f} × as fast as one by one"
 
 
 def choose(
-    config: TrialConfig, dataset: Dataset, *, most: int, device: str = "cpu", share: float = 1.0
+    config: TrialConfig,
+    dataset: Dataset,
+    *,
+    most: int,
+    device: str = "cpu",
+    share: float = 1.0,
+    epochs: int = 1,
+    report_s: float = 0.0,
 ) -> PopulationSize:
     """Time a few sizes.
 
@@ -85,21 +92,23 @@ def choose(
         most: No larger size is chosen.
         device: torch device.
         share: Of the device's memory, what this population may count on.
+        epochs: From one report of a population to the next.
+        report_s: What a report takes beside training, in seconds, however many members it is of.
     """
     fits = int(share * MEMORY_SHARE * _memory_bytes(device) / member_bytes(config, dataset))
-    seconds = {1: _seconds_per_step(config, dataset, 1, device)}
+    first = _population(config, dataset, 1, device)
+    steps = epochs * first.steps_per_epoch
+    seconds = {1: steps * _seconds_per_step(config, dataset, 1, device) + report_s}
     for size in _sizes(max(1, min(most, fits))):
-        seconds[size] = _seconds_per_step(config, dataset, size, device)
+        seconds[size] = steps * _seconds_per_step(config, dataset, size, device) + report_s
         before = max(smaller for smaller in seconds if smaller < size)
         if seconds[before] / before < WORTH * seconds[size] / size:
             break
     gains = {size: seconds[1] * size / taken for size, taken in seconds.items()}
     best = max(gains.values())
     size = min(size for size, gain in gains.items() if gain >= NEARLY * best) if best >= WORTH else 1
-    training = _population(config, dataset, 1, device)
-    return PopulationSize(
-        training.network.layer_sizes, training.batch_rows, size, gains[size], tuple(sorted(gains.items()))
-    )
+    measured = tuple(sorted(gains.items()))
+    return PopulationSize(first.network.layer_sizes, first.batch_rows, size, gains[size], measured)
 
 
 def member_bytes(config: TrialConfig, dataset: Dataset) -> int:

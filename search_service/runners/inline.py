@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_service.brackets import Brackets
+from search_service.brackets import Brackets, rules_of
 from search_service.events import Listener
 from search_service.results import RoundPlan, RoundResult
 from search_service.runners.book import RoundBook
@@ -22,10 +22,10 @@ class InlineRunner:
 
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
-        book = RoundBook(plan, CohortSizes(plan, dataset, self._measured, device="cpu", slots=1), listen)
+        book = RoundBook(plan, CohortSizes(plan, dataset, self._measured), listen)
         if book.has_ended:
             return book.result()
-        halving = Brackets(plan, plan.folder)
+        halving = Brackets(rules_of(plan), plan.folder)
         while cohort := book.next_cohort():
             try:
                 training = CohortTraining(cohort, plan, dataset, halving.report)

@@ -17,7 +17,6 @@ import os
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +39,7 @@ from ray import tune
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search_service.brackets import Brackets
+from search_service.brackets import Brackets, rules_of
 from search_service.errors import RunnerError
 from search_service.events import Listener
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
@@ -55,6 +54,9 @@ from trainables.process import prepare_process
 MAX_FAILURES = 2
 # Seconds to wait for a cluster's head to accept a connection.
 CONNECT_TIMEOUT_S = 5.0
+# What a report of a cohort takes beside training, in seconds: its way through Tune, a checkpoint, ASHA's answer
+# (docs/performance.md).
+REPORT_S = 0.05
 # Key of a cohort's report in a Tune result.
 _REPORT = "report"
 
@@ -83,10 +85,7 @@ class RayTuneRunner:
             self._start()
 
     def prepare(self) -> None:
-        """Start Ray, and let a process per CPU import what a trial needs: Tune's actors move into such processes.
-
-        It takes some seconds, in which steps 1 to 3 train.
-        """
+        """Start Ray, which takes some seconds."""
         if self._preparing is None:
             self._preparing = threading.Thread(target=self._prepare, name="Ray's start", daemon=True)
             self._preparing.start()
@@ -94,10 +93,7 @@ class RayTuneRunner:
     def _prepare(self) -> None:
         try:
             self._start()
-            if self._address is None:
-                task = ray.remote(num_cpus=1, max_retries=0)(_import_a_trial)
-                ray.get([task.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))])
-        except (RunnerError, ray.exceptions.RayError):
+        except RunnerError:
             # It goes wrong again in the round, which says so.
             pass
         finally:
@@ -124,7 +120,7 @@ class RayTuneRunner:
         halving = (
             ray.remote(Brackets)
             .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
-            .remote(plan, plan.folder.absolute())
+            .remote(rules_of(plan), plan.folder.absolute())
         )
         trainable = tune.with_resources(
             tune.with_parameters(
@@ -210,9 +206,8 @@ class RayTuneRunner:
                 "search.population_size: auto measures on this machine's GPU, and it has none; write a number, "
                 "such as 64"
             )
-        return CohortSizes(
-            plan, dataset, self._measured, _device(plan), plan.max_concurrent_trials or self._slots(plan)
-        )
+        slots = plan.max_concurrent_trials or self._slots(plan)
+        return CohortSizes(plan, dataset, self._measured, device=_device(plan), slots=slots, report_s=REPORT_S)
 
     def _slots(self, plan: RoundPlan) -> int:
         """Cohorts that the cluster holds at once."""
@@ -240,12 +235,6 @@ def _require_listener(address: str) -> None:
     if not host or not port.isdigit():
         raise ValueError("an address is auto or host:port")
     socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
-
-
-def _import_a_trial() -> None:
-    """What imports this module to find this function has imported torch and Ray Tune."""
-    # Long enough for each process to have taken one.
-    time.sleep(0.1)
 
 
 def _device(plan: RoundPlan) -> str:

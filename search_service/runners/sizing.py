@@ -29,11 +29,11 @@ class MeasuredSizes:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], PopulationSize] = {}
 
-    def of(self, config: TrialConfig, dataset: Dataset, *, most: int, device: str, share: float) -> PopulationSize:
-        """For networks of the shape of ``config``, see ``trainables.population_size.choose``."""
-        key = (config.structure, dataset.fingerprint, len(dataset.train), most, device)
+    def of(self, config: TrialConfig, dataset: Dataset, **how: Any) -> PopulationSize:
+        """For networks of the shape of ``config``; ``how`` is as in ``trainables.population_size.choose``."""
+        key = (config.structure, dataset.fingerprint, len(dataset.train), *how.items())
         if key not in self._known:
-            self._known[key] = choose(config, dataset, most=most, device=device, share=share)
+            self._known[key] = choose(config, dataset, **how)
         return self._known[key]
 
 
@@ -46,10 +46,21 @@ class CohortSizes:
         measured: What is known so far.
         device: torch device on which cohorts train.
         slots: Cohorts that train at once.
+        report_s: What a report takes beside training, in seconds.
     """
 
-    def __init__(self, plan: RoundPlan, dataset: Dataset, measured: MeasuredSizes, device: str, slots: int) -> None:
-        self._plan, self._dataset, self._measured, self._device, self._slots = plan, dataset, measured, device, slots
+    def __init__(
+        self,
+        plan: RoundPlan,
+        dataset: Dataset,
+        measured: MeasuredSizes,
+        *,
+        device: str = "cpu",
+        slots: int = 1,
+        report_s: float = 0.0,
+    ) -> None:
+        self._plan, self._dataset, self._measured = plan, dataset, measured
+        self._device, self._slots, self._report_s = device, slots, report_s
         size = plan.population_size
         self.most = most_members(plan.max_trials, slots) if size == "auto" else size
         self._chosen: dict[tuple[int, ...], PopulationSize] = {}
@@ -72,6 +83,14 @@ class CohortSizes:
         if self._plan.population_size != "auto":
             return self._plan.population_size
         config = self._plan.base.replace(in_config(values, self._plan.base))
-        choice = self._measured.of(config, self._dataset, most=self.most, device=self._device, share=1 / self._slots)
+        choice = self._measured.of(
+            config,
+            self._dataset,
+            most=self.most,
+            device=self._device,
+            share=1 / self._slots,
+            epochs=min(self._plan.grace_period, self._plan.max_epochs),
+            report_s=self._report_s,
+        )
         self._chosen[choice.layer_sizes] = choice
         return choice.size
