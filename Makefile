@@ -27,8 +27,9 @@ check: $(INSTALLED)   ## Formatting, lint, types and import rules.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Two processes, a file at a time: fixtures like Ray start once in each. More would only wait for the CPUs that two Rays use.
 test: check           ## Everything CI runs: `check`, then the tests.
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 format: $(INSTALLED)  ## Rewrite the code in the project's format.
 	$(BIN)/ruff format .
