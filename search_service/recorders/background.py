@@ -1,8 +1,11 @@
 """Recording off the path: another recorder, in a thread of its own.
 
-Whoever tells it something goes on at once. Trials that ended while it was writing are handed on together, so that the
-more there is to write, the less each costs. If it falls far behind, whoever tells it something waits: what was not
-written is not to fill the memory. What breaks is raised at the next event, or at the end.
+While a round trains, nobody waits for the record: trials that ended while it was writing are handed on together, so
+that the more there is to write, the less each costs. If it falls far behind, whoever tells it something waits: what was
+not written is not to fill the memory.
+
+Every other event returns once it and all before it are written. So whatever a study's folder says is over, a round or
+the study itself, is in the record as well, even if the process is killed at the next moment.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from search_service.errors import RecorderError
-from search_service.events import Event, TrialFinished
+from search_service.events import Event, TrialFinished, TrialProgressed
 from search_service.recorders.base import Recorder
 
 # Events waiting at most: of trials with a hundred epochs, some 50 MB.
@@ -61,9 +64,12 @@ class BackgroundRecorder:
         return self._recorder.registered
 
     def record(self, event: Event) -> None:
-        """See ``Recorder.record``; raises what went wrong with an earlier event."""
+        """See ``Recorder.record``; of trials, raises what went wrong with an earlier one."""
         self._raise()
         self._waiting.put(event)
+        if not isinstance(event, TrialFinished | TrialProgressed):
+            self._waiting.join()
+            self._raise()
 
     def close(self) -> None:
         """Write what is not yet written.

@@ -58,8 +58,8 @@ def test_d1_a_study_runs_on_both_nodes_of_a_running_cluster_and_leaves_it_runnin
     # that was still starting for it, so that with trials shorter than a start (4 s) one node may do them all.
     changes = [
         "trial.network.hidden_sizes=[256, 256]",
-        "search.coarse={max_trials: 4, max_epochs: 2500}",
-        "search.refined={max_trials: 1, max_epochs: 2500}",
+        "search.coarse={max_trials: 4, max_epochs: 1000}",
+        "search.refined={max_trials: 1, max_epochs: 1000}",
         "search.early_stopping=false",
         "finalists={top: 1, seeds: 1}",
     ]
@@ -67,7 +67,7 @@ def test_d1_a_study_runs_on_both_nodes_of_a_running_cluster_and_leaves_it_runnin
     for change in changes:
         options += ["--set", change]
     command = [sys.executable, "-m", "search_service", "run", config, *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["trials"]["completed"] == 5
     told = tmp_path.glob("studies/*/round-1/told.jsonl")

@@ -20,6 +20,7 @@ from search_service.errors import DataError, RunnerError
 from search_service.events import TrialFinished
 from search_service.runners.book import RoundBook
 from search_service.runners.inline import InlineRunner
+from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from search_service.settings import Settings
 from search_service.spec import parse
 from search_service.study_folder import StudyFolder
@@ -222,7 +223,7 @@ def test_d6_a_round_does_not_go_on_with_another_plan(calm, tmp_path):
     shutil.copytree(plan.folder, tmp_path / "round-1")
     changed = dataclasses.replace(plan, folder=tmp_path / "round-1", reduction_factor=2.0)
     with pytest.raises(RunnerError, match="its reduction_factor would not be what it began with"):
-        RoundBook(changed, lambda event: None)
+        RoundBook(changed, CohortSizes(changed, None, MeasuredSizes()), lambda event: None)
 
 
 def test_d6_a_study_that_somebody_runs_is_left_alone(config, tmp_path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -23,6 +23,7 @@ from search_service.events import (
     TrialFinished,
     TrialProgressed,
 )
+from search_service.recorders import mlflow_bulk
 from search_service.settings import Settings
 
 
@@ -43,7 +44,21 @@ POINTS: dict[str, Callable[[Event], bool]] = {
     "packed": lambda event: isinstance(event, ModelPacked),
 }
 # In the middle of a run's record: after its values, before it is closed.
-RECORDED = {"recording r1-001": "r1-001", "recording a finalist": "finalist "}
+RECORDED = {"recording a finalist": "finalist "}
+# And of a transaction that writes trials.
+WRITTEN = {"recording r1-001": "r1-001"}
+
+
+def die_while_writing(trial: str) -> None:
+    write, insert = mlflow_bulk.write, mlflow_bulk.insert
+
+    def write_or_die(store: object, experiment: str, runs: Sequence[mlflow_bulk.WholeRun]) -> None:
+        if any(run.name == trial for run in runs):
+            # Its run, its tags and its parameters are inserted by then.
+            mlflow_bulk.insert = lambda table: die() if table.__name__ == "SqlMetric" else insert(table)
+        write(store, experiment, runs)
+
+    mlflow_bulk.write = write_or_die
 
 
 def die_while_recording(part: str) -> None:
@@ -66,5 +81,7 @@ def run_until(home: Path, config: Path, point: str) -> None:
         study = wiring.prepare(config_file.load(config), settings=settings)
     if point in RECORDED:
         die_while_recording(RECORDED[point])
+    if point in WRITTEN:
+        die_while_writing(WRITTEN[point])
     reached = POINTS.get(point, lambda event: False)
     wiring.run(study, settings=settings, runner="inline", listeners=[lambda event: die() if reached(event) else None])
