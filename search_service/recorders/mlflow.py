@@ -34,6 +34,7 @@ import math
 import statistics
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import singledispatchmethod
@@ -85,6 +86,9 @@ from search_service.space import conditions
 MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
 # MLflow's limits for the text of a parameter and of a tag.
 MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 6_000, 8_000
+
+# Trials written to a server at once: a call is mostly waiting for its disk and its answer.
+CALLS_AT_ONCE = 4
 
 # Tag: which part of a study a run is; unlike the run's name, nobody changes it in the UI.
 PART = "part"
@@ -229,16 +233,22 @@ class MlflowRecorder:
     def _write_trials(self, trials: Sequence[TrialResult]) -> None:
         """New ones in one transaction where that is possible; those that an earlier process began are gone on with."""
         database = mlflow_bulk.database_of(self._client)
-        fresh = []
+        fresh, others = [], []
         for trial in trials:
             if database and ("trial", trial.trial_id) not in self._before:
                 fresh.append(trial)
             elif not self._has_finished("trial", trial.trial_id):
-                run = self._start(trial.trial_id, "trial", parent=self._round, tags=_trial_tags(trial))
-                self._batch(run, metrics=_trial_metrics(trial), params=trial.config.flat())
-                self._client.set_terminated(run, _RUN_STATUS[trial.status])
+                others.append(trial)
         if database:
             mlflow_bulk.write(database, self._experiment, [self._whole(trial) for trial in fresh])
+        if others:
+            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                list(pool.map(self._write_trial, others))
+
+    def _write_trial(self, trial: TrialResult) -> None:
+        run = self._start(trial.trial_id, "trial", parent=self._round, tags=_trial_tags(trial))
+        self._batch(run, metrics=_trial_metrics(trial), params=trial.config.flat())
+        self._client.set_terminated(run, _RUN_STATUS[trial.status])
 
     def _whole(self, trial: TrialResult) -> mlflow_bulk.WholeRun:
         tags = self._tags(trial.trial_id, "trial", self._round, _trial_tags(trial))
