@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -33,7 +33,6 @@ from trainables.calibration import Calibration
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
 from trainables.metrics import METRICS, MetricName
-from trainables.population_size import PopulationSize
 
 # Raised when a key of the document changes its meaning or goes.
 DOCUMENT_VERSION = 1
@@ -72,16 +71,13 @@ def report(spec: StudySpec, result: StudyResult) -> str:
         cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     lines += ["", *(f"- Round {done.plan.number} ended: {done.stop_reason}" for done in result.rounds)]
-    lines += [f"- Round {done.plan.number} trained {size}" for done in result.rounds for size in _few(done.sizes)]
+    lines += [
+        f"- Round {done.plan.number} trained {size}" for done in result.rounds for size in done.sizes[:MOST_SHAPES]
+    ]
     lines += [f"- Step 6, cycle {d.cycle}: {d.reason}{_in_numbers(d)}" for d in result.decisions] + [""]
     lines += what_mattered(result.rounds)
     lines += _readings(result)
     return "\n".join(lines)
-
-
-def _few(sizes: Sequence[PopulationSize]) -> Sequence[PopulationSize]:
-    """Those that the report names."""
-    return sizes[:MOST_SHAPES]
 
 
 def _in_numbers(decision: Decision) -> str:

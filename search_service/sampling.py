@@ -122,7 +122,7 @@ class Sampler:
             fate: As in ``tell``.
             score: As in ``tell``.
         """
-        if isinstance(self._source, TreeParzen | OptunaModel):
+        if not isinstance(self._source, _Deaf):
             # A number that no suggestion of this round has.
             number = -1 - self._next
             self._source.draw(number, values)

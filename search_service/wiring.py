@@ -34,7 +34,7 @@ from search_service.recorders.base import Recorder
 from search_service.replaying import Replay, Replayed
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
-from search_service.runners.sizing import most_members
+from search_service.runners.sizing import RAY_REPORT_S, most_members
 from search_service.settings import Settings
 from search_service.spec import StudySpec, for_task, grace_period, parse
 from search_service.spec_ranges import ChoicesSpec, RangeSpec
@@ -223,7 +223,8 @@ def plan(study: PreparedStudy, *, runner: RunnerName = "ray") -> StudyPlan:
             most=most,
             device=device,
             share=1 / concurrency,
-            epochs=grace_period(search, search.coarse.max_epochs),
+            epochs=min(grace_period(search, search.coarse.max_epochs), search.coarse.max_epochs),
+            report_s=RAY_REPORT_S if runner == "ray" else 0.0,
         ).size
     pace = timing.measure([spec.trial] * size, study.dataset, metric=spec.metric, device=device)
     # The finalists train in this process, the seeds of each as one population.

@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -83,11 +83,8 @@ class LayerTrace:
     mask: Tensor | None = None
 
 
-@dataclass
-class Trace:
-    """What ``backward`` needs of a forward pass: one per pass."""
-
-    layers: list[LayerTrace] = field(default_factory=list)
+# What ``backward`` needs of a forward pass, layer by layer: one per pass.
+Trace = list[LayerTrace]
 
 
 def count_parameters(config: NetworkConfig, n_inputs: int, n_outputs: int) -> int:
@@ -197,7 +194,7 @@ class PopulationNetwork:
         for index, layer in enumerate(self.layers):
             step = LayerTrace(x, layer.weight)
             if trace is not None:
-                trace.layers.append(step)
+                trace.append(step)
             if masks is not None and self._dropconnect.any:
                 step.weight_mask = self._dropconnect.draw(tuple(layer.weight.shape), masks)
                 step.weight = layer.weight * step.weight_mask
@@ -238,7 +235,7 @@ class PopulationNetwork:
         layers = self._as_layers(out)
         last = len(layers) - 1
         for index in range(last, -1, -1):
-            step, own = trace.layers[index], layers[index]
+            step, own = trace[index], layers[index]
             if index < last:
                 assert step.preactivations is not None and step.activations is not None
                 if step.mask is not None:
@@ -276,8 +273,7 @@ class PopulationNetwork:
 
     def split_weights(self, flat: Tensor) -> list[Tensor]:
         """The weight columns of ``[K, P]`` (parameters, a gradient, a step) by layer, ``[K, Din, Dout]`` each."""
-        parts = flat[:, : self.n_weights].split([fan_in * fan_out for fan_in, fan_out in self._shapes], dim=1)
-        return [part.reshape(len(flat), *shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        return [layer.weight for layer in self._as_layers(flat)]
 
     def snapshot(self) -> list[Tensor]:
         """A copy of everything that evaluation depends on: parameters ``[K, P]`` and running statistics ``[K, H]``."""

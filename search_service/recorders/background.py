@@ -15,7 +15,6 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from search_service.errors import RecorderError
 from search_service.events import Event, TrialFinished, TrialProgressed
 from search_service.recorders.base import Recorder
 
@@ -115,7 +114,5 @@ class BackgroundRecorder:
                 trials = []
                 self._recorder.record(event)
             self._recorder.record_trials(trials)
-        except RecorderError as error:
-            self._broken = self._broken or error
-        except Exception as error:  # A defect: it ends the study, and not only this thread.
+        except Exception as error:  # A defect as well: it is to end the study, and not only this thread.
             self._broken = self._broken or error

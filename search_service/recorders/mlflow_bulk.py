@@ -71,6 +71,7 @@ def write(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[WholeRun]) 
     experiment = store.get_experiment(experiment_id)
     now = int(time.time() * 1000)
     ids = [uuid.uuid4().hex for _ in runs]
+    metrics = [list(_metrics(store, run.metrics, own)) for run, own in zip(runs, ids, strict=True)]
     rows: dict[type[Any], list[dict[str, Any]]] = {
         SqlRun: [_run(run, own, experiment, now) for run, own in zip(runs, ids, strict=True)],
         SqlTag: [
@@ -83,8 +84,8 @@ def write(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[WholeRun]) 
             for run, own in zip(runs, ids, strict=True)
             for key, value in run.params.items()
         ],
-        SqlMetric: [row for run, own in zip(runs, ids, strict=True) for row in _metrics(store, run.metrics, own)],
-        SqlLatestMetric: [row for run, own in zip(runs, ids, strict=True) for row in _latest(store, run.metrics, own)],
+        SqlMetric: [row for of_run in metrics for row in of_run],
+        SqlLatestMetric: [row for of_run in metrics for row in _latest(of_run)],
     }
     with store.ManagedSessionMaker(read_only=False) as session:
         for table, own_rows in rows.items():
@@ -125,10 +126,10 @@ def _metrics(store: SqlAlchemyStore, metrics: Sequence[Metric], run_id: str) -> 
         }
 
 
-def _latest(store: SqlAlchemyStore, metrics: Sequence[Metric], run_id: str) -> Iterator[dict[str, Any]]:
+def _latest(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Of each name that of the largest step, by MLflow's order."""
     latest: dict[str, dict[str, Any]] = {}
-    for row in _metrics(store, metrics, run_id):
+    for row in rows:
         best = latest.get(row["key"])
         if best is None or _order(row) > _order(best):
             latest[row["key"]] = row

@@ -24,7 +24,7 @@ class AskingAhead:
         size_of: Members of a cohort, by the values of its first one; see ``Sampler.ask``.
     """
 
-    def __init__(self, sampler: Sampler, most: int, size_of: Callable[[Mapping[str, Any]], int] | None = None) -> None:
+    def __init__(self, sampler: Sampler, most: int, size_of: Callable[[Mapping[str, Any]], int]) -> None:
         self._sampler, self._most, self._size_of = sampler, most, size_of
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
         self._next: Future[list[Suggestion]] | None = None

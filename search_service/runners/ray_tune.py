@@ -46,7 +46,7 @@ from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStat
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
-from search_service.runners.sizing import CohortSizes, MeasuredSizes
+from search_service.runners.sizing import RAY_REPORT_S, CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 from trainables.process import prepare_process
 
@@ -54,9 +54,6 @@ from trainables.process import prepare_process
 MAX_FAILURES = 2
 # Seconds to wait for a cluster's head to accept a connection.
 CONNECT_TIMEOUT_S = 5.0
-# What a report of a cohort takes beside training, in seconds: its way through Tune, a checkpoint, ASHA's answer
-# (docs/performance.md).
-REPORT_S = 0.05
 # Key of a cohort's report in a Tune result.
 _REPORT = "report"
 
@@ -207,7 +204,7 @@ class RayTuneRunner:
                 "such as 64"
             )
         slots = plan.max_concurrent_trials or self._slots(plan)
-        return CohortSizes(plan, dataset, self._measured, device=_device(plan), slots=slots, report_s=REPORT_S)
+        return CohortSizes(plan, dataset, self._measured, device=_device(plan), slots=slots, report_s=RAY_REPORT_S)
 
     def _slots(self, plan: RoundPlan) -> int:
         """Cohorts that the cluster holds at once."""
