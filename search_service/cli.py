@@ -1,5 +1,7 @@
 """The command line, ``search-service COMMAND``: run, plan, inspect, validate, export, predict, and so on.
 
+Those here work on this machine, without a service; those that speak to one are in ``service_commands.py``.
+
 Exit codes: 0 done, 2 bad config, table or model, 3 a check failed (or a replay
 differs), 4 something outside failed, 130 interrupted.
 """
@@ -8,7 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import tempfile
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -18,8 +22,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from search_service import __version__, config_file
-from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, DataError, InvalidSpecError, OutsideError, Problem
+from search_service import __version__, config_file, service_commands
+from search_service.errors import (
+    EXIT_INTERRUPTED,
+    CheckFailedError,
+    DataError,
+    InvalidSpecError,
+    OutsideError,
+    Problem,
+    SearchServiceError,
+)
 from search_service.settings import Settings
 from search_service.spec import StudySpec
 
@@ -30,6 +42,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.add_typer(service_commands.app)
 
 
 class RunnerChoice(StrEnum):
@@ -197,12 +210,22 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to make.")],
     home: Home = None,
 ) -> None:
-    """Write a study's model into a folder: to serve with MLflow, to call, and to read as a torch module."""
+    """Write a study's model into a folder: to serve with MLflow, to call, and to read as a torch module.
+
+    With SEARCH_SERVICE_URL set, also that of a study of the service.
+    """
     settings = Settings() if home is None else Settings(home=home)
     from search_service import exporting
 
-    for note in exporting.export(study, to, settings):
-        typer.echo(note)
+    with tempfile.TemporaryDirectory(prefix="search-service-") as scratch:
+        # With a service set, what is nothing here is a study of that one.
+        away = (
+            "SEARCH_SERVICE_URL" in os.environ and "/" not in study and not (settings.home / "studies" / study).is_dir()
+        )
+        if away:
+            study = str(service_commands.fetched_model(study, Path(scratch)))
+        for note in exporting.export(study, to, settings):
+            typer.echo(note)
     typer.echo(f"{to}: read {to / 'README.md'}")
 
 
@@ -287,6 +310,9 @@ def main() -> None:
         sys.exit(InvalidSpecError.exit_code)
     except OutsideError as error:
         _say(errors, f"[bold red]Stopped by something outside:[/] {escape(str(error))}")
+        sys.exit(error.exit_code)
+    except SearchServiceError as error:
+        _say(errors, f"[bold red]Refused:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
 
 

@@ -25,6 +25,10 @@ from trainables.data.named_sets import BUNDLED, OPENML
 MAX_BYTES = 256 * 1024
 
 
+# Keys of the section data that name tables.
+_PLACES = ("source", "train", "validation", "test")
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader without aliases and duplicate keys, with YAML 1.2 scalars."""
 
@@ -83,10 +87,32 @@ def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     Raises:
         InvalidSpecError: Every mistake found.
     """
-    raw = read(path)
+    return spec_module.parse(load_plain(path, overrides))
+
+
+def load_plain(path: Path, overrides: Sequence[str] = ()) -> Any:
+    """A config file as plain data, unchecked; arguments and errors as of ``load``."""
+    return _with_paths_from(overridden(read(path), overrides), path.parent)
+
+
+def overridden(raw: Any, overrides: Sequence[str]) -> Any:
+    """Plain data of a config, changed in its place by ``key=value`` each.
+
+    Raises:
+        InvalidSpecError: One is not of that form.
+    """
     for override in overrides:
         _override(raw, override)
-    return spec_module.parse(_with_paths_from(raw, path.parent))
+    return raw
+
+
+def local_files(raw: Any) -> dict[str, Path]:
+    """Files of this machine that a config's plain data names, by key of its section ``data``."""
+    data = raw.get("data") if isinstance(raw, dict) else None
+    if not isinstance(data, dict):
+        return {}
+    given = {place: data[place] for place in _PLACES if isinstance(data.get(place), str) and data[place]}
+    return {place: Path(value) for place, value in given.items() if not is_url(value) and Path(value).is_file()}
 
 
 def read(path: Path) -> Any:
@@ -106,10 +132,19 @@ def read(path: Path) -> Any:
         raise InvalidSpecError([Problem("CONFIG", shown, "an existing file", "check the path")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSpecError([Problem("CONFIG", shown, "a readable text file", f"mend it: {error}")]) from error
-    return _parse_yaml(text, shown)
+    return read_text(text, shown)
 
 
-def _parse_yaml(text: str, where: str) -> Any:
+def read_text(text: str, where: str) -> Any:
+    """The plain data of a config's text.
+
+    Args:
+        text: YAML or JSON.
+        where: What the text is, for messages.
+
+    Raises:
+        InvalidSpecError: It is neither.
+    """
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -127,7 +162,7 @@ def _override(raw: Any, override: str) -> None:
     if not equals or not key or not isinstance(raw, dict):
         rule, fix = "key=value with a dotted key", "for example --set search.coarse.max_trials=8"
         raise InvalidSpecError([Problem("--set", override, rule, fix)])
-    value = _parse_yaml(text, f"--set {key}")
+    value = read_text(text, f"--set {key}")
     inner = raw
     *parents, last = _parts(key)
     for parent in parents:
@@ -156,7 +191,7 @@ def _with_paths_from(raw: Any, folder: Path) -> Any:
     if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict):
         return raw
     data = dict(raw["data"])
-    for place in ("source", "train", "validation", "test"):
+    for place in _PLACES:
         value = data.get(place)
         if not isinstance(value, str) or not value or value in BUNDLED or value.startswith(OPENML) or is_url(value):
             continue

@@ -261,7 +261,7 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
         "seconds": round(result.seconds, 3),
         "data": asdict(result.data) if result.data else None,
         "best": _best_document(result.finalists),
-        "checks": [_check_document(check) for check in result.checks],
+        "checks": [check_document(check) for check in result.checks],
         "rounds": [
             {
                 "number": done.plan.number,
@@ -326,7 +326,8 @@ def _baseline_document(baseline: Baseline) -> dict[str, Any]:
     }
 
 
-def _check_document(check: CheckResult) -> dict[str, Any]:
+def check_document(check: CheckResult) -> dict[str, Any]:
+    """A check's verdict as plain data."""
     return {
         "step": check.step,
         "name": check.name,

@@ -225,6 +225,7 @@ class RoundPlan:
         target: Score at which no further trial is started.
         best_before: Best score of the round before, if it counts towards the target.
         deadline: ``time.monotonic()`` after which no further trial is started.
+        stop_file: No further trial is started once it exists.
         epochs_left: Epochs of the study's budget, after which no further trial is started; None for no limit.
         patience_trials: Ended trials without a better score after which no further one is started.
         patience_minutes: Minutes likewise.
@@ -256,6 +257,7 @@ class RoundPlan:
     target: float | None = None
     best_before: float | None = None
     deadline: float | None = None
+    stop_file: Path | None = None
     epochs_left: int | None = None
     patience_trials: int | None = None
     patience_minutes: float | None = None

@@ -26,6 +26,7 @@ from search_service.errors import DataError, Problem
 
 # What a study is called in messages.
 OPTION = "--study"
+LOCK_FILE = "study.lock"
 # Seconds between two notes of the time spent: at most so much is forgotten by a kill.
 NOTE_EVERY_S = 1.0
 
@@ -124,7 +125,7 @@ class StudyFolder:
         Raises:
             DataError: Another process has it.
         """
-        lock = FileLock(self.path / "study.lock")
+        lock = FileLock(self.path / LOCK_FILE)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -134,6 +135,16 @@ class StudyFolder:
             yield
         finally:
             lock.release()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process works on it."""
+        lock = FileLock(self.path / LOCK_FILE)
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
 
 
 def find(studies: Path, study_id: str) -> StudyFolder:

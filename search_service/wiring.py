@@ -24,6 +24,7 @@ from search_service import replaying, study_folder, warm_start
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
+from search_service.event_journal import EventJournal
 from search_service.events import ComparisonFinished, Event, Listener, StudyFinished
 from search_service.interrupts import catch_interrupts
 from search_service.planning import StudyPlan
@@ -284,7 +285,9 @@ def run(
         if files is None:
             files = StudyFolder(_make_folder(settings, "studies", _new_id(study.spec), study.spec))
             stack.enter_context(files.lock())
-        listen = stack.enter_context(_listening([*listeners, recorder.record]))
+        # The journal last: what stands there is in the record already, and where that is, is known.
+        journal = EventJournal(files.path, lambda: recorder.page)
+        listen = stack.enter_context(_listening([*listeners, recorder.record, journal.record]))
         result = run_study(
             study.spec,
             study.table,

@@ -16,6 +16,7 @@ from search_service.errors import CheckFailedError
 from search_service.events import Listener, RoundFinished, RoundStarted
 from search_service.results import RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
+from search_service.runners.stopping import STOP_FILE, STOP_REQUESTED
 from search_service.space import Scored, Space
 from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
 from search_service.warm_start import EarlierStudy
@@ -46,6 +47,11 @@ class Place:
         """What is left of the study's epochs, less than 0 where trials under way went on beyond; None for no limit."""
         most = self.spec.search.max_total_epochs
         return None if most is None else most - sum(done.epochs for done in self.rounds)
+
+    @property
+    def stop_file(self) -> Path:
+        """Exists once somebody has asked for an end: trials under way are trained, and the finalists are found."""
+        return self.folder / STOP_FILE
 
     @property
     def time_is_up(self) -> bool:
@@ -97,6 +103,7 @@ def search(
         target=place.spec.objective.target,
         best_before=best_before,
         deadline=place.deadline,
+        stop_file=place.stop_file,
         epochs_left=place.epochs_left,
         patience_trials=search_spec.patience_trials,
         patience_minutes=search_spec.patience_minutes,
@@ -161,7 +168,8 @@ def _judge(result: RoundResult, dataset: Dataset) -> None:
     plan, best = result.plan, result.best
     where = f"step {plan.name}"
     if not result.trials:
-        raise CheckFailedError(f"{where}: no trial was started, since {result.stop_reason}; raise search.time_budget_s")
+        remedy = "start the study again" if result.stop_reason == STOP_REQUESTED else "raise search.time_budget_s"
+        raise CheckFailedError(f"{where}: no trial was started, since {result.stop_reason}; {remedy}")
     if best is None:
         diverged, failed = result.count(TrialStatus.DIVERGED), result.count(TrialStatus.FAILED)
         reasons = sorted({trial.reason for trial in result.trials if trial.status is TrialStatus.FAILED})

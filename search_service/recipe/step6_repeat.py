@@ -38,6 +38,7 @@ def run(
     *,
     scale_of: Callable[[TrialConfig], ChanceScale],
     time_is_up: bool,
+    stop_requested: bool = False,
     measured: SeedNoise | None = None,
 ) -> Decision:
     """Decide.
@@ -49,9 +50,12 @@ def run(
             the same.
         scale_of: What a configuration's losses are read by.
         time_is_up: Whether the time budget is spent.
+        stop_requested: Whether somebody asked for an end.
         measured: The best configuration of the last cycle from other seeds, if that was tried.
     """
-    decision = _decide(spec, cycles, n_validation, time_is_up=time_is_up, measured=measured)
+    decision = _decide(
+        spec, cycles, n_validation, time_is_up=time_is_up, stop_requested=stop_requested, measured=measured
+    )
     best = cycles[-1].refined.best or cycles[-1].coarse.best
     if best is None:
         return decision
@@ -60,7 +64,13 @@ def run(
 
 
 def _decide(
-    spec: StudySpec, cycles: Sequence[Cycle], n_validation: float, *, time_is_up: bool, measured: SeedNoise | None
+    spec: StudySpec,
+    cycles: Sequence[Cycle],
+    n_validation: float,
+    *,
+    time_is_up: bool,
+    stop_requested: bool,
+    measured: SeedNoise | None,
 ) -> Decision:
     done, better, metric, target = len(cycles), METRICS[spec.metric].better, spec.metric, spec.objective.target
     last = cycles[-1]
@@ -82,6 +92,7 @@ def _decide(
     another, within = f"another cycle is expected to bring {expected:.2g}", f"(noise: ±{noise:.2g}, {of_what})"
     # The first that holds is the reason.
     rules = [
+        (stop_requested, f"a stop was requested; {improvement}"),
         (time_is_up, f"the time budget of {search.time_budget_s or 0:g} s is spent; {improvement}"),
         (
             most is not None and epochs >= most,

@@ -40,7 +40,7 @@ from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
 
 # Of a plan, what may change from one process to the next: where and how it is run, not what.
-_PLACE = ("folder", "deadline", "max_concurrent_trials", "cpus_per_trial", "gpus_per_trial")
+_PLACE = ("folder", "deadline", "stop_file", "max_concurrent_trials", "cpus_per_trial", "gpus_per_trial")
 
 
 class RoundBook:
@@ -242,6 +242,7 @@ class RoundBook:
             epochs=sum(map(len, self._points.values())),
             seconds=now - self._started,
             time_is_up=deadline is not None and now >= deadline,
+            stop_requested=self._plan.stop_file is not None and self._plan.stop_file.exists(),
         )
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, worker: str) -> None:

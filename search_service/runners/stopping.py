@@ -11,6 +11,10 @@ import math
 from search_service.results import RoundPlan, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
+# In a study's folder: whoever wants the study to end well, and soon, makes it.
+STOP_FILE = "stop"
+STOP_REQUESTED = "a stop was requested"
+
 
 class StoppingRules:
     """The rules of one round.
@@ -45,7 +49,7 @@ class StoppingRules:
         ):
             self._best_completed = trial.score
 
-    def why(self, *, asked: int, epochs: int, seconds: float, time_is_up: bool) -> str:
+    def why(self, *, asked: int, epochs: int, seconds: float, time_is_up: bool, stop_requested: bool = False) -> str:
         """Why no further trial is started; empty if one may be.
 
         Args:
@@ -53,10 +57,13 @@ class StoppingRules:
             epochs: Reported of all trials of the round.
             seconds: Since the round began.
             time_is_up: Whether the study's time budget is spent.
+            stop_requested: Whether somebody asked for an end.
         """
         plan = self._plan
         if asked >= plan.max_trials:
             return f"all {plan.max_trials} trials done"
+        if stop_requested:
+            return STOP_REQUESTED
         if time_is_up:
             return "the time budget is spent"
         if plan.epochs_left is not None and epochs >= plan.epochs_left:

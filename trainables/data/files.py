@@ -54,7 +54,8 @@ class Files:
         wanted = Wanted(config.csv, config.target, roles, texts=texts)
         tables, target, notes = {}, "", []
         for place, source in given.items():
-            found = sources.read(source, wanted, f"data.{place}")
+            public_only = allowed is not None and locations.is_public_only(source, allowed)
+            found = sources.read(source, wanted._replace(public_only=public_only), f"data.{place}")
             target = found.target or target
             shown = locations.shown(source)
             notes += [f"{shown}: {note}" for note in found.notes]

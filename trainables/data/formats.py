@@ -41,6 +41,8 @@ class Wanted(NamedTuple):
     needs_target: bool = True
     # CSV columns whose values are codes: 01009 is no number.
     texts: tuple[str, ...] = ()
+    # Whether an address that only this network reaches is refused.
+    public_only: bool = False
 
 
 class Read(NamedTuple):

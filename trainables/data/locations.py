@@ -6,12 +6,15 @@ for local files. Credentials are those of the environment, as each protocol's ow
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 from trainables.data.named_sets import BUNDLED, OPENML
 from trainables.errors import DataError, Problem
@@ -39,12 +42,13 @@ def shown(source: str) -> str:
 
 
 @contextmanager
-def local(source: str, path: str) -> Iterator[Path]:
+def local(source: str, path: str, *, public_only: bool = False) -> Iterator[Path]:
     """The file or folder of ``source`` on this machine.
 
     Args:
         source: A path or URL.
         path: Config key, for messages.
+        public_only: Whether a web address that only this network reaches is refused, also when another leads to it.
 
     Raises:
         DataError: There is none, or it cannot be fetched.
@@ -57,10 +61,10 @@ def local(source: str, path: str) -> Iterator[Path]:
         yield file
         return
     with tempfile.TemporaryDirectory(prefix="search-service-") as folder:
-        yield _fetch(source, Path(folder), path)
+        yield _fetch(source, Path(folder), path, public_only=public_only)
 
 
-def _fetch(url: str, folder: Path, path: str) -> Path:
+def _fetch(url: str, folder: Path, path: str, *, public_only: bool) -> Path:
     parts = urlsplit(url)
     name = shown(url)
     if parts.scheme not in PROTOCOLS or "::" in url:
@@ -70,7 +74,7 @@ def _fetch(url: str, folder: Path, path: str) -> Path:
 
     target = folder / (PurePosixPath(parts.path).name or "table")
     try:
-        filesystem, place = fsspec.core.url_to_fs(url, **_options(parts.scheme))
+        filesystem, place = fsspec.core.url_to_fs(url, **_options(parts.scheme, public_only=public_only))
         # Over HTTP there are no folders: fsspec would take a page with links for one.
         if not parts.scheme.startswith("http") and filesystem.isdir(place):
             filesystem.get(place, str(target), recursive=True)
@@ -92,16 +96,49 @@ def _fetch(url: str, folder: Path, path: str) -> Path:
     return target
 
 
-def _options(scheme: str) -> dict[str, Any]:
+def _options(scheme: str, *, public_only: bool) -> dict[str, Any]:
     """What a protocol needs to be told so that it fails in time."""
     if scheme in ("http", "https"):
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
-        return {"client_kwargs": {"timeout": timeout, "trust_env": True}}
+        options: dict[str, Any] = {"client_kwargs": {"timeout": timeout, "trust_env": True}}
+        # Where all goes through a proxy, that decides what can be reached.
+        if public_only and scheme not in getproxies():
+            options |= {"get_client": _public_client, "skip_instance_cache": True}
+        return options
     if scheme in ("ftp", "sftp"):
         return {"timeout": CONNECT_TIMEOUT_S}
     return {}
+
+
+async def _public_client(**options: Any) -> Any:
+    """A client that connects to addresses of the internet only.
+
+    The address is looked at when the connection is made: a name may lead anywhere, and an answer to another name.
+    """
+    import aiohttp
+
+    def connect(address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, place = address
+        host = ipaddress.ip_address(place[0].partition("%")[0])
+        if not host.is_global or host.is_multicast:
+            raise OSError(f"{host} is an address of a private network, which may not be read from")
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    options.pop("loop", None)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=connect), **options)
+
+
+def is_public_only(source: str, allowed: Sequence[str]) -> bool:
+    """Whether a URL is permitted by its protocol alone (``https://``), and not by a prefix that names its host.
+
+    >>> is_public_only("https://a.org/t.csv", ["https://"]), is_public_only("https://a.org/t.csv", ["https://a.org/"])
+    (True, False)
+    """
+    return is_url(source) and not any(
+        source.startswith(prefix) for prefix in allowed if is_url(prefix) and not prefix.endswith("://")
+    )
 
 
 def require_allowed(given: Mapping[str, str], allowed: Sequence[str]) -> None:

@@ -86,7 +86,7 @@ def _read(source: str, wanted: Wanted, path: str) -> Read:
     if not any(mark in source for mark in "./\\:") and not Path(source).exists():
         # A single word that is no folder here is more likely the name of a bundled set, misspelt.
         raise DataError([Problem(path, source, *_NOT_A_SET)])
-    with locations.local(source, path) as file:
+    with locations.local(source, path, public_only=wanted.public_only) as file:
         return formats.read_file(file, wanted, path, locations.shown(source))
 
 

@@ -1,0 +1,362 @@
+"""The service from Python: the same verbs as on the command line, with typed results.
+
+    from search_service import Client
+
+    with Client("http://127.0.0.1:8000") as client:           # or SEARCH_SERVICE_URL and SEARCH_SERVICE_TOKEN
+        study = client.submit("configs/01_digits.yaml")
+        for event in client.events(study.id):
+            print(event.type, event.content)
+        print(client.wait(study.id).state, client.best(study.id).values)
+
+What can be said again without harm is: a submission carries an Idempotency-Key, and a stream of events that breaks is
+taken up after the last event heard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from search_service import config_file
+from search_service.errors import InvalidSpecError, OutsideError, Problem, SearchServiceError
+from search_service.service.documents import (
+    Best,
+    Check,
+    CreatedToken,
+    Dataset,
+    Page,
+    Study,
+    StudyDetails,
+    StudyEvent,
+    Token,
+    Trial,
+    Validated,
+)
+from search_service.service.states import State
+
+URL, TOKEN = "SEARCH_SERVICE_URL", "SEARCH_SERVICE_TOKEN"
+DEFAULT_URL = "http://127.0.0.1:8000"
+# Seconds for an answer; checking a config reads its table, which may be fetched from afar.
+TIMEOUT_S, CHECK_TIMEOUT_S = 30.0, 600.0
+# Seconds between two looks of ``wait``, and before a broken stream is taken up again; times that this is tried.
+LOOK_EVERY_S, RECONNECT_S, RECONNECTS = 1.0, 1.0, 30
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class ServiceUnreachableError(OutsideError):
+    """Nobody answers at the service's address, or not with an answer of ours."""
+
+
+class RefusedError(SearchServiceError):
+    """The service said no; the message is its reason.
+
+    Attributes:
+        status: Of HTTP.
+    """
+
+    exit_code = 2
+
+    def __init__(self, status: int, detail: str) -> None:
+        self.status = status
+        super().__init__(detail)
+
+
+class Client:
+    """One service.
+
+    Args:
+        url: Its address; default: the variable SEARCH_SERVICE_URL, else http://127.0.0.1:8000.
+        token: Who we are; default: the variable SEARCH_SERVICE_TOKEN.
+        transport: How requests travel, for tests.
+    """
+
+    def __init__(
+        self, url: str | None = None, token: str | None = None, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.url = (url or os.environ.get(URL) or DEFAULT_URL).rstrip("/")
+        token = token or os.environ.get(TOKEN)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, transport=transport)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    # ---- studies -----------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        config: Mapping[str, Any] | str | Path,
+        *,
+        overrides: Sequence[str] = (),
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> Study:
+        """Submit a study.
+
+        Args:
+            config: A file, or what would be in it. Tables on this machine that it names are uploaded.
+            overrides: ``key=value`` each, as ``--set``.
+            priority: From -100 to 100; larger ones begin first.
+            idempotency_key: Sent again with the same key, a study is submitted once; default: a new one.
+
+        Raises:
+            InvalidSpecError: The config or its table cannot be used; every mistake found.
+            RefusedError: The service said no.
+            ServiceUnreachableError: It does not answer.
+        """
+        headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
+        body = self._body(config, overrides)
+        answer = self._call(
+            "POST",
+            "/api/v1/studies",
+            json=body,
+            params={"priority": priority},
+            headers=headers,
+            timeout=CHECK_TIMEOUT_S,
+            again=True,
+        )
+        return Study.model_validate_json(answer.content)
+
+    def studies(
+        self,
+        *,
+        states: Sequence[State | str] = (),
+        name: str | None = None,
+        sort: str = "-submitted_at",
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Page[Study]:
+        """A page of studies."""
+        given: dict[str, Any] = {"sort": sort, "limit": limit, "offset": offset, "state": [str(s) for s in states]}
+        return self._get(Page[Study], "/api/v1/studies", given if name is None else given | {"name": name})
+
+    def study(self, study_id: str) -> StudyDetails:
+        """A study with its config, its jobs and its result."""
+        return self._get(StudyDetails, _of(study_id))
+
+    def checks(self, study_id: str) -> list[Check]:
+        """Verdicts of steps 1 to 3 so far."""
+        return TypeAdapter(list[Check]).validate_json(self._call("GET", _of(study_id, "checks")).content)
+
+    def trials(self, study_id: str, *, status: str | None = None, limit: int = 50, offset: int = 0) -> Page[Trial]:
+        """A page of trials that are over, best first."""
+        given = {"limit": limit, "offset": offset} | ({} if status is None else {"status": status})
+        return self._get(Page[Trial], _of(study_id, "trials"), given)
+
+    def best(self, study_id: str) -> Best:
+        """The answer, or the best trial so far."""
+        return self._get(Best, _of(study_id, "best"))
+
+    def report(self, study_id: str) -> str:
+        """The report of a study that has ended."""
+        return self._call("GET", _of(study_id, "report")).text
+
+    def model(self, study_id: str) -> bytes:
+        """The winner's model, as a zip file of its folder."""
+        return self._call("GET", _of(study_id, "model"), timeout=CHECK_TIMEOUT_S).content
+
+    def logs(self, study_id: str, *, attempt: int | None = None, offset: int = 0) -> tuple[str, int, int]:
+        """What a study's job printed.
+
+        Args:
+            study_id: Of the study.
+            attempt: Of which job; by default the last.
+            offset: Bytes to leave out.
+
+        Returns:
+            Text, the offset to go on at, and the number of the job.
+        """
+        given = {"offset": offset} | ({} if attempt is None else {"attempt": attempt})
+        answer = self._call("GET", _of(study_id, "logs"), params=given)
+        return answer.text, int(answer.headers["Log-Offset"]), int(answer.headers["Log-Attempt"])
+
+    def stop(self, study_id: str) -> Study:
+        """End the search well: trials under way are trained, the finalists are found."""
+        return self._post(Study, _of(study_id, "stop"))
+
+    def cancel(self, study_id: str) -> Study:
+        """End a study now; ``resume`` goes on with it."""
+        return self._post(Study, _of(study_id, "cancel"))
+
+    def resume(self, study_id: str) -> Study:
+        """Go on with a study that was cancelled or interrupted."""
+        return self._post(Study, _of(study_id, "resume"))
+
+    def delete(self, study_id: str) -> None:
+        """Forget a study and its files; its record in MLflow stays."""
+        self._call("DELETE", _of(study_id))
+
+    def events(self, study_id: str, *, after: int = 0) -> Iterator[StudyEvent]:
+        """Everything that happens in a study, as it happens, until it has ended.
+
+        Args:
+            study_id: Of the study.
+            after: Number of the last event that is known already.
+
+        Raises:
+            RefusedError: There is no such study.
+            ServiceUnreachableError: It does not answer any more, however often it is tried.
+        """
+        failures = 0
+        while True:
+            try:
+                for event in self._stream(study_id, after):
+                    failures = 0
+                    if event.type == "end":
+                        return
+                    after = event.id
+                    yield event
+            except httpx.TransportError as error:
+                failures += 1
+                if failures > RECONNECTS:
+                    raise ServiceUnreachableError(f"{self.url} does not answer: {error}") from error
+                time.sleep(RECONNECT_S)
+
+    def wait(self, study_id: str, *, timeout_s: float | None = None) -> StudyDetails:
+        """Wait until a study has ended.
+
+        Raises:
+            TimeoutError: It has not ended within ``timeout_s`` seconds.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not (study := self.study(study_id)).has_ended:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"study {study_id} is {study.state} after {timeout_s:g} s")
+            time.sleep(LOOK_EVERY_S)
+        return study
+
+    # ---- configs and tables --------------------------------------------------------------------------------------
+
+    def validate(self, config: Mapping[str, Any] | str | Path, *, overrides: Sequence[str] = ()) -> Validated:
+        """Check a config and its table, without running anything."""
+        return self._post(Validated, "/api/v1/configs:validate", self._body(config, overrides))
+
+    def plan(self, config: Mapping[str, Any] | str | Path, *, overrides: Sequence[str] = ()) -> dict[str, Any]:
+        """What a study would do."""
+        body = self._body(config, overrides)
+        found: dict[str, Any] = self._call("POST", "/api/v1/configs:plan", json=body, timeout=CHECK_TIMEOUT_S).json()
+        return found
+
+    def upload(self, file: str | Path) -> Dataset:
+        """Upload a table; a config names it by the ``source`` of the answer.
+
+        Raises:
+            InvalidSpecError: There is no such file, or it is no table.
+        """
+        path = Path(file)
+        try:
+            with path.open("rb") as opened:
+                answer = self._call(
+                    "POST", "/api/v1/datasets", params={"name": path.name}, content=opened, timeout=CHECK_TIMEOUT_S
+                )
+        except FileNotFoundError as error:
+            raise InvalidSpecError([Problem("FILE", str(path), "an existing file", "check the path")]) from error
+        return Dataset.model_validate_json(answer.content)
+
+    # ---- tokens --------------------------------------------------------------------------------------------------
+
+    def create_token(self, name: str, role: Literal["read", "submit", "admin"] = "submit") -> CreatedToken:
+        """Make a token; its secret is in the answer and nowhere else."""
+        return self._post(CreatedToken, "/api/v1/tokens", {"name": name, "role": role})
+
+    def tokens(self) -> list[Token]:
+        """All tokens, the revoked ones among them."""
+        return TypeAdapter(list[Token]).validate_json(self._call("GET", "/api/v1/tokens").content)
+
+    def revoke_token(self, name: str) -> Token:
+        """Let a token be of no use from now on."""
+        return Token.model_validate_json(self._call("DELETE", f"/api/v1/tokens/{name}").content)
+
+    # ---- how ------------------------------------------------------------------------------------------------------
+
+    def _body(self, config: Mapping[str, Any] | str | Path, overrides: Sequence[str]) -> Any:
+        """A config as plain data, its local tables uploaded."""
+        if isinstance(config, str | Path):
+            raw = config_file.load_plain(Path(config), overrides)
+        else:
+            raw = config_file.overridden(json.loads(json.dumps(config)), overrides)
+        for place, path in config_file.local_files(raw).items():
+            raw["data"][place] = self.upload(path).source
+        return raw
+
+    def _get(self, kind: type[T], path: str, params: Mapping[str, Any] | None = None) -> T:
+        return kind.model_validate_json(self._call("GET", path, params=params).content)
+
+    def _post(self, kind: type[T], path: str, body: Any = None) -> T:
+        timeout = TIMEOUT_S if body is None else CHECK_TIMEOUT_S
+        return kind.model_validate_json(self._call("POST", path, json=body, timeout=timeout).content)
+
+    def _call(self, method: str, path: str, *, again: bool = False, **options: Any) -> httpx.Response:
+        """Call a route; ``again`` for what may be said twice, beside GET, if the first time nobody answered."""
+        tries = 3 if again or method == "GET" else 1
+        for left in reversed(range(tries)):
+            try:
+                answer = self._http.request(method, path, **options)
+                break
+            except httpx.TransportError as error:
+                if not left:
+                    hint = f"is it running? ({URL} says where, `search-service serve` starts one)"
+                    raise ServiceUnreachableError(f"{self.url} does not answer: {error}; {hint}") from error
+                time.sleep(RECONNECT_S)
+        _require_success(answer)
+        return answer
+
+    def _stream(self, study_id: str, after: int) -> Iterator[StudyEvent]:
+        headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
+        # A study may say nothing for long; that the service is there, it says every few seconds.
+        with self._http.stream("GET", _of(study_id, "events"), headers=headers, timeout=60.0) as answer:
+            if answer.is_error:
+                answer.read()
+            _require_success(answer)
+            fields: dict[str, str] = {}
+            for line in answer.iter_lines():
+                if not line and "data" in fields:
+                    number, kind = int(fields.get("id", 0)), fields.get("event", "message")
+                    yield StudyEvent(id=number, type=kind, content=json.loads(fields["data"]))
+                    fields = {}
+                elif line and not line.startswith(":"):
+                    key, _, value = line.partition(":")
+                    fields[key] = value.removeprefix(" ")
+
+
+def _of(study_id: str, what: str = "") -> str:
+    path = f"/api/v1/studies/{study_id}"
+    return f"{path}/{what}" if what else path
+
+
+def _require_success(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    try:
+        found = answer.json()
+        detail, problems = found["detail"], found.get("problems", [])
+    except (ValueError, KeyError, TypeError):
+        raise ServiceUnreachableError(
+            f"{answer.url} answered {answer.status_code}, and not as this service does"
+        ) from None
+    if answer.status_code == 422 and problems:
+        raise InvalidSpecError([Problem(p["path"], p["value"], p["message"], p["hint"]) for p in problems])
+    if answer.status_code in (500, 503):
+        raise ServiceUnreachableError(f"{answer.url}: {detail}")
+    if answer.status_code == 401:
+        detail += f" ({TOKEN} has the token for the command line)"
+    raise RefusedError(answer.status_code, detail)

@@ -1,0 +1,129 @@
+"""The FastAPI app: which routes there are, what they work with, and what begins and ends with it.
+
+>>> app = make_app(ServiceSettings(home=Path("runs")))          # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry
+
+from search_service import __version__
+from search_service.service import access, migrations, problems
+from search_service.service.access import Access
+from search_service.service.following import Following
+from search_service.service.jobs import Jobs, LocalJobs
+from search_service.service.metrics import RequestTimes, ServiceMetrics
+from search_service.service.parts import Parts
+from search_service.service.reconciler import Reconciler
+from search_service.service.routes import configs, datasets, following, health, studies, tokens
+from search_service.service.settings import ServiceSettings
+from search_service.service.store import Store
+from search_service.service.submissions import Submissions
+
+_PAGE = Path(__file__).parent / "page"
+# The page's own files and calls, nothing of anybody else's, and no place in anybody else's page. The documentation
+# page is the exception that loads what FastAPI names.
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+_POLICY += "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_DESCRIPTION = """Submit hyperparameter studies, watch them, stop and resume them, read what they found.
+
+A study follows six steps: is the untrained loss what chance predicts, can the network memorise a small sample, which
+learning rates work, a coarse search, a refined one, and again until it is good enough."""
+
+
+def make_app(settings: ServiceSettings, jobs: Jobs | None = None) -> FastAPI:
+    """The service.
+
+    Args:
+        settings: Places, addresses, limits.
+        jobs: Where studies run; by default what the settings say.
+
+    Raises:
+        InvalidSpecError: It would listen where anybody could submit.
+    """
+    access.require_safe(settings)
+    app = FastAPI(
+        title="Search service",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        max_body_size=settings.max_upload_mb * 2**20,
+    )
+    app.state.settings, app.state.jobs = settings, jobs or make_jobs(settings)
+    app.state.registry = CollectorRegistry()
+    problems.install(app)
+    for one in (studies, following, configs, datasets, tokens, health):
+        app.include_router(one.router)
+    app.mount("/page", StaticFiles(directory=_PAGE), name="page")
+    app.add_api_route("/", _page, include_in_schema=False)
+    app.middleware("http")(_with_headers)
+    app.middleware("http")(RequestTimes(app.state.registry))
+    _document_errors(app)
+    return app
+
+
+def make_jobs(settings: ServiceSettings) -> Jobs:
+    """Where studies run."""
+    if settings.jobs == "local":
+        return LocalJobs()
+    from search_service.service.ray_jobs import RayJobs
+
+    return RayJobs(settings.ray_dashboard)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: ServiceSettings = app.state.settings
+    settings.home.mkdir(parents=True, exist_ok=True)
+    store = Store(settings.store_url)
+    try:
+        migrations.upgrade(store.engine)
+        parts = Parts(
+            settings=settings,
+            store=store,
+            reconciler=Reconciler(store, app.state.jobs, settings),
+            submissions=Submissions(store, settings),
+            following=Following(store),
+        )
+        app.state.parts, app.state.access = parts, Access(store, settings)
+        app.state.registry.register(ServiceMetrics(parts))
+        parts.reconciler.start()
+        await parts.following.start()
+        try:
+            yield
+        finally:
+            await parts.following.close()
+            parts.reconciler.close()
+    finally:
+        store.close()
+
+
+async def _page() -> FileResponse:
+    return FileResponse(_PAGE / "index.html")
+
+
+async def _with_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.url.path not in ("/docs", "/redoc"):
+        response.headers["Content-Security-Policy"] = _POLICY
+    return response
+
+
+def _document_errors(app: FastAPI) -> None:
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            problems.describe(make())
+        return make()
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,84 @@
+"""Jobs on a Ray cluster, through its Jobs API: the only file of the service that knows Ray.
+
+What Ray does, and what follows:
+
+- It forgets its jobs with its head: a job that it has not heard of has ended.
+- A job's id given twice is refused with an error like any other: so the id is looked for first, and again after it.
+- It stops a job with SIGTERM and kills it three seconds later, unless the job's environment says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search_service.errors import RunnerError
+from search_service.service.jobs import Job, JobStatus, shell_line
+
+# A study that is interrupted records what it has: seconds, with a slow MLflow more.
+STOP_WAIT_S = 60
+_STOPS_LIKE_CTRL_C = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}
+
+
+class RayJobs:
+    """Jobs of one cluster.
+
+    Args:
+        address: Of its dashboard, such as http://ray-head:8265. Ray's own variables (RAY_AUTH_MODE, RAY_AUTH_TOKEN) say
+            who we are.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._connection: Any = None
+
+    def submit(self, job: Job) -> None:
+        """See ``Jobs.submit``."""
+        with self._reaching() as client:
+            try:
+                client.submit_job(
+                    entrypoint=shell_line(job),
+                    submission_id=job.job_id,
+                    runtime_env={"env_vars": {**job.environment, **_STOPS_LIKE_CTRL_C}},
+                    metadata={"study": job.folder.name},
+                )
+            except RuntimeError:
+                # It answers an id that it has with the same error as a fault of its own.
+                if self.status(job.job_id, job.folder).state == "unknown":
+                    raise
+
+    def status(self, job_id: str, folder: Path) -> JobStatus:
+        """See ``Jobs.status``."""
+        with self._reaching() as client:
+            try:
+                info = client.get_job_info(job_id)
+            except RuntimeError as error:
+                if "404" in str(error):
+                    return JobStatus("unknown")
+                raise
+        if not info.status.is_terminal():
+            return JobStatus("running")
+        return JobStatus("ended", info.driver_exit_code, info.message or str(info.status))
+
+    def cancel(self, job_id: str, folder: Path) -> None:
+        """See ``Jobs.cancel``."""
+        with self._reaching() as client:
+            client.stop_job(job_id)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[Any]:
+        from ray.job_submission import JobSubmissionClient
+
+        try:
+            if self._connection is None:
+                # It would ask for the cluster's own address otherwise, which only its nodes can reach.
+                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+                self._connection = JobSubmissionClient(self._address)
+            yield self._connection
+        except (RuntimeError, OSError) as error:
+            self._connection = None
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            raise RunnerError(f"Ray's Jobs API at {self._address} cannot be used: {reason}") from error

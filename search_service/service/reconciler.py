@@ -1,0 +1,229 @@
+"""Compares what is wanted with what is there, and starts, stops and restarts jobs until they agree.
+
+One loop for every cause: a submission, a job that died, a service that was killed, a cluster whose head was lost. It
+holds no state of its own: whatever it is killed in the middle of, the next round finds in the store and in the folders.
+
+- An attempt is entered first, then its job submitted under an id made of study and attempt: a job is never started
+  twice, and one that was entered and not submitted is submitted in the next round.
+- Of replicas, the one that has the lease works; the others look on.
+- A job that dies is started again and goes on where it was. One that died ``max_attempts`` times without a trial being
+  finished in between is ``interrupted``; so is nobody's study lost to a mistake that no restart mends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from search_service import journals
+from search_service.errors import EXIT_INTERRUPTED, InvalidSpecError, OutsideError
+from search_service.event_journal import EVENTS_FILE, REPORT_FILE, RESULT_FILE
+from search_service.runners.stopping import STOP_FILE
+from search_service.service.jobs import Job, Jobs, JobStatus, command_of
+from search_service.service.settings import ServiceSettings
+from search_service.service.states import State, Wanted
+from search_service.service.store import Store, now
+from search_service.service.tables import AttemptRow, StudyRow
+from search_service.study_folder import StudyFolder
+
+# Seconds between two looks; a submission wakes it at once.
+INTERVAL_S = 0.5
+# Seconds that a replica may be silent before another takes over.
+LEASE_S = 15.0
+LEASE = "reconciler"
+# Bytes of events.jsonl entered in one transaction.
+CHUNK_BYTES = 1_000_000
+# Lines of a job's output that say why it died.
+LAST_LINES = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """The loop.
+
+    Args:
+        store: What is wanted.
+        jobs: What is there.
+        settings: Folders and limits.
+    """
+
+    def __init__(self, store: Store, jobs: Jobs, settings: ServiceSettings) -> None:
+        self._store, self._jobs, self._settings = store, jobs, settings
+        self._holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._wake, self._ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
+        self.trouble = ""
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now: something was asked for."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the loop; jobs go on."""
+        self._ended.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        try:
+            self._store.give_up_lease(LEASE, self._holder)
+        except SQLAlchemyError as error:
+            _log.warning("the lease could not be given back: %s", error)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the loop runs."""
+        return self._thread.is_alive()
+
+    def _loop(self) -> None:
+        while not self._ended.is_set():
+            self._wake.wait(INTERVAL_S)
+            self._wake.clear()
+            if not self._ended.is_set():
+                self._look()
+
+    def _look(self) -> None:
+        try:
+            if self._store.lease(LEASE, self._holder, LEASE_S):
+                self.reconcile()
+            self.trouble = ""
+        except (OutsideError, SQLAlchemyError) as error:
+            self._note_trouble(str(error))
+        # Whatever else it is: one study must not end the service for all. It is tried again, and in the log.
+        except Exception as error:
+            _log.exception("a round of the reconciler failed")
+            self._note_trouble(f"{type(error).__name__}: {error}")
+
+    def _note_trouble(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            _log.warning("%s", trouble)
+        self.trouble = trouble
+
+    def reconcile(self) -> None:
+        """One round: look at every running study, then begin those that may.
+
+        Raises:
+            Exception: The first trouble with a study, once all others were looked after.
+        """
+        troubles: list[Exception] = []
+        for study in self._store.active():
+            # What is wrong with one study is no reason to leave the others alone.
+            try:
+                self._read_events(study)
+                self._look_after(study)
+            except Exception as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
+        while (begun := self._store.begin_next(self._settings.max_running)) is not None:
+            self._submit(*begun)
+
+    def _look_after(self, study: StudyRow) -> None:
+        attempt, folder = self._store.attempt(study.id), self._folder(study)
+        if not attempt.submitted:
+            self._submit(self._store.study(study.id, whole=True), attempt)
+            return
+        if study.wanted == Wanted.STOP:
+            (folder / STOP_FILE).touch()
+        status = self._jobs.status(attempt.job_id, folder)
+        if status.state != "running":
+            self._read_events(study)
+            self._settle(study, attempt, status)
+        elif study.wanted == Wanted.CANCEL and not attempt.cancelled:
+            self._jobs.cancel(attempt.job_id, folder)
+            self._store.note_attempt(attempt, cancelled=True)
+
+    def _submit(self, study: StudyRow, attempt: AttemptRow) -> None:
+        settings, folder = self._settings, self._folder(study)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "spec.json").exists():
+            journals.write_whole(folder / "spec.json", study.spec)
+        if study.wanted != Wanted.STOP:
+            (folder / STOP_FILE).unlink(missing_ok=True)
+        environment = {"SEARCH_SERVICE_DATA_FOLDERS": ",".join(settings.sources), "PYTHONUNBUFFERED": "1"}
+        if settings.tracking_uri is not None:
+            environment["MLFLOW_TRACKING_URI"] = settings.tracking_uri
+        on_ray = ["--ray-address", "auto"] if settings.jobs == "ray" else ["--runner", settings.runner]
+        command = command_of(study.id, settings.home.absolute(), on_ray)
+        self._jobs.submit(Job(attempt.job_id, command, folder, environment))
+        self._store.note_attempt(attempt, submitted=True)
+
+    def _settle(self, study: StudyRow, attempt: AttemptRow, status: JobStatus) -> None:
+        """A job is over: its study has ended, or goes on with another."""
+        folder = self._folder(study)
+        outcome = status.message or status.state
+        ending = journals.read_whole(folder / "ended.json")
+        if ending is None and StudyFolder(folder).is_locked:
+            # Its cluster has forgotten a job that is still there: it is let finish.
+            return
+        if ending is not None:
+            state = State.COMPLETED if ending["status"] == "completed" else State.FAILED
+            ended = {"state": state, "reason": ending["reason"], "finished_at": now(), **_results(folder)}
+            self._store.end_attempt(attempt, outcome, **ended)
+        elif study.wanted == Wanted.CANCEL:
+            reason = "cancelled; what was finished is kept, and resume goes on with it"
+            self._store.end_attempt(attempt, outcome, state=State.CANCELLED, reason=reason, finished_at=now())
+        elif status.exit_code == InvalidSpecError.exit_code:
+            # The config or its table is not usable any more: no restart mends that.
+            reason = f"the job could not begin: {_last_words(attempt, folder)}"
+            self._store.end_attempt(attempt, outcome, state=State.FAILED, reason=reason, finished_at=now())
+        elif study.fruitless + 1 >= self._settings.max_attempts:
+            n = study.fruitless + 1
+            reason = f"its job died {n} times without finishing a trial ({outcome}): {_last_words(attempt, folder)}"
+            ended = {"state": State.INTERRUPTED, "reason": reason, "finished_at": now(), "fruitless": n}
+            self._store.end_attempt(attempt, outcome, **ended)
+        else:
+            who = "somebody interrupted it" if status.exit_code == EXIT_INTERRUPTED else "it died"
+            _log.warning("job %s is over before its study (%s): it is started again", attempt.job_id, who)
+            self._store.end_attempt(attempt, outcome, fruitless=study.fruitless + 1)
+            again = self._store.begin_again(study.id)
+            self._submit(self._store.study(study.id, whole=True), again)
+
+    def _read_events(self, study: StudyRow) -> None:
+        """Enter what the study's job has written since the last time."""
+        path = self._folder(study) / EVENTS_FILE
+        begin = self._store.study(study.id).read_bytes
+        while path.exists() and path.stat().st_size > begin:
+            with path.open("rb") as file:
+                file.seek(begin)
+                chunk = file.read(CHUNK_BYTES)
+            # A last line without its end is being written.
+            whole = chunk[: chunk.rfind(b"\n") + 1]
+            if not whole:
+                return
+            entries = [json.loads(line) for line in whole.splitlines()]
+            self._store.take_in(study.id, entries, begin=begin, end=begin + len(whole))
+            begin += len(whole)
+
+    def _folder(self, study: StudyRow) -> Path:
+        return self._settings.home.absolute() / "studies" / study.id
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    """The result and the report of a study that has ended, as columns of it."""
+    report = folder / REPORT_FILE
+    found: dict[str, Any] = {"report": report.read_text(encoding="utf-8") if report.exists() else None}
+    result: Mapping[str, Any] | None = journals.read_whole(folder / RESULT_FILE)
+    return found if result is None else found | {"result": result}
+
+
+def _last_words(attempt: AttemptRow, folder: Path) -> str:
+    """The end of what a job printed."""
+    log = folder / f"{attempt.job_id}.log"
+    if not log.exists():
+        return "it printed nothing"
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return " | ".join(said[-LAST_LINES:]) or "it printed nothing"

@@ -1,0 +1,114 @@
+"""Tables that are uploaded, once each: a table is known by the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response, status
+from fastapi.concurrency import run_in_threadpool
+
+from search_service.errors import InvalidSpecError, Problem
+from search_service.service.access import Reader, Submitter
+from search_service.service.documents import Dataset, Page
+from search_service.service.parts import Service
+from search_service.service.problems import responses
+from search_service.service.routes.studies import Limit, Offset
+from search_service.service.submissions import DATASET, suffix_of
+from search_service.service.tables import DatasetRow
+from trainables.data.formats import SUFFIXES
+
+router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The file's bytes (curl --data-binary @table.csv).",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(413) | {200: {"model": Dataset, "description": "Uploaded before"}},
+    openapi_extra=_BODY,
+)
+async def upload(
+    request: Request,
+    response: Response,
+    service: Service,
+    caller: Submitter,
+    name: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=200,
+            description=f"The file's name; its ending says what it is: {', '.join(SUFFIXES)}.",
+        ),
+    ],
+) -> Dataset:
+    """Upload a table; a config names it by the ``source`` of the answer."""
+    request.app.state.access.count_work(caller)
+    suffix = suffix_of(name)
+    if suffix not in SUFFIXES:
+        rule = f"a file name ending in {', '.join(SUFFIXES)}"
+        raise InvalidSpecError([Problem("name", name, rule, "give the file's own name, or convert the table")])
+    folder = service.settings.home.absolute() / "datasets"
+    folder.mkdir(parents=True, exist_ok=True)
+    digest, size = await _receive(request, folder, suffix)
+    row, is_new = await run_in_threadpool(
+        service.store.add_dataset,
+        digest,
+        name=Path(name.replace("\0", "")).name,
+        size=size,
+        owner=caller.name,
+    )
+    if suffix_of(row.name) != suffix:
+        # Known under another ending, by which it is read.
+        (folder / f"{digest}{suffix}").unlink(missing_ok=True)
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    return _as_dataset(row)
+
+
+@router.get("", responses=responses())
+def list_datasets(service: Service, _: Reader, limit: Limit = 50, offset: Offset = 0) -> Page[Dataset]:
+    """List uploaded tables, newest first."""
+    rows, total = service.store.datasets(limit=limit, offset=offset)
+    return Page(items=[_as_dataset(row) for row in rows], total=total, limit=limit, offset=offset)
+
+
+async def _receive(request: Request, folder: Path, suffix: str) -> tuple[str, int]:
+    """Write a body into a file named by its SHA-256; returns that, and how many bytes there were."""
+    digest, size = hashlib.sha256(), 0
+    descriptor, unfinished = tempfile.mkstemp(prefix="unfinished-", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            async for chunk in request.stream():
+                digest.update(chunk)
+                size += len(chunk)
+                await run_in_threadpool(file.write, chunk)
+        if size:
+            # Jobs read it too, which may run as another user.
+            Path(unfinished).chmod(0o644)
+            Path(unfinished).replace(folder / f"{digest.hexdigest()}{suffix}")
+    finally:
+        Path(unfinished).unlink(missing_ok=True)
+    if not size:
+        raise InvalidSpecError([Problem("(body)", "0 bytes", "the bytes of a table", "send the file as the body")])
+    return digest.hexdigest(), size
+
+
+def _as_dataset(row: DatasetRow) -> Dataset:
+    return Dataset(
+        id=row.id,
+        name=row.name,
+        bytes=row.bytes,
+        owner=row.owner,
+        uploaded_at=row.uploaded_at,
+        source=f"{DATASET}{row.id}",
+    )

@@ -1,0 +1,98 @@
+"""What a study says while it runs and after: events, logs, report, model."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.responses import PlainTextResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from search_service.service.access import Reader
+from search_service.service.parts import Service
+from search_service.service.problems import responses
+from search_service.service.routes.studies import StudyId
+from search_service.service.store import NotFoundError
+
+router = APIRouter(prefix="/api/v1/studies/{study_id}", tags=["following"])
+
+# Most of a log that one answer has.
+LOG_BYTES = 1_000_000
+
+
+def _existing(service: Service, _: Reader, study_id: StudyId) -> str:
+    """A study that is there, before a stream about it begins."""
+    service.store.study(study_id)
+    return study_id
+
+
+@router.get("/events", response_class=EventSourceResponse, responses=responses(404))
+async def events(
+    service: Service,
+    study_id: Annotated[str, Depends(_existing)],
+    last_event_id: Annotated[
+        int, Header(ge=0, le=2**31 - 1, description="Id of the last event heard; the stream begins after it.")
+    ] = 0,
+) -> AsyncIterator[ServerSentEvent]:
+    """Everything that happens in a study, from its beginning, as server-sent events; ``end`` is the last."""
+    async for page in service.following.events(study_id, last_event_id):
+        for event in page:
+            yield ServerSentEvent(data=event.content, event=event.type, id=str(event.id))
+    row = await asyncio.to_thread(service.store.study, study_id)
+    yield ServerSentEvent(data={"state": row.state, "reason": row.reason}, event="end")
+
+
+@router.get("/logs", response_class=PlainTextResponse, responses=responses(404))
+def logs(
+    service: Service,
+    _: Reader,
+    study_id: StudyId,
+    response: Response,
+    attempt: Annotated[int | None, Query(ge=1, le=10**6, description="Of which job; by default the last.")] = None,
+    offset: Annotated[
+        int, Query(ge=0, le=2**53, description="Bytes to leave out; the header Log-Offset says where to go on.")
+    ] = 0,
+) -> Response:
+    """What a study's job printed."""
+    job = service.store.attempt(study_id, attempt)
+    path = service.folder(study_id) / f"{job.job_id}.log"
+    content = b""
+    if path.exists():
+        with path.open("rb") as file:
+            file.seek(offset)
+            content = file.read(LOG_BYTES)
+    headers = {"Log-Offset": str(offset + len(content)), "Log-Attempt": str(job.number)}
+    return PlainTextResponse(content.decode("utf-8", errors="replace"), headers=headers)
+
+
+@router.get("/report", response_class=PlainTextResponse, responses=responses(404))
+def report(service: Service, _: Reader, study_id: StudyId) -> str:
+    """The report of a study that has ended, as text."""
+    row = service.store.study(study_id, whole=True)
+    if row.report is None:
+        raise NotFoundError(f"study {study_id} has no report yet: it is {row.state}")
+    return row.report
+
+
+@router.get(
+    "/model",
+    response_class=Response,
+    responses=responses(404) | {200: {"content": {"application/zip": {}}, "description": "A zip file"}},
+)
+def model(service: Service, _: Reader, study_id: StudyId) -> Response:
+    """The winner's model, as a zip file of its folder; ``search-service export`` makes of it what can be served."""
+    row = service.store.study(study_id)
+    folder = service.folder(study_id) / "model"
+    if not folder.is_dir():
+        raise NotFoundError(f"study {study_id} has no model: it is {row.state}")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder))
+    headers = {"Content-Disposition": f'attachment; filename="{study_id}.zip"'}
+    return Response(packed.getvalue(), media_type="application/zip", headers=headers)

@@ -1,0 +1,267 @@
+"""Studies: submit, list, look at, stop, cancel, resume, delete."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
+from fastapi import Path as PathParameter
+
+from search_service import config_file
+from search_service.service.access import Reader, Submitter
+from search_service.service.documents import Attempt, Best, Check, Links, Page, Study, StudyDetails, Trial
+from search_service.service.parts import Parts, Service
+from search_service.service.problems import responses
+from search_service.service.states import State, Wanted
+from search_service.service.store import NewStudy, NotFoundError
+from search_service.service.submissions import new_id
+from search_service.service.tables import StudyRow, TrialRow
+
+router = APIRouter(prefix="/api/v1/studies", tags=["studies"])
+
+SortKey = Literal[
+    "submitted_at", "-submitted_at", "name", "-name", "priority", "-priority", "state", "-state",
+    "best_score", "-best_score", "finished_at", "-finished_at",
+]  # fmt: skip
+StudyId = Annotated[
+    str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$", examples=["digits-20261126-101500-1f2a3b4c"])
+]
+Limit = Annotated[int, Query(ge=1, le=500, description="Items of a page.")]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="Items before it.")]
+
+EXAMPLE_CONFIG = {
+    "name": "digits",
+    "data": {"source": "digits"},
+    "search_space": {"optimizer.weight_decay": {"low": 1e-4, "high": 1.0, "log": True}},
+    "search": {"coarse": {"max_trials": 24, "max_epochs": 9}},
+}
+# A config in either form; FastAPI documents JSON only for a body that it parses itself.
+CONFIG_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A config, as for `search-service run` (`search-service schema` prints its JSON Schema).",
+        "content": {
+            "application/json": {"schema": {"type": "object"}, "example": EXAMPLE_CONFIG},
+            "application/yaml": {
+                "schema": {"type": "string"},
+                "example": "name: digits\ndata: {source: digits}\n",
+            },
+        },
+    }
+}
+
+
+async def raw_body(request: Request) -> bytes:
+    """The body as it came."""
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(raw_body)]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    responses=responses(409, 413) | {200: {"model": Study, "description": "Submitted before with the same key"}},
+    openapi_extra=CONFIG_BODY,
+    max_body_size=config_file.MAX_BYTES,
+)
+def submit(
+    response: Response,
+    request: Request,
+    service: Service,
+    caller: Submitter,
+    body: RawBody,
+    priority: Annotated[int, Query(ge=-100, le=100, description="Larger ones begin first.")] = 0,
+    idempotency_key: Annotated[
+        str | None,
+        Header(min_length=1, max_length=200, description="Sent again with the same key, a study is submitted once."),
+    ] = None,
+) -> Study:
+    """Submit a study. It is checked with its table before it is queued; nothing is left of one that is refused."""
+    request.app.state.access.count_work(caller)
+    config, prepared = service.submissions.check(body)
+    new = NewStudy(
+        study_id=new_id(prepared.spec.name),
+        name=prepared.spec.name,
+        owner=caller.name,
+        spec=config,
+        priority=priority,
+        idempotency_key=idempotency_key,
+        metric=prepared.spec.metric,
+    )
+    row, is_new = service.store.add_study(new)
+    service.reconciler.wake()
+    response.headers["Location"] = f"{router.prefix}/{row.id}"
+    if not is_new:
+        response.status_code = status.HTTP_200_OK
+    return as_study(row, service)
+
+
+@router.get("", responses=responses())
+def list_studies(
+    service: Service,
+    _: Reader,
+    state: Annotated[list[State] | None, Query(description="Only these; give it several times.")] = None,
+    name: Annotated[str | None, Query(max_length=80, description="Only names that contain this.")] = None,
+    owner: Annotated[str | None, Query(max_length=80, description="Only those of this token.")] = None,
+    sort: Annotated[SortKey, Query(description="Column; with a minus, largest first.")] = "-submitted_at",
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> Page[Study]:
+    """List studies, newest first."""
+    rows, total = service.store.studies(
+        states=state or (),
+        name=_storable(name),
+        owner=_storable(owner),
+        sort=sort.removeprefix("-"),  # type: ignore[arg-type]
+        descending=sort.startswith("-"),
+        limit=limit,
+        offset=offset,
+    )
+    return Page(items=[as_study(row, service) for row in rows], total=total, limit=limit, offset=offset)
+
+
+@router.get("/{study_id}", responses=responses(404))
+def show(service: Service, _: Reader, study_id: StudyId) -> StudyDetails:
+    """A study with its config, its jobs and, once it has ended, its result."""
+    row = service.store.study(study_id, whole=True)
+    attempts = [
+        Attempt(
+            number=one.number,
+            job_id=one.job_id,
+            started_at=one.started_at,
+            ended_at=one.ended_at,
+            outcome=one.outcome,
+        )
+        for one in service.store.attempts(study_id)
+    ]
+    known = as_study(row, service).model_dump()
+    return StudyDetails(**known, config=row.spec, attempts=attempts, result=row.result)
+
+
+@router.get("/{study_id}/checks", responses=responses(404))
+def checks(service: Service, _: Reader, study_id: StudyId) -> list[Check]:
+    """Verdicts of steps 1 to 3 so far, in the order in which they came."""
+    service.store.study(study_id)
+    return [Check(**row.content) for row in service.store.events(study_id, types=["check_finished"])]
+
+
+@router.get("/{study_id}/trials", responses=responses(404))
+def trials(
+    service: Service,
+    _: Reader,
+    study_id: StudyId,
+    trial_status: Annotated[
+        Literal["completed", "pruned", "diverged", "failed"] | None, Query(alias="status", description="Only these.")
+    ] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> Page[Trial]:
+    """Trials that are over, best score first; rounds train theirs for different numbers of epochs."""
+    rows, total = service.store.trials(study_id, status=trial_status, limit=limit, offset=offset)
+    return Page(items=[_as_trial(row) for row in rows], total=total, limit=limit, offset=offset)
+
+
+@router.get("/{study_id}/best", responses=responses(404))
+def best(service: Service, _: Reader, study_id: StudyId) -> Best:
+    """The answer, or the best trial so far."""
+    row = service.store.study(study_id, whole=True)
+    answer = (row.result or {}).get("best")
+    if answer is not None:
+        return Best(
+            final=True,
+            trial=answer["trial_id"],
+            score=answer["validation_mean"],
+            test_score=row.test_score,
+            values=answer["config"],
+            details=answer,
+        )
+    if row.best_trial is None:
+        raise NotFoundError(f"study {study_id} has no trial with a score yet")
+    found = service.store.trial(study_id, row.best_trial)
+    return Best(final=False, trial=found.trial_id, score=found.score, test_score=None, values=found.leaves)
+
+
+@router.post("/{study_id}/stop", status_code=status.HTTP_202_ACCEPTED, responses=responses(404, 409))
+def stop(service: Service, _: Submitter, study_id: StudyId) -> Study:
+    """End the search well: no further trial is begun, those under way are trained, the finalists are found."""
+    return _want(service, study_id, Wanted.STOP)
+
+
+@router.post("/{study_id}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=responses(404, 409))
+def cancel(service: Service, _: Submitter, study_id: StudyId) -> Study:
+    """End a study now; what was finished is kept, and resume goes on with it."""
+    return _want(service, study_id, Wanted.CANCEL)
+
+
+@router.post("/{study_id}/resume", status_code=status.HTTP_202_ACCEPTED, responses=responses(404, 409))
+def resume(service: Service, _: Submitter, study_id: StudyId) -> Study:
+    """Go on with a study that was cancelled or interrupted; it waits its turn again."""
+    return _want(service, study_id, Wanted.RUN)
+
+
+@router.delete("/{study_id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(404, 409))
+def delete(service: Service, _: Submitter, study_id: StudyId) -> None:
+    """Forget a study and remove its files; its record in MLflow stays."""
+    service.store.delete_study(study_id)
+    shutil.rmtree(service.folder(study_id), ignore_errors=True)
+
+
+def _want(service: Parts, study_id: str, wanted: Wanted) -> Study:
+    row = service.store.want(study_id, wanted)
+    service.reconciler.wake()
+    return as_study(row, service)
+
+
+def _storable(text: str | None) -> str | None:
+    # PostgreSQL has no NUL in text; nothing that is stored contains one.
+    return None if text is None else text.replace("\0", "")
+
+
+def as_study(row: StudyRow, service: Parts) -> Study:
+    """A study as it goes over the wire."""
+    settings = service.settings
+    mlflow = settings.mlflow_link or settings.tracking_uri
+    job = f"/#/jobs/{row.id}-{row.attempt}"
+    return Study(
+        id=row.id,
+        name=row.name,
+        state=State(row.state),
+        wanted=row.wanted,
+        reason=row.reason,
+        owner=row.owner,
+        priority=row.priority,
+        attempt=row.attempt,
+        step=row.step,
+        round=row.round,
+        metric=row.metric,
+        trials=row.trials,
+        best_trial=row.best_trial,
+        best_score=row.best_score,
+        test_score=row.test_score,
+        submitted_at=row.submitted_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        links=Links(
+            self=f"{router.prefix}/{row.id}",
+            events=f"{router.prefix}/{row.id}/events",
+            mlflow=mlflow.rstrip("/") + row.page if mlflow and row.page else None,
+            ray=settings.ray_link.rstrip("/") + job if settings.ray_link and row.attempt else None,
+        ),
+    )
+
+
+def _as_trial(row: TrialRow) -> Trial:
+    return Trial(
+        id=row.trial_id,
+        round=row.round,
+        status=row.status,
+        reason=row.reason,
+        score=row.score,
+        best_epoch=row.best_epoch,
+        epochs=row.epochs,
+        values=row.leaves,
+        worker=row.worker,
+    )

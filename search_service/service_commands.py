@@ -1,0 +1,367 @@
+"""The commands that speak to a service, and the one that starts it: ``cli.py`` takes them in.
+
+Which service: ``SEARCH_SERVICE_URL``; who we are: ``SEARCH_SERVICE_TOKEN``. With ``--json`` a command prints the
+service's own documents, for programs.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search_service.errors import CheckFailedError, OutsideError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from search_service.client import Client
+    from search_service.service.documents import Study, StudyEvent
+
+PANEL = "With a service (SEARCH_SERVICE_URL)"
+app = typer.Typer()
+tokens = typer.Typer(help="Make, list and revoke the tokens of a service.", no_args_is_help=True)
+app.add_typer(tokens, name="token", rich_help_panel=PANEL)
+
+# Seconds between two looks at a log that is followed.
+LOG_EVERY_S = 1.0
+
+StudyId = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config; may be repeated.")
+]
+
+
+class JobsChoice(StrEnum):
+    """Where studies run."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class RoleChoice(StrEnum):
+    """What a token permits."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    ADMIN = "admin"
+
+
+@app.command(rich_help_panel=PANEL)
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [default: 8000]; 0 for a free one.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder for studies, uploads and the database.")] = None,
+    jobs: Annotated[
+        JobsChoice | None, typer.Option(help="local: processes of this machine. ray: jobs of a Ray cluster.")
+    ] = None,
+) -> None:
+    """Serve the API and its page; docs/service.md has every setting."""
+    import uvicorn
+
+    from search_service.service.app import make_app
+    from search_service.service.settings import ServiceSettings
+
+    given: dict[str, Any] = {"host": host, "port": port, "home": home, "jobs": jobs and jobs.value}
+    settings = ServiceSettings(**{key: value for key, value in given.items() if value is not None})
+    api = make_app(settings)
+    uvicorn.run(api, host=settings.host, port=settings.port, log_level="info", timeout_graceful_shutdown=5)
+
+
+@app.command(rich_help_panel=PANEL)
+def submit(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML or JSON file; its tables are uploaded.")],
+    follow: Annotated[bool, typer.Option("--follow", help="Watch until it has ended.")] = False,
+    priority: Annotated[int, typer.Option(min=-100, max=100, help="Larger ones begin first.")] = 0,
+    key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="Said again with the same key, it is submitted once.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a study to the service; exit code 3 if it was followed and failed a check."""
+    with _client() as client:
+        study = client.submit(config, overrides=overrides or [], priority=priority, idempotency_key=key)
+        if not follow:
+            if as_json:
+                _print_json(study)
+            else:
+                _say(f"[bold]{study.id}[/] is {study.state}")
+                _say(f"  watch it with  search-service logs -f {study.id}")
+                _say(f"  or look at it  search-service show {study.id}")
+            return
+        if not as_json:
+            _say(f"[bold]{study.id}[/] is {study.state}")
+        for event in client.events(study.id):
+            if not as_json:
+                _print_event(event)
+        done = client.study(study.id)
+        if as_json:
+            _print_json(done)
+        else:
+            _print_study(done)
+    _exit_as(done)
+
+
+@app.command("list", rich_help_panel=PANEL)
+def list_studies(
+    state: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
+    sort: Annotated[str, typer.Option(help="Column; with a minus, largest first.")] = "-submitted_at",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the service's studies, newest first."""
+    with _client() as client:
+        page = client.studies(states=state or [], name=name, sort=sort, limit=limit)
+    if as_json:
+        _print_json(page)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("study", "state", "step", "trials", "best", "of", "submitted", "by"):
+        table.add_column(title, no_wrap=title == "study", overflow="fold")
+    for one in page.items:
+        table.add_row(
+            one.id, one.state, _step(one), str(one.trials), _number(one.best_score), one.metric or "",
+            _ago(one.submitted_at), one.owner,
+        )  # fmt: skip
+    Console().print(table)
+    if page.total > len(page.items):
+        _say(f"{len(page.items)} of {page.total}; --limit shows more")
+
+
+@app.command(rich_help_panel=PANEL)
+def show(study: StudyId, as_json: AsJson = False) -> None:
+    """Show a study: where it stands, its checks, its best trials."""
+    with _client() as client:
+        found = client.study(study)
+        if as_json:
+            _print_json(found)
+            return
+        _print_study(found)
+        for check in client.checks(study):
+            mark = "[green]passed[/]" if check.passed else "[bold red]failed[/]"
+            _say(f"  step {check.step}  {mark}  {escape(check.summary)}")
+            if check.advice:
+                _say(f"          to do: {escape(check.advice)}")
+        best = client.trials(study, limit=5)
+    for trial in best.items:
+        values = ", ".join(f"{leaf}={_value(value)}" for leaf, value in trial.values.items())
+        _say(f"  {trial.id}  {_number(trial.score)}  {trial.epochs} epochs  {trial.status}  {escape(values)}")
+    if best.total > len(best.items):
+        _say(f"  the best {len(best.items)} of {best.total} trials")
+
+
+@app.command(rich_help_panel=PANEL)
+def logs(
+    study: StudyId,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the study has ended.")] = False,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Of which job; by default the last.")] = None,
+) -> None:
+    """Print what a study's job prints."""
+    with _client() as client:
+        offset, job = 0, attempt
+        while True:
+            ended = client.study(study).has_ended
+            if client.study(study).attempt:
+                text, offset, number = client.logs(study, attempt=job, offset=offset)
+                if job is not None and number != job:
+                    offset = 0
+                job = number if attempt is None else attempt
+                typer.echo(text, nl=False)
+                if text:
+                    continue
+                job = attempt
+            if ended or not follow:
+                return
+            time.sleep(LOG_EVERY_S)
+
+
+@app.command(rich_help_panel=PANEL)
+def stop(study: StudyId, as_json: AsJson = False) -> None:
+    """End a study's search well: trials under way are trained, the finalists are found."""
+    with _client() as client:
+        _print_asked(client.stop(study), as_json)
+
+
+@app.command(rich_help_panel=PANEL)
+def cancel(study: StudyId, as_json: AsJson = False) -> None:
+    """End a study now; resume goes on with it."""
+    with _client() as client:
+        _print_asked(client.cancel(study), as_json)
+
+
+@app.command(rich_help_panel=PANEL)
+def resume(study: StudyId, as_json: AsJson = False) -> None:
+    """Go on with a study that was cancelled or interrupted."""
+    with _client() as client:
+        _print_asked(client.resume(study), as_json)
+
+
+@app.command(rich_help_panel=PANEL)
+def delete(study: StudyId) -> None:
+    """Forget a study and its files; its record in MLflow stays."""
+    with _client() as client:
+        client.delete(study)
+    _say(f"{study} is gone; its record in MLflow is kept")
+
+
+@app.command(rich_help_panel=PANEL)
+def report(study: StudyId) -> None:
+    """Print the report of a study that has ended."""
+    with _client() as client:
+        typer.echo(client.report(study))
+
+
+@app.command(rich_help_panel=PANEL)
+def upload(file: Annotated[Path, typer.Argument(metavar="FILE", help="A table.")], as_json: AsJson = False) -> None:
+    """Upload a table; a config names it by what is printed. ``submit`` does it by itself."""
+    with _client() as client:
+        found = client.upload(file)
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(found.source)
+
+
+@tokens.command("create")
+def create_token(
+    name: Annotated[str, typer.Argument(help="Whose it is, or what it is for.")],
+    role: Annotated[RoleChoice, typer.Option(help="What it permits.")] = RoleChoice.SUBMIT,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token and print it, once."""
+    with _client() as client:
+        made = client.create_token(name, role.value)
+    if as_json:
+        _print_json(made)
+    else:
+        typer.echo(made.token)
+
+
+@tokens.command("list")
+def list_tokens(as_json: AsJson = False) -> None:
+    """List tokens, the revoked ones among them."""
+    with _client() as client:
+        found = client.tokens()
+    if as_json:
+        typer.echo("[" + ", ".join(one.model_dump_json() for one in found) + "]")
+        return
+    for one in found:
+        revoked = f"revoked {_ago(one.revoked_at)}" if one.revoked_at else ""
+        typer.echo(f"{one.name:<24} {one.role:<8} made {_ago(one.created_at)}  {revoked}".rstrip())
+
+
+@tokens.command("revoke")
+def revoke_token(name: Annotated[str, typer.Argument(help="Of the token.")]) -> None:
+    """Let a token be of no use from now on."""
+    with _client() as client:
+        client.revoke_token(name)
+    _say(f"the token {escape(name)} is revoked")
+
+
+def fetched_model(study: str, scratch: Path) -> Path:
+    """The folder of a study's model, from the service.
+
+    Args:
+        study: Its id.
+        scratch: Folder to unpack it into.
+    """
+    with _client() as client:
+        packed = client.model(study)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        archive.extractall(scratch)
+    return scratch
+
+
+def _client() -> Client:
+    from search_service.client import Client
+
+    return Client()
+
+
+def _print_json(document: BaseModel) -> None:
+    typer.echo(document.model_dump_json(indent=2))
+
+
+def _say(text: str) -> None:
+    Console().print(text, highlight=False, soft_wrap=True)
+
+
+def _print_asked(study: Study, as_json: bool) -> None:
+    if as_json:
+        _print_json(study)
+    else:
+        _say(f"[bold]{study.id}[/] is {study.state}" + ("" if study.has_ended else f", asked to {study.wanted}"))
+
+
+def _print_study(study: Study) -> None:
+    _say(f"[bold]{study.id}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
+    at = f"step {_step(study)}" if study.step else "waiting"
+    _say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
+    if study.best_trial:
+        tested = f", test {_number(study.test_score)}" if study.test_score is not None else ""
+        _say(f"  best {study.best_trial}: {study.metric} {_number(study.best_score)}{tested}")
+    for place, address in (("MLflow", study.links.mlflow), ("Ray", study.links.ray)):
+        if address:
+            _say(f"  {place:<7}{address}")
+
+
+def _print_event(event: StudyEvent) -> None:
+    """One line for whoever watches; what is only for programs is left out."""
+    content: dict[str, Any] = event.content
+    match event.type:
+        case "step_started":
+            _say(f"step {content['step']}  {content['name']}")
+        case "check_finished":
+            mark = "[green]passed[/]" if content["passed"] else "[bold red]failed[/]"
+            _say(f"        {mark}  {escape(content['summary'])}")
+        case "round_started":
+            _say(f"        up to {content['max_trials']} trials of {content['max_epochs']} epochs")
+            for sentence in content["decided"]:
+                _say(f"        {escape(sentence)}")
+        case "trial_finished":
+            score, where = _number(content["score"]), content["worker"]
+            _say(f"        {content['trial']}  {content['status']:<9}  {score:<7}  at {where}")
+        case "round_finished" | "cycle_decided":
+            _say(f"        {escape(content['reason'])}")
+        case "study_finished":
+            _say(f"        {content['status']} after {content['seconds']:.0f} s")
+
+
+def _exit_as(study: Study) -> None:
+    """As ``run`` would: 0 done, 3 a check failed, 4 anything else."""
+    if study.state == "failed":
+        raise typer.Exit(CheckFailedError.exit_code)
+    if study.state != "completed":
+        raise typer.Exit(OutsideError.exit_code)
+
+
+def _step(study: Study) -> str:
+    return "" if study.step is None else "finalists" if study.step == 7 else str(study.step)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _ago(when: datetime) -> str:
+    seconds = (datetime.now(UTC) - when).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
