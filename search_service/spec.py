@@ -143,7 +143,7 @@ class SearchSpec(FrozenModel):
         default=None, ge=1, description="Epochs before a trial can be stopped; default: 3, or max_epochs/18 if more."
     )
     # With the next ones, what finds random search's best soonest on learning curves: docs/search.md.
-    reduction_factor: float = Field(default=2.5, gt=1, description="η: one in η goes on at each rung.")
+    reduction_factor: float = Field(default=2.4, gt=1, description="η: one in η goes on at each rung.")
     rung_spacing: Literal["auto"] | Annotated[float, Field(gt=1)] = Field(
         default="auto",
         description="Each rung lies this many times as many epochs in as the one before: reduction_factor is Ray "

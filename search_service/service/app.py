@@ -15,9 +15,10 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
-from search_service import __version__
+from search_service import __version__, config_file
 from search_service.service import access, migrations, problems
 from search_service.service.access import Access
+from search_service.service.bodies import BodyLimit
 from search_service.service.following import Following
 from search_service.service.jobs import Jobs, LocalJobs
 from search_service.service.metrics import RequestTimes, ServiceMetrics
@@ -55,7 +56,6 @@ def make_app(settings: ServiceSettings, jobs: Jobs | None = None) -> FastAPI:
         version=__version__,
         description=_DESCRIPTION,
         lifespan=_lifespan,
-        max_body_size=settings.max_upload_mb * 2**20,
     )
     app.state.settings, app.state.jobs = settings, jobs or make_jobs(settings)
     app.state.registry = CollectorRegistry()
@@ -64,6 +64,8 @@ def make_app(settings: ServiceSettings, jobs: Jobs | None = None) -> FastAPI:
         app.include_router(one.router)
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")
     app.add_api_route("/", _page, include_in_schema=False)
+    limits = {datasets.router.prefix: settings.max_upload_mb * 2**20}
+    app.add_middleware(BodyLimit, limits=limits, otherwise=config_file.MAX_BYTES)
     app.middleware("http")(_with_headers)
     app.middleware("http")(RequestTimes(app.state.registry))
     _document_errors(app)

@@ -94,13 +94,14 @@ def item(problem: Problem) -> ProblemItem:
     return ProblemItem(path=problem.path, message=problem.rule, value=value, hint=problem.fix)
 
 
-def _answer(
+def answer(
     request: Request,
     status: int,
     detail: str,
     problems: Sequence[ProblemItem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
+    """Problem details of a request."""
     content = ProblemDetails(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -115,14 +116,14 @@ def _answer(
 async def _on_ours(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, InvalidSpecError | DataError):
         n = len(error.problems)
-        return _answer(request, 422, f"{n} {'mistake' if n == 1 else 'mistakes'}", [item(p) for p in error.problems])
+        return answer(request, 422, f"{n} {'mistake' if n == 1 else 'mistakes'}", [item(p) for p in error.problems])
     assert isinstance(error, SearchServiceError)
     headers = {}
     if error.http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
         headers["Retry-After"] = "60" if error.http_status == 429 else "5"
-    return _answer(request, error.http_status, str(error), headers=headers)
+    return answer(request, error.http_status, str(error), headers=headers)
 
 
 async def _on_request(request: Request, error: Exception) -> JSONResponse:
@@ -133,19 +134,19 @@ async def _on_request(request: Request, error: Exception) -> JSONResponse:
         value = one.get("input")
         shown = value if isinstance(value, str | int | float | bool | None) else repr(value)[:200]
         items.append(ProblemItem(path=path, message=one["msg"], value=shown, hint="see /docs"))
-    return _answer(request, 422, "the request does not have the form that this route takes", items)
+    return answer(request, 422, "the request does not have the form that this route takes", items)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _answer(request, error.status_code, str(error.detail), headers=error.headers)
+    return answer(request, error.status_code, str(error.detail), headers=error.headers)
 
 
 async def _on_database(request: Request, error: Exception) -> JSONResponse:
     _log.error("the database cannot be used: %s", error)
-    return _answer(request, 503, "the database cannot be used just now", headers={"Retry-After": "5"})
+    return answer(request, 503, "the database cannot be used just now", headers={"Retry-After": "5"})
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     # The server's own log has the traceback; a caller has no use for it.
-    return _answer(request, 500, "a mistake of ours; the service's log has more")
+    return answer(request, 500, "a mistake of ours; the service's log has more")

@@ -125,10 +125,13 @@ class Reconciler:
                 self._look_after(study)
             except Exception as error:
                 troubles.append(error)
+        try:
+            while (begun := self._store.begin_next(self._settings.max_running)) is not None:
+                self._submit(*begun)
+        except OutsideError as error:
+            troubles.append(error)
         if troubles:
             raise troubles[0]
-        while (begun := self._store.begin_next(self._settings.max_running)) is not None:
-            self._submit(*begun)
 
     def _look_after(self, study: StudyRow) -> None:
         attempt, folder = self._store.attempt(study.id), self._folder(study)

@@ -232,7 +232,7 @@ class Store:
         """Studies by state."""
         query = select(StudyRow.state, func.count()).group_by(StudyRow.state)
         with self._reading() as session:
-            found = dict(session.execute(query).tuples().all())
+            found = {str(state): int(count) for state, count in session.execute(query)}
         return {str(state): found.get(state, 0) for state in State}
 
     # ---- what the reconciler does --------------------------------------------------------------------------------

@@ -51,9 +51,6 @@ class Submissions:
             InvalidSpecError: Every mistake found.
             OutsideError: MLflow, which has the study of a warm start, cannot be reached.
         """
-        if len(body) > config_file.MAX_BYTES:
-            rule = f"at most {config_file.MAX_BYTES // 1024} KB"
-            raise InvalidSpecError([Problem("(body)", f"{len(body)} bytes", rule, "is this the config, or the data?")])
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ for local files. Credentials are those of the environment, as each protocol's ow
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import tempfile
@@ -34,6 +35,11 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 def is_url(source: str) -> bool:
     """Whether ``source`` is a URL and no path of this machine."""
     return "://" in source or "::" in source
+
+
+def is_unknown_word(source: str) -> bool:
+    """Whether ``source`` is a single word and nothing of that name is here: more likely a bundled set, misspelt."""
+    return not any(mark in source for mark in "./\\:") and not Path(source).exists()
 
 
 def shown(source: str) -> str:
@@ -123,7 +129,7 @@ async def _public_client(**options: Any) -> Any:
         family, kind, protocol, _, place = address
         host = ipaddress.ip_address(place[0].partition("%")[0])
         if not host.is_global or host.is_multicast:
-            raise OSError(f"{host} is an address of a private network, which may not be read from")
+            raise OSError(errno.EACCES, f"{host} is an address of a private network, which may not be read from")
         return socket.socket(family=family, type=kind, proto=protocol)
 
     options.pop("loop", None)
@@ -153,7 +159,8 @@ def require_allowed(given: Mapping[str, str], allowed: Sequence[str]) -> None:
     """
     problems = []
     for path, source in given.items():
-        if source in BUNDLED:
+        # A word that is nothing here is refused when it is looked for, as the misspelt name of a set.
+        if source in BUNDLED or is_unknown_word(source):
             continue
         if is_url(source) or source.startswith(OPENML):
             # Two dots would lead out of what a prefix permits.

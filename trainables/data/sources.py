@@ -5,8 +5,6 @@ The result is an Arrow table with columns of any kind and the name of its target
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 
 from trainables.data import formats, locations, named_sets
@@ -83,8 +81,7 @@ def _read(source: str, wanted: Wanted, path: str) -> Read:
         return Read(*named_sets.read_bundled(source))
     if source.startswith(named_sets.OPENML):
         return Read(*named_sets.read_openml(source, wanted.target, path))
-    if not any(mark in source for mark in "./\\:") and not Path(source).exists():
-        # A single word that is no folder here is more likely the name of a bundled set, misspelt.
+    if locations.is_unknown_word(source):
         raise DataError([Problem(path, source, *_NOT_A_SET)])
     with locations.local(source, path, public_only=wanted.public_only) as file:
         return formats.read_file(file, wanted, path, locations.shown(source))

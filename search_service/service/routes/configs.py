@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from search_service import config_file, planning_report, wiring
+from search_service import planning_report, wiring
 from search_service.service.access import Reader
 from search_service.service.documents import Validated
 from search_service.service.parts import Service
@@ -21,9 +21,7 @@ router = APIRouter(prefix="/api/v1", tags=["configs"])
 _planning = threading.Lock()
 
 
-@router.post(
-    "/configs:validate", responses=responses(413), openapi_extra=CONFIG_BODY, max_body_size=config_file.MAX_BYTES
-)
+@router.post("/configs:validate", responses=responses(413), openapi_extra=CONFIG_BODY)
 def validate(service: Service, caller: Reader, body: RawBody, request: Request) -> Validated:
     """Check a config and its table, without running anything."""
     request.app.state.access.count_work(caller)
@@ -40,7 +38,7 @@ def validate(service: Service, caller: Reader, body: RawBody, request: Request) 
     )
 
 
-@router.post("/configs:plan", responses=responses(413), openapi_extra=CONFIG_BODY, max_body_size=config_file.MAX_BYTES)
+@router.post("/configs:plan", responses=responses(413), openapi_extra=CONFIG_BODY)
 def plan(service: Service, caller: Reader, body: RawBody, request: Request) -> dict[str, Any]:
     """What a study would do, with a time from a few steps measured on the service's own machine."""
     request.app.state.access.count_work(caller)

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi import Path as PathParameter
 
-from search_service import config_file
 from search_service.service.access import Reader, Submitter
 from search_service.service.documents import Attempt, Best, Check, Links, Page, Study, StudyDetails, Trial
 from search_service.service.parts import Parts, Service
@@ -65,7 +64,6 @@ RawBody = Annotated[bytes, Depends(raw_body)]
     status_code=status.HTTP_201_CREATED,
     responses=responses(409, 413) | {200: {"model": Study, "description": "Submitted before with the same key"}},
     openapi_extra=CONFIG_BODY,
-    max_body_size=config_file.MAX_BYTES,
 )
 def submit(
     response: Response,

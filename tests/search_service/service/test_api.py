@@ -1,0 +1,338 @@
+"""D4: the API, over HTTP, with jobs that end as a test says."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from search_service import cli
+from search_service.errors import InvalidSpecError
+from search_service.event_journal import REPORT_FILE, RESULT_FILE
+from search_service.study_folder import StudyFolder
+from tests.conftest import REPOSITORY
+from tests.contracts.test_stores import ROUND, STARTED, trial
+from tests.services import ScriptedJobs, serving, write_events
+
+DIGITS = {"name": "digits", "data": {"source": "digits"}}
+STUDIES = "/api/v1/studies"
+
+
+@pytest.fixture
+def jobs():
+    return ScriptedJobs()
+
+
+@pytest.fixture
+def service(tmp_path, jobs):
+    with serving(tmp_path, jobs) as client:
+        yield client
+
+
+def submit(service, config=DIGITS, **params) -> dict:
+    answer = service.post(STUDIES, json=config, params=params)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def until(holds, seconds: float = 20) -> None:
+    """Wait for what the reconciler does; generous, against hanging only."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+def begun(service, jobs, tmp_path, **params):
+    """A study whose job runs, and its folder."""
+    study = submit(service, **params)["id"]
+    until(lambda: any(job.job_id.startswith(study) for job in jobs.submitted))
+    return study, tmp_path / "studies" / study
+
+
+def finish(jobs, study, folder) -> None:
+    (folder / REPORT_FILE).write_text("what was learnt: η", encoding="utf-8")
+    best = {"trial_id": "r1-000", "validation_mean": 0.9, "config": {"optimizer.lr": 0.1}, "test_mean": 0.8}
+    (folder / RESULT_FILE).write_text(json.dumps({"best": best}))
+    StudyFolder(folder).end("completed", "good enough")
+    jobs.end(f"{study}-1")
+
+
+def test_d4_a_study_from_submission_to_its_answer(service, jobs, tmp_path):
+    answer = service.post(STUDIES, json=DIGITS)
+    assert answer.status_code == 201
+    study = answer.json()["id"]
+    assert answer.headers["Location"] == f"{STUDIES}/{study}"
+    assert answer.json()["state"] == "pending"
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "checking")
+    assert service.get(f"{STUDIES}/{study}/best").status_code == 404
+    folder = tmp_path / "studies" / study
+    check = {"type": "check_finished", "step": 1, "name": "initial loss", "cycle": 1, "passed": True, "summary": "s"}
+    check |= {"advice": "", "measured": {"loss": 2.3}, "expected": {"loss": 2.3}}
+    write_events(folder, STARTED, check, ROUND, trial(0, 0.5), trial(1, 0.9))
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["trials"] == 2)
+    assert service.get(f"{STUDIES}/{study}/checks").json()[0]["summary"] == "s"
+    best = service.get(f"{STUDIES}/{study}/best").json()
+    assert (best["final"], best["trial"], best["score"]) == (False, "r1-001", 0.9)
+    finish(jobs, study, folder)
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "completed")
+    best = service.get(f"{STUDIES}/{study}/best").json()
+    assert (best["final"], best["trial"], best["values"]) == (True, "r1-000", {"optimizer.lr": 0.1})
+    assert service.get(f"{STUDIES}/{study}/report").text == "what was learnt: η"
+    found = service.get(f"{STUDIES}/{study}").json()
+    assert (found["config"], found["reason"]) == (DIGITS, "good enough")
+    assert found["attempts"][0]["ended_at"] is not None
+
+
+def test_yaml_is_as_good_as_json(service):
+    answer = service.post(STUDIES, content=yaml.safe_dump(DIGITS), headers={"Content-Type": "application/yaml"})
+    assert answer.status_code == 201
+    # As curl sends a file if it is told nothing.
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert service.post(STUDIES, content=yaml.safe_dump(DIGITS), headers=form).status_code == 201
+
+
+def test_d4_two_submissions_at_once_with_one_key_are_one_study(service):
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda _: service.post(STUDIES, json=DIGITS, headers={"Idempotency-Key": "k"}), range(8))
+        )
+    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert service.get(STUDIES).json()["total"] == 1
+    other = service.post(STUDIES, json=DIGITS | {"seed": 1}, headers={"Idempotency-Key": "k"})
+    assert other.status_code == 409
+    assert "used for another submission" in other.json()["detail"]
+
+
+def bad_configs() -> list[dict]:
+    return [
+        {},
+        {"name": "no data"},
+        DIGITS | {"trial": {"optimizer": {"name": "adamx", "lr": -1}}, "serch": {}},
+        DIGITS | {"search_space": {"optimizer.lrr": {"low": 1, "high": 0.1, "log": True}}},
+        DIGITS | {"trial": {"batch_size": 10**6}},
+        DIGITS | {"data": {"source": "digit"}},
+        DIGITS | {"trial": {"loss": "binary_cross_entropy"}},
+        DIGITS | {"search": {"warm_start": "no-such-study"}},
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(bad_configs())))
+def test_d2_a_bad_config_gets_the_words_of_validate_and_leaves_nothing(service, tmp_path, monkeypatch, number):
+    config = bad_configs()[number]
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("SEARCH_SERVICE_HOME", str(tmp_path))
+    by_command = CliRunner().invoke(cli.app, ["validate", str(path)])
+    assert isinstance(by_command.exception, InvalidSpecError)
+    expected = [(p.path, p.rule, p.fix) for p in by_command.exception.problems]
+    for route in (STUDIES, "/api/v1/configs:validate", "/api/v1/configs:plan"):
+        answer = service.post(route, json=config)
+        assert answer.status_code == 422
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert [(p["path"], p["message"], p["hint"]) for p in answer.json()["problems"]] == expected
+    assert service.get(STUDIES).json()["total"] == 0
+    assert not (tmp_path / "studies").exists()
+
+
+def test_d2_text_that_is_no_config(service):
+    for body, words in (
+        (b"a: [", "readable YAML"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"a: *b", "YAML"),
+        (b"", "keys and values"),
+    ):
+        answer = service.post(STUDIES, content=body)
+        assert answer.status_code == 422
+        assert words in answer.text
+    assert service.post(STUDIES, content=b"#" * 300_000).status_code == 413
+
+
+def test_c5_a_plan_and_a_validation(service):
+    checked = service.post("/api/v1/configs:validate", json=DIGITS).json()
+    assert (checked["task"], checked["outputs"], sum(checked["rows"].values())) == ("classification", 10, 1797)
+    planned = service.post("/api/v1/configs:plan", json=DIGITS)
+    assert planned.status_code == 200
+    assert "seconds" in planned.text
+
+
+def test_d7_a_table_outside_the_permitted_folders_is_not_read(service, tmp_path):
+    secret = tmp_path.parent / "secret.csv"
+    secret.write_text("a,b\n1,2\n")
+    for source in (str(secret), "/etc/passwd", "file:///etc/passwd", f"{tmp_path}/datasets/../service.db"):
+        answer = service.post(STUDIES, json=DIGITS | {"data": {"source": source, "target": "b"}})
+        assert answer.status_code == 422
+        assert "root:" not in answer.text
+    answer = service.post(STUDIES, json=DIGITS | {"data": {"source": "tables/own.csv", "target": "b"}})
+    assert "upload the file first" in answer.json()["problems"][0]["hint"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "10.0.0.1"])
+def test_d7_an_address_of_a_private_network_is_not_read(service, host):
+    source = f"https://{host}:9/table.csv"
+    answer = service.post(STUDIES, json=DIGITS | {"data": {"source": source, "target": "b"}})
+    assert answer.status_code == 422
+    assert "private network" in answer.json()["problems"][0]["hint"]
+
+
+def test_d4_an_uploaded_table_is_used(service, tmp_path):
+    rows = "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(200))
+    first = service.post("/api/v1/datasets", content=rows, params={"name": "mine.csv"})
+    assert first.status_code == 201
+    again = service.post("/api/v1/datasets", content=rows, params={"name": "other.csv"})
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    assert len(list((tmp_path / "datasets").iterdir())) == 1
+    config = {"name": "mine", "data": {"source": first.json()["source"], "target": "y"}}
+    assert service.post(STUDIES, json=config).status_code == 201
+    missing = service.post(STUDIES, json=config | {"data": {"source": "dataset:" + "0" * 64, "target": "y"}})
+    assert missing.json()["problems"][0]["message"] == "an uploaded table"
+    assert service.get("/api/v1/datasets").json()["total"] == 1
+
+
+def test_an_upload_that_is_no_table_leaves_nothing(service, tmp_path):
+    assert service.post("/api/v1/datasets", content=b"x", params={"name": "mine.exe"}).status_code == 422
+    assert service.post("/api/v1/datasets", content=b"", params={"name": "mine.csv"}).status_code == 422
+    # A name is a name, and leads nowhere.
+    answer = service.post("/api/v1/datasets", content=b"x,y\n1,2\n", params={"name": "../../../mine.csv"})
+    assert answer.json()["name"] == "mine.csv"
+    assert [path.suffix for path in (tmp_path / "datasets").iterdir()] == [".csv"]
+
+
+def test_an_upload_that_is_too_large_is_refused(tmp_path, jobs):
+    with serving(tmp_path, jobs, max_upload_mb=1) as service:
+        answer = service.post("/api/v1/datasets", content=b"x" * 2_000_000, params={"name": "mine.csv"})
+        assert answer.status_code == 413
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        chunks = (b"x" * 100_000 for _ in range(20))
+        assert service.post("/api/v1/datasets", content=chunks, params={"name": "mine.csv"}).status_code == 413
+    assert list((tmp_path / "datasets").iterdir()) == []
+
+
+def test_lists_are_pages(service):
+    for number in range(5):
+        submit(service, DIGITS | {"name": f"study-{number}"}, priority=number)
+    page = service.get(STUDIES, params={"limit": 2, "offset": 1, "sort": "-priority"}).json()
+    assert [study["name"] for study in page["items"]] == ["study-3", "study-2"]
+    assert (page["total"], page["limit"], page["offset"]) == (5, 2, 1)
+    assert service.get(STUDIES, params={"name": "STUDY-4"}).json()["total"] == 1
+    assert service.get(STUDIES, params={"limit": 501}).status_code == 422
+    assert service.get(STUDIES, params={"sort": "spec"}).status_code == 422
+    assert service.get(STUDIES, params={"state": ["completed", "failed"]}).json()["total"] == 0
+
+
+def test_d4_events_are_heard_as_they_come_and_after_the_last_one_heard(service, jobs, tmp_path):
+    study, folder = begun(service, jobs, tmp_path)
+    heard: list[tuple[str, str]] = []
+
+    def listen(after: int, into: list) -> None:
+        headers = {"Last-Event-ID": str(after)}
+        with httpx.stream("GET", f"{service.base_url}{STUDIES}/{study}/events", headers=headers, timeout=60) as answer:
+            assert answer.headers["Content-Type"].startswith("text/event-stream")
+            fields: dict[str, str] = {}
+            for line in answer.iter_lines():
+                key, _, value = line.partition(": ")
+                fields[key] = value
+                if not line and "event" in fields:
+                    into.append((fields.get("id", ""), fields["event"]))
+                    fields = {}
+
+    listener = threading.Thread(target=listen, args=(0, heard))
+    listener.start()
+    write_events(folder, STARTED)
+    until(lambda: heard == [("1", "study_started")])
+    write_events(folder, ROUND, trial(0, 0.5))
+    until(lambda: len(heard) == 3)
+    finish(jobs, study, folder)
+    listener.join(timeout=60)
+    assert heard == [("1", "study_started"), ("2", "round_started"), ("3", "trial_finished"), ("", "end")]
+    later: list[tuple[str, str]] = []
+    listen(2, later)
+    assert later == [("3", "trial_finished"), ("", "end")]
+
+
+def test_a_stream_of_a_study_that_is_deleted_ends(service, jobs, tmp_path):
+    study, folder = begun(service, jobs, tmp_path)
+    finish(jobs, study, folder)
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "completed")
+    assert service.delete(f"{STUDIES}/{study}").status_code == 204
+    assert not folder.exists()
+    for what in ("", "/events", "/trials", "/checks", "/best", "/logs", "/report", "/model"):
+        answer = service.get(f"{STUDIES}/{study}{what}")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    assert service.delete(f"{STUDIES}/{study}").status_code == 404
+
+
+def test_logs_go_on_where_they_were_left(service, jobs, tmp_path):
+    study, folder = begun(service, jobs, tmp_path)
+    assert service.get(f"{STUDIES}/{study}/logs").text == ""
+    (folder / f"{study}-1.log").write_text("one\ntwo\n")
+    first = service.get(f"{STUDIES}/{study}/logs")
+    assert (first.text, first.headers["Log-Offset"], first.headers["Log-Attempt"]) == ("one\ntwo\n", "8", "1")
+    with (folder / f"{study}-1.log").open("a") as file:
+        file.write("three\n")
+    assert service.get(f"{STUDIES}/{study}/logs", params={"offset": 8}).text == "three\n"
+    assert service.get(f"{STUDIES}/{study}/logs", params={"attempt": 2}).status_code == 404
+
+
+def test_d4_stop_cancel_and_resume(service, jobs, tmp_path):
+    study, _ = begun(service, jobs, tmp_path)
+    assert service.post(f"{STUDIES}/{study}/stop").json()["state"] == "stopping"
+    assert service.post(f"{STUDIES}/{study}/cancel").status_code == 202
+    until(lambda: jobs.cancelled == [f"{study}-1"])
+    jobs.end(f"{study}-1", 130)
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "cancelled")
+    assert service.post(f"{STUDIES}/{study}/stop").status_code == 409
+    assert service.post(f"{STUDIES}/{study}/resume").json()["state"] == "pending"
+    until(lambda: [job.job_id for job in jobs.submitted] == [f"{study}-1", f"{study}-2"])
+    assert service.delete(f"{STUDIES}/{study}").status_code == 409
+
+
+def test_health_and_metrics(service):
+    submit(service)
+    assert service.get("/healthz").json()["status"] == "ok"
+    ready = service.get("/readyz")
+    assert (ready.status_code, ready.json()["database"], ready.json()["reconciler"]) == (200, True, True)
+    shown = service.get("/metrics").text
+    assert 'search_service_studies{state="completed"} 0.0' in shown
+    assert 'search_service_request_seconds_count{method="POST",route="/api/v1/studies",status="201"} 1.0' in shown
+
+
+def test_a_cluster_that_does_not_answer_is_said_and_submissions_wait(tmp_path, jobs):
+    jobs.break_off(unreachable=True)
+    with serving(tmp_path, jobs) as service:
+        study = submit(service)["id"]
+        until(lambda: service.get("/readyz").json()["trouble"] != "")
+        assert service.get("/readyz").status_code == 200
+        jobs.break_off(unreachable=False)
+        until(lambda: [job.job_id for job in jobs.submitted] == [f"{study}-1"])
+
+
+def test_the_page_has_only_what_is_its_own(service):
+    page = service.get("/")
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    for path in ("/page/page.js", "/page/page.css"):
+        assert service.get(path).status_code == 200
+    for answer in (service.get("/page/../store.py"), service.get("/page/..%2Fstore.py")):
+        assert answer.status_code == 404
+
+
+def test_the_shipped_configs_are_taken(service, tmp_path):
+    """All but the one with a table of its own, which has to be uploaded first (test_client.py)."""
+    taken = 0
+    for path in sorted((REPOSITORY / "configs").glob("*.yaml")):
+        config = yaml.safe_load(path.read_text())
+        source = str(config["data"].get("source"))
+        if "/" in source or "." in source:
+            continue
+        answer = service.post("/api/v1/configs:validate", content=path.read_bytes())
+        assert answer.status_code == 200, f"{path.name}: {answer.text}"
+        taken += 1
+    assert taken >= 2

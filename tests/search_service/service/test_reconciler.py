@@ -1,0 +1,265 @@
+"""D4, D6: what is wanted and what is there are made to agree, whatever dies in between."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from search_service.errors import RunnerError
+from search_service.event_journal import RESULT_FILE
+from search_service.runners.stopping import STOP_FILE
+from search_service.service import migrations
+from search_service.service.reconciler import Reconciler
+from search_service.service.settings import ServiceSettings
+from search_service.service.states import State, Wanted
+from search_service.service.store import NewStudy, Store
+from search_service.study_folder import StudyFolder
+from tests.contracts.test_stores import ROUND, STARTED, trial
+from tests.services import ScriptedJobs, write_events
+
+
+class Workshop:
+    """A store, jobs and a reconciler, and what happens between two of its rounds."""
+
+    def __init__(self, home, **changes) -> None:
+        self.settings = ServiceSettings(home=home, max_running=2, **changes)
+        self.store, self.jobs = Store(self.settings.store_url), ScriptedJobs()
+        migrations.upgrade(self.store.engine)
+        self.reconciler = Reconciler(self.store, self.jobs, self.settings)
+
+    def submit(self, number: int = 0, priority: int = 0) -> str:
+        spec = {"name": "digits", "data": {"source": "digits"}}
+        new = NewStudy(f"digits-{number}", "digits", "ada", spec, priority=priority, metric="accuracy")
+        return self.store.add_study(new)[0].id
+
+    def folder(self, study_id: str):
+        return self.settings.home.absolute() / "studies" / study_id
+
+    def state(self, study_id: str) -> str:
+        return self.store.study(study_id).state
+
+    def finish(self, study_id: str, status: str = "completed", reason: str = "good enough") -> None:
+        """As a job does when its study is over."""
+        folder = StudyFolder(self.folder(study_id))
+        folder.end(status, reason)
+        (folder.path / RESULT_FILE).write_text(json.dumps({"best": None}))
+        self.jobs.end(self.store.attempt(study_id).job_id)
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    made = Workshop(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_study_is_begun_followed_and_finished(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    (job,) = workshop.jobs.submitted
+    assert job.job_id == "digits-0-1"
+    assert job.command[-6:-1] == ["--study", study, "--home", str(workshop.settings.home), "--runner"]
+    assert json.loads((workshop.folder(study) / "spec.json").read_text())["data"] == {"source": "digits"}
+    write_events(workshop.folder(study), STARTED, ROUND, trial(0, 0.9))
+    workshop.reconciler.reconcile()
+    assert workshop.state(study) == State.SEARCHING
+    workshop.finish(study)
+    workshop.reconciler.reconcile()
+    row = workshop.store.study(study, whole=True)
+    assert (row.state, row.reason, row.result, row.trials) == (State.COMPLETED, "good enough", {"best": None}, 1)
+    assert workshop.store.attempt(study).ended_at is not None
+    # Nothing is left to do.
+    workshop.reconciler.reconcile()
+    assert len(workshop.jobs.submitted) == 1
+
+
+def test_the_folder_of_a_job_is_told_which_tables_it_may_read(workshop):
+    workshop.submit()
+    workshop.reconciler.reconcile()
+    environment = workshop.jobs.submitted[0].environment
+    assert environment["SEARCH_SERVICE_DATA_FOLDERS"].split(",")[0] == str(workshop.settings.home / "datasets")
+
+
+def test_no_more_run_than_may_and_the_most_urgent_come_first(workshop):
+    for number, priority in enumerate((0, 0, 7, 0)):
+        workshop.submit(number, priority)
+    workshop.reconciler.reconcile()
+    assert [job.job_id for job in workshop.jobs.submitted] == ["digits-2-1", "digits-0-1"]
+    workshop.finish("digits-0")
+    workshop.reconciler.reconcile()
+    assert [job.job_id for job in workshop.jobs.submitted][2:] == ["digits-1-1"]
+
+
+def test_a_failed_check_is_the_end(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.finish(study, "failed", "step 2: it cannot memorise")
+    workshop.reconciler.reconcile()
+    assert (workshop.state(study), len(workshop.jobs.submitted)) == (State.FAILED, 1)
+
+
+def test_a_job_that_dies_is_started_again_and_one_that_dies_too_often_is_not(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    (workshop.folder(study) / "digits-0-3.log").write_text("one\n\nout of memory\n")
+    for attempt in (1, 2):
+        workshop.jobs.end(f"{study}-{attempt}", 1)
+        workshop.reconciler.reconcile()
+        assert workshop.state(study) == State.CHECKING
+        assert workshop.jobs.submitted[-1].job_id == f"{study}-{attempt + 1}"
+    workshop.jobs.end(f"{study}-3", 1)
+    workshop.reconciler.reconcile()
+    row = workshop.store.study(study)
+    assert row.state == State.INTERRUPTED
+    assert row.reason.startswith("its job died 3 times without finishing a trial (exit code 1): one | out of memory")
+    # Somebody mends the cause and asks again: it has all its attempts back.
+    workshop.store.want(study, Wanted.RUN)
+    workshop.reconciler.reconcile()
+    assert (workshop.state(study), workshop.jobs.submitted[-1].job_id) == (State.CHECKING, f"{study}-4")
+    workshop.jobs.end(f"{study}-4", 1)
+    workshop.reconciler.reconcile()
+    assert workshop.state(study) == State.CHECKING
+
+
+def test_deaths_between_which_trials_were_finished_do_not_add_up(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    write_events(workshop.folder(study), STARTED)
+    for attempt in range(1, 6):
+        write_events(workshop.folder(study), trial(attempt, 0.5))
+        workshop.reconciler.reconcile()
+        workshop.jobs.end(f"{study}-{attempt}", 1)
+        workshop.reconciler.reconcile()
+    assert (workshop.state(study), workshop.store.study(study).trials) == (State.CHECKING, 5)
+
+
+def test_a_config_that_cannot_be_used_any_more_is_not_tried_again(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    (workshop.folder(study) / "digits-0-1.log").write_text("the table has changed\n")
+    workshop.jobs.end(f"{study}-1", 2)
+    workshop.reconciler.reconcile()
+    row = workshop.store.study(study)
+    assert (row.state, row.reason) == (State.FAILED, "the job could not begin: the table has changed")
+
+
+def test_a_cluster_that_lost_its_head_gets_the_study_again(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.jobs.forget()
+    workshop.reconciler.reconcile()
+    assert [job.job_id for job in workshop.jobs.submitted] == [f"{study}-2"]
+
+
+def test_a_job_that_the_cluster_forgot_and_that_still_runs_is_let_finish(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.jobs.forget()
+    with StudyFolder(workshop.folder(study)).lock():
+        workshop.reconciler.reconcile()
+        assert workshop.jobs.submitted == []
+    workshop.reconciler.reconcile()
+    assert [job.job_id for job in workshop.jobs.submitted] == [f"{study}-2"]
+
+
+def test_while_the_cluster_cannot_be_reached_nothing_is_lost(workshop):
+    running, waiting = workshop.submit(0), workshop.submit(1)
+    workshop.jobs.break_off(unreachable=True)
+    for _ in range(3):
+        with pytest.raises(RunnerError, match="does not answer"):
+            workshop.reconciler.reconcile()
+    workshop.jobs.break_off(unreachable=False)
+    workshop.reconciler.reconcile()
+    assert sorted(job.job_id for job in workshop.jobs.submitted) == [f"{running}-1", f"{waiting}-1"]
+
+
+def test_a_service_killed_between_entering_an_attempt_and_submitting_it_submits_it_later(workshop):
+    study = workshop.submit()
+    workshop.store.begin_next(1)
+    workshop.reconciler.reconcile()
+    assert [job.job_id for job in workshop.jobs.submitted] == [f"{study}-1"]
+
+
+def test_a_service_killed_between_submitting_and_noting_it_starts_no_second_job(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.store.note_attempt(workshop.store.attempt(study), submitted=False)
+    workshop.reconciler.reconcile()
+    assert len(workshop.jobs.submitted) == 1
+
+
+def test_cancelling_interrupts_once_and_resuming_goes_on(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.store.want(study, Wanted.CANCEL)
+    workshop.reconciler.reconcile()
+    workshop.reconciler.reconcile()
+    assert workshop.jobs.cancelled == [f"{study}-1"]
+    workshop.jobs.end(f"{study}-1", 130)
+    workshop.reconciler.reconcile()
+    assert workshop.state(study) == State.CANCELLED
+    workshop.store.want(study, Wanted.RUN)
+    workshop.reconciler.reconcile()
+    assert workshop.jobs.submitted[-1].job_id == f"{study}-2"
+
+
+def test_stopping_asks_the_job_and_a_resumed_study_is_not_asked_again(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.store.want(study, Wanted.STOP)
+    workshop.reconciler.reconcile()
+    assert (workshop.folder(study) / STOP_FILE).exists()
+    write_events(workshop.folder(study), STARTED, ROUND)
+    workshop.reconciler.reconcile()
+    assert workshop.state(study) == State.STOPPING
+    # It dies while it ends: the next job ends it.
+    workshop.jobs.end(f"{study}-1", 1)
+    workshop.reconciler.reconcile()
+    assert (workshop.folder(study) / STOP_FILE).exists()
+    workshop.store.want(study, Wanted.CANCEL)
+    workshop.jobs.end(f"{study}-2", 130)
+    workshop.reconciler.reconcile()
+    workshop.store.want(study, Wanted.RUN)
+    workshop.reconciler.reconcile()
+    assert not (workshop.folder(study) / STOP_FILE).exists()
+
+
+def test_a_line_that_is_being_written_is_left_for_the_next_look(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    path = workshop.folder(study) / "events.jsonl"
+    write_events(workshop.folder(study), STARTED)
+    with path.open("a") as file:
+        file.write('{"type": "round_sta')
+    workshop.reconciler.reconcile()
+    assert workshop.store.study(study).events == 1
+    with path.open("a") as file:
+        file.write('rted", "round": 1, "step": 4}\n')
+    workshop.reconciler.reconcile()
+    assert workshop.store.study(study).round == 1
+
+
+def test_one_study_with_a_broken_file_does_not_keep_the_others_waiting(workshop):
+    broken, fine = workshop.submit(0), workshop.submit(1)
+    workshop.reconciler.reconcile()
+    (workshop.folder(broken) / "events.jsonl").write_text("no JSON\n")
+    workshop.finish(fine)
+    with pytest.raises(json.JSONDecodeError):
+        workshop.reconciler.reconcile()
+    assert workshop.state(fine) == State.COMPLETED
+
+
+def test_of_two_replicas_one_works_and_the_other_takes_over(workshop, tmp_path):
+    other_jobs = ScriptedJobs()
+    other = Reconciler(workshop.store, other_jobs, workshop.settings)
+    workshop.reconciler._look()
+    workshop.submit()
+    other._look()
+    assert other_jobs.submitted == []
+    workshop.reconciler._look()
+    assert len(workshop.jobs.submitted) == 1
+    workshop.reconciler.close()
+    workshop.submit(1)
+    other._look()
+    assert "digits-1-1" in [job.job_id for job in other_jobs.submitted]
