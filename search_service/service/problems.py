@@ -71,11 +71,11 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(openapi: dict[str, Any]) -> None:
-    """Say in an OpenAPI document that errors are problem details, which FastAPI takes for ordinary JSON."""
+    """Say in an OpenAPI document that errors are problem details, which FastAPI takes for a route's ordinary content."""
     for operation in (o for path in openapi["paths"].values() for o in path.values()):
         for status, response in operation["responses"].items():
-            if status[0] in "45" and "application/json" in response.get("content", {}):
-                response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+            if status[0] in "45" and (shown := response.get("content")):
+                response["content"] = {MEDIA_TYPE: next(iter(shown.values()))}
 
 
 def install(app: FastAPI) -> None:

@@ -17,7 +17,7 @@ from search_service.service.tables import TokenRow
 router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=responses(409))
+@router.post("", status_code=status.HTTP_201_CREATED, responses=responses(400, 409))
 def create(service: Service, _: Admin, new: NewToken) -> CreatedToken:
     """Make a token; its secret is in this answer and nowhere else."""
     if new.name in (ADMIN, LOCAL):
