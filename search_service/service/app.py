@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_service import __version__, config_file
 from search_service.service import access, migrations, problems
@@ -38,6 +40,30 @@ _DESCRIPTION = """Submit hyperparameter studies, watch them, stop and resume the
 
 A study follows six steps: is the untrained loss what chance predicts, can the network memorise a small sample, which
 learning rates work, a coarse search, a refined one, and again until it is good enough."""
+
+
+class SafeHeaders:
+    """Middleware that tells browsers what a page of ours may do.
+
+    Args:
+        app: What it stands before.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                if scope["path"] not in ("/docs", "/redoc"):
+                    headers["Content-Security-Policy"] = _POLICY
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
 
 
 def make_app(settings: ServiceSettings, jobs: Jobs | None = None) -> FastAPI:
@@ -66,8 +92,8 @@ def make_app(settings: ServiceSettings, jobs: Jobs | None = None) -> FastAPI:
     app.add_api_route("/", _page, include_in_schema=False)
     limits = {datasets.router.prefix: settings.max_upload_mb * 2**20}
     app.add_middleware(BodyLimit, limits=limits, otherwise=config_file.MAX_BYTES)
-    app.middleware("http")(_with_headers)
-    app.middleware("http")(RequestTimes(app.state.registry))
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestTimes, registry=app.state.registry)
     _document_errors(app)
     return app
 
@@ -110,14 +136,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _page() -> FileResponse:
     return FileResponse(_PAGE / "index.html")
-
-
-async def _with_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if request.url.path not in ("/docs", "/redoc"):
-        response.headers["Content-Security-Policy"] = _POLICY
-    return response
 
 
 def _document_errors(app: FastAPI) -> None:

@@ -20,6 +20,8 @@ from search_service.service.store import Store
 
 # Seconds between two looks: what a follower may be behind.
 LOOK_EVERY_S = 0.5
+# Seconds of silence after which a follower is told that there is nothing to tell: proxies drop what is silent longer.
+SIGN_OF_LIFE_S = 15.0
 # Events of one read.
 PAGE = 500
 # Pages kept for those who come to them a moment later.
@@ -56,7 +58,7 @@ class Following:
         return self._followers.total()
 
     async def events(self, study_id: str, after: int) -> AsyncIterator[Sequence[StudyEvent]]:
-        """Events after one of them, as they come, until the study has ended or is gone."""
+        """Events after one of them, as they come, until it has ended or is gone; none is a sign of life."""
         with self._counted(study_id):
             progress = await asyncio.to_thread(self._store.progress, [study_id])
             self._progress |= progress
@@ -70,12 +72,21 @@ class Following:
                     yield found
                 elif state in ENDED:
                     return
-                else:
-                    await self._wait(study_id, known, state)
+                elif not await self._has_moved(study_id, known, state):
+                    yield []
 
-    async def _wait(self, study_id: str, known: int, state: State) -> None:
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._progress.get(study_id) != (known, state))
+    async def _has_moved(self, study_id: str, known: int, state: State) -> bool:
+        """Wait until a study has come further than this, but not for ever."""
+
+        async def moved() -> None:
+            async with self._moved:
+                await self._moved.wait_for(lambda: self._progress.get(study_id) != (known, state))
+
+        try:
+            await asyncio.wait_for(moved(), SIGN_OF_LIFE_S)
+        except TimeoutError:
+            return False
+        return True
 
     async def _page(self, study_id: str, after: int, known: int) -> list[StudyEvent]:
         key = (study_id, after, known)

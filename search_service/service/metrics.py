@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
-from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_service.service.parts import Parts
 
@@ -39,13 +39,15 @@ class ServiceMetrics(Collector):
 
 
 class RequestTimes:
-    """Counts requests by route and status, with the time until their answer begins.
+    """Middleware that counts requests by route and status, with the time until their answer begins.
 
     Args:
+        app: What it stands before.
         registry: Where the histogram is seen.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        self._app = app
         self._times = Histogram(
             "search_service_request_seconds",
             "Time until an answer begins",
@@ -54,11 +56,19 @@ class RequestTimes:
             registry=registry,
         )
 
-    async def __call__(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """A middleware."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         started = time.perf_counter()
-        response = await call_next(request)
-        # The pattern, not the path: ids would make a series each.
-        route = getattr(request.scope.get("route"), "path", "(none)")
-        self._times.labels(request.method, route, response.status_code).observe(time.perf_counter() - started)
-        return response
+
+        async def send_timed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # The pattern, not the path: ids would make a series each.
+                route = getattr(scope.get("route"), "path", "(none)")
+                seconds = time.perf_counter() - started
+                self._times.labels(scope["method"], route, message["status"]).observe(seconds)
+            await send(message)
+
+        await self._app(scope, receive, send_timed)

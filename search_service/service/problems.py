@@ -71,7 +71,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(openapi: dict[str, Any]) -> None:
-    """Say in an OpenAPI document that errors are problem details, which FastAPI takes for a route's ordinary content."""
+    """Say in an OpenAPI document that errors are problem details, which FastAPI takes for ordinary content."""
     for operation in (o for path in openapi["paths"].values() for o in path.values()):
         for status, response in operation["responses"].items():
             if status[0] in "45" and (shown := response.get("content")):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import zipfile
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from fastapi.responses import PlainTextResponse
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from search_service.service.access import Reader
-from search_service.service.parts import Service
+from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.routes.studies import StudyId
 from search_service.service.store import NotFoundError
@@ -30,20 +31,34 @@ def _existing(service: Service, _: Reader, study_id: StudyId) -> str:
     return study_id
 
 
-@router.get("/events", response_class=EventSourceResponse, responses=responses(404))
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses=responses(404) | {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def events(
     service: Service,
     study_id: Annotated[str, Depends(_existing)],
     last_event_id: Annotated[
         int, Header(ge=0, le=2**31 - 1, description="Id of the last event heard; the stream begins after it.")
     ] = 0,
-) -> AsyncIterator[ServerSentEvent]:
+) -> StreamingResponse:
     """Everything that happens in a study, from its beginning, as server-sent events; ``end`` is the last."""
-    async for page in service.following.events(study_id, last_event_id):
+    # FastAPI's own streams of events leave a traceback in the log for everybody who goes away before the end.
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_stream(service, study_id, last_event_id), media_type="text/event-stream", headers=headers)
+
+
+async def _stream(service: Parts, study_id: str, after: int) -> AsyncIterator[bytes]:
+    async for page in service.following.events(study_id, after):
+        if not page:
+            yield KEEPALIVE_COMMENT
         for event in page:
-            yield ServerSentEvent(data=event.content, event=event.type, id=str(event.id))
-    row = await asyncio.to_thread(service.store.study, study_id)
-    yield ServerSentEvent(data={"state": row.state, "reason": row.reason}, event="end")
+            data = json.dumps(event.content)
+            yield format_sse_event(data_str=data, event=event.type, id=str(event.id))
+    left = await asyncio.to_thread(service.store.progress, [study_id])
+    state = left[study_id][1] if study_id in left else "deleted"
+    yield format_sse_event(data_str=json.dumps({"state": state}), event="end")
 
 
 @router.get("/logs", response_class=PlainTextResponse, responses=responses(404))

@@ -1,0 +1,192 @@
+"""D4, D6: real studies through the service: as processes of this machine and as jobs of a Ray cluster."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import time
+import zipfile
+from collections import Counter
+
+import pytest
+from typer.testing import CliRunner
+
+from search_service import Client, cli, journals
+from search_service.errors import InvalidSpecError
+from tests.conftest import REPOSITORY
+from tests.services import ADMIN, serving
+
+BUDGET = {
+    "search": {
+        "coarse": {"max_trials": 6, "max_epochs": 9},
+        "refined": {"max_trials": 4, "max_epochs": 9},
+        "max_cycles": 1,
+    },
+    "finalists": {"top": 1, "seeds": 2},
+}
+WINE = {"name": "wine", "data": {"source": "wine"}} | BUDGET
+# So long that it is still searching when somebody asks it to stop.
+LONG = WINE | {
+    "name": "long",
+    "search": {
+        "coarse": {"max_trials": 5000, "max_epochs": 30},
+        "early_stopping": False,
+        "population_size": 2,
+        "max_cycles": 1,
+    },
+}
+
+
+def until(holds, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def service(home):
+    with serving(home, admin_token=ADMIN, max_running=2) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service):
+    with Client(str(service.base_url), ADMIN) as opened:
+        yield opened
+
+
+@pytest.fixture
+def command(service, monkeypatch):
+    """The command line, which finds the service by the environment."""
+    monkeypatch.setenv("SEARCH_SERVICE_URL", str(service.base_url))
+    monkeypatch.setenv("SEARCH_SERVICE_TOKEN", ADMIN)
+
+    def invoke(*arguments: object):
+        return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(command, client, tmp_path):
+    shutil.copy(REPOSITORY / "configs" / "iris.csv", tmp_path / "iris.csv")
+    config = tmp_path / "iris.yaml"
+    config.write_text(json.dumps(BUDGET | {"name": "iris", "data": {"source": "iris.csv", "target": "species"}}))
+    done = command("submit", config, "--follow", "--set", "seed=3")
+    assert done.exit_code == 0, done.output
+    assert "step 1" in done.output
+    assert "r1-000" in done.output
+    assert "completed after" in done.output
+    (study,) = client.studies(name="iris").items
+    assert client.study(study.id).config["seed"] == 3
+    assert client.best(study.id).final
+    assert client.best(study.id).details["test_mean"] == client.study(study.id).test_score
+    assert client.trials(study.id).total == 10
+    assert [check.step for check in client.checks(study.id)] == [1, 2, 3]
+    events = list(client.events(study.id))
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert Counter(event.type for event in events)["trial_finished"] == 10
+    assert next(iter(client.events(study.id, after=5))).id == 6
+    assert zipfile.ZipFile(io.BytesIO(client.model(study.id))).testzip() is None
+
+    for arguments, words in (
+        (("list",), study.id),
+        (("show", study.id), "passed"),
+        (("report", study.id), "Best configuration"),
+        (("logs", study.id), "step 1"),
+        (("list", "--json"), '"total":1'),
+    ):
+        shown = command(*arguments)
+        assert shown.exit_code == 0, shown.output
+        assert words.replace(" ", "") in shown.output.replace(" ", "")
+    exported = tmp_path / "exported"
+    assert command("export", study.id, "--to", exported, "--home", tmp_path).exit_code == 0
+    predicted = command("predict", exported, tmp_path / "iris.csv")
+    assert predicted.output.count("\n") == 151
+
+
+def test_d2_a_bad_config_is_refused_with_all_its_mistakes(command, client, tmp_path):
+    config = tmp_path / "bad.yaml"
+    config.write_text("name: bad\ndata: {source: digits}\ntrial: {batch_size: 0, loss: hing}\n")
+    done = command("submit", config)
+    assert isinstance(done.exception, InvalidSpecError)
+    assert [problem.path for problem in done.exception.problems] == ["trial.loss", "trial.batch_size"]
+    assert client.studies(name="bad").total == 0
+
+
+def test_d6_killed_in_the_middle_it_goes_on_and_repeats_no_trial(client, home):
+    study = client.submit(
+        LONG | {"name": "killed", "search": LONG["search"] | {"coarse": {"max_trials": 300, "max_epochs": 30}}}
+    ).id
+    folder = home / "studies" / study
+    until(lambda: client.study(study).trials >= 10)
+    before = [event.id for event in client_events_so_far(client, study)]
+    os.kill(journals.read_whole(folder / f"{study}-1.json")["pid"], signal.SIGKILL)
+    until(lambda: client.study(study).attempt == 2)
+    done = client.wait(study, timeout_s=240)
+    assert done.state == "completed", done.reason
+    told = [json.loads(line)["trial"] for path in folder.glob("round-*/told.jsonl") for line in path.open()]
+    assert len(told) == len(set(told)) == done.trials
+    events = list(client.events(study))
+    assert [event.id for event in events[: len(before)]] == before
+    finished = [event.content["trial"] for event in events if event.type == "trial_finished"]
+    assert sorted(finished) == sorted(told)
+    assert [event.content["resumed"] for event in events if event.type == "study_started"] == [False, True]
+
+
+def client_events_so_far(client, study):
+    """Without waiting for more."""
+    found = []
+    for event in client.events(study):
+        found.append(event)
+        if len(found) >= 10:
+            return found
+    return found
+
+
+def test_d4_stopped_it_ends_well_with_an_answer(command, client):
+    study = client.submit(LONG).id
+    until(lambda: client.study(study).trials >= 4)
+    assert "stopping" in command("stop", study).output
+    done = client.wait(study, timeout_s=240)
+    assert (done.state, client.best(study).final) == ("completed", True)
+    assert "a stop was requested" in done.reason
+    assert done.trials < 5000
+
+
+def test_d4_cancelled_and_resumed(command, client):
+    study = client.submit(LONG | {"name": "cancelled"}, priority=5).id
+    until(lambda: client.study(study).trials >= 4)
+    assert command("cancel", study).exit_code == 0
+    done = client.wait(study, timeout_s=120)
+    assert done.state == "cancelled"
+    assert command("resume", study, "--json").exit_code == 0
+    until(lambda: client.study(study).trials > done.trials)
+    command("cancel", study)
+    client.wait(study, timeout_s=120)
+    assert command("delete", study).exit_code == 0
+    assert client.studies(name="cancelled").total == 0
+
+
+def test_d6_a_service_that_comes_back_finds_its_studies_running(tmp_path):
+    settings = {"admin_token": ADMIN, "max_running": 1}
+    with serving(tmp_path, **settings) as first, Client(str(first.base_url), ADMIN) as client:
+        study = client.submit(LONG | {"name": "outlives"}).id
+        waiting = client.submit(WINE).id
+        until(lambda: client.study(study).trials >= 2)
+    # No service; the study goes on.
+    with serving(tmp_path, **settings) as second, Client(str(second.base_url), ADMIN) as client:
+        seen = client.study(study)
+        assert (seen.attempt, client.study(waiting).state) == (1, "pending")
+        until(lambda: client.study(study).trials > seen.trials)
+        client.stop(study)
+        assert client.wait(study, timeout_s=240).attempt == 1
+        assert client.wait(waiting, timeout_s=240).state == "completed"
