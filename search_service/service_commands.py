@@ -128,13 +128,11 @@ def list_studies(
         _print_json(page)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("study", "state", "step", "trials", "best", "of", "submitted", "by"):
-        table.add_column(title, no_wrap=title == "study", overflow="fold")
+    for title in ("study", "state", "step", "trials", "best"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "trials" else "left")
     for one in page.items:
-        table.add_row(
-            one.id, one.state, _step(one), str(one.trials), _number(one.best_score), one.metric or "",
-            _ago(one.submitted_at), one.owner,
-        )  # fmt: skip
+        best = f"{_number(one.best_score)} {one.metric}" if one.best_score is not None else ""
+        table.add_row(one.id, one.state, _step(one), str(one.trials), best)
     Console().print(table)
     if page.total > len(page.items):
         _say(f"{len(page.items)} of {page.total}; --limit shows more")
@@ -170,19 +168,19 @@ def logs(
 ) -> None:
     """Print what a study's job prints."""
     with _client() as client:
-        offset, job = 0, attempt
+        number, offset = attempt, 0
         while True:
-            ended = client.study(study).has_ended
-            if client.study(study).attempt:
-                text, offset, number = client.logs(study, attempt=job, offset=offset)
-                if job is not None and number != job:
-                    offset = 0
-                job = number if attempt is None else attempt
+            # Looked at first: what was printed until then is read below.
+            found = client.study(study)
+            if found.attempt or not follow:
+                text, offset, number = client.logs(study, attempt=number, offset=offset)
                 typer.echo(text, nl=False)
                 if text:
                     continue
-                job = attempt
-            if ended or not follow:
+                if attempt is None and found.attempt > number:
+                    number, offset = found.attempt, 0
+                    continue
+            if found.has_ended or not follow:
                 return
             time.sleep(LOG_EVERY_S)
 

@@ -50,7 +50,9 @@ function show(study) {
   state.append(word);
   if (study.reason) {
     const reason = document.createElement("div");
-    reason.textContent = study.reason;
+    // Its first clause; all of it is a look away.
+    reason.textContent = study.reason.split(";")[0];
+    reason.title = study.reason;
     reason.className = "reason";
     state.append(reason);
   }

@@ -246,7 +246,9 @@ def as_study(row: StudyRow, service: Parts) -> Study:
             self=f"{router.prefix}/{row.id}",
             events=f"{router.prefix}/{row.id}/events",
             mlflow=mlflow.rstrip("/") + row.page if mlflow and row.page else None,
-            ray=settings.ray_link.rstrip("/") + job if settings.ray_link and row.attempt else None,
+            ray=settings.ray_link.rstrip("/") + job
+            if settings.jobs == "ray" and settings.ray_link and row.attempt
+            else None,
         ),
     )
 
