@@ -34,6 +34,8 @@ app.add_typer(tokens, name="token", rich_help_panel=PANEL)
 
 # Seconds between two looks at a log that is followed.
 LOG_EVERY_S = 1.0
+# As recipe/packing.py has it, whose imports take seconds.
+MODEL_FOLDER = "model"
 
 StudyId = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
@@ -277,9 +279,11 @@ def fetched_model(study: str, scratch: Path) -> Path:
     """
     with _client() as client:
         packed = client.model(study)
+    # By the name that it has in a study's folder: MLflow keeps it in what is exported.
+    folder = scratch / MODEL_FOLDER
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        archive.extractall(scratch)
-    return scratch
+        archive.extractall(folder)
+    return folder
 
 
 def _client() -> Client:

@@ -55,6 +55,7 @@ def test_c4_each_rule_says_what_it_is(tmp_path):
     assert rules(tmp_path).why(**NOW) == ""
     assert rules(tmp_path).why(**NOW | {"asked": 99}) == "all 99 trials done"
     assert rules(tmp_path).why(**NOW | {"time_is_up": True}) == "the time budget is spent"
+    assert rules(tmp_path).why(**NOW, stop_requested=True) == "a stop was requested"
     assert rules(tmp_path, epochs_left=5).why(**NOW | {"epochs": 4}) == ""
     assert "(5 here, where 5 were left)" in rules(tmp_path, epochs_left=5).why(**NOW | {"epochs": 5})
     assert "(0 here, where 0 were left)" in rules(tmp_path, epochs_left=-3).why(**NOW)

@@ -17,12 +17,14 @@ from search_service.events import (
     RoundStarted,
     StudyFinished,
     StudyStarted,
+    TrialFinished,
 )
 from search_service.importance import importance
 from search_service.recorders.figures import parallel, search_map, slices
 from search_service.recorders.memory import MemoryRecorder
 from search_service.results import StudyStatus, TrialStatus
 from search_service.runners.inline import InlineRunner
+from search_service.runners.stopping import STOP_FILE
 from search_service.spec import parse
 from search_service.study import run_study
 from trainables.data.dataset import Rows
@@ -64,6 +66,39 @@ def test_b_all_steps_happen_in_their_order(tmp_path):
     assert result.status is StudyStatus.COMPLETED
     assert result.reason == result.decisions[-1].reason
     assert len(result.rounds) == 2
+
+
+def test_c4_a_study_that_is_asked_to_stop_begins_no_further_trial_and_finds_its_finalists(tmp_path):
+    class Asked(InlineRunner):
+        def run_round(self, plan, dataset, listen):
+            def hear(event):
+                listen(event)
+                if isinstance(event, TrialFinished) and event.trial.number == 2:
+                    (tmp_path / STOP_FILE).touch()
+
+            return super().run_round(plan, dataset, hear)
+
+    _, study = run({"search": SMALL["search"] | {"population_size": 1}}, Asked(), tmp_path=tmp_path)
+    result = study()
+    assert [len(done.trials) for done in result.rounds] == [3, 0]
+    assert result.rounds[0].stop_reason == "a stop was requested"
+    assert "a stop was requested" in result.reason
+    assert result.status is StudyStatus.COMPLETED
+    assert result.finalists is not None
+
+
+def test_b6_a_stop_that_is_asked_for_between_rounds_is_the_reason(tmp_path):
+    class Asked(InlineRunner):
+        def run_round(self, plan, dataset, listen):
+            result = super().run_round(plan, dataset, listen)
+            if plan.number == 2:
+                (tmp_path / STOP_FILE).touch()
+            return result
+
+    _, study = run({"search": SMALL["search"] | {"max_cycles": 3}}, Asked(), tmp_path=tmp_path)
+    result = study()
+    assert len(result.rounds) == 2
+    assert result.reason.startswith("a stop was requested")
 
 
 def test_b_the_refined_round_is_narrower_longer_and_begins_with_the_best(tmp_path):

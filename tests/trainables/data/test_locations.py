@@ -101,6 +101,22 @@ def test_a_protocol_that_is_not_installed_says_what_to_install():
     assert "pip install s3fs" in refused("s3://bucket/table.csv")
 
 
+def test_d7_permitted_by_the_protocol_alone_only_public_addresses_are_read(server, tmp_path):
+    source = f"{server}/table.csv"
+    words = "127.0.0.1 is an address of a private network"
+    assert words in refused(source, allowed=["http://"])
+    assert words in refused(source.replace("127.0.0.1", "localhost"), allowed=["http://", "http://example.org/"])
+    # A prefix that names the host is the operator's word for it.
+    assert len(read(DataConfig(source=source, target="y"), allowed=["http://", f"{server}/"]).dataset.train) == 18
+
+
+def test_d7_every_address_of_a_name_that_leads_to_this_machine_is_refused(server):
+    """Also as IPv6, and where IPv4 is written within IPv6."""
+    port = server.rsplit(":", maxsplit=1)[1]
+    for host in ("[0:0:0:0:0:0:0:1]", "[0:0:0:0:0:ffff:7f00:1]", "0.0.0.0"):
+        assert "private network" in refused(f"http://{host}:{port}/table.csv", allowed=["http://"]), host
+
+
 def test_d7_only_permitted_places_are_read(tmp_path, server):
     inside, outside = tmp_path / "in", tmp_path / "out"
     for folder in (inside, outside):
