@@ -87,11 +87,11 @@ def running(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def serving(home: Path, jobs: object = None, **changes: object) -> Iterator[httpx.Client]:
+def serving(home: Path, own_jobs: object = None, **changes: object) -> Iterator[httpx.Client]:
     """An app that answers, on loopback without tokens unless ``admin_token`` is given."""
     settings = ServiceSettings(**{"home": home, "runner": "inline"} | changes)
     headers = {"Authorization": f"Bearer {ADMIN}"} if "admin_token" in changes else {}
-    app = make_app(settings, jobs)
+    app = make_app(settings, own_jobs)
     with running(app) as url, httpx.Client(base_url=url, headers=headers, timeout=60) as client:
         # For those who want to look behind it.
         client.app = app
