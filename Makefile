@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Today's plugin or the older program, whichever is here.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test check format bench clean
+.PHONY: help run test check format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
@@ -37,6 +39,14 @@ format: $(INSTALLED)  ## Rewrite the code in the project's format.
 
 bench: $(INSTALLED)   ## The performance promises, as ratios.
 	$(BIN)/python bench/step_throughput.py
+
+up:              ## Start the service, MLflow, Ray and PostgreSQL in containers; WORKERS=3 for three workers (docs/deploy.md).
+	@$(PYTHON) deploy/stack.py secrets
+	@$(COMPOSE) up --build --detach $(if $(WORKERS),--scale ray-worker=$(WORKERS))
+	@$(PYTHON) deploy/stack.py ready
+
+down:            ## Stop them; studies and records stay.
+	@$(COMPOSE) down
 
 clean:           ## Remove the virtual environment and caches (studies in runs/ stay).
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
