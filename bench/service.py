@@ -115,7 +115,7 @@ def fill(store: Store) -> str:
 def answers(url: str, study: str) -> None:
     """Print how long each GET route takes."""
     of = f"/api/v1/studies/{study}"
-    routes = ["/api/v1/studies", "/api/v1/studies?limit=500", "/api/v1/studies?name=table-7&sort=-best_score", of]
+    routes = ["/api/v1/studies", "/api/v1/studies?limit=200", "/api/v1/studies?name=table-7&sort=-best_score", of]
     routes += [f"{of}/{what}" for what in ("checks", "trials", "best", "report")]
     routes += ["/api/v1/datasets", "/api/v1/tokens", "/healthz", "/readyz", "/metrics"]
     print(f"{STUDIES} studies of {TRIALS} trials stored; ms, alone and eight at once")
@@ -168,7 +168,7 @@ def queue(url: str, home: Path) -> None:
     with Client(url, TOKEN) as client:
         priorities = {client.submit(WINE | {"seed": n}, priority=n % 5).id: n % 5 for n in range(QUEUE)}
         most = 0
-        while len(done := [s for s in client.studies(limit=500, name="wine").items if s.has_ended]) < QUEUE:
+        while len(done := [s for s in client.studies(limit=200, name="wine").items if s.has_ended]) < QUEUE:
             running = client.studies(states=["checking", "searching", "finishing"]).total
             most = max(most, running)
             time.sleep(0.5)

@@ -120,7 +120,7 @@ def list_studies(
     state: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
     sort: Annotated[str, typer.Option(help="Column; with a minus, largest first.")] = "-submitted_at",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List the service's studies, newest first."""

@@ -26,7 +26,7 @@ SortKey = Literal[
 StudyId = Annotated[
     str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$", examples=["digits-20261126-101500-1f2a3b4c"])
 ]
-Limit = Annotated[int, Query(ge=1, le=500, description="Items of a page.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Items of a page.")]
 Offset = Annotated[int, Query(ge=0, le=10**9, description="Items before it.")]
 
 EXAMPLE_CONFIG = {
