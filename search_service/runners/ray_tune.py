@@ -36,6 +36,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 import torch
 from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -131,6 +133,7 @@ class RayTuneRunner:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=_NewestFirst(),
                 num_samples=-1,  # The book says when it is enough.
                 max_concurrent_trials=plan.max_concurrent_trials or self._slots(plan),
                 reuse_actors=True,
@@ -274,6 +277,28 @@ class _CohortSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing."""
+
+
+class _NewestFirst(FIFOScheduler):
+    """Gives a worker that has become free to the trial that has just come, and not to one whose own worker is starting.
+
+    Tune's order is the oldest first: a waiting trial gets the free worker, and the one that was starting for it is
+    thrown away. So it goes on with the next trial, and where trials are shorter than a start (seconds, with torch),
+    the worker that is there first trains them all and the others never come to be.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._newest = ""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The newest trial if it waits and was not chosen before; Tune begins the others in their order."""
+        waiting = (trial for trial in reversed(tune_controller.get_trials()) if trial.status == Trial.PENDING)
+        newest = next(waiting, None)
+        if newest is None or newest.trial_id == self._newest:
+            return None
+        self._newest = newest.trial_id
+        return newest
 
 
 class _CohortTrainable(tune.Trainable):

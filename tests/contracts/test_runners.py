@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
+from collections import Counter
 
 import pytest
 
 from search_service.events import TrialFinished, TrialProgressed
 from search_service.results import TrialStatus
 from search_service.runners.base import Runner
+from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
+from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space import Choices, NumericRange
 from tests.plans import make_plan
 from trainables.config import TrialConfig
@@ -185,6 +189,35 @@ def test_d1_ray_uses_both_workers_and_uses_them_again(ray_runner, digits, tmp_pa
     plan = make_plan(tmp_path, early_stopping=False, max_trials=6, max_epochs=150, base=base)
     result, _ = run(ray_runner, plan, digits[0])
     assert len({trial.worker for trial in result.trials}) == 2
+
+
+class Nap(CohortTraining):
+    """Takes a third of a second whatever there is to do; every process but the first takes four seconds to start."""
+
+    def __init__(self, cohort, plan, *others, **more):
+        begun = plan.folder / f"process-{os.getpid()}"
+        if not begun.exists():
+            begun.touch()
+            try:
+                (plan.folder / "first").touch(exist_ok=False)
+            except FileExistsError:
+                time.sleep(4)
+        super().__init__(cohort, plan, *others, **more)
+
+    def advance(self):
+        time.sleep(0.3)
+        return super().advance()
+
+
+def test_d1_trials_that_are_shorter_than_a_workers_start_are_shared_too(ray_runner, digits, tmp_path):
+    """Tune gave every free worker to the trial for which another was starting, and threw that one away."""
+    runner = RayTuneRunner(train=Nap)
+    runner._start()
+    plan = make_plan(tmp_path, early_stopping=False, max_trials=60, max_epochs=1, grace_period=1)
+    result, _ = run(runner, plan, digits[0])
+    by_worker = Counter(trial.worker for trial in result.trials)
+    assert len(by_worker) == 2
+    assert min(by_worker.values()) >= 10
 
 
 def test_d1_a_round_gives_its_cpus_back(ray_runner, digits, tmp_path):
