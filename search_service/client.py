@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, TypeAdapter
@@ -42,6 +43,7 @@ from search_service.service.documents import (
     Validated,
 )
 from search_service.service.states import State
+from trainables.errors import one_line
 
 URL, TOKEN = "SEARCH_SERVICE_URL", "SEARCH_SERVICE_TOKEN"
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -49,6 +51,9 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_S, CHECK_TIMEOUT_S = 30.0, 600.0
 # Seconds between two looks of ``wait``, and before a broken stream is taken up again; times that this is tried.
 LOOK_EVERY_S, RECONNECT_S, RECONNECTS = 1.0, 1.0, 30
+
+# Where what is wrong is a config or its table.
+_CONFIG_ROUTES = ("/api/v1/studies", "/api/v1/configs:validate", "/api/v1/configs:plan", "/api/v1/datasets")
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -218,6 +223,7 @@ class Client:
         """
         failures = 0
         while True:
+            trouble = "the stream ended before the study"
             try:
                 for event in self._stream(study_id, after):
                     failures = 0
@@ -225,11 +231,12 @@ class Client:
                         return
                     after = event.id
                     yield event
-            except httpx.TransportError as error:
-                failures += 1
-                if failures > RECONNECTS:
-                    raise ServiceUnreachableError(f"{self.url} does not answer: {error}") from error
-                time.sleep(RECONNECT_S)
+            except (httpx.TransportError, ServiceUnreachableError) as error:
+                trouble = str(error)
+            failures += 1
+            if failures > RECONNECTS:
+                raise ServiceUnreachableError(f"{self.url} does not answer: {trouble}")
+            time.sleep(RECONNECT_S)
 
     def wait(self, study_id: str, *, timeout_s: float | None = None) -> StudyDetails:
         """Wait until a study has ended.
@@ -268,8 +275,9 @@ class Client:
                 answer = self._call(
                     "POST", "/api/v1/datasets", params={"name": path.name}, content=opened, timeout=CHECK_TIMEOUT_S
                 )
-        except FileNotFoundError as error:
-            raise InvalidSpecError([Problem("FILE", str(path), "an existing file", "check the path")]) from error
+        except OSError as error:
+            fix = f"check the path ({error.strerror})"
+            raise InvalidSpecError([Problem("FILE", str(path), "a file that can be read", fix)]) from error
         return Dataset.model_validate_json(answer.content)
 
     # ---- tokens --------------------------------------------------------------------------------------------------
@@ -284,7 +292,7 @@ class Client:
 
     def revoke_token(self, name: str) -> Token:
         """Let a token be of no use from now on."""
-        return Token.model_validate_json(self._call("DELETE", f"/api/v1/tokens/{name}").content)
+        return Token.model_validate_json(self._call("DELETE", f"/api/v1/tokens/{quote(name, safe='')}").content)
 
     # ---- how ------------------------------------------------------------------------------------------------------
 
@@ -311,12 +319,15 @@ class Client:
         for left in reversed(range(tries)):
             try:
                 answer = self._http.request(method, path, **options)
-                break
             except httpx.TransportError as error:
                 if not left:
                     hint = f"is it running? ({URL} says where, `search-service serve` starts one)"
                     raise ServiceUnreachableError(f"{self.url} does not answer: {error}; {hint}") from error
-                time.sleep(RECONNECT_S)
+            else:
+                # A service that is starting again, or a proxy before one.
+                if answer.status_code not in (502, 503, 504) or not left:
+                    break
+            time.sleep(RECONNECT_S)
         _require_success(answer)
         return answer
 
@@ -339,7 +350,8 @@ class Client:
 
 
 def _of(study_id: str, what: str = "") -> str:
-    path = f"/api/v1/studies/{study_id}"
+    # An id is one part of a path, whatever is in it.
+    path = f"/api/v1/studies/{quote(study_id, safe='')}"
     return f"{path}/{what}" if what else path
 
 
@@ -353,9 +365,13 @@ def _require_success(answer: httpx.Response) -> None:
         raise ServiceUnreachableError(
             f"{answer.url} answered {answer.status_code}, and not as this service does"
         ) from None
+    of_config = answer.request.method == "POST" and answer.request.url.path in _CONFIG_ROUTES
     if answer.status_code == 422 and problems:
-        raise InvalidSpecError([Problem(p["path"], p["value"], p["message"], p["hint"]) for p in problems])
-    if answer.status_code in (500, 503):
+        found = [Problem(p["path"], p["value"], p["message"], p["hint"]) for p in problems]
+        if of_config:
+            raise InvalidSpecError(found)
+        detail += ": " + "; ".join(one_line(problem) for problem in found)
+    if answer.status_code in (500, 502, 503, 504):
         raise ServiceUnreachableError(f"{answer.url}: {detail}")
     if answer.status_code == 401:
         detail += f" ({TOKEN} has the token for the command line)"

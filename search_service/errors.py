@@ -5,6 +5,7 @@
     ├── CheckFailedError     the user: the diagnosis says it  exit 3   HTTP 409
     └── OutsideError         the operator: retry may help     exit 4   HTTP 503
         ├── RunnerError      Ray cannot be reached, or broke
+        ├── StudyBusyError   another process works on the study
         └── RecorderError    MLflow cannot be reached, or refused
 
 An interrupt (Ctrl-C) is Python's own KeyboardInterrupt and ends with exit code 130.
@@ -25,6 +26,7 @@ __all__ = [
     "RecorderError",
     "RunnerError",
     "SearchServiceError",
+    "StudyBusyError",
 ]
 
 EXIT_INTERRUPTED = 130
@@ -68,6 +70,10 @@ class OutsideError(SearchServiceError):
 
 class RunnerError(OutsideError):
     """Trials cannot be run: Ray cannot be reached or started, or ended by itself."""
+
+
+class StudyBusyError(OutsideError):
+    """Another process works on the study."""
 
 
 class RecorderError(OutsideError):

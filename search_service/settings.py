@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +46,12 @@ class Settings(BaseSettings):
     def record_uri(self) -> str:
         """The MLflow store: the server's address, or the SQLite file under home."""
         return self.tracking_uri or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
+
+    @property
+    def shown_record(self) -> str:
+        """``record_uri`` as others may see it: without a user's name and password."""
+        who, at, _ = urlsplit(self.record_uri).netloc.rpartition("@")
+        return self.record_uri.replace(who + at, "", 1) if at else self.record_uri
 
     @property
     def artifacts(self) -> Path | None:

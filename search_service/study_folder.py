@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from search_service import journals
-from search_service.errors import DataError, Problem
+from search_service.errors import DataError, Problem, StudyBusyError
 
 # What a study is called in messages.
 OPTION = "--study"
@@ -123,14 +123,14 @@ class StudyFolder:
         """Keep other processes out; a process that dies lets go by itself.
 
         Raises:
-            DataError: Another process has it.
+            StudyBusyError: Another process has it.
         """
         lock = FileLock(self.path / LOCK_FILE)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
             rule, fix = "a study that no other process is running", "wait for that process, or stop it"
-            raise DataError([Problem(OPTION, self.path.name, rule, fix)]) from error
+            raise StudyBusyError(str(Problem(OPTION, self.path.name, rule, fix))) from error
         try:
             yield
         finally:

@@ -36,6 +36,7 @@ from search_service.replaying import Replay, Replayed
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.runners.sizing import RAY_REPORT_S, most_members
+from search_service.runners.stopping import CANCEL_FILE
 from search_service.settings import Settings
 from search_service.spec import StudySpec, for_task, grace_period, parse
 from search_service.spec_ranges import ChoicesSpec, RangeSpec
@@ -149,7 +150,8 @@ def _earlier(spec: StudySpec, settings: Settings) -> EarlierStudy | None:
 
     earlier = mlflow_history.read_study(settings.record_uri, study_id)
     if earlier is None:
-        rule, fix = f"the id of a study in the record at {settings.record_uri}", "check the id, --home or the server"
+        where = settings.shown_record
+        rule, fix = f"the id of a study in the record at {where}", "check the id, --home or the server"
         raise InvalidSpecError([Problem(warm_start.KEY, study_id, rule, fix)])
     if problems := warm_start.problems(earlier, space=spec.space(), base=spec.trial, metric=spec.metric):
         raise InvalidSpecError(problems)
@@ -267,7 +269,8 @@ def run(
         The result, and where everything is.
 
     Raises:
-        DataError: Another process is running it, or has finished it.
+        DataError: Another process has finished it.
+        StudyBusyError: Another process is running it.
         OutsideError: Ray or MLflow broke.
         KeyboardInterrupt: After everything was recorded and stopped.
     """
@@ -285,9 +288,12 @@ def run(
         if files is None:
             files = StudyFolder(_make_folder(settings, "studies", _new_id(study.spec), study.spec))
             stack.enter_context(files.lock())
+        # Of the last time, that is.
+        (files.path / CANCEL_FILE).unlink(missing_ok=True)
         # The journal last: what stands there is in the record already, and where that is, is known.
         journal = EventJournal(files.path, lambda: recorder.page)
-        listen = stack.enter_context(_listening([*listeners, recorder.record, journal.record]))
+        everybody = [*listeners, recorder.record, journal.record]
+        listen = stack.enter_context(_listening(everybody, files.path / CANCEL_FILE))
         result = run_study(
             study.spec,
             study.table,
@@ -388,8 +394,8 @@ def _make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> P
 
 
 @contextmanager
-def _listening(listeners: Sequence[Listener]) -> Iterator[Listener]:
-    """One listener for all, which also looks whether somebody asked to stop."""
+def _listening(listeners: Sequence[Listener], cancel_file: Path | None = None) -> Iterator[Listener]:
+    """One listener for all, which also looks whether somebody asked to stop, by a signal or by making a file."""
     with catch_interrupts() as interrupts:
 
         def listen(event: Event) -> None:
@@ -397,6 +403,8 @@ def _listening(listeners: Sequence[Listener]) -> Iterator[Listener]:
                 listener(event)
             if not isinstance(event, (StudyFinished, ComparisonFinished)):
                 interrupts.check()
+                if cancel_file is not None and cancel_file.exists():
+                    raise KeyboardInterrupt
 
         yield listen
 

@@ -28,6 +28,7 @@ class ScriptedJobs:
     def __init__(self) -> None:
         self.submitted: list[Job] = []
         self.cancelled: list[str] = []
+        self.killed: list[str] = []
         self._ended: dict[str, JobStatus] = {}
         self._unreachable = False
 
@@ -42,9 +43,9 @@ class ScriptedJobs:
             return JobStatus("unknown")
         return self._ended.get(job_id, JobStatus("running"))
 
-    def cancel(self, job_id: str, folder: Path) -> None:
+    def cancel(self, job_id: str, folder: Path, *, at_once: bool = False) -> None:
         self._reach()
-        self.cancelled.append(job_id)
+        (self.killed if at_once else self.cancelled).append(job_id)
 
     def end(self, job_id: str, code: int | None = 0, message: str = "") -> None:
         """It is over."""
@@ -89,7 +90,7 @@ def running(app: FastAPI) -> Iterator[str]:
 @contextmanager
 def serving(home: Path, own_jobs: object = None, **changes: object) -> Iterator[httpx.Client]:
     """An app that answers, on loopback without tokens unless ``admin_token`` is given."""
-    settings = ServiceSettings(**{"home": home, "runner": "inline"} | changes)
+    settings = ServiceSettings(**{"home": home, "runner": "inline", "restart_delay_s": 0} | changes)
     headers = {"Authorization": f"Bearer {ADMIN}"} if "admin_token" in changes else {}
     app = make_app(settings, own_jobs)
     with running(app) as url, httpx.Client(base_url=url, headers=headers, timeout=60) as client:

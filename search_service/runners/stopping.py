@@ -13,6 +13,8 @@ from trainables.metrics import METRICS
 
 # In a study's folder: whoever wants the study to end well, and soon, makes it.
 STOP_FILE = "stop"
+# Likewise, of whoever wants it to end now, as by Ctrl-C.
+CANCEL_FILE = "cancel"
 STOP_REQUESTED = "a stop was requested"
 
 

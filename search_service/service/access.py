@@ -31,7 +31,7 @@ PREFIX = "sst_"
 _RANKS: dict[Role, int] = {"read": 0, "submit": 1, "admin": 2}
 # The names of those who have no token of their own.
 LOCAL, ADMIN = "local", "admin"
-# Wrong tokens from one address in a minute, after which it has to wait.
+# Wrong tokens from one address in a minute, after which further ones are not even looked at.
 MOST_WRONG = 30
 
 _bearer = HTTPBearer(auto_error=False, description="A token from `search-service token create`.")
@@ -100,19 +100,22 @@ class Access:
     def _known(self, token: str | None, address: str) -> Caller:
         if token is None:
             raise UnknownCallerError("a token is needed: send the header Authorization: Bearer TOKEN")
-        wrong = RateLimitItemPerMinute(MOST_WRONG)
-        with self._lock:
-            if not self._rates.test(wrong, "wrong", address):
-                raise TooManyError("too many wrong tokens; wait a minute")
         digest = digest_of(token)
         if self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest):
             return Caller(ADMIN, "admin")
         row = self._store.token(digest)
-        if row is None or row.revoked_at is not None:
-            with self._lock:
-                self._rates.hit(wrong, "wrong", address)
-            raise UnknownCallerError("this token is not known" if row is None else "this token was revoked")
-        return Caller(row.name, row.role)  # type: ignore[arg-type]
+        if row is not None and row.revoked_at is None:
+            return Caller(row.name, row.role)  # type: ignore[arg-type]
+        # Only wrong ones are slowed down: behind a proxy everybody has the same address.
+        with self._lock:
+            fine = self._rates.hit(RateLimitItemPerMinute(MOST_WRONG), "wrong", address)
+        if not fine:
+            raise TooManyError("too many wrong tokens; wait a minute")
+        raise UnknownCallerError("this token is not known" if row is None else "this token was revoked")
+
+    def is_valid(self, caller: Caller) -> bool:
+        """Whether a caller may go on listening."""
+        return caller.name in (LOCAL, ADMIN) or not self._store.is_revoked(caller.name)
 
     def count(self, caller: Caller, what: str, per_minute: int) -> None:
         """Count a call.
@@ -187,8 +190,11 @@ def _require_own_page(request: Request) -> None:
     A page can send requests to its reader's own machine, and a name of its owner's can point there. The first say where
     they come from (Origin, Sec-Fetch-Site), the second carry that name (Host).
     """
-    host = urlsplit(f"//{request.headers.get('host', '')}")
     origin = request.headers.get("origin")
-    other_page = origin is not None and urlsplit(origin).netloc != host.netloc
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}")
+        other_page = origin is not None and urlsplit(origin).netloc != host.netloc
+    except ValueError as error:
+        raise ForbiddenError("the header Host or Origin is no address") from error
     if not is_loopback(host.hostname or "") or other_page or request.headers.get("sec-fetch-site") == "cross-site":
         raise ForbiddenError("without tokens only this machine's own programs and this service's page may call")

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -17,14 +18,14 @@ from prometheus_client import CollectorRegistry
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search_service import __version__, config_file
+from search_service import __version__
 from search_service.service import access, migrations, problems
 from search_service.service.access import Access
-from search_service.service.bodies import BodyLimit
+from search_service.service.bodies import MOST_OTHERWISE, BodyLimit
 from search_service.service.following import Following
 from search_service.service.jobs import Jobs, LocalJobs
 from search_service.service.metrics import RequestTimes, ServiceMetrics
-from search_service.service.parts import Parts
+from search_service.service.parts import READERS, Parts
 from search_service.service.reconciler import Reconciler
 from search_service.service.routes import configs, datasets, following, health, studies, tokens
 from search_service.service.settings import ServiceSettings
@@ -36,6 +37,11 @@ _PAGE = Path(__file__).parent / "page"
 # page is the exception that loads what FastAPI names.
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
 _POLICY += "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY_OF_DOCS = "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; connect-src 'self'; "
+_POLICY_OF_DOCS += (
+    "style-src https://cdn.jsdelivr.net 'unsafe-inline'; img-src 'self' data: https://fastapi.tiangolo.com; "
+)
+_POLICY_OF_DOCS += "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _DESCRIPTION = """Submit hyperparameter studies, watch them, stop and resume them, read what they found.
 
 A study follows six steps: is the untrained loss what chance predicts, can the network memorise a small sample, which
@@ -59,8 +65,8 @@ class SafeHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
-                if scope["path"] not in ("/docs", "/redoc"):
-                    headers["Content-Security-Policy"] = _POLICY
+                of_docs = scope["path"] in ("/docs", "/redoc")
+                headers["Content-Security-Policy"] = _POLICY_OF_DOCS if of_docs else _POLICY
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -91,7 +97,7 @@ def make_app(settings: ServiceSettings, jobs: Jobs | None = None) -> FastAPI:
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")
     app.add_api_route("/", _page, include_in_schema=False)
     limits = {datasets.router.prefix: settings.max_upload_mb * 2**20}
-    app.add_middleware(BodyLimit, limits=limits, otherwise=config_file.MAX_BYTES)
+    app.add_middleware(BodyLimit, limits=limits, otherwise=MOST_OTHERWISE)
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestTimes, registry=app.state.registry)
     _document_errors(app)
@@ -111,6 +117,7 @@ def make_jobs(settings: ServiceSettings) -> Jobs:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServiceSettings = app.state.settings
     settings.home.mkdir(parents=True, exist_ok=True)
+    datasets.sweep(settings.home / "datasets")
     store = Store(settings.store_url)
     try:
         migrations.upgrade(store.engine)
@@ -120,6 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             reconciler=Reconciler(store, app.state.jobs, settings),
             submissions=Submissions(store, settings),
             following=Following(store),
+            readers=anyio.CapacityLimiter(READERS),
         )
         app.state.parts, app.state.access = parts, Access(store, settings)
         app.state.registry.register(ServiceMetrics(parts))

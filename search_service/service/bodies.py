@@ -12,6 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_service.service import problems
 
+# Bytes of a config and everything else that is no table. A config has some KB, and a quarter of a megabyte of YAML can
+# keep a CPU busy for ten seconds.
+MOST_OTHERWISE = 64 * 2**10
+
 
 class BodyLimit:
     """Middleware that refuses bodies that are too large.

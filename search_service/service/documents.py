@@ -177,7 +177,7 @@ class Validated(Document):
 class Dataset(Document):
     """An uploaded table."""
 
-    id: str = Field(description="SHA-256 of its bytes.")
+    id: str = Field(description="SHA-256 of its bytes, and the ending of its name.")
     name: str
     bytes: int
     owner: str

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from search_service.service.documents import StudyEvent
 from search_service.service.states import ENDED, State
 from search_service.service.store import Store
@@ -47,7 +45,7 @@ class Following:
         self._task = asyncio.create_task(self._look_on())
 
     async def close(self) -> None:
-        """Look no more; everybody who waits is let go."""
+        """Look no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -94,7 +92,12 @@ class Following:
             while len(self._pages) >= KEPT_PAGES:
                 self._pages.pop(next(iter(self._pages)))
             self._pages[key] = asyncio.create_task(asyncio.to_thread(self._read, study_id, after))
+            self._pages[key].add_done_callback(lambda task: self._forget_failed(key, task))
         return await asyncio.shield(self._pages[key])
+
+    def _forget_failed(self, key: tuple[str, int, int], task: asyncio.Task[list[StudyEvent]]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._pages.pop(key, None)
 
     def _read(self, study_id: str, after: int) -> list[StudyEvent]:
         rows = self._store.events(study_id, after=after, limit=PAGE)
@@ -119,7 +122,7 @@ class Following:
                 continue
             try:
                 found = await asyncio.to_thread(self._store.progress, followed)
-            except SQLAlchemyError as error:
+            except Exception as error:
                 # They wait until it is there again.
                 _log.warning("the store cannot be asked how far studies have come: %s", error)
                 continue

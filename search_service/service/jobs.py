@@ -6,6 +6,7 @@ submits a job twice under one id gets one job.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -71,8 +72,8 @@ class Jobs(Protocol):
         """How a job is doing."""
         ...
 
-    def cancel(self, job_id: str, folder: Path) -> None:
-        """Interrupt a job as Ctrl-C would; it records what it has and ends."""
+    def cancel(self, job_id: str, folder: Path, *, at_once: bool = False) -> None:
+        """Interrupt a job as Ctrl-C would; it records what it has and ends. ``at_once``: it did not, so kill it."""
         ...
 
 
@@ -113,11 +114,17 @@ class LocalJobs:
             return JobStatus("running")
         return JobStatus("ended", message="it ended while no service was looking")
 
-    def cancel(self, job_id: str, folder: Path) -> None:
+    def cancel(self, job_id: str, folder: Path, *, at_once: bool = False) -> None:
         """See ``Jobs.cancel``."""
         pid = _pid(folder, job_id)
-        if pid is not None and self.status(job_id, folder).state == "running":
-            os.kill(pid, signal.SIGINT)
+        if pid is None or self.status(job_id, folder).state != "running":
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if at_once:
+                # With what it has started; it leads a session of its own.
+                os.killpg(pid, signal.SIGKILL)
+            else:
+                os.kill(pid, signal.SIGINT)
 
 
 def command_of(study_id: str, home: Path, options: Sequence[str]) -> list[str]:

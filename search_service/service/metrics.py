@@ -16,6 +16,9 @@ from search_service.service.parts import Parts
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 class ServiceMetrics(Collector):
     """Reads at each scrape what the store knows.
 
@@ -67,8 +70,17 @@ class RequestTimes:
             if message["type"] == "http.response.start":
                 # The pattern, not the path: ids would make a series each.
                 route = getattr(scope.get("route"), "path", "(none)")
-                seconds = time.perf_counter() - started
-                self._times.labels(scope["method"], route, message["status"]).observe(seconds)
+                self._note(scope, route, message["status"], started)
             await send(message)
 
-        await self._app(scope, receive, send_timed)
+        try:
+            await self._app(scope, receive, send_timed)
+        except Exception:
+            # Answered outside of all middleware.
+            self._note(scope, getattr(scope.get("route"), "path", "(none)"), 500, started)
+            raise
+
+    def _note(self, scope: Scope, route: str, status: int, started: float) -> None:
+        # A server lets any word through as a method, and each series stays for good.
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._times.labels(method, route, status).observe(time.perf_counter() - started)

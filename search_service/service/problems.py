@@ -11,7 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from search_service.errors import DataError, InvalidSpecError, Problem, SearchServiceError
@@ -84,7 +85,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DataError, _on_ours)
     app.add_exception_handler(RequestValidationError, _on_request)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(OperationalError, _on_database)
+    for unusable in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(unusable, _on_database)
     app.add_exception_handler(Exception, _on_bug)
 
 

@@ -20,6 +20,8 @@ from search_service.service.jobs import Job, JobStatus, shell_line
 
 # A study that is interrupted records what it has: seconds, with a slow MLflow more.
 STOP_WAIT_S = 60
+# Seconds to connect, and for an answer.
+TIMEOUT_S = (5, 30)
 _STOPS_LIKE_CTRL_C = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}
 
 
@@ -56,15 +58,15 @@ class RayJobs:
             try:
                 info = client.get_job_info(job_id)
             except RuntimeError as error:
-                if "404" in str(error):
+                if str(error).startswith("Request failed with status code 404"):
                     return JobStatus("unknown")
                 raise
         if not info.status.is_terminal():
             return JobStatus("running")
         return JobStatus("ended", info.driver_exit_code, info.message or str(info.status))
 
-    def cancel(self, job_id: str, folder: Path) -> None:
-        """See ``Jobs.cancel``."""
+    def cancel(self, job_id: str, folder: Path, *, at_once: bool = False) -> None:
+        """See ``Jobs.cancel``; what does not end by itself, Ray kills."""
         with self._reaching() as client:
             client.stop_job(job_id)
 
@@ -72,11 +74,17 @@ class RayJobs:
     def _reaching(self) -> Iterator[Any]:
         from ray.job_submission import JobSubmissionClient
 
+        class Client(JobSubmissionClient):
+            """Ray's own waits for ever where a dashboard hangs."""
+
+            def _do_request(self, *arguments: Any, **options: Any) -> Any:
+                return super()._do_request(*arguments, **{"timeout": TIMEOUT_S} | options)
+
         try:
             if self._connection is None:
                 # It would ask for the cluster's own address otherwise, which only its nodes can reach.
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-                self._connection = JobSubmissionClient(self._address)
+                self._connection = Client(self._address)
             yield self._connection
         except (RuntimeError, OSError) as error:
             self._connection = None

@@ -6,8 +6,10 @@ holds no state of its own: whatever it is killed in the middle of, the next roun
 - An attempt is entered first, then its job submitted under an id made of study and attempt: a job is never started
   twice, and one that was entered and not submitted is submitted in the next round.
 - Of replicas, the one that has the lease works; the others look on.
-- A job that dies is started again and goes on where it was. One that died ``max_attempts`` times without a trial being
-  finished in between is ``interrupted``; so is nobody's study lost to a mistake that no restart mends.
+- How an attempt ended is noted once, by whoever comes first: a replica whose round took so long that it lost the lease
+  changes nothing.
+- A job that dies is started again, after a while, and goes on where it was. A study whose jobs died ``max_attempts``
+  times without a trial being finished in between is ``interrupted``.
 """
 
 from __future__ import annotations
@@ -17,16 +19,18 @@ import logging
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service import journals
-from search_service.errors import EXIT_INTERRUPTED, InvalidSpecError, OutsideError
+from search_service.errors import InvalidSpecError, OutsideError
 from search_service.event_journal import EVENTS_FILE, REPORT_FILE, RESULT_FILE
-from search_service.runners.stopping import STOP_FILE
+from search_service.runners.stopping import CANCEL_FILE, STOP_FILE
 from search_service.service.jobs import Job, Jobs, JobStatus, command_of
 from search_service.service.settings import ServiceSettings
 from search_service.service.states import State, Wanted
@@ -39,10 +43,18 @@ INTERVAL_S = 0.5
 # Seconds that a replica may be silent before another takes over.
 LEASE_S = 15.0
 LEASE = "reconciler"
+# Seconds to wait for a round when the service ends.
+CLOSE_WAIT_S = 5.0
+# Seconds without a round, after which something hangs.
+STUCK_S = 120.0
 # Bytes of events.jsonl entered in one transaction.
 CHUNK_BYTES = 1_000_000
-# Lines of a job's output that say why it died.
-LAST_LINES = 5
+# Lines of a job's output that say why it died, and the bytes in which they are looked for.
+LAST_LINES, LAST_BYTES = 5, 8_000
+# Seconds for a job to end once it was asked to; then it is killed. Ray's own wait (ray_jobs.py), and a little.
+CANCEL_WAIT_S = 75
+# Seconds before a job that died is started again: restart_delay_s, twice as long after each that follows, up to this.
+LONGEST_RESTART_DELAY_S = 300
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +74,7 @@ class Reconciler:
         self._wake, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
         self.trouble = ""
+        self._looked_at = time.monotonic()
 
     def start(self) -> None:
         """Begin, in a thread."""
@@ -76,7 +89,8 @@ class Reconciler:
         self._ended.set()
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join()
+            # Not for ever: it may be waiting for a cluster that does not answer.
+            self._thread.join(CLOSE_WAIT_S)
         try:
             self._store.give_up_lease(LEASE, self._holder)
         except SQLAlchemyError as error:
@@ -84,8 +98,8 @@ class Reconciler:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the loop runs."""
-        return self._thread.is_alive()
+        """Whether the loop runs, and hangs nowhere."""
+        return self._thread.is_alive() and time.monotonic() - self._looked_at < STUCK_S
 
     def _loop(self) -> None:
         while not self._ended.is_set():
@@ -93,6 +107,7 @@ class Reconciler:
             self._wake.clear()
             if not self._ended.is_set():
                 self._look()
+            self._looked_at = time.monotonic()
 
     def _look(self) -> None:
         try:
@@ -121,10 +136,12 @@ class Reconciler:
         for study in self._store.active():
             # What is wrong with one study is no reason to leave the others alone.
             try:
-                self._read_events(study)
-                self._look_after(study)
+                self._look_after(study, troubles)
             except Exception as error:
                 troubles.append(error)
+            # Looking may have taken long.
+            if not self._store.lease(LEASE, self._holder, LEASE_S):
+                return
         try:
             while (begun := self._store.begin_next(self._settings.max_running)) is not None:
                 self._submit(*begun)
@@ -133,26 +150,43 @@ class Reconciler:
         if troubles:
             raise troubles[0]
 
-    def _look_after(self, study: StudyRow) -> None:
+    def _look_after(self, study: StudyRow, troubles: list[Exception]) -> None:
+        """Bring one study that is under way forward; what its events are wrong with is a trouble and no obstacle."""
         attempt, folder = self._store.attempt(study.id), self._folder(study)
+        self._read_events(study, troubles)
         if not attempt.submitted:
-            self._submit(self._store.study(study.id, whole=True), attempt)
-            return
+            if study.wanted != Wanted.CANCEL:
+                self._submit(self._store.study(study.id, whole=True), attempt)
+                return
+            if self._jobs.status(attempt.job_id, folder).state == "unknown":
+                self._store.end_attempt(attempt, "never submitted", **_cancelled())
+                return
+            self._store.note_attempt(attempt, submitted=True)
         if study.wanted == Wanted.STOP:
             (folder / STOP_FILE).touch()
         status = self._jobs.status(attempt.job_id, folder)
         if status.state != "running":
-            self._read_events(study)
-            self._settle(study, attempt, status)
-        elif study.wanted == Wanted.CANCEL and not attempt.cancelled:
+            self._read_events(study, troubles)
+            # As it is now that its last events are known.
+            self._settle(self._store.study(study.id), attempt, status)
+        elif study.wanted == Wanted.CANCEL:
+            self._cancel(attempt, folder)
+
+    def _cancel(self, attempt: AttemptRow, folder: Path) -> None:
+        """Ask a job to end, once; what does not end is made to."""
+        if attempt.cancelled_at is None:
+            (folder / CANCEL_FILE).touch()
             self._jobs.cancel(attempt.job_id, folder)
-            self._store.note_attempt(attempt, cancelled=True)
+            self._store.note_attempt(attempt, cancelled_at=now())
+        elif now() - attempt.cancelled_at > timedelta(seconds=CANCEL_WAIT_S):
+            self._jobs.cancel(attempt.job_id, folder, at_once=True)
 
     def _submit(self, study: StudyRow, attempt: AttemptRow) -> None:
         settings, folder = self._settings, self._folder(study)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "spec.json").exists():
             journals.write_whole(folder / "spec.json", study.spec)
+        (folder / CANCEL_FILE).unlink(missing_ok=True)
         if study.wanted != Wanted.STOP:
             (folder / STOP_FILE).unlink(missing_ok=True)
         environment = {"SEARCH_SERVICE_DATA_FOLDERS": ",".join(settings.sources), "PYTHONUNBUFFERED": "1"}
@@ -168,16 +202,16 @@ class Reconciler:
         folder = self._folder(study)
         outcome = status.message or status.state
         ending = journals.read_whole(folder / "ended.json")
-        if ending is None and StudyFolder(folder).is_locked:
-            # Its cluster has forgotten a job that is still there: it is let finish.
-            return
         if ending is not None:
             state = State.COMPLETED if ending["status"] == "completed" else State.FAILED
             ended = {"state": state, "reason": ending["reason"], "finished_at": now(), **_results(folder)}
             self._store.end_attempt(attempt, outcome, **ended)
+        elif StudyFolder(folder).is_locked:
+            # Its cluster has forgotten a job that is still there, or another was begun beside it: it is let finish.
+            if study.wanted == Wanted.CANCEL:
+                (folder / CANCEL_FILE).touch()
         elif study.wanted == Wanted.CANCEL:
-            reason = "cancelled; what was finished is kept, and resume goes on with it"
-            self._store.end_attempt(attempt, outcome, state=State.CANCELLED, reason=reason, finished_at=now())
+            self._store.end_attempt(attempt, outcome, **_cancelled())
         elif status.exit_code == InvalidSpecError.exit_code:
             # The config or its table is not usable any more: no restart mends that.
             reason = f"the job could not begin: {_last_words(attempt, folder)}"
@@ -188,21 +222,30 @@ class Reconciler:
             ended = {"state": State.INTERRUPTED, "reason": reason, "finished_at": now(), "fruitless": n}
             self._store.end_attempt(attempt, outcome, **ended)
         else:
-            who = "somebody interrupted it" if status.exit_code == EXIT_INTERRUPTED else "it died"
-            _log.warning("job %s is over before its study (%s): it is started again", attempt.job_id, who)
-            self._store.end_attempt(attempt, outcome, fruitless=study.fruitless + 1)
-            again = self._store.begin_again(study.id)
-            self._submit(self._store.study(study.id, whole=True), again)
+            _log.warning("job %s is over before its study (%s): it is started again", attempt.job_id, outcome)
+            # What it died of (a server that is starting, a node that is lost) may take a while.
+            wait_s = min(self._settings.restart_delay_s * 2**study.fruitless, LONGEST_RESTART_DELAY_S)
+            again = {"state": State.PENDING, "fruitless": study.fruitless + 1}
+            self._store.end_attempt(attempt, outcome, **again, not_before=now() + timedelta(seconds=wait_s))
 
-    def _read_events(self, study: StudyRow) -> None:
+    def _read_events(self, study: StudyRow, troubles: list[Exception]) -> None:
         """Enter what the study's job has written since the last time."""
+        try:
+            self._enter_events(study)
+        except Exception as error:
+            error.add_note(f"in the events of study {study.id}")
+            troubles.append(error)
+
+    def _enter_events(self, study: StudyRow) -> None:
         path = self._folder(study) / EVENTS_FILE
         begin = self._store.study(study.id).read_bytes
+        if begin and (not path.exists() or path.stat().st_size < begin):
+            raise ValueError(f"{path} is shorter than what was read of it, {begin} bytes")
         while path.exists() and path.stat().st_size > begin:
             with path.open("rb") as file:
                 file.seek(begin)
-                chunk = file.read(CHUNK_BYTES)
-            # A last line without its end is being written.
+                # A last line without its end is being written; one that is longer than a chunk is read whole.
+                chunk = file.read(CHUNK_BYTES) + file.readline()
             whole = chunk[: chunk.rfind(b"\n") + 1]
             if not whole:
                 return
@@ -222,11 +265,19 @@ def _results(folder: Path) -> dict[str, Any]:
     return found if result is None else found | {"result": result}
 
 
+def _cancelled() -> dict[str, Any]:
+    """Columns of a study that was cancelled."""
+    reason = "cancelled; what was finished is kept, and resume goes on with it"
+    return {"state": State.CANCELLED, "reason": reason, "finished_at": now()}
+
+
 def _last_words(attempt: AttemptRow, folder: Path) -> str:
     """The end of what a job printed."""
     log = folder / f"{attempt.job_id}.log"
     if not log.exists():
         return "it printed nothing"
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LAST_BYTES))
+        lines = file.read().decode("utf-8", errors="replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]
     return " | ".join(said[-LAST_LINES:]) or "it printed nothing"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
@@ -35,6 +36,9 @@ class ServiceSettings(Settings):
     max_attempts: int = Field(
         default=3, ge=1, description="Jobs of a study that may die one after another without a trial being finished."
     )
+    restart_delay_s: float = Field(
+        default=5.0, ge=0, description="Seconds before a job that died is started again; longer if it dies again."
+    )
     admin_token: SecretStr | None = Field(
         default=None, description=f"A token with the role admin, at least {LEAST_TOKEN_LENGTH} characters."
     )
@@ -50,6 +54,15 @@ class ServiceSettings(Settings):
     def store_url(self) -> str:
         """Of the database."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'service.db'}"
+
+    @property
+    def mlflow_address(self) -> str | None:
+        """Where a browser finds MLflow; None if it is no server. Without a user's name and password."""
+        address = self.mlflow_link or self.tracking_uri or ""
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https"):
+            return None
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
     @property
     def needs_tokens(self) -> bool:

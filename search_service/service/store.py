@@ -6,8 +6,6 @@ the database (unique keys, a lease), never by a process.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,12 +54,16 @@ class ConflictError(SearchServiceError):
 
 @dataclass(frozen=True)
 class NewStudy:
-    """A valid submission."""
+    """A valid submission.
+
+    ``digest`` is of what was submitted: the same Idempotency-Key with another one is a mistake.
+    """
 
     study_id: str
     name: str
     owner: str
     spec: Mapping[str, Any]
+    digest: str = ""
     priority: int = 0
     idempotency_key: str | None = None
     metric: MetricName | None = None
@@ -99,15 +101,14 @@ class Store:
         Raises:
             ConflictError: The key was used for something else.
         """
-        digest = hashlib.sha256(json.dumps([new.spec, new.priority], sort_keys=True).encode()).hexdigest()
-        if (known := self._with_key(new, digest)) is not None:
+        if (known := self.submitted_before(new.owner, new.idempotency_key, new.digest)) is not None:
             return known, False
         row = StudyRow(
             id=new.study_id,
             name=new.name,
             owner=new.owner,
             idempotency_key=new.idempotency_key,
-            digest=digest,
+            digest=new.digest,
             spec=dict(new.spec),
             priority=new.priority,
             state=State.PENDING,
@@ -120,20 +121,25 @@ class Store:
                 session.add(row)
         except IntegrityError:
             # Somebody with the same key was between our look and our entry.
-            if (known := self._with_key(new, digest)) is None:
+            if (known := self.submitted_before(new.owner, new.idempotency_key, new.digest)) is None:
                 raise
             return known, False
         return self.study(new.study_id), True
 
-    def _with_key(self, new: NewStudy, digest: str) -> StudyRow | None:
-        if new.idempotency_key is None:
+    def submitted_before(self, owner: str, key: str | None, digest: str) -> StudyRow | None:
+        """The study that its owner has submitted with this Idempotency-Key, if there is one.
+
+        Raises:
+            ConflictError: The key was used for something else.
+        """
+        if key is None:
             return None
-        query = select(StudyRow).where(StudyRow.owner == new.owner, StudyRow.idempotency_key == new.idempotency_key)
+        query = select(StudyRow).where(StudyRow.owner == owner, StudyRow.idempotency_key == key)
         with self._reading() as session:
             known = session.scalar(query)
         if known is not None and known.digest != digest:
             raise ConflictError(
-                f"the Idempotency-Key {new.idempotency_key!r} was used for another submission (study {known.id}); "
+                f"the Idempotency-Key {key!r} was used for another submission (study {known.id}); "
                 "use a new key for a new study"
             )
         return known
@@ -194,15 +200,15 @@ class Store:
             row = _study(session, study_id, lock=True)
             if wanted is Wanted.RUN:
                 self._resume(row)
-            elif row.state == State.PENDING:
-                row.state, row.wanted, row.reason = State.CANCELLED, wanted, f"{wanted} before it began"
+            elif row.state == State.PENDING and (wanted is Wanted.CANCEL or not row.attempt):
+                row.state, row.wanted, row.reason = State.CANCELLED, wanted, "cancelled while it waited"
                 row.finished_at = now()
             elif row.state in ENDED:
                 if not (wanted is Wanted.CANCEL and row.state == State.CANCELLED):
                     raise ConflictError(f"study {study_id} has ended: {row.state}")
             elif wanted is Wanted.CANCEL or row.wanted == Wanted.RUN:
                 row.wanted = wanted
-                if wanted is Wanted.STOP:
+                if wanted is Wanted.STOP and row.state in ACTIVE:
                     row.state = State.STOPPING
         return self.study(study_id)
 
@@ -213,7 +219,7 @@ class Store:
                 raise ConflictError(f"study {row.id} has ended: {row.state}; submit its config as a new study")
             raise ConflictError(f"study {row.id} has not ended: {row.state}")
         row.state, row.wanted, row.reason = State.PENDING, Wanted.RUN, ""
-        row.finished_at, row.fruitless = None, 0
+        row.finished_at, row.fruitless, row.not_before = None, 0, None
 
     def delete_study(self, study_id: str) -> None:
         """Forget a study.
@@ -259,6 +265,7 @@ class Store:
             waiting = (
                 select(StudyRow)
                 .where(StudyRow.state == State.PENDING)
+                .where(StudyRow.not_before.is_(None) | (StudyRow.not_before <= now()))
                 .order_by(StudyRow.priority.desc(), StudyRow.submitted_at, StudyRow.id)
                 .limit(1)
                 .options(undefer(StudyRow.spec))
@@ -268,11 +275,6 @@ class Store:
             if row is None:
                 return None
             return row, _begin_attempt(session, row)
-
-    def begin_again(self, study_id: str) -> AttemptRow:
-        """Begin another attempt of a study whose job died, in its place."""
-        with self._writing.begin() as session:
-            return _begin_attempt(session, _study(session, study_id, lock=True, whole=True))
 
     def attempt(self, study_id: str, number: int | None = None) -> AttemptRow:
         """An attempt of a study; by default the last.
@@ -302,17 +304,24 @@ class Store:
         with self._writing.begin() as session:
             session.execute(query.values(**changes))
 
-    def end_attempt(self, attempt: AttemptRow, outcome: str, **changes: Any) -> None:
-        """Note that an attempt is over, and what has become of its study, in columns of that."""
+    def end_attempt(self, attempt: AttemptRow, outcome: str, **changes: Any) -> bool:
+        """Note that an attempt is over, and what has become of its study, in columns of that.
+
+        Returns:
+            Whether it was noted: not if another replica has done so before.
+        """
         with self._writing.begin() as session:
             row = _study(session, attempt.study_id, lock=True)
+            if row.attempt != attempt.number or row.state not in ACTIVE:
+                return False
             session.execute(
                 update(AttemptRow)
                 .where(AttemptRow.study_id == attempt.study_id, AttemptRow.number == attempt.number)
-                .values(ended_at=now(), outcome=outcome)
+                .values(ended_at=now(), outcome=_storable(outcome))
             )
             for column, value in changes.items():
-                setattr(row, column, value)
+                setattr(row, column, _storable(value))
+        return True
 
     def take_in(self, study_id: str, entries: Sequence[Mapping[str, Any]], *, begin: int, end: int) -> None:
         """Enter events of a study and what follows from them.
@@ -433,6 +442,12 @@ class Store:
         with self._reading() as session:
             return session.scalar(select(TokenRow).where(TokenRow.digest == digest))
 
+    def is_revoked(self, name: str) -> bool:
+        """Whether the token with this name is of no use any more."""
+        with self._reading() as session:
+            row = session.get(TokenRow, name)
+        return row is None or row.revoked_at is not None
+
     def tokens(self) -> list[TokenRow]:
         """All tokens, by name."""
         with self._reading() as session:
@@ -529,6 +544,11 @@ def _study(session: Session, study_id: str, *, lock: bool = False, whole: bool =
     if row is None:
         raise NotFoundError(f"there is no study {study_id}")
     return row
+
+
+def _storable(value: Any) -> Any:
+    # PostgreSQL has no NUL in text; a log that was torn by a crash may.
+    return value.replace("\0", "") if isinstance(value, str) else value
 
 
 def _begin_attempt(session: Session, row: StudyRow) -> AttemptRow:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,12 @@ from search_service.errors import InvalidSpecError, Problem
 from search_service.service.settings import ServiceSettings
 from search_service.service.store import NotFoundError, Store
 from search_service.wiring import PreparedStudy, prepare
-from trainables.data.locations import is_url
+from trainables.data.locations import is_url, shown
 from trainables.data.named_sets import BUNDLED, OPENML
 
 # How a config names an uploaded table.
 DATASET = "dataset:"
 _PLACES = ("source", "train", "validation", "test")
-# Tables read at the same time, for checking: each may fill memory.
-READERS = 2
-
-_reading = threading.BoundedSemaphore(READERS)
 
 
 class Submissions:
@@ -38,27 +35,37 @@ class Submissions:
         self._store = store
         self._settings = settings.model_copy(update={"data_folders": ",".join(settings.sources)})
 
-    def check(self, body: bytes) -> tuple[dict[str, Any], PreparedStudy]:
-        """A config, checked against its table.
+    @staticmethod
+    def parse(body: bytes) -> Any:
+        """The plain data of a config.
 
         Args:
             body: YAML or JSON.
 
-        Returns:
-            The config as plain data, with the places of uploaded tables, and what follows from it.
-
         Raises:
-            InvalidSpecError: Every mistake found.
-            OutsideError: MLflow, which has the study of a warm start, cannot be reached.
+            InvalidSpecError: It is neither.
         """
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError as error:
             raise InvalidSpecError([Problem("(body)", str(error), "text in UTF-8", "send YAML or JSON")]) from error
-        raw = self._with_places(config_file.read_text(text, "(body)"))
-        spec = spec_module.parse(raw)
-        with _reading:
-            return raw, prepare(spec, settings=self._settings)
+        return config_file.read_text(text, "(body)")
+
+    def check(self, raw: Any) -> tuple[dict[str, Any], PreparedStudy]:
+        """A config, checked against its table.
+
+        Args:
+            raw: From ``parse``.
+
+        Returns:
+            The config with the places of uploaded tables, and what follows from it.
+
+        Raises:
+            InvalidSpecError: Every mistake found.
+            OutsideError: MLflow, which has the study of a warm start, cannot be reached.
+        """
+        placed = self._with_places(raw)
+        return placed, prepare(spec_module.parse(placed), settings=self._settings)
 
     def _with_places(self, raw: Any) -> Any:
         """A config's uploaded tables as paths; what is no path is left as it is."""
@@ -91,7 +98,7 @@ class Submissions:
             NotFoundError: There is none.
         """
         row = self._store.dataset(dataset_id)
-        return self._settings.home.absolute() / "datasets" / f"{row.id}{suffix_of(row.name)}"
+        return self._settings.home.absolute() / "datasets" / row.id
 
 
 def _is_relative_path(source: str) -> bool:
@@ -103,6 +110,17 @@ def _is_relative_path(source: str) -> bool:
 def suffix_of(name: str) -> str:
     """The ending that tells a table's format."""
     return Path(name).suffix.lower()
+
+
+def shown_config(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as others may see it: the query of a table's URL may be a signature, that is, a secret."""
+    data = {key: shown(value) if key in _PLACES and value else value for key, value in config["data"].items()}
+    return config | {"data": data}
+
+
+def digest_of(raw: Any, priority: int) -> str:
+    """What is compared when an Idempotency-Key comes again."""
+    return hashlib.sha256(json.dumps([raw, priority], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def new_id(name: str) -> str:

@@ -68,8 +68,9 @@ class StudyRow(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcTime)
     # The present or last attempt; 0 before the first.
     attempt: Mapped[int] = mapped_column(Integer, default=0)
-    # Attempts that died since a trial was last finished.
+    # Attempts that died since a trial was last finished, and when the next one may begin.
     fruitless: Mapped[int] = mapped_column(Integer, default=0)
+    not_before: Mapped[datetime | None] = mapped_column(UtcTime)
     # How far events.jsonl is read, in bytes and in events.
     read_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     events: Mapped[int] = mapped_column(Integer, default=0)
@@ -95,8 +96,8 @@ class AttemptRow(Base):
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     job_id: Mapped[str] = mapped_column(String(140))
     submitted: Mapped[bool] = mapped_column(default=False)
-    # When it was asked to end, so that it is asked once.
-    cancelled: Mapped[bool] = mapped_column(default=False)
+    # When it was asked to end, so that it is asked once, and made to if it does not.
+    cancelled_at: Mapped[datetime | None] = mapped_column(UtcTime)
     started_at: Mapped[datetime] = mapped_column(UtcTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
     outcome: Mapped[str] = mapped_column(Text, default="")
@@ -134,11 +135,11 @@ class TrialRow(Base):
 
 
 class DatasetRow(Base):
-    """An uploaded table; its id is the SHA-256 of its bytes."""
+    """An uploaded table; its id is the SHA-256 of its bytes with the ending that says how they are read."""
 
     __tablename__ = "datasets"
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     bytes: Mapped[int] = mapped_column(BigInteger)
     owner: Mapped[str] = mapped_column(String(80))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy
@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 
 from search_service.service import migrations
 from search_service.service.states import State, Wanted
-from search_service.service.store import ConflictError, NewStudy, NotFoundError, Store, make_engine
+from search_service.service.store import ConflictError, NewStudy, NotFoundError, Store, make_engine, now
 from search_service.service.tables import Base
 from tests.databases import new_database, postgresql_server
 
@@ -40,7 +40,13 @@ def store(url):
 
 
 def new(number: int = 0, **changes) -> NewStudy:
-    given = {"study_id": f"digits-{number}", "name": "digits", "owner": "ada", "spec": {"name": "digits"}}
+    given = {
+        "study_id": f"digits-{number}",
+        "name": "digits",
+        "owner": "ada",
+        "spec": {"name": "digits"},
+        "digest": "d",
+    }
     return NewStudy(**given | {"metric": "accuracy"} | changes)
 
 
@@ -103,7 +109,7 @@ def test_one_key_is_one_study_and_another_submission_under_it_is_refused(store):
     again, is_new = store.add_study(new(1, idempotency_key="k"))
     assert (again.id, is_new) == (first.id, False)
     with pytest.raises(ConflictError, match="used for another submission"):
-        store.add_study(new(2, idempotency_key="k", priority=1))
+        store.add_study(new(2, idempotency_key="k", digest="other"))
     # Keys are the caller's own: another may use the same one.
     other, is_new = store.add_study(new(3, idempotency_key="k", owner="grace"))
     assert is_new
@@ -213,11 +219,17 @@ def test_an_attempt_that_ends_leaves_its_study_as_told(store):
     store.add_study(new())
     _, attempt = store.begin_next(1)
     store.note_attempt(attempt, submitted=True)
-    store.end_attempt(attempt, "it died", fruitless=1)
-    again = store.begin_again("digits-0")
+    assert store.end_attempt(attempt, "it died", state=State.PENDING, fruitless=1)
+    _, again = store.begin_next(1)
     assert (again.number, again.job_id) == (2, "digits-0-2")
-    store.end_attempt(again, "done", state=State.COMPLETED, result={"best": None}, report="text")
-    assert store.study("digits-0", whole=True).report == "text"
+    # Somebody who still looks at the first changes nothing.
+    assert not store.end_attempt(attempt, "it died", state=State.INTERRUPTED)
+    # What a log holds after a crash may be anything; PostgreSQL takes no NUL.
+    ended = {"state": State.COMPLETED, "result": {"best": None}, "report": "text\0", "reason": "\0good"}
+    assert store.end_attempt(again, "do\0ne", **ended)
+    assert not store.end_attempt(again, "done", **ended)
+    found = store.study("digits-0", whole=True)
+    assert (found.report, found.reason, found.result) == ("text", "good", {"best": None})
     assert [(one.number, one.outcome) for one in store.attempts("digits-0")] == [(1, "it died"), (2, "done")]
     assert store.attempt("digits-0").number == 2
     assert store.attempt("digits-0", 1).submitted
@@ -225,6 +237,16 @@ def test_an_attempt_that_ends_leaves_its_study_as_told(store):
         store.attempt("digits-0", 3)
     with pytest.raises(ConflictError, match="submit its config as a new study"):
         store.want("digits-0", Wanted.RUN)
+
+
+def test_a_study_that_is_to_wait_is_not_begun_before(store):
+    store.add_study(new())
+    _, attempt = store.begin_next(1)
+    store.end_attempt(attempt, "it died", state=State.PENDING, not_before=now() + timedelta(hours=1))
+    assert store.begin_next(1) is None
+    store.want("digits-0", Wanted.CANCEL)
+    store.want("digits-0", Wanted.RUN)
+    assert store.begin_next(1) is not None
 
 
 def test_a_study_that_is_deleted_takes_everything_along(store):

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from search_service import config_file, wiring
-from search_service.errors import DataError, RunnerError
+from search_service.errors import DataError, RunnerError, StudyBusyError
 from search_service.events import TrialFinished
 from search_service.runners.book import RoundBook
 from search_service.runners.inline import InlineRunner
@@ -231,7 +231,7 @@ def test_d6_a_study_that_somebody_runs_is_left_alone(config, tmp_path):
     kill(tmp_path, config, "step 3")
     (folder,) = tmp_path.glob("studies/*")
     study = wiring.prepare_again(folder.name, settings=settings)
-    with StudyFolder(folder).lock(), pytest.raises(DataError, match="no other process is running"):
+    with StudyFolder(folder).lock(), pytest.raises(StudyBusyError, match="no other process is running"):
         wiring.run(study, settings=settings, runner="inline")
 
 

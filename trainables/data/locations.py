@@ -6,6 +6,7 @@ for local files. Credentials are those of the environment, as each protocol's ow
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -28,6 +29,13 @@ PACKAGES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
     "adl": "adlfs", "hf": "huggingface_hub", "sftp": "paramiko",
 }  # fmt: skip
+# What somebody else's config may fetch: bytes, and seconds in all.
+MOST_FETCHED_BYTES, FETCH_TIMEOUT_S = 2 * 2**30, 1_800
+# IPv6 for IPv4 by translation (NAT64, 6to4), and the site-local addresses of old.
+_TRANSLATED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fec0::/10")))
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 # Seconds for a server to accept a connection, and to send the next bytes.
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 
@@ -71,12 +79,16 @@ def local(source: str, path: str, *, public_only: bool = False) -> Iterator[Path
 
 
 def _fetch(url: str, folder: Path, path: str, *, public_only: bool) -> Path:
-    parts = urlsplit(url)
     name = shown(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise DataError([Problem(path, name, "an address", f"mend it: {error}")]) from error
     if parts.scheme not in PROTOCOLS or "::" in url:
         rule = f"a path, or a URL of {', '.join(PROTOCOLS)}"
         raise DataError([Problem(path, name, rule, "use one of these, or copy the file to this machine")])
     import fsspec
+    from fsspec.callbacks import DEFAULT_CALLBACK
 
     target = folder / (PurePosixPath(parts.path).name or "table")
     try:
@@ -86,7 +98,7 @@ def _fetch(url: str, folder: Path, path: str, *, public_only: bool) -> Path:
             filesystem.get(place, str(target), recursive=True)
         else:
             # Not get: it would take the ? of a query for a pattern.
-            filesystem.get_file(place, str(target))
+            filesystem.get_file(place, str(target), callback=_limit() if public_only else DEFAULT_CALLBACK)
     except ImportError as error:
         package = PACKAGES.get(parts.scheme, "")
         rule, fix = f"a protocol that is installed ({error})", f"pip install {package}" if package else "install it"
@@ -107,15 +119,30 @@ def _options(scheme: str, *, public_only: bool) -> dict[str, Any]:
     if scheme in ("http", "https"):
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
+        total = FETCH_TIMEOUT_S if public_only else None
+        timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
         options: dict[str, Any] = {"client_kwargs": {"timeout": timeout, "trust_env": True}}
-        # Where all goes through a proxy, that decides what can be reached.
-        if public_only and scheme not in getproxies():
+        if public_only:
             options |= {"get_client": _public_client, "skip_instance_cache": True}
         return options
     if scheme in ("ftp", "sftp"):
         return {"timeout": CONNECT_TIMEOUT_S}
     return {}
+
+
+def _limit() -> Any:
+    """Ends a fetch that is too large."""
+    from fsspec.callbacks import Callback
+
+    class Limit(Callback):
+        """Counts what has come."""
+
+        def call(self, *arguments: Any, **options: Any) -> None:
+            """Called after each piece."""
+            if self.value > MOST_FETCHED_BYTES:
+                raise ValueError(f"it has more than {MOST_FETCHED_BYTES // 2**30} GB")
+
+    return Limit()
 
 
 async def _public_client(**options: Any) -> Any:
@@ -125,15 +152,35 @@ async def _public_client(**options: Any) -> Any:
     """
     import aiohttp
 
+    proxies = _proxy_addresses()
+
     def connect(address: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, place = address
         host = ipaddress.ip_address(place[0].partition("%")[0])
-        if not host.is_global or host.is_multicast:
+        if host not in proxies and not _is_public(host):
             raise OSError(errno.EACCES, f"{host} is an address of a private network, which may not be read from")
         return socket.socket(family=family, type=kind, proto=protocol)
 
     options.pop("loop", None)
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=connect), **options)
+
+
+def _is_public(host: Address) -> bool:
+    """Whether an address is one of the internet; those that stand for another, which may be anything, are none."""
+    return host.is_global and not host.is_multicast and not any(host in network for network in _TRANSLATED)
+
+
+def _proxy_addresses() -> frozenset[Address]:
+    """Of the proxies that the environment names: to these we may go, and they decide what else can be reached."""
+    found = set()
+    for protocol, proxy in getproxies().items():
+        if protocol == "no":
+            # Hosts that need none.
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
+            found |= {str(place[4][0]).partition("%")[0] for place in socket.getaddrinfo(parts.hostname, parts.port)}
+    return frozenset(ipaddress.ip_address(address) for address in found)
 
 
 def is_public_only(source: str, allowed: Sequence[str]) -> bool:
@@ -143,8 +190,16 @@ def is_public_only(source: str, allowed: Sequence[str]) -> bool:
     (True, False)
     """
     return is_url(source) and not any(
-        source.startswith(prefix) for prefix in allowed if is_url(prefix) and not prefix.endswith("://")
+        _begins_with(source, prefix) for prefix in allowed if is_url(prefix) and not prefix.endswith("://")
     )
+
+
+def _begins_with(source: str, prefix: str) -> bool:
+    """Whether a prefix permits a source: where it ends with a host, it is that host and not one that begins like it."""
+    if not source.startswith(prefix):
+        return False
+    ends_with_host = "://" in prefix and not prefix.endswith("/") and "/" not in prefix.partition("://")[2]
+    return not ends_with_host or source[len(prefix) :][:1] in ("", "/", "?")
 
 
 def require_allowed(given: Mapping[str, str], allowed: Sequence[str]) -> None:
@@ -159,6 +214,9 @@ def require_allowed(given: Mapping[str, str], allowed: Sequence[str]) -> None:
     """
     problems = []
     for path, source in given.items():
+        if "\0" in source:
+            problems.append(Problem(path, source, "a path or address without a NUL", "take it out"))
+            continue
         # A word that is nothing here is refused when it is looked for, as the misspelt name of a set.
         if source in BUNDLED or is_unknown_word(source):
             continue
@@ -166,7 +224,7 @@ def require_allowed(given: Mapping[str, str], allowed: Sequence[str]) -> None:
             # Two dots would lead out of what a prefix permits.
             upwards = ".." in unquote(source).split("/")
             fine = not upwards and any(
-                source.startswith(prefix) for prefix in allowed if is_url(prefix) or prefix == OPENML
+                _begins_with(source, prefix) for prefix in allowed if is_url(prefix) or prefix == OPENML
             )
         else:
             folders = [Path(folder).resolve() for folder in allowed if not is_url(folder) and folder != OPENML]

@@ -1,13 +1,14 @@
 """The store's tables, made and changed step by step (Alembic): ``upgrade`` brings any database to the present.
 
 A change: edit tables.py, then ``alembic -c search_service/service/migrations/alembic.ini revision --autogenerate -m
-"what it does"``, and read what it wrote. tests/search_service/service/test_store.py holds the two against each other.
+"what it does"``, and read what it wrote. tests/contracts/test_stores.py holds the two against each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -31,7 +32,12 @@ def is_current(engine: Engine) -> bool:
     """Whether the tables are those that this version knows."""
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
-    return found == ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    return found == _head()
+
+
+@cache
+def _head() -> str | None:
+    return ScriptDirectory(str(Path(__file__).parent)).get_current_head()
 
 
 def _config(connection: Connection) -> Config:

@@ -22,10 +22,10 @@ _planning = threading.Lock()
 
 
 @router.post("/configs:validate", responses=responses(413), openapi_extra=CONFIG_BODY)
-def validate(service: Service, caller: Reader, body: RawBody, request: Request) -> Validated:
+async def validate(service: Service, caller: Reader, body: RawBody, request: Request) -> Validated:
     """Check a config and its table, without running anything."""
     request.app.state.access.count_work(caller)
-    _, prepared = service.submissions.check(body)
+    _, prepared = await service.read(lambda: service.submissions.check(service.submissions.parse(body)))
     dataset = prepared.dataset
     rows = {"train": len(dataset.train), "validation": len(dataset.validation), "test": len(prepared.test_rows)}
     return Validated(
@@ -39,10 +39,14 @@ def validate(service: Service, caller: Reader, body: RawBody, request: Request) 
 
 
 @router.post("/configs:plan", responses=responses(413), openapi_extra=CONFIG_BODY)
-def plan(service: Service, caller: Reader, body: RawBody, request: Request) -> dict[str, Any]:
+async def plan(service: Service, caller: Reader, body: RawBody, request: Request) -> dict[str, Any]:
     """What a study would do, with a time from a few steps measured on the service's own machine."""
     request.app.state.access.count_work(caller)
-    _, prepared = service.submissions.check(body)
-    with _planning:
-        planned = wiring.plan(prepared, runner=service.settings.runner)
-    return planning_report.as_document(prepared.spec, prepared.dataset, planned)
+
+    def measure() -> dict[str, Any]:
+        _, prepared = service.submissions.check(service.submissions.parse(body))
+        with _planning:
+            planned = wiring.plan(prepared, runner=service.settings.runner)
+        return planning_report.as_document(prepared.spec, prepared.dataset, planned)
+
+    return await service.read(measure)

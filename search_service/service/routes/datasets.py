@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,9 @@ from trainables.data.formats import SUFFIXES
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 
+_UNFINISHED = "unfinished-"
+# Seconds after which nobody is sending any more.
+OLD_S = 86_400
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -62,15 +66,8 @@ async def upload(
     folder.mkdir(parents=True, exist_ok=True)
     digest, size = await _receive(request, folder, suffix)
     row, is_new = await run_in_threadpool(
-        service.store.add_dataset,
-        digest,
-        name=Path(name.replace("\0", "")).name,
-        size=size,
-        owner=caller.name,
+        service.store.add_dataset, digest + suffix, name=Path(name.replace("\0", "")).name, size=size, owner=caller.name
     )
-    if suffix_of(row.name) != suffix:
-        # Known under another ending, by which it is read.
-        (folder / f"{digest}{suffix}").unlink(missing_ok=True)
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     return _as_dataset(row)
 
@@ -85,7 +82,7 @@ def list_datasets(service: Service, _: Reader, limit: Limit = 50, offset: Offset
 async def _receive(request: Request, folder: Path, suffix: str) -> tuple[str, int]:
     """Write a body into a file named by its SHA-256; returns that, and how many bytes there were."""
     digest, size = hashlib.sha256(), 0
-    descriptor, unfinished = tempfile.mkstemp(prefix="unfinished-", dir=folder)
+    descriptor, unfinished = tempfile.mkstemp(prefix=_UNFINISHED, dir=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             async for chunk in request.stream():
@@ -101,6 +98,13 @@ async def _receive(request: Request, folder: Path, suffix: str) -> tuple[str, in
     if not size:
         raise InvalidSpecError([Problem("(body)", "0 bytes", "the bytes of a table", "send the file as the body")])
     return digest.hexdigest(), size
+
+
+def sweep(folder: Path) -> None:
+    """Take away what uploads left that a service was killed in; another replica may be receiving the latest."""
+    for file in folder.glob(f"{_UNFINISHED}*"):
+        if time.time() - file.stat().st_mtime > OLD_S:
+            file.unlink(missing_ok=True)
 
 
 def _as_dataset(row: DatasetRow) -> Dataset:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from search_service.service.access import Reader
+from search_service.service.access import Caller, Reader
 from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.routes.studies import StudyId
@@ -25,10 +26,10 @@ router = APIRouter(prefix="/api/v1/studies/{study_id}", tags=["following"])
 LOG_BYTES = 1_000_000
 
 
-def _existing(service: Service, _: Reader, study_id: StudyId) -> str:
-    """A study that is there, before a stream about it begins."""
+def _existing(service: Service, caller: Reader, study_id: StudyId) -> tuple[str, Caller]:
+    """A study that is there, before a stream about it begins, and who listens."""
     service.store.study(study_id)
-    return study_id
+    return study_id, caller
 
 
 @router.get(
@@ -38,7 +39,8 @@ def _existing(service: Service, _: Reader, study_id: StudyId) -> str:
 )
 async def events(
     service: Service,
-    study_id: Annotated[str, Depends(_existing)],
+    request: Request,
+    existing: Annotated[tuple[str, Caller], Depends(_existing)],
     last_event_id: Annotated[
         int, Header(ge=0, le=2**31 - 1, description="Id of the last event heard; the stream begins after it.")
     ] = 0,
@@ -46,12 +48,16 @@ async def events(
     """Everything that happens in a study, from its beginning, as server-sent events; ``end`` is the last."""
     # FastAPI's own streams of events leave a traceback in the log for everybody who goes away before the end.
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_stream(service, study_id, last_event_id), media_type="text/event-stream", headers=headers)
+    study_id, caller = existing
+    stream = _stream(service, study_id, last_event_id, lambda: request.app.state.access.is_valid(caller))
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(service: Parts, study_id: str, after: int) -> AsyncIterator[bytes]:
+async def _stream(service: Parts, study_id: str, after: int, may_listen: Callable[[], bool]) -> AsyncIterator[bytes]:
     async for page in service.following.events(study_id, after):
         if not page:
+            if not await asyncio.to_thread(may_listen):
+                return
             yield KEEPALIVE_COMMENT
         for event in page:
             data = json.dumps(event.content)
@@ -75,13 +81,17 @@ def logs(
     """What a study's job printed."""
     job = service.store.attempt(study_id, attempt)
     path = service.folder(study_id) / f"{job.job_id}.log"
-    content = b""
+    text, end = "", offset
     if path.exists():
         with path.open("rb") as file:
             file.seek(offset)
             content = file.read(LOG_BYTES)
-    headers = {"Log-Offset": str(offset + len(content)), "Log-Attempt": str(job.number)}
-    return PlainTextResponse(content.decode("utf-8", errors="replace"), headers=headers)
+        # A letter that is cut in two is left for the next answer, whole.
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(content)
+        end += len(content) - len(decoder.getstate()[0])
+    headers = {"Log-Offset": str(end), "Log-Attempt": str(job.number)}
+    return PlainTextResponse(text, headers=headers)
 
 
 @router.get("/report", response_class=PlainTextResponse, responses=responses(404))
@@ -102,7 +112,8 @@ def model(service: Service, _: Reader, study_id: StudyId) -> Response:
     """The winner's model, as a zip file of its folder; ``search-service export`` makes of it what can be served."""
     row = service.store.study(study_id)
     folder = service.folder(study_id) / "model"
-    if not folder.is_dir():
+    # Told once it is whole.
+    if not service.store.events(study_id, types=["model_packed"]) or not folder.is_dir():
         raise NotFoundError(f"study {study_id} has no model: it is {row.state}")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi import Path as PathParameter
 
-from search_service.service.access import Reader, Submitter
+from search_service.service.access import Access, Caller, Reader, Submitter
 from search_service.service.documents import Attempt, Best, Check, Links, Page, Study, StudyDetails, Trial
 from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.states import State, Wanted
 from search_service.service.store import NewStudy, NotFoundError
-from search_service.service.submissions import new_id
+from search_service.service.submissions import digest_of, new_id, shown_config
 from search_service.service.tables import StudyRow, TrialRow
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"])
@@ -65,7 +65,7 @@ RawBody = Annotated[bytes, Depends(raw_body)]
     responses=responses(409, 413) | {200: {"model": Study, "description": "Submitted before with the same key"}},
     openapi_extra=CONFIG_BODY,
 )
-def submit(
+async def submit(
     response: Response,
     request: Request,
     service: Service,
@@ -78,23 +78,37 @@ def submit(
     ] = None,
 ) -> Study:
     """Submit a study. It is checked with its table before it is queued; nothing is left of one that is refused."""
-    request.app.state.access.count_work(caller)
-    config, prepared = service.submissions.check(body)
-    new = NewStudy(
-        study_id=new_id(prepared.spec.name),
-        name=prepared.spec.name,
-        owner=caller.name,
-        spec=config,
-        priority=priority,
-        idempotency_key=idempotency_key,
-        metric=prepared.spec.metric,
+    row, is_new = await service.read(
+        lambda: _submit(service, request.app.state.access, caller, body, priority, idempotency_key)
     )
-    row, is_new = service.store.add_study(new)
     service.reconciler.wake()
     response.headers["Location"] = f"{router.prefix}/{row.id}"
     if not is_new:
         response.status_code = status.HTTP_200_OK
     return as_study(row, service)
+
+
+def _submit(
+    service: Parts, access: Access, caller: Caller, body: bytes, priority: int, key: str | None
+) -> tuple[StudyRow, bool]:
+    raw = service.submissions.parse(body)
+    digest = digest_of(raw, priority)
+    # Said again, nothing is read again: the table may be gone by now.
+    if (known := service.store.submitted_before(caller.name, key, digest)) is not None:
+        return known, False
+    access.count_work(caller)
+    config, prepared = service.submissions.check(raw)
+    new = NewStudy(
+        study_id=new_id(prepared.spec.name),
+        name=prepared.spec.name,
+        owner=caller.name,
+        spec=config,
+        digest=digest,
+        priority=priority,
+        idempotency_key=key,
+        metric=prepared.spec.metric,
+    )
+    return service.store.add_study(new)
 
 
 @router.get("", responses=responses())
@@ -136,7 +150,7 @@ def show(service: Service, _: Reader, study_id: StudyId) -> StudyDetails:
         for one in service.store.attempts(study_id)
     ]
     known = as_study(row, service).model_dump()
-    return StudyDetails(**known, config=row.spec, attempts=attempts, result=row.result)
+    return StudyDetails(**known, config=shown_config(row.spec), attempts=attempts, result=row.result)
 
 
 @router.get("/{study_id}/checks", responses=responses(404))
@@ -221,7 +235,7 @@ def _storable(text: str | None) -> str | None:
 def as_study(row: StudyRow, service: Parts) -> Study:
     """A study as it goes over the wire."""
     settings = service.settings
-    mlflow = settings.mlflow_link or settings.tracking_uri
+    mlflow = settings.mlflow_address
     job = f"/#/jobs/{row.id}-{row.attempt}"
     return Study(
         id=row.id,
@@ -245,7 +259,7 @@ def as_study(row: StudyRow, service: Parts) -> Study:
         links=Links(
             self=f"{router.prefix}/{row.id}",
             events=f"{router.prefix}/{row.id}/events",
-            mlflow=mlflow.rstrip("/") + row.page if mlflow and row.page else None,
+            mlflow=mlflow + row.page if mlflow and row.page else None,
             ray=settings.ray_link.rstrip("/") + job
             if settings.jobs == "ray" and settings.ray_link and row.attempt
             else None,

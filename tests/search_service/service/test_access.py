@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from search_service.errors import InvalidSpecError
-from search_service.service import access
+from search_service.service import access, following
 from search_service.service.app import make_app
 from search_service.service.settings import ServiceSettings
+from search_service.service.submissions import shown_config
 from tests.services import ADMIN, ScriptedJobs, serving
 
 # What anybody may call: whether it is there, and what it looks like.
@@ -87,11 +88,38 @@ def test_d7_of_a_token_nothing_is_kept_that_could_be_used(service, tmp_path):
     assert service.post("/api/v1/tokens", json={"name": "a b"}).status_code == 422
 
 
-def test_d7_whoever_tries_many_tokens_has_to_wait(service):
+def test_d7_whoever_tries_many_tokens_has_to_wait_and_nobody_else(service):
     answers = [call(service, "GET", "/api/v1/studies", f"sst_{n}").status_code for n in range(access.MOST_WRONG + 5)]
     assert answers == [401] * access.MOST_WRONG + [429] * 5
-    # The right one too: else one could go on trying and see.
-    assert call(service, "GET", "/api/v1/studies", ADMIN).status_code == 429
+    # Behind a proxy everybody has one address.
+    assert call(service, "GET", "/api/v1/studies", ADMIN).status_code == 200
+
+
+def test_d7_who_is_calling_is_asked_before_anything_is_read(service):
+    for path in ("/api/v1/tokens", "/api/v1/studies", "/api/v1/datasets?name=a.csv"):
+        answer = service.post(path, content=b"{{{", headers={"Authorization": ""})
+        assert answer.status_code == 401, path
+
+
+def test_d7_a_stream_ends_for_whom_it_is_no_longer_meant(service, tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "SIGN_OF_LIFE_S", 0.2)
+    study = service.post("/api/v1/studies", json={"name": "digits", "data": {"source": "digits"}}).json()["id"]
+    token = service.post("/api/v1/tokens", json={"name": "reader", "role": "read"}).json()["token"]
+    url = f"{service.base_url}/api/v1/studies/{study}/events"
+    with httpx.stream("GET", url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith(":")
+        service.delete("/api/v1/tokens/reader")
+        assert set(lines) <= {": ping", ""}
+
+
+def test_d7_addresses_and_configs_are_shown_without_what_is_secret(tmp_path):
+    settings = {"tracking_uri": "https://user:S3CRET@mlflow.example/base/"}
+    assert ServiceSettings(home=tmp_path, **settings).mlflow_address == "https://mlflow.example/base"
+    assert ServiceSettings(home=tmp_path, tracking_uri="postgresql://u:S3CRET@db/x").mlflow_address is None
+    assert "S3CRET" not in ServiceSettings(home=tmp_path, tracking_uri="postgresql://u:S3CRET@db/x").shown_record
+    config = {"name": "a", "data": {"source": "https://a.org/t.csv?signature=S3CRET", "target": "y"}}
+    assert shown_config(config)["data"] == {"source": "https://a.org/t.csv", "target": "y"}
 
 
 def test_rates_are_of_each_caller(tmp_path):
@@ -117,6 +145,8 @@ def test_submissions_have_a_rate_of_their_own(tmp_path):
         {"Host": "evil.example:8000"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Origin": "null"},
+        {"Host": "["},
+        {"Origin": "https://["},
     ],
 )
 def test_d7_on_loopback_without_tokens_a_web_page_of_somebody_elses_is_refused(tmp_path, headers):

@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 import yaml
+from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from search_service import cli
 from search_service.errors import InvalidSpecError
 from search_service.event_journal import REPORT_FILE, RESULT_FILE
+from search_service.service import parts
 from search_service.study_folder import StudyFolder
 from tests.conftest import REPOSITORY
 from tests.contracts.test_stores import ROUND, STARTED, trial
@@ -143,6 +145,9 @@ def test_d2_a_bad_config_gets_the_words_of_validate_and_leaves_nothing(service, 
 
 
 def test_d2_text_that_is_no_config(service):
+    for source in ("https://[/x.csv", "/a\0b.csv"):
+        config = DIGITS | {"data": {"source": source, "target": "y"}}
+        assert service.post(STUDIES, json=config).status_code == 422
     for body, words in (
         (b"a: [", "readable YAML"),
         (b"\xff\xfe", "UTF-8"),
@@ -152,7 +157,7 @@ def test_d2_text_that_is_no_config(service):
         answer = service.post(STUDIES, content=body)
         assert answer.status_code == 422
         assert words in answer.text
-    assert service.post(STUDIES, content=b"#" * 300_000).status_code == 413
+    assert service.post(STUDIES, content=b"#" * 70_000).status_code == 413
 
 
 def test_c5_a_plan_and_a_validation(service):
@@ -188,12 +193,39 @@ def test_d4_an_uploaded_table_is_used(service, tmp_path):
     assert first.status_code == 201
     again = service.post("/api/v1/datasets", content=rows, params={"name": "other.csv"})
     assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
-    assert len(list((tmp_path / "datasets").iterdir())) == 1
+    # Its ending says how it is read: the same bytes under another one are another table.
+    assert service.post("/api/v1/datasets", content=rows, params={"name": "mine.tsv"}).status_code == 201
+    assert sorted(path.suffix for path in (tmp_path / "datasets").iterdir()) == [".csv", ".tsv"]
     config = {"name": "mine", "data": {"source": first.json()["source"], "target": "y"}}
     assert service.post(STUDIES, json=config).status_code == 201
     missing = service.post(STUDIES, json=config | {"data": {"source": "dataset:" + "0" * 64, "target": "y"}})
     assert missing.json()["problems"][0]["message"] == "an uploaded table"
-    assert service.get("/api/v1/datasets").json()["total"] == 1
+    assert service.get("/api/v1/datasets").json()["total"] == 2
+
+
+def test_d4_said_again_a_submission_needs_its_table_no_more(service, tmp_path):
+    rows = "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(200))
+    source = service.post("/api/v1/datasets", content=rows, params={"name": "mine.csv"}).json()["source"]
+    config, key = {"name": "mine", "data": {"source": source, "target": "y"}}, {"Idempotency-Key": "k"}
+    first = service.post(STUDIES, json=config, headers=key)
+    for path in (tmp_path / "datasets").iterdir():
+        path.unlink()
+    again = service.post(STUDIES, content=yaml.safe_dump(config), headers=key)
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+
+
+def test_d4_while_tables_are_slow_everything_else_answers(service, monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr(service.app.state.parts.submissions, "check", lambda raw: gate.wait(60) and None)
+    with ThreadPoolExecutor(30) as pool:
+        slow = [pool.submit(service.post, "/api/v1/configs:validate", json=DIGITS) for _ in range(30)]
+        until(lambda: sum(one.done() for one in slow) >= 30 - parts.READERS - parts.MOST_WAITING)
+        assert service.get("/readyz").status_code == 200
+        assert service.get(STUDIES).status_code == 200
+        refused = [one.result() for one in slow if one.done()]
+        assert {answer.status_code for answer in refused} == {503}
+        assert "Retry-After" in refused[0].headers
+        gate.set()
 
 
 def test_an_upload_that_is_no_table_leaves_nothing(service, tmp_path):
@@ -257,7 +289,14 @@ def test_d4_events_are_heard_as_they_come_and_after_the_last_one_heard(service, 
     assert later == [("3", "trial_finished"), ("", "end")]
 
 
-def test_a_stream_of_a_study_that_is_deleted_ends(service, jobs, tmp_path):
+def test_a_study_that_is_deleted_is_gone_and_so_are_its_streams(service, jobs, tmp_path):
+    waiting = submit(service)["id"]
+    jobs.break_off(unreachable=True)
+    with httpx.stream("GET", f"{service.base_url}{STUDIES}/{waiting}/events", timeout=60) as answer:
+        service.post(f"{STUDIES}/{waiting}/cancel")
+        jobs.break_off(unreachable=False)
+        until(lambda: service.delete(f"{STUDIES}/{waiting}").status_code == 204)
+        assert "event: end" in list(answer.iter_lines())
     study, folder = begun(service, jobs, tmp_path)
     finish(jobs, study, folder)
     until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "completed")
@@ -267,6 +306,26 @@ def test_a_stream_of_a_study_that_is_deleted_ends(service, jobs, tmp_path):
         answer = service.get(f"{STUDIES}/{study}{what}")
         assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
     assert service.delete(f"{STUDIES}/{study}").status_code == 404
+
+
+def test_a_stream_of_more_events_than_a_page_and_after_a_database_that_was_away(service, jobs, tmp_path, monkeypatch):
+    study, folder = begun(service, jobs, tmp_path)
+    write_events(folder, STARTED, *(trial(number, 0.5) for number in range(700)))
+    finish(jobs, study, folder)
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "completed", 60)
+    store = service.app.state.parts.store
+    read = store.events
+
+    def away(*_, **__):
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    url = f"{service.base_url}{STUDIES}/{study}/events"
+    monkeypatch.setattr(store, "events", away)
+    with pytest.raises(httpx.RemoteProtocolError), httpx.stream("GET", url, timeout=60) as answer:
+        list(answer.iter_lines())
+    monkeypatch.setattr(store, "events", read)
+    with httpx.stream("GET", url, timeout=60) as answer:
+        assert sum(line.startswith("id: ") for line in answer.iter_lines()) == 701
 
 
 def test_logs_go_on_where_they_were_left(service, jobs, tmp_path):
@@ -279,6 +338,13 @@ def test_logs_go_on_where_they_were_left(service, jobs, tmp_path):
         file.write("three\n")
     assert service.get(f"{STUDIES}/{study}/logs", params={"offset": 8}).text == "three\n"
     assert service.get(f"{STUDIES}/{study}/logs", params={"attempt": 2}).status_code == 404
+    # A letter of which the second byte is not there yet.
+    with (folder / f"{study}-1.log").open("ab") as file:
+        file.write("η".encode()[:1])
+    assert service.get(f"{STUDIES}/{study}/logs", params={"offset": 14}).headers["Log-Offset"] == "14"
+    with (folder / f"{study}-1.log").open("ab") as file:
+        file.write("η".encode()[1:])
+    assert service.get(f"{STUDIES}/{study}/logs", params={"offset": 14}).text == "η"
 
 
 def test_d4_stop_cancel_and_resume(service, jobs, tmp_path):
@@ -302,6 +368,12 @@ def test_health_and_metrics(service):
     shown = service.get("/metrics").text
     assert 'search_service_studies{state="completed"} 0.0' in shown
     assert 'search_service_request_seconds_count{method="POST",route="/api/v1/studies",status="201"} 1.0' in shown
+    # Whatever somebody calls with makes no series of its own.
+    for number in range(5):
+        service.request(f"AAA{number}", "/healthz")
+    shown = service.get("/metrics").text
+    assert "AAA" not in shown
+    assert 'method="other"' in shown
 
 
 def test_a_cluster_that_does_not_answer_is_said_and_submissions_wait(tmp_path, jobs):
@@ -325,7 +397,7 @@ def test_the_page_has_only_what_is_its_own(service):
 
 
 def test_the_shipped_configs_are_taken(service, tmp_path):
-    """All but the one with a table of its own, which has to be uploaded first (test_client.py)."""
+    """All but the one with a table of its own, which has to be uploaded first (tests/end_to_end/test_service.py)."""
     taken = 0
     for path in sorted((REPOSITORY / "configs").glob("*.yaml")):
         config = yaml.safe_load(path.read_text())

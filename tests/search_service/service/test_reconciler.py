@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from search_service.errors import RunnerError
+from search_service.errors import RunnerError, StudyBusyError
 from search_service.event_journal import RESULT_FILE
-from search_service.runners.stopping import STOP_FILE
+from search_service.runners.stopping import CANCEL_FILE, STOP_FILE
 from search_service.service import migrations
+from search_service.service import reconciler as reconciling
 from search_service.service.reconciler import Reconciler
 from search_service.service.settings import ServiceSettings
 from search_service.service.states import State, Wanted
-from search_service.service.store import NewStudy, Store
+from search_service.service.store import NewStudy, Store, now
 from search_service.study_folder import StudyFolder
 from tests.contracts.test_stores import ROUND, STARTED, trial
 from tests.services import ScriptedJobs, write_events
@@ -23,7 +24,7 @@ class Workshop:
     """A store, jobs and a reconciler, and what happens between two of its rounds."""
 
     def __init__(self, home, **changes) -> None:
-        self.settings = ServiceSettings(home=home, max_running=2, **changes)
+        self.settings = ServiceSettings(**{"home": home, "max_running": 2, "restart_delay_s": 0} | changes)
         self.store, self.jobs = Store(self.settings.store_url), ScriptedJobs()
         migrations.upgrade(self.store.engine)
         self.reconciler = Reconciler(self.store, self.jobs, self.settings)
@@ -240,14 +241,128 @@ def test_a_line_that_is_being_written_is_left_for_the_next_look(workshop):
     assert workshop.store.study(study).round == 1
 
 
-def test_one_study_with_a_broken_file_does_not_keep_the_others_waiting(workshop):
+@pytest.mark.parametrize(
+    "content", ["no JSON\n", '{"type": "finalists_finished"}\n', '{"type": "trial_finished"}\n', "[1]\n"]
+)
+def test_a_study_with_a_broken_file_keeps_nobody_waiting_and_can_be_ended(workshop, content):
     broken, fine = workshop.submit(0), workshop.submit(1)
     workshop.reconciler.reconcile()
-    (workshop.folder(broken) / "events.jsonl").write_text("no JSON\n")
+    (workshop.folder(broken) / "events.jsonl").write_text(content)
     workshop.finish(fine)
-    with pytest.raises(json.JSONDecodeError):
+    workshop.store.want(broken, Wanted.CANCEL)
+    waiting = workshop.submit(2)
+    with pytest.raises((ValueError, KeyError, TypeError, AttributeError)) as trouble:
         workshop.reconciler.reconcile()
+    assert broken in str(trouble.value.__notes__)
     assert workshop.state(fine) == State.COMPLETED
+    assert workshop.state(waiting) == State.CHECKING
+    assert workshop.jobs.cancelled == [f"{broken}-1"]
+    workshop.jobs.end(f"{broken}-1", 130)
+    with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
+        workshop.reconciler.reconcile()
+    assert workshop.state(broken) == State.CANCELLED
+
+
+def test_a_file_that_lost_its_end_is_said(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    write_events(workshop.folder(study), STARTED, trial(0, 0.5))
+    workshop.reconciler.reconcile()
+    path = workshop.folder(study) / "events.jsonl"
+    path.write_text(path.read_text()[:10])
+    with pytest.raises(ValueError, match="shorter than what was read"):
+        workshop.reconciler.reconcile()
+
+
+def test_a_line_longer_than_a_chunk_is_read(workshop, monkeypatch):
+    monkeypatch.setattr(reconciling, "CHUNK_BYTES", 100)
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    write_events(workshop.folder(study), STARTED, trial(0, 0.5, reason="x" * 1000), trial(1, 0.6))
+    workshop.reconciler.reconcile()
+    assert workshop.store.study(study).trials == 2
+
+
+def test_trials_that_were_finished_just_before_a_death_count(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    for attempt in (1, 2):
+        workshop.jobs.end(f"{study}-{attempt}", 1)
+        workshop.reconciler.reconcile()
+    # Nobody looked between the trial and the death.
+    write_events(workshop.folder(study), STARTED, trial(0, 0.5))
+    workshop.jobs.end(f"{study}-3", 1)
+    workshop.reconciler.reconcile()
+    assert (workshop.state(study), workshop.store.study(study).fruitless) == (State.CHECKING, 1)
+
+
+def test_a_job_that_died_is_started_again_after_a_while_and_later_each_time(tmp_path):
+    workshop = Workshop(tmp_path, restart_delay_s=100)
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.jobs.end(f"{study}-1", 4)
+    workshop.reconciler.reconcile()
+    row = workshop.store.study(study)
+    assert (row.state, len(workshop.jobs.submitted)) == (State.PENDING, 1)
+    assert 90 < (row.not_before - now()).total_seconds() < 101
+    # Meanwhile it can be asked to end well, or now.
+    assert workshop.store.want(study, Wanted.STOP).state == State.PENDING
+    assert workshop.store.want(study, Wanted.CANCEL).state == State.CANCELLED
+    assert workshop.store.want(study, Wanted.RUN).not_before is None
+    workshop.reconciler.reconcile()
+    assert workshop.jobs.submitted[-1].job_id == f"{study}-2"
+    workshop.store.close()
+
+
+def test_one_that_is_cancelled_before_its_job_could_be_submitted_never_runs(workshop):
+    study = workshop.submit()
+    workshop.jobs.break_off(unreachable=True)
+    with pytest.raises(RunnerError):
+        workshop.reconciler.reconcile()
+    workshop.store.want(study, Wanted.CANCEL)
+    workshop.jobs.break_off(unreachable=False)
+    workshop.reconciler.reconcile()
+    assert (workshop.state(study), workshop.jobs.submitted) == (State.CANCELLED, [])
+
+
+def test_a_job_that_does_not_end_when_asked_is_made_to(workshop, monkeypatch):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.store.want(study, Wanted.CANCEL)
+    workshop.reconciler.reconcile()
+    workshop.reconciler.reconcile()
+    assert (workshop.jobs.cancelled, workshop.jobs.killed) == ([f"{study}-1"], [])
+    monkeypatch.setattr(reconciling, "CANCEL_WAIT_S", -1)
+    workshop.reconciler.reconcile()
+    assert workshop.jobs.killed == [f"{study}-1"]
+
+
+def test_a_second_job_that_found_the_study_busy_is_no_end_and_cancelling_reaches_the_first(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    with StudyFolder(workshop.folder(study)).lock():
+        workshop.jobs.end(f"{study}-1", StudyBusyError.exit_code)
+        workshop.store.want(study, Wanted.CANCEL)
+        workshop.reconciler.reconcile()
+        assert workshop.state(study) == State.CHECKING
+        assert (workshop.folder(study) / CANCEL_FILE).exists()
+    workshop.reconciler.reconcile()
+    assert workshop.state(study) == State.CANCELLED
+
+
+def test_two_replicas_that_see_the_same_death_start_one_job(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    seen, attempt = workshop.store.study(study), workshop.store.attempt(study)
+    workshop.jobs.end(attempt.job_id, 1)
+    status = workshop.jobs.status(attempt.job_id, workshop.folder(study))
+    workshop.reconciler.reconcile()
+    # The other one was in the middle of its round all the while.
+    other = Reconciler(workshop.store, workshop.jobs, workshop.settings)
+    other._settle(seen, attempt, status)
+    workshop.reconciler.reconcile()
+    assert [job.job_id for job in workshop.jobs.submitted] == [f"{study}-1", f"{study}-2"]
+    assert [one.ended_at is None for one in workshop.store.attempts(study)] == [False, True]
 
 
 def test_of_two_replicas_one_works_and_the_other_takes_over(workshop, tmp_path):

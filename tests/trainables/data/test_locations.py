@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import json
 import socket
 import threading
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from trainables.data import locations
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
 from trainables.errors import DataError
@@ -115,6 +117,66 @@ def test_d7_every_address_of_a_name_that_leads_to_this_machine_is_refused(server
     port = server.rsplit(":", maxsplit=1)[1]
     for host in ("[0:0:0:0:0:0:0:1]", "[0:0:0:0:0:ffff:7f00:1]", "0.0.0.0"):
         assert "private network" in refused(f"http://{host}:{port}/table.csv", allowed=["http://"]), host
+
+
+@pytest.fixture
+def elsewhere(server):
+    """A server that sends everybody to the other one."""
+
+    class Elsewhere(Quiet):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", f"{server}/table.csv")
+            self.end_headers()
+
+    yield from _serve(Elsewhere)
+
+
+def test_d7_a_proxy_may_be_gone_to_and_nothing_beside_it(server, elsewhere, monkeypatch):
+    """Also where the environment says which hosts need no proxy: those are the ones within."""
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert "private network" in refused(f"{server}/table.csv", allowed=["http://"])
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setenv("https_proxy", "http://192.0.2.1:9")
+    assert "private network" in refused(f"{elsewhere}/x.csv", allowed=["http://"])
+
+
+def test_d7_a_fetch_that_is_too_large_ends(server, monkeypatch):
+    monkeypatch.setattr(locations, "MOST_FETCHED_BYTES", 10)
+    monkeypatch.setattr(locations, "_is_public", lambda host: True)
+    assert "it has more than" in refused(f"{server}/table.csv", allowed=["http://"])
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "2606:4700::1111"])
+def test_d7_public_addresses(host):
+    assert locations._is_public(ipaddress.ip_address(host))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "::1",
+        "fe80::1",
+        "fec0::1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "224.0.0.1",
+        "::ffff:10.0.0.1",
+    ],
+)
+def test_d7_addresses_that_are_not_public(host):
+    assert not locations._is_public(ipaddress.ip_address(host))
+
+
+def test_d7_a_prefix_that_ends_with_a_host_is_that_host_alone():
+    for source in ("https://files.internal.evil.org/t.csv", "https://files.internal@evil.org/t.csv"):
+        assert "a table within" in refused(source, allowed=["https://files.internal"])
+        assert not locations._begins_with(source, "https://files.internal")
+    assert locations._begins_with("https://files.internal/t.csv", "https://files.internal")
 
 
 def test_d7_only_permitted_places_are_read(tmp_path, server):

@@ -15,7 +15,7 @@ def upgrade() -> None:
     """To this revision."""
     op.create_table(
         "datasets",
-        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=80), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.String(length=80), nullable=False),
@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("fruitless", sa.Integer(), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("read_bytes", sa.BigInteger(), nullable=False),
         sa.Column("events", sa.Integer(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=True),
@@ -81,7 +82,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("job_id", sa.String(length=140), nullable=False),
         sa.Column("submitted", sa.Boolean(), nullable=False),
-        sa.Column("cancelled", sa.Boolean(), nullable=False),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=False),
