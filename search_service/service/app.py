@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -25,7 +24,7 @@ from search_service.service.bodies import MOST_OTHERWISE, BodyLimit
 from search_service.service.following import Following
 from search_service.service.jobs import Jobs, LocalJobs
 from search_service.service.metrics import RequestTimes, ServiceMetrics
-from search_service.service.parts import READERS, Parts
+from search_service.service.parts import Parts, Readers
 from search_service.service.reconciler import Reconciler
 from search_service.service.routes import configs, datasets, following, health, studies, tokens
 from search_service.service.settings import ServiceSettings
@@ -127,7 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             reconciler=Reconciler(store, app.state.jobs, settings),
             submissions=Submissions(store, settings),
             following=Following(store),
-            readers=anyio.CapacityLimiter(READERS),
+            readers=Readers(),
         )
         app.state.parts, app.state.access = parts, Access(store, settings)
         app.state.registry.register(ServiceMetrics(parts))

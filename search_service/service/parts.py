@@ -30,6 +30,27 @@ class BusyError(SearchServiceError):
     retryable = True
 
 
+class Readers:
+    """Does what reads a table in a few threads of its own: all other routes go on meanwhile."""
+
+    def __init__(self) -> None:
+        self._limiter, self._asked = anyio.CapacityLimiter(READERS), 0
+
+    async def do(self, what: Callable[[], T]) -> T:
+        """Do it, once a thread is free.
+
+        Raises:
+            BusyError: Many wait for one already.
+        """
+        if self._asked >= READERS + MOST_WAITING:
+            raise BusyError("many configs are being checked just now; try again in a moment")
+        self._asked += 1
+        try:
+            return await anyio.to_thread.run_sync(what, limiter=self._limiter)
+        finally:
+            self._asked -= 1
+
+
 @dataclass(frozen=True)
 class Parts:
     """The service's parts."""
@@ -39,17 +60,7 @@ class Parts:
     reconciler: Reconciler
     submissions: Submissions
     following: Following
-    readers: anyio.CapacityLimiter
-
-    async def read(self, do: Callable[[], T]) -> T:
-        """Do what reads a table, in a thread of the few there are for that: all other routes go on meanwhile.
-
-        Raises:
-            BusyError: Many wait for one already.
-        """
-        if self.readers.statistics().tasks_waiting >= MOST_WAITING:
-            raise BusyError("many configs are being checked just now; try again in a moment")
-        return await anyio.to_thread.run_sync(do, limiter=self.readers)
+    readers: Readers
 
     def folder(self, study_id: str) -> Path:
         """Of a study."""

@@ -25,7 +25,7 @@ _planning = threading.Lock()
 async def validate(service: Service, caller: Reader, body: RawBody, request: Request) -> Validated:
     """Check a config and its table, without running anything."""
     request.app.state.access.count_work(caller)
-    _, prepared = await service.read(lambda: service.submissions.check(service.submissions.parse(body)))
+    _, prepared = await service.readers.do(lambda: service.submissions.check(service.submissions.parse(body)))
     dataset = prepared.dataset
     rows = {"train": len(dataset.train), "validation": len(dataset.validation), "test": len(prepared.test_rows)}
     return Validated(
@@ -49,4 +49,4 @@ async def plan(service: Service, caller: Reader, body: RawBody, request: Request
             planned = wiring.plan(prepared, runner=service.settings.runner)
         return planning_report.as_document(prepared.spec, prepared.dataset, planned)
 
-    return await service.read(measure)
+    return await service.readers.do(measure)

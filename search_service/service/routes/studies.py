@@ -78,7 +78,7 @@ async def submit(
     ] = None,
 ) -> Study:
     """Submit a study. It is checked with its table before it is queued; nothing is left of one that is refused."""
-    row, is_new = await service.read(
+    row, is_new = await service.readers.do(
         lambda: _submit(service, request.app.state.access, caller, body, priority, idempotency_key)
     )
     service.reconciler.wake()
