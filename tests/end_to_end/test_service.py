@@ -19,6 +19,9 @@ from search_service.errors import InvalidSpecError
 from tests.conftest import REPOSITORY
 from tests.services import ADMIN, serving
 
+# Each starts several processes that import torch, and waits for real trainings: generous, against hanging only.
+pytestmark = pytest.mark.timeout(900)
+
 BUDGET = {
     "search": {
         "coarse": {"max_trials": 6, "max_epochs": 9},
@@ -40,7 +43,7 @@ LONG = WINE | {
 }
 
 
-def until(holds, seconds: float = 120) -> None:
+def until(holds, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -131,7 +134,7 @@ def test_d6_killed_in_the_middle_it_goes_on_and_repeats_no_trial(client, home):
     before = [event.id for event in client_events_so_far(client, study)]
     os.kill(journals.read_whole(folder / f"{study}-1.json")["pid"], signal.SIGKILL)
     until(lambda: client.study(study).attempt == 2)
-    done = client.wait(study, timeout_s=240)
+    done = client.wait(study, timeout_s=400)
     assert done.state == "completed", done.reason
     told = [json.loads(line)["trial"] for path in folder.glob("round-*/told.jsonl") for line in path.open()]
     assert len(told) == len(set(told)) == done.trials
@@ -156,7 +159,7 @@ def test_d4_stopped_it_ends_well_with_an_answer(command, client):
     study = client.submit(LONG).id
     until(lambda: client.study(study).trials >= 4)
     assert "stopping" in command("stop", study).output
-    done = client.wait(study, timeout_s=240)
+    done = client.wait(study, timeout_s=400)
     assert (done.state, client.best(study).final) == ("completed", True)
     assert "a stop was requested" in done.reason
     assert done.trials < 5000
@@ -166,12 +169,12 @@ def test_d4_cancelled_and_resumed(command, client):
     study = client.submit(LONG | {"name": "cancelled"}, priority=5).id
     until(lambda: client.study(study).trials >= 4)
     assert command("cancel", study).exit_code == 0
-    done = client.wait(study, timeout_s=120)
+    done = client.wait(study, timeout_s=240)
     assert done.state == "cancelled"
     assert command("resume", study, "--json").exit_code == 0
     until(lambda: client.study(study).trials > done.trials)
     command("cancel", study)
-    client.wait(study, timeout_s=120)
+    client.wait(study, timeout_s=240)
     assert command("delete", study).exit_code == 0
     assert client.studies(name="cancelled").total == 0
 
@@ -188,5 +191,5 @@ def test_d6_a_service_that_comes_back_finds_its_studies_running(tmp_path):
         assert (seen.attempt, client.study(waiting).state) == (1, "pending")
         until(lambda: client.study(study).trials > seen.trials)
         client.stop(study)
-        assert client.wait(study, timeout_s=240).attempt == 1
-        assert client.wait(waiting, timeout_s=240).state == "completed"
+        assert client.wait(study, timeout_s=400).attempt == 1
+        assert client.wait(waiting, timeout_s=400).state == "completed"
