@@ -318,8 +318,10 @@ def main() -> None:
 
 def _deliver(document: dict[str, Any], places: dict[str, str], as_json: bool) -> None:
     """Write the document into the folder of what was run, and print it if a program asked."""
+    from search_service.event_journal import RESULT_FILE
+
     text = json.dumps(document, indent=2)
-    (Path(places["folder"]) / "result.json").write_text(text, encoding="utf-8")
+    (Path(places["folder"]) / RESULT_FILE).write_text(text, encoding="utf-8")
     if as_json:
         typer.echo(text)
 

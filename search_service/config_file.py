@@ -26,7 +26,7 @@ MAX_BYTES = 256 * 1024
 
 
 # Keys of the section data that name tables.
-_PLACES = ("source", "train", "validation", "test")
+PLACES = ("source", "train", "validation", "test")
 
 
 class _Loader(yaml.SafeLoader):
@@ -111,7 +111,7 @@ def local_files(raw: Any) -> dict[str, Path]:
     data = raw.get("data") if isinstance(raw, dict) else None
     if not isinstance(data, dict):
         return {}
-    given = {place: data[place] for place in _PLACES if isinstance(data.get(place), str) and data[place]}
+    given = {place: data[place] for place in PLACES if isinstance(data.get(place), str) and data[place]}
     return {place: Path(value) for place, value in given.items() if not is_url(value) and Path(value).is_file()}
 
 
@@ -191,7 +191,7 @@ def _with_paths_from(raw: Any, folder: Path) -> Any:
     if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict):
         return raw
     data = dict(raw["data"])
-    for place in _PLACES:
+    for place in PLACES:
         value = data.get(place)
         if not isinstance(value, str) or not value or value in BUNDLED or value.startswith(OPENML) or is_url(value):
             continue

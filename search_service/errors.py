@@ -8,6 +8,8 @@
         ├── StudyBusyError   another process works on the study
         └── RecorderError    MLflow cannot be reached, or refused
 
+What only a caller over HTTP meets (401, 403, 404, 409, 429, 503) stands in service/, where it is raised.
+
 An interrupt (Ctrl-C) is Python's own KeyboardInterrupt and ends with exit code 130.
 """
 

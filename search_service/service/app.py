@@ -1,7 +1,4 @@
-"""The FastAPI app: which routes there are, what they work with, and what begins and ends with it.
-
->>> app = make_app(ServiceSettings(home=Path("runs")))          # doctest: +SKIP
-"""
+"""The FastAPI app: which routes there are, what they work with, and what begins and ends with it."""
 
 from __future__ import annotations
 
@@ -116,7 +113,7 @@ def make_jobs(settings: ServiceSettings) -> Jobs:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServiceSettings = app.state.settings
     settings.home.mkdir(parents=True, exist_ok=True)
-    datasets.sweep(settings.home / "datasets")
+    datasets.sweep(settings.datasets)
     store = Store(settings.store_url)
     try:
         migrations.upgrade(store.engine)

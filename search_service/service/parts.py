@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import anyio
@@ -61,10 +60,6 @@ class Parts:
     submissions: Submissions
     following: Following
     readers: Readers
-
-    def folder(self, study_id: str) -> Path:
-        """Of a study."""
-        return self.settings.home.absolute() / "studies" / study_id
 
 
 def _parts(request: Request) -> Parts:

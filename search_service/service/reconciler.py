@@ -152,7 +152,7 @@ class Reconciler:
 
     def _look_after(self, study: StudyRow, troubles: list[Exception]) -> None:
         """Bring one study that is under way forward; what its events are wrong with is a trouble and no obstacle."""
-        attempt, folder = self._store.attempt(study.id), self._folder(study)
+        attempt, folder = self._store.attempt(study.id), self._settings.study_folder(study.id)
         self._read_events(study, troubles)
         if not attempt.submitted:
             if study.wanted != Wanted.CANCEL:
@@ -182,7 +182,7 @@ class Reconciler:
             self._jobs.cancel(attempt.job_id, folder, at_once=True)
 
     def _submit(self, study: StudyRow, attempt: AttemptRow) -> None:
-        settings, folder = self._settings, self._folder(study)
+        settings, folder = self._settings, self._settings.study_folder(study.id)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "spec.json").exists():
             journals.write_whole(folder / "spec.json", study.spec)
@@ -199,7 +199,7 @@ class Reconciler:
 
     def _settle(self, study: StudyRow, attempt: AttemptRow, status: JobStatus) -> None:
         """A job is over: its study has ended, or goes on with another."""
-        folder = self._folder(study)
+        folder = self._settings.study_folder(study.id)
         outcome = status.message or status.state
         ending = journals.read_whole(folder / "ended.json")
         if ending is not None:
@@ -237,7 +237,7 @@ class Reconciler:
             troubles.append(error)
 
     def _enter_events(self, study: StudyRow) -> None:
-        path = self._folder(study) / EVENTS_FILE
+        path = self._settings.study_folder(study.id) / EVENTS_FILE
         begin = self._store.study(study.id).read_bytes
         if begin and (not path.exists() or path.stat().st_size < begin):
             raise ValueError(f"{path} is shorter than what was read of it, {begin} bytes")
@@ -252,9 +252,6 @@ class Reconciler:
             entries = [json.loads(line) for line in whole.splitlines()]
             self._store.take_in(study.id, entries, begin=begin, end=begin + len(whole))
             begin += len(whole)
-
-    def _folder(self, study: StudyRow) -> Path:
-        return self._settings.home.absolute() / "studies" / study.id
 
 
 def _results(folder: Path) -> dict[str, Any]:

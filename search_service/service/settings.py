@@ -6,6 +6,7 @@ Every field is the variable ``SEARCH_SERVICE_`` and its name in capitals; ``serv
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -73,7 +74,16 @@ class ServiceSettings(Settings):
     def sources(self) -> tuple[str, ...]:
         """Where tables may be read from: uploads always; beyond them, unless told otherwise, https and OpenML."""
         given = ("https://", "openml:") if self.allowed_sources is None else self.allowed_sources
-        return (str(self.home.absolute() / "datasets"), *given)
+        return (str(self.datasets), *given)
+
+    @property
+    def datasets(self) -> Path:
+        """Folder of uploaded tables."""
+        return self.home.absolute() / "datasets"
+
+    def study_folder(self, study_id: str) -> Path:
+        """Folder of a study."""
+        return self.home.absolute() / "studies" / study_id
 
 
 def is_loopback(host: str) -> bool:

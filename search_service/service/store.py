@@ -6,13 +6,12 @@ the database (unique keys, a lease), never by a process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, create_engine, delete, event, func, make_url, select, text, update
+from sqlalchemy import ColumnElement, Engine, create_engine, delete, event, func, make_url, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
@@ -33,7 +32,6 @@ from trainables.metrics import METRICS, MetricName
 POOL_SIZE, MAX_OVERFLOW = 10, 20
 # Seconds that a writer to SQLite waits for another.
 BUSY_TIMEOUT_S = 30
-SORTS = ("submitted_at", "name", "priority", "state", "best_score", "finished_at")
 Sort = Literal["submitted_at", "name", "priority", "state", "best_score", "finished_at"]
 Role = Literal["read", "submit", "admin"]
 
@@ -84,11 +82,6 @@ class Store:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
-
-    def ping(self) -> None:
-        """Ask the database for anything at all."""
-        with self.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
 
     # ---- studies -----------------------------------------------------------------------------------------------
 
@@ -244,7 +237,7 @@ class Store:
     # ---- what the reconciler does --------------------------------------------------------------------------------
 
     def active(self) -> list[StudyRow]:
-        """Studies with a job, oldest attempt first."""
+        """Studies under way, by id."""
         query = select(StudyRow).where(StudyRow.state.in_([str(state) for state in ACTIVE])).order_by(StudyRow.id)
         with self._reading() as session:
             return list(session.scalars(query))
@@ -498,12 +491,6 @@ class Store:
         """Let another replica take over at once."""
         with self._writing.begin() as session:
             session.execute(delete(LeaseRow).where(LeaseRow.name == name, LeaseRow.holder == holder))
-
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        """A session of one's own, for tests."""
-        with self._writing.begin() as session:
-            yield session
 
 
 def make_engine(url: str) -> Engine:

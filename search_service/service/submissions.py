@@ -20,7 +20,6 @@ from trainables.data.named_sets import BUNDLED, OPENML
 
 # How a config names an uploaded table.
 DATASET = "dataset:"
-_PLACES = ("source", "train", "validation", "test")
 
 
 class Submissions:
@@ -72,7 +71,7 @@ class Submissions:
         if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict):
             return raw
         data, problems = dict(raw["data"]), []
-        for place in _PLACES:
+        for place in config_file.PLACES:
             value = data.get(place)
             if not isinstance(value, str):
                 continue
@@ -98,7 +97,7 @@ class Submissions:
             NotFoundError: There is none.
         """
         row = self._store.dataset(dataset_id)
-        return self._settings.home.absolute() / "datasets" / row.id
+        return self._settings.datasets / row.id
 
 
 def _is_relative_path(source: str) -> bool:
@@ -114,11 +113,13 @@ def suffix_of(name: str) -> str:
 
 def shown_config(config: dict[str, Any]) -> dict[str, Any]:
     """A config as others may see it: the query of a table's URL may be a signature, that is, a secret."""
-    data = {key: shown(value) if key in _PLACES and value else value for key, value in config["data"].items()}
+    data = {
+        key: shown(value) if key in config_file.PLACES and value else value for key, value in config["data"].items()
+    }
     return config | {"data": data}
 
 
-def digest_of(raw: Any, priority: int) -> str:
+def digest_of_submission(raw: Any, priority: int) -> str:
     """What is compared when an Idempotency-Key comes again."""
     return hashlib.sha256(json.dumps([raw, priority], sort_keys=True, default=str).encode()).hexdigest()
 

@@ -62,7 +62,7 @@ async def upload(
     if suffix not in SUFFIXES:
         rule = f"a file name ending in {', '.join(SUFFIXES)}"
         raise InvalidSpecError([Problem("name", name, rule, "give the file's own name, or convert the table")])
-    folder = service.settings.home.absolute() / "datasets"
+    folder = service.settings.datasets
     folder.mkdir(parents=True, exist_ok=True)
     digest, size = await _receive(request, folder, suffix)
     row, is_new = await run_in_threadpool(

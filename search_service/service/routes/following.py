@@ -80,7 +80,7 @@ def logs(
 ) -> Response:
     """What a study's job printed."""
     job = service.store.attempt(study_id, attempt)
-    path = service.folder(study_id) / f"{job.job_id}.log"
+    path = service.settings.study_folder(study_id) / f"{job.job_id}.log"
     text, end = "", offset
     if path.exists():
         with path.open("rb") as file:
@@ -111,7 +111,7 @@ def report(service: Service, _: Reader, study_id: StudyId) -> str:
 def model(service: Service, _: Reader, study_id: StudyId) -> Response:
     """The winner's model, as a zip file of its folder; ``search-service export`` makes of it what can be served."""
     row = service.store.study(study_id)
-    folder = service.folder(study_id) / "model"
+    folder = service.settings.study_folder(study_id) / "model"
     # Told once it is whole.
     if not service.store.events(study_id, types=["model_packed"]) or not folder.is_dir():
         raise NotFoundError(f"study {study_id} has no model: it is {row.state}")

@@ -14,7 +14,7 @@ from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.states import State, Wanted
 from search_service.service.store import NewStudy, NotFoundError
-from search_service.service.submissions import digest_of, new_id, shown_config
+from search_service.service.submissions import digest_of_submission, new_id, shown_config
 from search_service.service.tables import StudyRow, TrialRow
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"])
@@ -92,7 +92,7 @@ def _submit(
     service: Parts, access: Access, caller: Caller, body: bytes, priority: int, key: str | None
 ) -> tuple[StudyRow, bool]:
     raw = service.submissions.parse(body)
-    digest = digest_of(raw, priority)
+    digest = digest_of_submission(raw, priority)
     # Said again, nothing is read again: the table may be gone by now.
     if (known := service.store.submitted_before(caller.name, key, digest)) is not None:
         return known, False
@@ -218,7 +218,7 @@ def resume(service: Service, _: Submitter, study_id: StudyId) -> Study:
 def delete(service: Service, _: Submitter, study_id: StudyId) -> None:
     """Forget a study and remove its files; its record in MLflow stays."""
     service.store.delete_study(study_id)
-    shutil.rmtree(service.folder(study_id), ignore_errors=True)
+    shutil.rmtree(service.settings.study_folder(study_id), ignore_errors=True)
 
 
 def _want(service: Parts, study_id: str, wanted: Wanted) -> Study:
