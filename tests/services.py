@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from search_service.errors import RunnerError
 from search_service.event_journal import EVENTS_FILE
 from search_service.service.app import make_app
-from search_service.service.jobs import Job, JobStatus
+from search_service.service.jobs import Job, JobStatus, LocalJobs
 from search_service.service.settings import ServiceSettings
 
 ADMIN = "an-admin-token-for-tests-0123456789"
@@ -62,6 +62,21 @@ class ScriptedJobs:
     def _reach(self) -> None:
         if self._unreachable:
             raise RunnerError("the cluster does not answer")
+
+
+def until(holds: Callable[[], bool], seconds: float = 20, every: float = 0.02) -> None:
+    """Wait for what another thread or process does; generous, against hanging only."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(every)
+
+
+def end_jobs(home: Path) -> None:
+    """Kill what a test that failed has left: jobs outlive their service."""
+    for folder in home.glob("studies/*"):
+        for note in folder.glob(f"{folder.name}-*.json"):
+            LocalJobs().cancel(note.stem, folder, at_once=True)
 
 
 def write_events(folder: Path, *entries: dict) -> None:

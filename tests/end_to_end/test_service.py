@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import time
 import zipfile
 from collections import Counter
 
@@ -17,7 +16,8 @@ from typer.testing import CliRunner
 from search_service import Client, cli, journals
 from search_service.errors import InvalidSpecError
 from tests.conftest import REPOSITORY
-from tests.services import ADMIN, serving
+from tests.services import ADMIN, end_jobs, serving
+from tests.services import until as wait_until
 
 # Each starts several processes that import torch, and waits for real trainings: generous, against hanging only.
 pytestmark = pytest.mark.timeout(900)
@@ -43,16 +43,15 @@ LONG = WINE | {
 }
 
 
-def until(holds, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
+def until(holds) -> None:
+    wait_until(holds, 240, 0.1)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("service")
+    folder = tmp_path_factory.mktemp("service")
+    yield folder
+    end_jobs(folder)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +178,8 @@ def test_d4_cancelled_and_resumed(command, client):
     assert client.studies(name="cancelled").total == 0
 
 
-def test_d6_a_service_that_comes_back_finds_its_studies_running(tmp_path):
+def test_d6_a_service_that_comes_back_finds_its_studies_running(tmp_path, request):
+    request.addfinalizer(lambda: end_jobs(tmp_path))
     settings = {"admin_token": ADMIN, "max_running": 1}
     with serving(tmp_path, **settings) as first, Client(str(first.base_url), ADMIN) as client:
         study = client.submit(LONG | {"name": "outlives"}).id

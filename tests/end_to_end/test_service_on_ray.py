@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from search_service import Client
 from search_service.service.jobs import Job
 from search_service.service.ray_jobs import RayJobs
 from tests.services import ADMIN, serving
+from tests.services import until as wait_until
 
 RAY = Path(sys.executable).with_name("ray")
 WINE = {
@@ -67,11 +67,8 @@ def head(port: int, dashboard: int) -> Iterator[None]:
             process.communicate(timeout=60)
 
 
-def until(holds, seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.2)
+def until(holds) -> None:
+    wait_until(holds, 180, 0.2)
 
 
 @pytest.mark.timeout(600)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -20,7 +19,7 @@ from search_service.service import parts
 from search_service.study_folder import StudyFolder
 from tests.conftest import REPOSITORY
 from tests.contracts.test_stores import ROUND, STARTED, trial
-from tests.services import ScriptedJobs, serving, write_events
+from tests.services import ScriptedJobs, serving, until, write_events
 
 DIGITS = {"name": "digits", "data": {"source": "digits"}}
 STUDIES = "/api/v1/studies"
@@ -41,14 +40,6 @@ def submit(service, config=DIGITS, **params) -> dict:
     answer = service.post(STUDIES, json=config, params=params)
     assert answer.status_code == 201, answer.text
     return answer.json()
-
-
-def until(holds, seconds: float = 20) -> None:
-    """Wait for what the reconciler does; generous, against hanging only."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
 
 
 def begun(service, jobs, tmp_path, **params):
