@@ -44,12 +44,22 @@ SLOW, QUICK = (200, 200), (64, 64)
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
-    """A server as the stack runs it; its address."""
+    """A server as the stack runs it, or MLflow's own alone; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--app-name=search-service",
+        "--workers",
+        "1",
+        "--port",
+        str(port),
+    ]
     command += [
         "--backend-store-uri",
         f"sqlite:///{folder}/mlflow.db",

@@ -125,6 +125,7 @@ class MlflowRecorder:
                 self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
                 # The first call creates the tables of a fresh file.
                 self._client.search_experiments(max_results=1)
+            self._write_whole = mlflow_bulk.writer_of(self._client)
         self._experiment = ""
         self._study = ""
         self._study_id = ""
@@ -232,15 +233,14 @@ class MlflowRecorder:
 
     def _write_trials(self, trials: Sequence[TrialResult]) -> None:
         """New ones in one transaction where that is possible; those that an earlier process began are gone on with."""
-        database = mlflow_bulk.database_of(self._client)
         fresh, others = [], []
         for trial in trials:
-            if database and ("trial", trial.trial_id) not in self._before:
+            if self._write_whole and ("trial", trial.trial_id) not in self._before:
                 fresh.append(trial)
             elif not self._has_finished("trial", trial.trial_id):
                 others.append(trial)
-        if database:
-            mlflow_bulk.write(database, self._experiment, [self._whole(trial) for trial in fresh])
+        if self._write_whole:
+            self._write_whole(self._experiment, [self._whole(trial) for trial in fresh])
         if others:
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 list(pool.map(self._write_trial, others))
@@ -253,8 +253,9 @@ class MlflowRecorder:
     def _whole(self, trial: TrialResult) -> mlflow_bulk.WholeRun:
         tags = self._tags(trial.trial_id, "trial", self._round, _trial_tags(trial))
         params = {key: _format_param(value)[:MAX_PARAM_LENGTH] for key, value in trial.config.flat().items()}
+        values = [mlflow_bulk.Value(m.key, m.value, m.timestamp, m.step) for m in _trial_metrics(trial)]
         status = _RUN_STATUS[trial.status]
-        return mlflow_bulk.WholeRun(trial.trial_id, status, tags, params, _trial_metrics(trial))
+        return mlflow_bulk.WholeRun(name=trial.trial_id, status=status, tags=tags, params=params, metrics=values)
 
     @_write.register
     def _(self, event: RoundFinished) -> None:

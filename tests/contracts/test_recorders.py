@@ -8,10 +8,14 @@ import dataclasses
 import json
 import math
 import multiprocessing
+import re
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from search_service import wiring
 from search_service.comparison import compare
@@ -24,6 +28,7 @@ from search_service.events import (
     ModelPacked,
     OptimizerCompared,
     RoundFinished,
+    RoundStarted,
     StudyFinished,
     StudyStarted,
     TrialFinished,
@@ -39,6 +44,7 @@ from search_service.results import ParetoPoint, ParetoSet, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study, summarize
+from tests.servers import mlflow_server
 
 SPEC = {
     "name": "wine",
@@ -86,10 +92,20 @@ def comparison(tmp_path_factory):
     return memory
 
 
-@pytest.fixture(params=["memory", "mlflow", "background"])
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of an MLflow server that takes whole runs."""
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(f"sqlite:///{folder / 'mlflow.db'}", folder) as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "mlflow", "background", "server"])
 def recorder(request, tmp_path) -> Recorder:
     if request.param == "memory":
         return MemoryRecorder()
+    if request.param == "server":
+        return MlflowRecorder(request.getfixturevalue("server"))
     recorder = MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
     return BackgroundRecorder(recorder) if request.param == "background" else recorder
 
@@ -147,59 +163,143 @@ def record(story, tmp_path_factory):
     return client, experiment, {run.info.run_name: run for run in runs}
 
 
-def test_d3_trials_written_together_are_as_the_client_writes_them(record, story, tmp_path, monkeypatch):
-    """Every run of a trial: name, status, tags, parameters, the history of every metric, and where files would go."""
-    monkeypatch.setattr(mlflow_bulk, "database_of", lambda client: None)
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    one_by_one = MlflowRecorder(uri, tmp_path / "artifacts")
+def written(recorder, story, experiment):
+    """What a recorder's store has of the trials of the story and of two odd ones: by name, all that can be seen.
+
+    Name, status, tags, parameters, the history of every metric, and where files would go.
+    """
+    started = story.of(StudyStarted)[0]
+    spec = started.spec.model_copy(update={"experiment": experiment})
+    recorder.record(dataclasses.replace(started, spec=spec))
+    recorder.record(story.of(RoundStarted)[0])
     odd = story.of(TrialFinished)[0].trial
     nothing = dataclasses.replace(odd, trial_id="r9-000", curve=(), status=TrialStatus.FAILED, reason="ä" * 9_000)
     point = dataclasses.replace(odd.curve[0], train_loss=math.nan, validation_loss=math.inf)
     diverged = dataclasses.replace(odd, trial_id="r9-001", curve=(point,), status=TrialStatus.DIVERGED)
-    for event in story.events:
-        one_by_one.record(event)
-    client, experiment, _ = record
-    together = MlflowRecorder(
-        str(client.tracking_uri), Path(experiment.artifact_location.removeprefix("file://")).parent
-    )
-    together._experiment, together._round = experiment.experiment_id, "0" * 32
-    together._study_id = one_by_one._study_id
-    one_by_one._round = together._round
-    for recorder, patched in ((one_by_one, True), (together, False)):
-        if not patched:
-            monkeypatch.undo()
-        recorder.record_trials([TrialFinished(nothing), TrialFinished(diverged)])
+    recorder.record_trials([*story.of(TrialFinished), TrialFinished(nothing), TrialFinished(diverged)])
+    client = recorder._client
+    of = client.get_experiment_by_name(experiment)
+    found = client.search_runs([of.experiment_id], "tags.kind = 'trial'", max_results=1000)
+    assert all(run.info.start_time <= run.info.end_time for run in found)
+    assert all(run.info.artifact_uri.startswith(of.artifact_location) for run in found)
+    return {
+        run.info.run_name: (
+            run.info.status,
+            {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"},
+            run.data.params,
+            {key: repr(value) for key, value in run.data.metrics.items()},
+            {
+                key: sorted((m.step, repr(m.value)) for m in client.get_metric_history(run.info.run_id, key))
+                for key in run.data.metrics
+            },
+            run.info.artifact_uri.removeprefix(of.artifact_location).replace(run.info.run_id, "RUN"),
+            run.info.user_id,
+            run.info.lifecycle_stage,
+        )
+        for run in found
+    }
 
-    def read(of, experiment_id):
-        found = of.search_runs([experiment_id], "tags.kind = 'trial'", max_results=1000)
-        return {
-            run.info.run_name: (
-                run.info.status,
-                {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"},
-                run.data.params,
-                {key: repr(value) for key, value in run.data.metrics.items()},
-                {
-                    key: sorted((m.step, repr(m.value)) for m in of.get_metric_history(run.info.run_id, key))
-                    for key in run.data.metrics
-                },
-                run.info.artifact_uri.rpartition("artifacts/recorded/")[2].replace(run.info.run_id, "RUN"),
-                run.info.user_id,
-                run.info.lifecycle_stage,
-            )
-            for run in found
-        }
 
-    other = MlflowClient(tracking_uri=uri)
-    expected = read(other, other.get_experiment_by_name("recorded").experiment_id)
-    ours = read(client, experiment.experiment_id)
+def no_writer(client):
+    """As of a store that takes no whole runs."""
+
+
+def test_d3_trials_written_together_are_as_the_client_writes_them(story, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow_bulk, "writer_of", no_writer)
+        one_by_one = MlflowRecorder(f"sqlite:///{tmp_path / 'one.db'}", tmp_path / "one")
+    together = MlflowRecorder(f"sqlite:///{tmp_path / 'together.db'}", tmp_path / "together")
+    ours = written(together, story, "recorded")
+    assert ours == written(one_by_one, story, "recorded")
+    assert len(ours) == len(story.of(TrialFinished)) + 2
+
+
+def test_d3_trials_sent_to_a_server_together_are_as_the_client_writes_them(story, server, monkeypatch):
+    with monkeypatch.context() as patch:
+        # A server of MLflow's own says 404.
+        patch.setattr(mlflow_bulk, "PATH", "/api/2.0/mlflow/whole-runs")
+        one_by_one = MlflowRecorder(server)
+    assert one_by_one._write_whole is None
+    # More than fit into one request.
+    monkeypatch.setattr(mlflow_bulk, "MOST_RUNS", 3)
+    together = MlflowRecorder(server)
+    assert together._write_whole is not None
+    ours, expected = written(together, story, "together"), written(one_by_one, story, "one by one")
     assert ours == expected
     assert len(ours) == len(story.of(TrialFinished)) + 2
-    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", max_results=1000)
-    assert all(run.info.start_time <= run.info.end_time for run in runs)
-    # Of this test alone; the fixture is everybody's.
-    for run in runs:
-        if run.info.run_name.startswith("r9"):
-            client.delete_run(run.info.run_id)
+
+
+def a_run(**changes):
+    values = {"name": "r1-000", "status": "FINISHED", "tags": {"kind": "trial"}, "params": {"lr": "0.1"}}
+    return mlflow_bulk.WholeRun(**values, metrics=[("loss", math.inf, 1_000, 1), ("loss", 0.5, 2_000, 2)], **changes)
+
+
+def test_d3_what_is_sent_again_for_want_of_an_answer_is_not_written_twice(server):
+    client = MlflowClient(server)
+    experiment = client.create_experiment("sent again")
+    write, first, second = mlflow_bulk.writer_of(client), a_run(), a_run()
+    write(experiment, [first])
+    write(experiment, [first, second])
+    found = client.search_runs([experiment])
+    assert {run.info.run_id for run in found} == {first.id, second.id}
+    # MLflow has no infinity in its tables.
+    assert [m.value for m in client.get_metric_history(first.id, "loss")] == [sys.float_info.max, 0.5]
+
+
+def test_d3_of_metrics_that_are_told_twice_each_is_written_once(server):
+    client = MlflowClient(server)
+    experiment = client.create_experiment("told twice")
+    twice = a_run().model_copy(update={"metrics": [mlflow_bulk.Value("loss", math.nan, 1, 1) for _ in range(2)]})
+    mlflow_bulk.writer_of(client)(experiment, [twice])
+    assert len(client.get_metric_history(twice.id, "loss")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"experiment_id": "no number"}, "experiment_id"),
+        ({"experiment_id": "987654321"}, "987654321"),
+        ({"runs": [{"name": "x"}]}, r"runs\.0\.status: Field required"),
+        ({"name": ""}, r"runs\.0\.name"),
+        ({"id": "../.."}, r"runs\.0\.id"),
+        ({"status": "RUNNING"}, r"runs\.0\.status"),
+        ({"tags": {"x": "y" * 8_001}}, r"runs\.0\.tags\.x"),
+        ({"params": {"what?": "y"}}, r"what\?"),
+        ({"tags": {"what?": "y"}}, r"what\?"),
+        ({"metrics": [["what?", 1.0, 0, 0]]}, r"what\?"),
+        ({"metrics": [["loss", "much", 0, 0]]}, r"runs\.0\.metrics\.0\.1"),
+        ({"more": 1}, r"runs\.0\.more"),
+    ],
+)
+def test_d3_a_server_takes_no_run_that_is_not_whole(server, changes, says):
+    client = MlflowClient(server)
+    known = client.get_experiment_by_name("refused")
+    experiment = known.experiment_id if known else client.create_experiment("refused")
+    run = json.loads(a_run().model_dump_json()) | {
+        k: v for k, v in changes.items() if k not in ("runs", "experiment_id")
+    }
+    body = {"experiment_id": experiment, "runs": [run]}
+    body |= {key: value for key, value in changes.items() if key in body}
+    answer = httpx.post(f"{server}{mlflow_bulk.PATH}", json=body)
+    assert answer.status_code in (400, 404)
+    assert re.search(says, answer.json()["message"])
+    assert not client.search_runs([experiment])
+
+
+def test_d5_a_server_takes_runs_from_its_own_hosts_and_origins_only(server):
+    url = f"{server}{mlflow_bulk.PATH}"
+    assert httpx.get(url).json() == mlflow_bulk.FORM
+    assert httpx.get(url, headers={"Host": "elsewhere.example"}).status_code == 403
+    assert httpx.post(url, headers={"Origin": "https://elsewhere.example"}, content="{}").status_code == 403
+
+
+def test_d3_a_deleted_experiment_takes_no_runs(server):
+    client = MlflowClient(server)
+    experiment = client.create_experiment("deleted")
+    write = mlflow_bulk.writer_of(client)
+    client.delete_experiment(experiment)
+    with pytest.raises(MlflowException, match="deleted"):
+        write(experiment, [a_run()])
 
 
 def parent_of(run):
