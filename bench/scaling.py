@@ -127,6 +127,8 @@ def main() -> None:
     runner, dataset = RayTuneRunner(cluster.address, train=Sleep), make_dataset()
     cases = [(workers, 25 * workers, 1) for workers in asked.workers]
     cases += [(most, trials, size) for size in asked.population for trials in asked.trials or (1_000, 3_000, 10_000)]
+    # Imports, and the first actor of each node.
+    measure(1, 2, 1, runner, dataset)
     heads = ("workers", "trials", "population", "seconds", "trials/s", "results/s", "ms/trial", "ms/result", "asleep")
     print("".join(f"{head:>11}" for head in heads))
     for workers, trials, size in cases:

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import json
 import os
+import pickle
 import shutil
 import socket
 import threading
@@ -28,6 +29,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 # Tune would swallow Ctrl-C and return half a round as if it were whole.
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+# All trials' state, again and again, of which only the first and the last writing remain: nothing reads it.
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"
 # The newer console output prints a table and a path even when it is told to be silent.
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 # Ray's coming default, taken now: it warns at every start otherwise.
@@ -143,7 +146,8 @@ class RayTuneRunner:
                 storage_path=str(plan.folder.absolute()),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, num_to_keep=1),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+                callbacks=[_LatestCheckpoint()],
             ),
         )
         try:
@@ -242,6 +246,21 @@ def _device(plan: RoundPlan) -> str:
     return "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
 
 
+class _Packed:
+    """A cohort for its worker. Tune copies, prints, pickles and hashes a trial's config, which is cheap for bytes."""
+
+    def __init__(self, cohort: Cohort) -> None:
+        self._name, self._bytes = cohort.cohort_id, pickle.dumps(cohort)
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def unpack(self) -> Cohort:
+        """As it was."""
+        cohort: Cohort = pickle.loads(self._bytes)
+        return cohort
+
+
 class _CohortSearcher(Searcher):
     """Tune asks it for trials and tells it results; both go to the book."""
 
@@ -259,7 +278,7 @@ class _CohortSearcher(Searcher):
         if cohort is None:
             return str(Searcher.FINISHED)
         self._cohorts[trial_id] = cohort.cohort_id
-        return {"cohort": cohort}
+        return {"cohort": _Packed(cohort)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if _REPORT in result:
@@ -293,12 +312,42 @@ class _NewestFirst(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The newest trial if it waits and was not chosen before; Tune begins the others in their order."""
-        waiting = (trial for trial in reversed(tune_controller.get_trials()) if trial.status == Trial.PENDING)
-        newest = next(waiting, None)
-        if newest is None or newest.trial_id == self._newest:
+        trials = tune_controller.get_trials()
+        if not trials:
+            return None
+        newest: Trial = trials[-1]
+        if newest.status != Trial.PENDING or newest.trial_id == self._newest:
             return None
         self._newest = newest.trial_id
         return newest
+
+
+class _LatestCheckpoint(tune.Callback):
+    """Keeps of each running trial the latest checkpoint, of each that is over none.
+
+    Tune's own ``num_to_keep`` writes the state of all trials at each checkpoint of any and waits until it is copied.
+    That was half of what a result costs the driver at 100 trials, and it grows with them.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[str, str] = {}
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info: Any
+    ) -> None:
+        self._forget(trial)
+        self._latest[trial.trial_id] = checkpoint.path
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._forget(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._forget(trial)
+
+    def _forget(self, trial: Trial) -> None:
+        # A trial that began again at a checkpoint may write the same one again.
+        if (path := self._latest.pop(trial.trial_id, None)) is not None:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class _CohortTrainable(tune.Trainable):
@@ -311,10 +360,10 @@ class _CohortTrainable(tune.Trainable):
         # In a list: Ray would otherwise fetch what a reference stands for into this worker's own parameters.
         self._plan, self._dataset, self._halving, self._train = plan, ray.get(rows[0]), halving, train
         self._device = _device(plan)
-        self._begin(config["cohort"])
+        self._begin(config["cohort"].unpack())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config["cohort"])
+        self._begin(new_config["cohort"].unpack())
         return True
 
     def step(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 
 import pytest
+from ray.tune.execution.tune_controller import TuneController
 
 from search_service.events import TrialFinished, TrialProgressed
 from search_service.results import TrialStatus
@@ -218,6 +219,31 @@ def test_d1_trials_that_are_shorter_than_a_workers_start_are_shared_too(ray_runn
     by_worker = Counter(trial.worker for trial in result.trials)
     assert len(by_worker) == 2
     assert min(by_worker.values()) >= 10
+
+
+def test_d1_a_round_keeps_no_more_than_the_checkpoints_it_needs(ray_runner, digits, tmp_path, monkeypatch):
+    """One of each running trial, none afterwards; and Tune writes all trials' state at its start and end only."""
+    written = []
+    save = TuneController.save_to_dir
+
+    def save_and_count(controller):
+        written.append(len(controller.get_trials()))
+        save(controller)
+
+    monkeypatch.setattr(TuneController, "save_to_dir", save_and_count)
+    # Rungs at 1, 2, 4 and 8.
+    plan = make_plan(tmp_path, max_trials=6, max_epochs=8, grace_period=1, rung_spacing=2.0, reduction_factor=1.5)
+    kept = []
+
+    def look(event):
+        kept.extend(Counter(path.parent for path in (tmp_path / "tune").glob("*/checkpoint_*")).values())
+
+    result = ray_runner.run_round(plan, digits[0], look)
+    assert max(trial.epochs for trial in result.trials) == 8
+    # The one that has just been written, and the one before it.
+    assert set(kept) in ({1}, {1, 2})
+    assert not list((tmp_path / "tune").glob("*/checkpoint_*"))
+    assert len(written) <= 2
 
 
 def test_d1_a_round_gives_its_cpus_back(ray_runner, digits, tmp_path):
