@@ -1,11 +1,15 @@
 """A population to a file and back, exactly: training that goes on from the file gives the same bits.
 
+Populations of one structure that are in the same epoch can be brought back as one: what each member has, it keeps, and
+the rows come in the same order for all. Only the dropout masks are drawn anew, since a population draws them together.
+
 The file is a ``torch.save`` of plain tensors and text, so it is read with ``weights_only=True`` and can run no code.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
+from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
 
 # Raised when the meaning of the file changes; older files are then refused instead of misread.
@@ -51,9 +56,49 @@ def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTrai
     Raises:
         ValueError: The file is of another format.
     """
+    return _bring_back(_read(path), dataset, device)
+
+
+def merge(paths: Sequence[Path], dataset: Dataset, *, device: str = "cpu") -> PopulationTraining:
+    """Bring back several populations as one, their members in the order of ``paths``.
+
+    Args:
+        paths: Written by ``save``, of populations of one structure, on the same rows in the same order, in the same
+            epoch.
+        dataset: See ``load``.
+        device: See ``load``; the dropout generator is a new one, so any.
+
+    Raises:
+        ValueError: A file is of another format, or they cannot be one population.
+    """
+    first, *others = contents = [_read(path) for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        for key in ("order_seed", "max_epochs", "metric", "dtype", "epoch", "optimizer_steps"):
+            if other[key] != first[key]:
+                raise ValueError(f"{path}: {key} is {other[key]!r}, and {first[key]!r} in {paths[0]}")
+    merged = first | {
+        "configs": [text for content in contents for text in content["configs"]],
+        "network": [torch.cat(tensors) for tensors in zip(*(c["network"] for c in contents), strict=True)],
+        "optimizer_state": {
+            name: torch.cat([content["optimizer_state"][name] for content in contents])
+            for name in first["optimizer_state"]
+        },
+        "masks": None,
+    }
+    training = _bring_back(merged, dataset, device)
+    # The members' seeds and the epoch: the same populations draw the same masks again.
+    training.masks.manual_seed(derive_seed("masks", training.epoch, *(config.seed for config in training.configs)))
+    return training
+
+
+def _read(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if content.get("format") != FORMAT:
         raise ValueError(f"{path}: checkpoint format {content.get('format')!r}, this version reads {FORMAT}")
+    return content
+
+
+def _bring_back(content: dict[str, Any], dataset: Dataset, device: str) -> PopulationTraining:
     training = PopulationTraining(
         [TrialConfig.model_validate_json(text) for text in content["configs"]],
         dataset,
@@ -69,5 +114,6 @@ def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTrai
     training.optimizer.steps = content["optimizer_steps"]
     for name, value in content["optimizer_state"].items():
         training.optimizer.state[name].copy_(value)
-    training.masks.set_state(content["masks"])
+    if content["masks"] is not None:
+        training.masks.set_state(content["masks"])
     return training

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from search_service.events import Listener
@@ -52,10 +53,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Trials of one structure that are trained as one population."""
+    """Trials of one structure that are trained as one population.
+
+    Attributes:
+        cohort_id: Unique in the round.
+        members: Its trials.
+        parts: Folders of the paused cohorts of which it is made, in the order of ``members``; none if they begin.
+    """
 
     cohort_id: str
     members: tuple[Member, ...]
+    parts: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

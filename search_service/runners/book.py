@@ -6,22 +6,29 @@ Everything that happens is appended to journals in the round's folder, so that n
     asked.jsonl   each trial as it is asked for, with its configuration and cohort
     rungs.jsonl   the decisions of halving.py (rungs-1.jsonl and so on: of the other brackets, brackets.py)
     told.jsonl    each trial as it ends, with its curve
+    merged.jsonl  each cohort that was made of what others had left
     ended.json    why the round ended
 
 A book that finds them goes on where they end. Trials that were told are results again; those that were asked for and
 not told are trained first, from their start, in the cohorts and with the numbers that they had. What the rungs said to
 them then, they say again, since a report repeated gets the answer it had.
+
+Of a cohort of 64, ASHA leaves some 25 after the first rung and 10 after the second: on a GPU these take as long as the
+64 did. So a cohort that is half empty is paused while there are new configurations to try, its worker begins those, and
+paused cohorts of one structure and epoch go on together (``_Paused``).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from search_service import journals
@@ -38,6 +45,9 @@ from search_service.sampling import Fate, Sampler, Suggestion
 from search_service.space import Choices
 from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
+
+# Groups of paused cohorts at most: what a round that is to end has still to train.
+MOST_WAITING = 4
 
 # Of a plan, what may change from one process to the next: where and how it is run, not what.
 _PLACE = ("folder", "deadline", "stop_file", "max_concurrent_trials", "cpus_per_trial", "gpus_per_trial")
@@ -72,7 +82,10 @@ class RoundBook:
             self._sampler.learn(trial.values, trial.state, trial.score)
         self._rules = StoppingRules(plan)
         self._asked = 0
+        # As they were asked for; ``_merged`` are made of these.
         self._cohorts: dict[str, Cohort] = {}
+        self._merged: dict[str, Cohort] = {}
+        self._paused = _Paused(plan.folder.absolute() / "paused")
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
         self._results: dict[str, TrialResult] = {}
@@ -82,6 +95,8 @@ class RoundBook:
         self._seconds: float | None = None
         plan.folder.mkdir(parents=True, exist_ok=True)
         self._require_same_plan()
+        # Of an earlier process: whose trials had not ended, begins again.
+        self._paused.forget()
         self._take_up()
         self._asking = AskingAhead(self._sampler, sizes.most, sizes.of)
 
@@ -90,17 +105,23 @@ class RoundBook:
         """Whether an earlier process has finished this round."""
         return self._seconds is not None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether ``next_cohort`` has nothing any more, and not only nothing yet."""
+        return bool(self._stop_reason) and not self._interrupted and not self._paused
+
     def next_cohort(self) -> Cohort | None:
-        """The next trials to train, or None if the round is to end with those under way."""
+        """The next trials to train; None if there are none, or none yet (``is_closed``): those under way go on."""
         if self._interrupted:
             return self._interrupted.popleft()
+        if (parts := self._paused.take(full=True)) is not None:
+            return self._merge(parts)
         self._stop_reason = self._stop_reason or self._why_stop()
-        if self._stop_reason:
-            return None
-        suggestions = self._asking.ask(self._plan.max_trials - self._asked)
+        suggestions = [] if self._stop_reason else self._asking.ask(self._plan.max_trials - self._asked)
         if not suggestions:
-            self._stop_reason = f"the whole grid of {self._asked} configurations is done"
-            return None
+            self._stop_reason = self._stop_reason or f"the whole grid of {self._asked} configurations is done"
+            parts = self._paused.take(full=False)
+            return None if parts is None else self._merge(parts)
         cohort = self._enter(suggestions)
         entries = [
             {
@@ -117,7 +138,7 @@ class RoundBook:
 
     def report(self, report: CohortReport) -> None:
         """Enter a cohort's report."""
-        members = {member.trial_id: member for member in self._cohorts[report.cohort_id].members}
+        members = {member.trial_id: member for member in self._members_of(report.cohort_id)}
         for news in report.members:
             if news.trial_id in self._results:
                 continue
@@ -128,16 +149,67 @@ class RoundBook:
                 self._listen(TrialProgressed(news.trial_id, last.epoch, last.validation_score))
             else:
                 self._finish(members[news.trial_id], news.status, news.reason, report.worker)
+        if report.finished:
+            self._paused.end(report.cohort_id)
+
+    def is_to_pause(self, report: CohortReport) -> bool:
+        """Whether a cohort that has just reported is to be saved and left.
+
+        Then ``pause`` is due once it is saved; until then the round does not end.
+        """
+        left = [member for member in report.members if member.status is TrialStatus.RUNNING]
+        if not left or report.cohort_id in self._paused.leaving:
+            return bool(left)
+        new = 0 if self._stop_reason else self._plan.max_trials - self._asked
+        structure = self._members_of(report.cohort_id)[0].config.structure
+        if new <= 0 or not self._paused.has_use_for(structure, report.epoch, len(left)):
+            return False
+        self._paused.leaving.add(report.cohort_id)
+        return True
+
+    def pause(self, report: CohortReport, saved: Path) -> None:
+        """Take over what was saved of a cohort: its folder moves into the round's own.
+
+        Args:
+            report: Its last.
+            saved: What ``CohortTraining.save`` wrote after it.
+        """
+        known = {member.trial_id: member for member in self._members_of(report.cohort_id)}
+        left = tuple(known[news.trial_id] for news in report.members if news.status is TrialStatus.RUNNING)
+        self._paused.put(report.cohort_id, report.epoch, left, saved)
 
     def fail(self, cohort_id: str, reason: str) -> None:
         """Enter that a cohort broke; those of its trials that had not ended have failed."""
-        for member in self._cohorts[cohort_id].members:
+        for member in self._members_of(cohort_id):
             if member.trial_id not in self._results:
                 self._finish(member, TrialStatus.FAILED, reason, "")
+        self._paused.end(cohort_id)
+
+    def _members_of(self, cohort_id: str) -> tuple[Member, ...]:
+        return (self._cohorts.get(cohort_id) or self._merged[cohort_id]).members
+
+    def _merge(self, parts: Sequence[_Part]) -> Cohort:
+        """Paused cohorts as one; one alone goes on as it was."""
+        cohort = Cohort(
+            f"r{self._plan.number}-merged-{len(self._merged):03d}",
+            tuple(member for part in parts for member in part.members),
+            tuple(part.folder for part in parts),
+        )
+        self._merged[cohort.cohort_id] = cohort
+        self._paused.begin(cohort)
+        entry = {
+            "cohort": cohort.cohort_id,
+            "of": [part.cohort_id for part in parts],
+            "epoch": parts[0].epoch,
+            "trials": [member.trial_id for member in cohort.members],
+        }
+        self._write("merged", [entry])
+        return cohort
 
     def result(self) -> RoundResult:
         """The round's result, once every cohort has ended."""
         self._asking.close()
+        self._paused.forget()
         if self._seconds is None:
             self._stop_reason = self._stop_reason or self._why_stop()
             self._seconds = time.monotonic() - self._started
@@ -232,6 +304,7 @@ class RoundBook:
             members.append(Member(f"r{self._plan.number}-{number:03d}", suggestion.number, config, suggestion.values))
         cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
         self._cohorts[cohort.cohort_id] = cohort
+        self._paused.expect(cohort)
         self._points |= {member.trial_id: {} for member in members}
         return cohort
 
@@ -282,6 +355,105 @@ class RoundBook:
 
     def _write(self, journal: str, entries: Iterable[object]) -> None:
         journals.append(self._plan.folder / f"{journal}.jsonl", entries)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A paused cohort: who is left of it, and where it was saved."""
+
+    cohort_id: str
+    epoch: int
+    members: tuple[Member, ...]
+    folder: Path
+
+
+# Epoch and structure: whoever shares them can go on together.
+_Group = tuple[int, tuple[Any, ...]]
+
+
+def _group(part: _Part) -> _Group:
+    return part.epoch, part.members[0].config.structure
+
+
+class _Paused:
+    """Cohorts that wait to go on together with others.
+
+    They go on once there are enough of one structure and epoch to fill three quarters of what such a cohort holds, and
+    in any case when there is nothing new to try. Those that are furthest come first: they end soonest.
+
+    Args:
+        folder: For what was saved of them.
+
+    Attributes:
+        leaving: Cohorts that are being saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.leaving: set[str] = set()
+        self._rooms: dict[tuple[Any, ...], int] = {}
+        self._waiting: list[_Part] = []
+        # merged cohort -> what it is made of, which is needed until it ends: its worker may be lost.
+        self._under_way: dict[str, tuple[Path, ...]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether any wait, or will."""
+        return bool(self._waiting or self.leaving)
+
+    def expect(self, cohort: Cohort) -> None:
+        """A new cohort begins: this many a population of its structure holds."""
+        structure = cohort.members[0].config.structure
+        self._rooms[structure] = max(self._rooms.get(structure, 0), len(cohort.members))
+
+    def has_use_for(self, structure: tuple[Any, ...], epoch: int, members: int) -> bool:
+        """Whether so many would leave half a population empty, and may wait."""
+        known = {_group(part) for part in self._waiting}
+        return 2 * members <= self._rooms[structure] and len(known | {(epoch, structure)}) <= MOST_WAITING
+
+    def put(self, cohort_id: str, epoch: int, members: tuple[Member, ...], saved: Path) -> None:
+        """A cohort waits from now on."""
+        folder = self._folder / cohort_id
+        folder.parent.mkdir(exist_ok=True)
+        saved.replace(folder)
+        self._waiting.append(_Part(cohort_id, epoch, members, folder))
+        self.leaving.discard(cohort_id)
+        self.end(cohort_id)
+
+    def take(self, *, full: bool) -> list[_Part] | None:
+        """The parts of the next cohort, if there is one.
+
+        Args:
+            full: Only if it is.
+        """
+        groups: dict[_Group, list[_Part]] = {}
+        for part in self._waiting:
+            groups.setdefault(_group(part), []).append(part)
+        for (_, structure), group in sorted(groups.items(), key=lambda item: -item[0][0]):
+            room, members = self._rooms[structure], 0
+            chosen: list[_Part] = []
+            for part in group:
+                if chosen and members + len(part.members) > room:
+                    break
+                chosen.append(part)
+                members += len(part.members)
+            if not full or 4 * members >= 3 * room or len(chosen) < len(group):
+                self._waiting = [part for part in self._waiting if part not in chosen]
+                return chosen
+        return None
+
+    def begin(self, cohort: Cohort) -> None:
+        """A cohort made of them begins."""
+        self._under_way[cohort.cohort_id] = cohort.parts
+
+    def end(self, cohort_id: str) -> None:
+        """A cohort has ended, or its rest has been paused: what it was made of is not needed any more."""
+        self.leaving.discard(cohort_id)
+        for folder in self._under_way.pop(cohort_id, ()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Nothing waits, and nothing is kept."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _fate(trial: TrialResult) -> Fate:

@@ -43,6 +43,9 @@ class CohortTraining:
         self._rungs = rungs_of(plan)
         # Trials still in training, in the order of the population's members.
         self._alive = [member.trial_id for member in cohort.members]
+        if cohort.parts:
+            self._training = checkpoint.merge([part / _POPULATION for part in cohort.parts], dataset, device=device)
+            return
         self._training = PopulationTraining(
             [member.config for member in cohort.members],
             dataset,

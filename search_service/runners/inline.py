@@ -12,7 +12,7 @@ from trainables.data.dataset import Dataset
 
 
 class InlineRunner:
-    """Trains each cohort to its end before the next one is sampled."""
+    """Trains one cohort after the other, each to its end or until the book has it paused."""
 
     def __init__(self) -> None:
         self._measured = MeasuredSizes()
@@ -34,6 +34,12 @@ class InlineRunner:
                     report = training.advance()
                     finished = report.finished
                     book.report(report)
+                    if book.is_to_pause(report):
+                        folder = plan.folder / "paused" / "saving"
+                        folder.mkdir(parents=True)
+                        training.save(folder)
+                        book.pause(report, folder)
+                        finished = True
             except (RuntimeError, MemoryError) as error:  # torch's errors: out of memory, a kernel that refuses
                 book.fail(cohort.cohort_id, f"{type(error).__name__}: {error}")
         return book.result()

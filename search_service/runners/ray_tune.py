@@ -115,7 +115,7 @@ class RayTuneRunner:
         book = RoundBook(plan, self._sizes(plan, dataset), listen)
         if book.has_ended:
             return book.result()
-        searcher = _CohortSearcher(book)
+        searcher, paused = _CohortSearcher(book), _Pausing(book)
         # Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then
         # brings back the rungs.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -136,7 +136,7 @@ class RayTuneRunner:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=_NewestFirst(),
+                scheduler=_Scheduler(paused),
                 num_samples=-1,  # The book says when it is enough.
                 max_concurrent_trials=plan.max_concurrent_trials or self._slots(plan),
                 reuse_actors=True,
@@ -147,7 +147,7 @@ class RayTuneRunner:
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-                callbacks=[_LatestCheckpoint()],
+                callbacks=[_LatestCheckpoint(paused)],
             ),
         )
         try:
@@ -262,7 +262,7 @@ class _Packed:
 
 
 class _CohortSearcher(Searcher):
-    """Tune asks it for trials and tells it results; both go to the book."""
+    """Tune asks it for trials and tells it how they end; both go to the book."""
 
     def __init__(self, book: RoundBook) -> None:
         super().__init__(metric=None, mode=None)
@@ -273,20 +273,18 @@ class _CohortSearcher(Searcher):
         # Tune pickles its searcher for Tuner.restore, which is not used; the book's listeners cannot be pickled.
         return Searcher, ()
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         cohort = self._book.next_cohort()
         if cohort is None:
-            return str(Searcher.FINISHED)
+            # None at all is "not now": Tune asks again.
+            return str(Searcher.FINISHED) if self._book.is_closed else None
         self._cohorts[trial_id] = cohort.cohort_id
         return {"cohort": _Packed(cohort)}
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if _REPORT in result:
-            self._book.report(_decode(result[_REPORT]))
-
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        # The last result arrives here only; an earlier one may arrive twice, which the book does not mind.
-        self.on_trial_result(trial_id, result or {})
+        # A trial's last result is told here only, those before it to the scheduler only.
+        if result and _REPORT in result and (report := _decode(result[_REPORT])).finished:
+            self._book.report(report)
         if error:
             reason = f"its worker failed more than {MAX_FAILURES} times; see the error file in the round's folder"
             self._book.fail(self._cohorts[trial_id], reason)
@@ -298,17 +296,50 @@ class _CohortSearcher(Searcher):
         """Nothing."""
 
 
-class _NewestFirst(FIFOScheduler):
-    """Gives a worker that has become free to the trial that has just come, and not to one whose own worker is starting.
+class _Pausing:
+    """Cohorts whose rest the book wants to be paused: their last reports, by Tune's trial, until they are saved."""
 
-    Tune's order is the oldest first: a waiting trial gets the free worker, and the one that was starting for it is
-    thrown away. So it goes on with the next trial, and where trials are shorter than a start (seconds, with torch),
-    the worker that is there first trains them all and the others never come to be.
+    def __init__(self, book: RoundBook) -> None:
+        self._book = book
+        self._reports: dict[str, CohortReport] = {}
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        # As of the searcher: part of a snapshot that nobody reads.
+        return object, ()
+
+    def asks(self, trial_id: str, report: CohortReport) -> bool:
+        """Enter a report; whether the trial is to be saved and stopped."""
+        self._book.report(report)
+        if not self._book.is_to_pause(report):
+            return False
+        self._reports[trial_id] = report
+        return True
+
+    def saved(self, trial_id: str, folder: Path) -> bool:
+        """A trial was saved; whether the book has taken that over."""
+        if (report := self._reports.pop(trial_id, None)) is None:
+            return False
+        self._book.pause(report, folder)
+        return True
+
+
+class _Scheduler(FIFOScheduler):
+    """Stops trials whose rest is to be paused, and gives a free worker to the trial that has just come.
+
+    Tune gives it to the trial that has waited longest, and throws away the worker that was starting for that one. So
+    that worker goes on with the next trial, and where trials are shorter than a start (seconds, with torch), the worker
+    that is there first trains them all and the others never come to be.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, paused: _Pausing) -> None:
         super().__init__()
+        self._paused = paused
         self._newest = ""
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Enter a report, before the searcher hears of it."""
+        pause = _REPORT in result and self._paused.asks(trial.trial_id, _decode(result[_REPORT]))
+        return str(self.STOP if pause else self.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The newest trial if it waits and was not chosen before; Tune begins the others in their order."""
@@ -323,20 +354,22 @@ class _NewestFirst(FIFOScheduler):
 
 
 class _LatestCheckpoint(tune.Callback):
-    """Keeps of each running trial the latest checkpoint, of each that is over none.
+    """Keeps of each running trial the latest checkpoint, of each that is over none but what is paused.
 
     Tune's own ``num_to_keep`` writes the state of all trials at each checkpoint of any and waits until it is copied.
     That was half of what a result costs the driver at 100 trials, and it grows with them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, paused: _Pausing) -> None:
+        self._paused = paused
         self._latest: dict[str, str] = {}
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info: Any
     ) -> None:
         self._forget(trial)
-        self._latest[trial.trial_id] = checkpoint.path
+        if not self._paused.saved(trial.trial_id, Path(checkpoint.path)):
+            self._latest[trial.trial_id] = checkpoint.path
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._forget(trial)

@@ -106,6 +106,36 @@ def test_cohorts_of_several_trials(runner, digits, tmp_path):
     assert {trial.status for trial in result.trials} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
 
 
+def journal(folder, name):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def test_c2_what_is_left_of_cohorts_goes_on_together_and_learns_what_it_would_have_alone(runner, digits, tmp_path):
+    changes = {"space": {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}, "max_trials": 40, "max_epochs": 9}
+    # Rungs at 1 and 3: of eight, two or three are left after the first.
+    plan = make_plan(tmp_path, population_size=8, grace_period=1, **changes)
+    result, events = run(runner, plan, digits[0])
+    merged, asked = journal(tmp_path, "merged.jsonl"), journal(tmp_path, "asked.jsonl")
+    cohort_of = {entry["trial"]: entry["cohort"] for entry in asked}
+    assert any(len({cohort_of[trial] for trial in entry["trials"]}) > 1 for entry in merged)
+    assert all(len(entry["trials"]) <= 8 for entry in merged)
+    assert len(result.trials) == 40
+    told = [event.trial.trial_id for event in events if isinstance(event, TrialFinished)]
+    assert sorted(told) == [trial.trial_id for trial in result.trials]
+    progressed = Counter((e.trial_id, e.epoch) for e in events if isinstance(e, TrialProgressed))
+    assert set(progressed.values()) == {1}
+    alone = make_plan(tmp_path / "alone", early_stopping=False, **changes)
+    whole = {trial.trial_id: trial for trial in InlineRunner().run_round(alone, digits[0], lambda event: None).trials}
+    went_on = {trial for entry in merged for trial in entry["trials"]}
+    assert went_on
+    for trial in result.trials:
+        assert [point.epoch for point in trial.curve] == list(range(1, trial.epochs + 1))
+        for point, expected in zip(trial.curve, whole[trial.trial_id].curve, strict=False):
+            assert point.train_loss == pytest.approx(expected.train_loss, rel=1e-4)
+            assert point.validation_loss == pytest.approx(expected.validation_loss, rel=1e-4)
+    assert not (tmp_path / "paused").exists()
+
+
 def test_c1_layers_are_as_deep_and_wide_as_drawn(runner, digits, tmp_path):
     result, _ = run(runner, make_plan(tmp_path, space=LAYERS, population_size=2, max_epochs=2), digits[0])
     for trial in result.trials:

@@ -21,6 +21,7 @@ from search_service.events import TrialFinished, TrialProgressed
 from search_service.results import TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings
+from search_service.space import NumericRange
 from tests.conftest import REPOSITORY
 from tests.plans import make_plan
 from trainables.config import TrialConfig
@@ -62,6 +63,33 @@ def test_d6_a_killed_process_loses_nothing_and_repeats_nothing(ray_runner, digit
         assert epochs == list(range(1, len(epochs) + 1))
         common = min(len(disturbed.curve), len(reference.curve))
         assert disturbed.curve[:common] == reference.curve[:common]
+
+
+def test_d6_a_worker_that_is_lost_with_what_was_left_of_several_cohorts_loses_nothing(ray_runner, digits, tmp_path):
+    base = TrialConfig().replace({"network.hidden_sizes": (128, 128), "network.dropout": 0.0})
+    changes = {"base": base, "space": {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}, "max_epochs": 30}
+    plan = make_plan(tmp_path / "ray", **changes, max_trials=24, population_size=6, grace_period=1, rung_spacing=4.0)
+    killed: list[int] = []
+
+    def listen(event):
+        merged = plan.folder / "merged.jsonl"
+        if isinstance(event, TrialProgressed) and event.epoch > 4 and not killed and merged.exists():
+            processes = ray_processes("ray::_CohortTrainable")
+            killed.extend(process.pid for process in processes)
+            for process in processes:
+                os.kill(process.pid, signal.SIGKILL)
+
+    result = ray_runner.run_round(plan, digits[0], listen)
+    assert killed
+    assert len(result.trials) == 24
+    assert result.count(TrialStatus.FAILED) == 0
+    whole = make_plan(tmp_path / "alone", **changes, max_trials=24, early_stopping=False)
+    alone = InlineRunner().run_round(whole, digits[0], lambda event: None)
+    for trial, expected in zip(result.trials, alone.trials, strict=True):
+        assert [point.epoch for point in trial.curve] == list(range(1, trial.epochs + 1))
+        for point, other in zip(trial.curve, expected.curve, strict=False):
+            assert point.validation_loss == pytest.approx(other.validation_loss, rel=1e-3, abs=1e-4)
+    assert not (plan.folder / "paused").exists()
 
 
 def trials_told(home) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
 from search_service.halving import Halving
-from search_service.results import TrialStatus
+from search_service.results import EpochPoint, TrialStatus
+from search_service.runners.base import CohortReport, MemberReport
+from search_service.runners.book import MOST_WAITING, RoundBook
 from search_service.runners.inline import InlineRunner
-from search_service.runners.sizing import MOST_MEMBERS, most_members
+from search_service.runners.sizing import MOST_MEMBERS, CohortSizes, MeasuredSizes, most_members
 from search_service.space import Choices, NumericRange
 from tests.plans import make_plan
 
@@ -42,16 +45,24 @@ def test_c2_a_trial_is_judged_by_all_that_reported_so_far_whatever_the_size(digi
     rules = {"grace_period": 1, "max_epochs": 6, "rung_spacing": 2.0, "standing": standing}
     result = run(tmp_path, digits[0], population_size=size, **rules)
     journal = [json.loads(line) for line in (tmp_path / "rungs.jsonl").read_text().splitlines()]
+    # The cohorts that each trial was of, and from which epoch on.
     cohorts = {
-        entry["trial"]: entry["cohort"]
+        entry["trial"]: [(0, entry["cohort"])]
         for entry in map(json.loads, (tmp_path / "asked.jsonl").read_text().splitlines())
     }
+    merged = tmp_path / "merged.jsonl"
+    assert merged.exists() == (size != 1)
+    for entry in map(json.loads, merged.read_text().splitlines() if merged.exists() else ()):
+        for trial in entry["trials"]:
+            cohorts[trial].append((entry["epoch"], entry["cohort"]))
+
+    def cohort_of(entry):
+        return max(cohort for cohort in cohorts[entry["trial"]] if cohort[0] < entry["rung"])
+
     assert {entry["goes_on"] for entry in journal} == {True, False}
     for at, entry in enumerate(journal):
         together = [
-            other
-            for other in journal[at:]
-            if (other["rung"], cohorts[other["trial"]]) == (entry["rung"], cohorts[entry["trial"]])
+            other for other in journal[at:] if (other["rung"], cohort_of(other)) == (entry["rung"], cohort_of(entry))
         ]
         known = journal[:at] + together
         oracle = Halving(grace_period=1, max_epochs=6, reduction_factor=3.0, spacing=2.0, standing=standing, mode="max")
@@ -83,3 +94,154 @@ def test_b5_no_more_than_a_quarter_of_a_round_is_in_training_at_once():
     assert most_members(24, 2) == 3
     assert most_members(24, 64) == 1
     assert most_members(100_000, 2) == MOST_MEMBERS
+
+
+# ---- what is left of a cohort waits for others ---------------------------------------------------------------------
+
+
+class Worker:
+    """Trains nothing: says of each cohort that the first few of its trials go on."""
+
+    def __init__(self, folder, dataset, **changes):
+        settings = {"space": SPACE, "population_size": 8, "max_trials": 32, "max_epochs": 9, "grace_period": 1}
+        self.plan = make_plan(folder, **(settings | changes))
+        self.book = RoundBook(self.plan, CohortSizes(self.plan, dataset, MeasuredSizes()), lambda event: None)
+
+    def report(self, cohort, epoch, go_on):
+        ended = (TrialStatus.COMPLETED if epoch == self.plan.max_epochs else TrialStatus.PRUNED, "it ended")
+        first = 1 if epoch == 1 else 2
+        points = tuple(EpochPoint(n, 1.0, 1.0, 0.5) for n in range(first, epoch + 1))
+        members = tuple(
+            MemberReport(member.trial_id, points, *((TrialStatus.RUNNING, "") if index < go_on else ended))
+            for index, member in enumerate(cohort.members)
+        )
+        report = CohortReport(cohort.cohort_id, epoch, members, "nobody")
+        self.book.report(report)
+        return report
+
+    def pause(self, cohort, epoch=1, go_on=3):
+        report = self.report(cohort, epoch, go_on)
+        assert self.book.is_to_pause(report)
+        saved = self.plan.folder / "saved"
+        saved.mkdir()
+        self.book.pause(report, saved)
+
+    def finish(self):
+        """Everything that is still to come, to its end."""
+        while cohort := self.book.next_cohort():
+            self.report(cohort, self.plan.max_epochs, 0)
+        return self.book.result()
+
+
+def names(cohort):
+    return [member.trial_id for member in cohort.members]
+
+
+def test_b5_half_empty_cohorts_wait_until_three_quarters_of_one_are_there(digits, tmp_path):
+    worker = Worker(tmp_path, digits[0])
+    first, second = worker.book.next_cohort(), worker.book.next_cohort()
+    worker.pause(first)
+    third = worker.book.next_cohort()
+    assert not third.parts
+    worker.pause(second)
+    merged = worker.book.next_cohort()
+    assert names(merged) == names(first)[:3] + names(second)[:3]
+    assert [part.name for part in merged.parts] == [first.cohort_id, second.cohort_id]
+    assert all(part.is_dir() for part in merged.parts)
+    worker.report(merged, 9, 0)
+    # What it was made of was needed until it ended.
+    assert not any(part.exists() for part in merged.parts)
+    worker.report(third, 9, 0)
+    assert len(worker.finish().trials) == 32
+
+
+def test_b5_no_population_is_larger_than_it_may_be(digits, tmp_path):
+    worker = Worker(tmp_path, digits[0])
+    cohorts = [worker.book.next_cohort() for _ in range(3)]
+    for cohort, left in zip(cohorts, (3, 2, 4), strict=True):
+        worker.pause(cohort, go_on=left)
+    merged = worker.book.next_cohort()
+    assert names(merged) == names(cohorts[0])[:3] + names(cohorts[1])[:2]
+    assert not worker.book.next_cohort().parts
+
+
+def test_b5_nobody_waits_for_others_when_more_than_half_go_on_or_nothing_new_is_to_come(digits, tmp_path):
+    worker = Worker(tmp_path, digits[0], max_trials=24)
+    first, second = worker.book.next_cohort(), worker.book.next_cohort()
+    assert not worker.book.is_to_pause(worker.report(first, 1, 5))
+    worker.pause(second)
+    third = worker.book.next_cohort()
+    assert not worker.book.is_to_pause(worker.report(third, 1, 2))
+    # Nothing new: those who wait go on as they are.
+    assert names(worker.book.next_cohort()) == names(second)[:3]
+    assert worker.book.next_cohort() is None
+    assert worker.book.is_closed
+
+
+def test_b5_one_by_one_nobody_waits(digits, tmp_path):
+    worker = Worker(tmp_path, digits[0], population_size=1)
+    assert not worker.book.is_to_pause(worker.report(worker.book.next_cohort(), 1, 1))
+
+
+def test_b5_a_round_does_not_end_while_a_cohort_is_being_saved(digits, tmp_path):
+    stop = tmp_path / "stop"
+    worker = Worker(tmp_path / "round", digits[0], stop_file=stop)
+    cohort = worker.book.next_cohort()
+    report = worker.report(cohort, 1, 3)
+    assert worker.book.is_to_pause(report)
+    stop.touch()
+    assert worker.book.next_cohort() is None
+    assert not worker.book.is_closed
+    # Its worker was lost, and says the same again.
+    assert worker.book.is_to_pause(worker.report(cohort, 1, 3))
+    (tmp_path / "saved").mkdir()
+    worker.book.pause(report, tmp_path / "saved")
+    assert names(worker.book.next_cohort()) == names(cohort)[:3]
+    assert worker.book.is_closed
+
+
+def test_b5_a_round_ends_although_a_cohort_could_not_be_saved(digits, tmp_path):
+    worker = Worker(tmp_path, digits[0], max_trials=9)
+    cohort = worker.book.next_cohort()
+    assert worker.book.is_to_pause(worker.report(cohort, 1, 3))
+    worker.book.fail(cohort.cohort_id, "lost")
+    result = worker.finish()
+    assert worker.book.is_closed
+    assert [trial.trial_id for trial in result.trials if trial.status is TrialStatus.FAILED] == names(cohort)[:3]
+
+
+def test_b5_only_networks_of_one_structure_go_on_together_and_few_structures_wait(digits, tmp_path):
+    widths = tuple((width,) for width in range(4, 4 + 2 * (MOST_WAITING + 1)))
+    space = SPACE | {"network.hidden_sizes": Choices(widths)}
+    worker = Worker(tmp_path, digits[0], space=space, max_trials=400)
+    waiting: dict = {}
+    while len(waiting) < MOST_WAITING:
+        cohort = worker.book.next_cohort()
+        assert len({member.config.structure for member in cohort.members}) == 1
+        width = cohort.members[0].config.network.hidden_sizes
+        if width not in waiting:
+            worker.pause(cohort)
+            waiting[width] = cohort
+    while (cohort := worker.book.next_cohort()).members[0].config.network.hidden_sizes in waiting:
+        pass
+    assert not worker.book.is_to_pause(worker.report(cohort, 1, 3))
+
+
+def test_d6_who_waited_when_the_process_was_lost_begins_again_in_the_cohort_it_had(digits, tmp_path):
+    before = Worker(tmp_path, digits[0])
+    first, second = before.book.next_cohort(), before.book.next_cohort()
+    before.pause(first)
+    before.pause(second)
+    merged = before.book.next_cohort()
+    before.pause(merged, epoch=3, go_on=4)
+    third = before.book.next_cohort()
+    after = Worker(tmp_path, digits[0])
+    again = [after.book.next_cohort() for _ in range(3)]
+    assert again == [first, second, third]
+    assert not (tmp_path / "paused").exists()
+    for cohort in again:
+        after.report(cohort, 9, 0)
+    assert len(after.finish().trials) == 32
+    entries = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    sizes = Counter(entry["cohort"] for entry in entries)
+    assert set(sizes.values()) == {8}

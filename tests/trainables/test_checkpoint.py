@@ -53,3 +53,56 @@ def test_another_format_is_refused(digits, tmp_path):
     torch.save({"format": 99}, tmp_path / "new.pt")
     with pytest.raises(ValueError, match="format 99"):
         checkpoint.load(tmp_path / "new.pt", digits[0])
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_b5_populations_of_one_epoch_go_on_as_one_as_they_would_have_apart(digits, tmp_path, optimizer):
+    leaves = {
+        "optimizer.name": optimizer,
+        "network.normalization": "batch_norm",
+        "regularization.l2": 1e-4,
+        "clipping.norm": 1.0,
+        "schedule.name": "cosine",
+        "schedule.unit": "steps",
+    }
+    apart = []
+    for first, kept in ((1, [2, 0]), (4, [1]), (7, [0, 2])):
+        configs = [plain(seed=k).replace(leaves | {"optimizer.lr": 0.01 / k}) for k in range(first, first + 3)]
+        training = PopulationTraining(configs, digits[0], order_seed=7, max_epochs=4)
+        list(itertools.islice(training.epochs(), 2))
+        training.keep(kept)
+        checkpoint.save(training, tmp_path / f"{first}.pt")
+        apart.append(training)
+    merged = checkpoint.merge([tmp_path / f"{first}.pt" for first in (1, 4, 7)], digits[0])
+    assert merged.configs == [config for training in apart for config in training.configs]
+    assert merged.epoch == 2
+    together = list(itertools.islice(merged.epochs(), 2))
+    parts = [list(itertools.islice(training.epochs(), 2)) for training in apart]
+    for epoch, record in enumerate(together):
+        for name in ("train_loss", "validation_loss", "validation_score"):
+            expected = [value for part in parts for value in getattr(part[epoch], name)]
+            assert getattr(record, name) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_b5_the_same_populations_draw_the_same_dropout_masks_whenever_they_are_merged(digits, tmp_path):
+    for first in (1, 3):
+        configs = [plain(seed=k).replace({"network.dropout": 0.5}) for k in (first, first + 1)]
+        training = PopulationTraining(configs, digits[0], order_seed=7)
+        next(training.epochs())
+        checkpoint.save(training, tmp_path / f"{first}.pt")
+    paths = [tmp_path / "1.pt", tmp_path / "3.pt"]
+    one, other = (next(checkpoint.merge(paths, digits[0]).epochs()) for _ in range(2))
+    assert one == other
+    assert len(set(one.train_loss)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"), [({"order_seed": 8}, "order_seed is 8, and 7"), ({}, "epoch is 2, and 1")]
+)
+def test_b5_populations_that_differ_in_rows_or_epoch_are_not_made_one(digits, tmp_path, changes, says):
+    for name, epochs, settings in (("one", 1, {}), ("other", 1 if changes else 2, changes)):
+        training = PopulationTraining([plain()], digits[0], **({"order_seed": 7} | settings))
+        list(itertools.islice(training.epochs(), epochs))
+        checkpoint.save(training, tmp_path / f"{name}.pt")
+    with pytest.raises(ValueError, match=says):
+        checkpoint.merge([tmp_path / "one.pt", tmp_path / "other.pt"], digits[0])
