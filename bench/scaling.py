@@ -5,14 +5,16 @@ training, so that all of them fit onto one machine, and report scores at the run
 and results per second, the CPU time that the driver spent on each, and the share of the workers' time in which they
 slept: where that falls, the driver is what everybody waits for.
 
-    python bench/scaling.py                         # workers 1 to 64, then trials to 10 000: about ten minutes
+    python bench/scaling.py                         # workers 1 to 64, then trials to 10 000: half an hour
     python bench/scaling.py --workers 64 --trials 2000 --population 16
+    python bench/scaling.py --training              # no sleep: one worker and two that train, on this machine
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import statistics
 import tempfile
 import time
 from collections.abc import Mapping
@@ -29,16 +31,20 @@ from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space import NumericRange
+from search_service.spec import parse
+from search_service.wiring import prepare
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 
 CPUS_OF_A_NODE = 8
-EPOCH_SECONDS = 0.1
 MAX_EPOCHS = 27
 
 
 class Sleep(CohortTraining):
     """Sleeps for as long as training would take; a trial's score follows from its learning rate."""
+
+    # Goes to the workers with the class.
+    epoch_seconds = 0.1
 
     def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
         self.cohort, self._plan, self._judge = cohort, plan, judge
@@ -48,7 +54,7 @@ class Sleep(CohortTraining):
     def advance(self) -> CohortReport:
         """As the real one."""
         goal = next((rung for rung in self._rungs if rung > self._epoch), MAX_EPOCHS)
-        time.sleep(EPOCH_SECONDS * (goal - self._epoch))
+        time.sleep(self.epoch_seconds * (goal - self._epoch))
         epochs, self._epoch = range(self._epoch + 1, goal + 1), goal
         on = self._judge(goal, self._left) if goal < MAX_EPOCHS else set()
         ended = TrialStatus.COMPLETED if goal == MAX_EPOCHS else TrialStatus.PRUNED
@@ -97,7 +103,7 @@ def measure(workers: int, trials: int, population: int, runner: RayTuneRunner, d
         runner.run_round(plan, dataset, listen)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     # Members of a cohort sleep together.
-    asleep = EPOCH_SECONDS * epochs / population
+    asleep = Sleep.epoch_seconds * epochs / population
     return {
         "wall": wall,
         "trials/s": trials / wall,
@@ -106,6 +112,31 @@ def measure(workers: int, trials: int, population: int, runner: RayTuneRunner, d
         "cpu ms/result": 1000 * cpu / results,
         "asleep": asleep / (wall * workers),
     }
+
+
+def two_workers(trials: int, pairs: int) -> None:
+    """The same trials of about a second on digits, one by one, on one worker and on two; start-up is in the times."""
+    study = prepare(parse({"name": "scaling", "data": {"source": "digits"}}))
+    base = TrialConfig(batch_size=64).replace({"network.hidden_sizes": (200, 200), "schedule.name": "none"})
+    runner = RayTuneRunner()
+    ratios = []
+    for pair in range(pairs):
+        seconds = []
+        for workers in (1, 2):
+            with tempfile.TemporaryDirectory() as folder:
+                plan = RoundPlan(
+                    number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base,
+                    first=(), metric="accuracy", max_trials=trials, max_epochs=MAX_EPOCHS, early_stopping=False,
+                    grace_period=3, reduction_factor=3.0, rung_spacing=3.0, standing=None, sampler="random",
+                    population_size=1, seed=pair, folder=Path(folder, "round"), max_concurrent_trials=workers,
+                )  # fmt: skip
+                started = time.perf_counter()
+                runner.run_round(plan, study.dataset, lambda event: None)
+                seconds.append(time.perf_counter() - started)
+        ratios.append(seconds[0] / seconds[1])
+        print(f"{trials} trials: one worker {seconds[0]:.1f} s, two {seconds[1]:.1f} s", flush=True)
+    print(f"two workers / one: {statistics.median(ratios):.2f}")
+    runner.close()
 
 
 def make_dataset() -> Dataset:
@@ -118,7 +149,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 4, 16, 64])
     parser.add_argument("--trials", type=int, nargs="*", help="of the most workers; default: 1 000 to 10 000")
     parser.add_argument("--population", type=int, nargs="*", default=[1, 16])
+    parser.add_argument("--epoch-seconds", type=float, default=Sleep.epoch_seconds)
+    parser.add_argument("--training", action="store_true", help="one worker and two that really train")
+    parser.add_argument("--pairs", type=int, default=3, help="of --training")
     asked = parser.parse_args()
+    if asked.training:
+        two_workers(100, asked.pairs)
+        return
+    Sleep.epoch_seconds = asked.epoch_seconds
     most = max(asked.workers)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": min(most, CPUS_OF_A_NODE)})
     for _ in range(math.ceil(most / CPUS_OF_A_NODE) - 1):

@@ -1,17 +1,19 @@
 """Train a study's trials again from its record, and compare: is what was written down what comes out?
 
 A trial's curve depends on its configuration, the rows, their order, and with dropout on who is trained beside it, since
-masks are drawn for a whole population. So cohorts are trained as they were, and a member leaves where its recorded
-curve ends, whatever rule had ended it. On the same machine with the same versions every number has the same bits; other
-kernels sum in another order, and small differences grow with the epochs.
+masks are drawn for a whole population. So cohorts are trained as they were, what was left of several goes on together
+where it did, and a member leaves where its recorded curve ends, whatever rule had ended it. On the same machine with
+the same versions every number has the same bits; other kernels sum in another order, and small differences grow with
+the epochs.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from search_service import journals
 from search_service.errors import DataError, Problem
 from search_service.results import EpochPoint
 from search_service.study_folder import StudyFolder
+from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.training import EpochRecord, PopulationTraining
@@ -76,11 +79,40 @@ class Replay:
 
 @dataclass(frozen=True)
 class _Member:
-    """One trial of a cohort as it is recorded; no curve if it had not ended."""
+    """One trial as it is recorded; no curve if it had not ended."""
 
     trial_id: str
     config: TrialConfig
     curve: tuple[EpochPoint, ...] | None
+
+    def ends_by(self, epoch: int) -> bool:
+        """Whether it leaves then or had left."""
+        return self.curve is not None and len(self.curve) <= epoch
+
+
+@dataclass
+class _Cohort:
+    """Trials that were trained as one population.
+
+    Attributes:
+        members: In the population's order.
+        of: Cohorts that it is made of; none if it began.
+        start: Epoch from which on it trained.
+        ended: Ids of those that ended in it.
+        paused: Epochs at which it was saved for another cohort.
+    """
+
+    members: tuple[_Member, ...]
+    of: tuple[str, ...] = ()
+    start: int = 0
+    ended: set[str] = field(default_factory=set)
+    paused: set[int] = field(default_factory=set)
+
+    @property
+    def last(self) -> int:
+        """Epoch up to which it has to be trained."""
+        ended = [len(member.curve) for member in self.members if member.trial_id in self.ended and member.curve]
+        return max([*ended, *self.paused], default=0)
 
 
 def replay(folder: StudyFolder, dataset: Dataset, only: Collection[str] = ()) -> Iterator[Replayed]:
@@ -94,63 +126,101 @@ def replay(folder: StudyFolder, dataset: Dataset, only: Collection[str] = ()) ->
     Raises:
         DataError: The study has no such trial.
     """
-    rounds = [(plan, cohort) for path in _rounds(folder) for plan, cohort in _cohorts(path)]
-    ended = [member.trial_id for _, cohort in rounds for member in cohort if member.curve is not None]
+    rounds = [(journals.read_whole(path / "plan.json"), _cohorts(path)) for path in _rounds(folder)]
+    ended = sorted(trial for _, cohorts in rounds for cohort in cohorts.values() for trial in cohort.ended)
     unknown = sorted(set(only) - set(ended))
     if unknown:
         some = f"{ended[0]} to {ended[-1]}" if ended else "it has none"
         raise DataError([Problem(OPTION, unknown[0], "a trial of this study that has ended", f"choose from {some}")])
     wanted = set(only or ended)
-    for plan, cohort in rounds:
-        if any(member.trial_id in wanted for member in cohort):
-            curves = _train(plan, cohort, dataset)
-            yield from (_compare(m, curves[m.trial_id]) for m in cohort if m.trial_id in wanted)
+    for plan, cohorts in rounds:
+        with tempfile.TemporaryDirectory() as saved:
+            yield from _replay_round(plan, cohorts, dataset, wanted, Path(saved))
+
+
+def _replay_round(
+    plan: Mapping[str, Any], cohorts: Mapping[str, _Cohort], dataset: Dataset, wanted: set[str], folder: Path
+) -> Iterator[Replayed]:
+    needed: set[str] = set()
+    # The later ones first: they are made of those before them.
+    for name, cohort in reversed([*cohorts.items()]):
+        if name in needed or wanted & cohort.ended:
+            needed |= {name, *cohort.of}
+    curves: dict[str, dict[str, list[EpochPoint]]] = {}
+    for name, cohort in cohorts.items():
+        if name not in needed:
+            continue
+        before = {trial: curve for part in cohort.of for trial, curve in curves[part].items()}
+        curves[name] = _train(name, cohort, before, plan, dataset, folder)
+        for member in cohort.members:
+            if member.trial_id in cohort.ended and member.trial_id in wanted:
+                yield _compare(member, curves[name][member.trial_id])
 
 
 def _rounds(folder: StudyFolder) -> list[Path]:
     return sorted(folder.path.glob("round-*"), key=lambda path: int(path.name.removeprefix("round-")))
 
 
-def _cohorts(path: Path) -> Iterator[tuple[Mapping[str, Any], list[_Member]]]:
-    """The cohorts of a round, and its plan as it is recorded."""
-    plan = journals.read_whole(path / "plan.json")
+def _cohorts(path: Path) -> dict[str, _Cohort]:
+    """The cohorts of a round, those that others are made of before them."""
+    asked = journals.read(path / "asked.jsonl")
     told = {entry["trial"]: entry for entry in journals.read(path / "told.jsonl")}
-    for _, entries in itertools.groupby(journals.read(path / "asked.jsonl"), key=lambda entry: entry["cohort"]):
-        yield (
-            plan,
-            [
-                _Member(
-                    entry["trial"],
-                    TrialConfig.model_validate(entry["config"]),
-                    tuple(EpochPoint(**point) for point in told[entry["trial"]]["curve"])
-                    if entry["trial"] in told
-                    else None,
-                )
-                for entry in entries
-            ],
+    members = {
+        entry["trial"]: _Member(
+            entry["trial"],
+            TrialConfig.model_validate(entry["config"]),
+            tuple(EpochPoint(**point) for point in told[entry["trial"]]["curve"]) if entry["trial"] in told else None,
         )
+        for entry in asked
+    }
+    cohorts = {
+        name: _Cohort(tuple(members[entry["trial"]] for entry in entries))
+        for name, entries in itertools.groupby(asked, key=lambda entry: entry["cohort"])
+    }
+    for entry in journals.read(path / "merged.jsonl"):
+        for part in entry["of"]:
+            cohorts[part].paused.add(entry["epoch"])
+        own = tuple(members[trial] for trial in entry["trials"])
+        cohorts[entry["cohort"]] = _Cohort(own, tuple(entry["of"]), entry["epoch"])
+    for trial, entry in told.items():
+        cohorts[entry["cohort"]].ended.add(trial)
+    return cohorts
 
 
-def _train(plan: Mapping[str, Any], cohort: Sequence[_Member], dataset: Dataset) -> dict[str, list[EpochPoint]]:
-    """Curves of a cohort in which everybody leaves where the record says; those that had not ended stay."""
-    last = max(len(member.curve) for member in cohort if member.curve is not None)
-    alive = list(cohort)
-    curves: dict[str, list[EpochPoint]] = {member.trial_id: [] for member in cohort}
-    training = PopulationTraining(
-        [member.config for member in cohort],
-        dataset,
-        order_seed=plan["seed"],
-        max_epochs=plan["max_epochs"],
-        metric=plan["metric"],
-    )
-    for record in itertools.islice(training.epochs(), last):
+def _train(
+    name: str,
+    cohort: _Cohort,
+    before: Mapping[str, Sequence[EpochPoint]],
+    plan: Mapping[str, Any],
+    dataset: Dataset,
+    folder: Path,
+) -> dict[str, list[EpochPoint]]:
+    """Curves of a cohort in which everybody leaves where the record says; those that had not ended stay.
+
+    They begin with what its members did before it. Where it was paused, what was left is saved in the folder.
+    """
+    alive = list(cohort.members)
+    curves = {m.trial_id: list(before.get(m.trial_id, ())[: cohort.start]) for m in cohort.members}
+    if cohort.of:
+        training = checkpoint.merge([folder / f"{part}-{cohort.start}.pt" for part in cohort.of], dataset)
+    else:
+        training = PopulationTraining(
+            [member.config for member in cohort.members],
+            dataset,
+            order_seed=plan["seed"],
+            max_epochs=plan["max_epochs"],
+            metric=plan["metric"],
+        )
+    for record in itertools.islice(training.epochs(), cohort.last - cohort.start):
         for index, member in enumerate(alive):
             curves[member.trial_id].append(_point(record, index))
-        staying = [i for i, m in enumerate(alive) if m.curve is None or len(m.curve) > record.epoch]
+        staying = [index for index, member in enumerate(alive) if not member.ends_by(record.epoch)]
         alive = [alive[index] for index in staying]
         if not alive:
             break
         training.keep(staying)
+        if record.epoch in cohort.paused:
+            checkpoint.save(training, folder / f"{name}-{record.epoch}.pt")
     return curves
 
 

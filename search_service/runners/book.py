@@ -5,7 +5,7 @@ Everything that happens is appended to journals in the round's folder, so that n
     plan.json     what the round does
     asked.jsonl   each trial as it is asked for, with its configuration and cohort
     rungs.jsonl   the decisions of halving.py (rungs-1.jsonl and so on: of the other brackets, brackets.py)
-    told.jsonl    each trial as it ends, with its curve
+    told.jsonl    each trial as it ends, with its curve and the cohort that it was in then
     merged.jsonl  each cohort that was made of what others had left
     ended.json    why the round ended
 
@@ -85,6 +85,8 @@ class RoundBook:
         # As they were asked for; ``_merged`` are made of these.
         self._cohorts: dict[str, Cohort] = {}
         self._merged: dict[str, Cohort] = {}
+        # Cohorts that earlier processes made; their trials begin again, and names are not used twice.
+        self._merged_before = len(journals.mend(plan.folder / "merged.jsonl"))
         self._paused = _Paused(plan.folder.absolute() / "paused")
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
@@ -148,7 +150,7 @@ class RoundBook:
                 self._asking.observe(members[news.trial_id].number, last.validation_score)
                 self._listen(TrialProgressed(news.trial_id, last.epoch, last.validation_score))
             else:
-                self._finish(members[news.trial_id], news.status, news.reason, report.worker)
+                self._finish(members[news.trial_id], news.status, news.reason, report.cohort_id, report.worker)
         if report.finished:
             self._paused.end(report.cohort_id)
 
@@ -182,7 +184,7 @@ class RoundBook:
         """Enter that a cohort broke; those of its trials that had not ended have failed."""
         for member in self._members_of(cohort_id):
             if member.trial_id not in self._results:
-                self._finish(member, TrialStatus.FAILED, reason, "")
+                self._finish(member, TrialStatus.FAILED, reason, cohort_id)
         self._paused.end(cohort_id)
 
     def _members_of(self, cohort_id: str) -> tuple[Member, ...]:
@@ -191,7 +193,7 @@ class RoundBook:
     def _merge(self, parts: Sequence[_Part]) -> Cohort:
         """Paused cohorts as one; one alone goes on as it was."""
         cohort = Cohort(
-            f"r{self._plan.number}-merged-{len(self._merged):03d}",
+            f"r{self._plan.number}-merged-{self._merged_before + len(self._merged):03d}",
             tuple(member for part in parts for member in part.members),
             tuple(part.folder for part in parts),
         )
@@ -318,7 +320,7 @@ class RoundBook:
             stop_requested=self._plan.stop_file is not None and self._plan.stop_file.exists(),
         )
 
-    def _finish(self, member: Member, status: TrialStatus, reason: str, worker: str) -> None:
+    def _finish(self, member: Member, status: TrialStatus, reason: str, cohort_id: str, worker: str = "") -> None:
         """A trial ends: it is written down first, and heard of then."""
         curve = [asdict(point) for _, point in sorted(self._points[member.trial_id].items())]
         seconds = time.monotonic() - self._started
@@ -326,6 +328,7 @@ class RoundBook:
             "trial": member.trial_id,
             "status": status,
             "reason": reason,
+            "cohort": cohort_id,
             "worker": worker,
             "seconds": seconds,
             "config": member.config.to_plain(),

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from search_service import cli, wiring
+from search_service import cli, replaying, wiring
 from search_service.errors import DataError
+from search_service.events import TrialFinished
 from search_service.results import TrialStatus
+from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings
+from search_service.space import NumericRange
 from search_service.spec import parse
+from search_service.study_folder import StudyFolder
+from tests.plans import make_plan
 
 SPEC = {
     "name": "again",
@@ -24,7 +30,7 @@ SPEC = {
     },
     "search": {
         "sampler": "random",
-        "coarse": {"max_trials": 9, "max_epochs": 4},
+        "coarse": {"max_trials": 15, "max_epochs": 4},
         "refined": {"max_trials": 4, "max_epochs": 6},
         "grace_period": 2,
         "population_size": 3,
@@ -57,7 +63,10 @@ def test_c7_every_trial_has_the_same_bits_whatever_ended_it(home, study):
     found = replay(home, study, tolerance=0.0, listen=heard.append)
     assert found.agrees
     assert found.largest == 0.0
-    assert [(t.trial_id, t.epochs) for t in found.trials] == [(t.trial_id, t.epochs) for t in trials]
+    assert sorted((t.trial_id, t.epochs) for t in found.trials) == [(t.trial_id, t.epochs) for t in trials]
+    # Some went on with what was left of other cohorts.
+    merged = home.joinpath("studies", study.study_id, "round-1", "merged.jsonl").read_text()
+    assert any(len(json.loads(line)["of"]) > 1 for line in merged.splitlines())
     assert heard == list(found.trials)
     assert found.versions == {}
 
@@ -66,6 +75,32 @@ def test_c7_some_trials_alone_are_trained_in_their_cohorts(home, study):
     found = replay(home, study, trials=["r1-004", "r2-000"], tolerance=0.0)
     assert [trial.trial_id for trial in found.trials] == ["r1-004", "r2-000"]
     assert found.agrees
+
+
+def test_c7_d6_trials_of_a_round_that_was_cut_short_have_the_same_bits_as_well(digits, tmp_path):
+    """Who had been merged with whom when the first process died, and who was when the second trained the rest."""
+    space = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.dropout": NumericRange(0.1, 0.4)}
+    plan = make_plan(tmp_path / "round-1", space=space, population_size=4, max_trials=32, max_epochs=9, grace_period=1)
+
+    def die(event):
+        merged = plan.folder / "merged.jsonl"
+        # Whoever was merged first has ended in part.
+        if isinstance(event, TrialFinished) and event.trial.epochs > 1 and merged.exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        InlineRunner().run_round(plan, digits[0], die)
+    before = [json.loads(line)["trial"] for line in (plan.folder / "told.jsonl").read_text().splitlines()]
+    result = InlineRunner().run_round(plan, digits[0], lambda event: None)
+    assert len(before) < len(result.trials) == 32
+    merged = [json.loads(line) for line in (plan.folder / "merged.jsonl").read_text().splitlines()]
+    names = [entry["cohort"] for entry in merged]
+    assert len(set(names)) == len(names)
+    trained_twice = [trial for trial, n in Counter(t for e in merged for t in set(e["trials"])).items() if n > 1]
+    assert trained_twice
+    found = list(replaying.replay(StudyFolder(tmp_path), digits[0]))
+    assert sorted(trial.trial_id for trial in found) == [trial.trial_id for trial in result.trials]
+    assert {trial.difference for trial in found} == {0.0}
 
 
 @pytest.fixture
@@ -131,7 +166,7 @@ def test_c7_the_command_says_it_for_people_and_programs(home, study, told, monke
     code, out = shown(monkeypatch, capsys, study.study_id, "--home", home)
     assert not code
     assert "r1-000  ✓" in out
-    assert "13 of 13 trials gave the same numbers, bit for bit." in out
+    assert "19 of 19 trials gave the same numbers, bit for bit." in out
     trial = next(t for t in study.rounds[0].trials if t.status is TrialStatus.COMPLETED)
     forge(told, trial.trial_id, 1, "train_loss", 1.5)
     code, out = shown(monkeypatch, capsys, study.study_id, "--home", home, "--trials", trial.trial_id)
