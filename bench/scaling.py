@@ -48,7 +48,8 @@ class Sleep(CohortTraining):
 
     def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
         self.cohort, self._plan, self._judge = cohort, plan, judge
-        self._rungs, self._epoch = rungs_of(plan), 0
+        self._rungs = rungs_of(plan)
+        self._epoch = int((cohort.parts[0] / "epoch").read_text()) if cohort.parts else 0
         self._left = {member.trial_id: _score(member.config) for member in cohort.members}
 
     def advance(self) -> CohortReport:
@@ -71,8 +72,8 @@ class Sleep(CohortTraining):
         return CohortReport(self.cohort.cohort_id, goal, reports, "asleep")
 
     def save(self, folder: Path) -> None:
-        """Something, as the real one."""
-        (folder / "asleep").write_text("", encoding="utf-8")
+        """As the real one."""
+        (folder / "epoch").write_text(str(self._epoch), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """No worker is lost here."""

@@ -36,7 +36,7 @@ class InlineRunner:
                     book.report(report)
                     if book.is_to_pause(report):
                         folder = plan.folder / "paused" / "saving"
-                        folder.mkdir(parents=True)
+                        folder.mkdir(parents=True, exist_ok=True)
                         training.save(folder)
                         book.pause(report, folder)
                         finished = True

@@ -319,7 +319,11 @@ class _Pausing:
         """A trial was saved; whether the book has taken that over."""
         if (report := self._reports.pop(trial_id, None)) is None:
             return False
-        self._book.pause(report, folder)
+        try:
+            self._book.pause(report, folder)
+        except OSError as error:
+            # Tune would only write it into its log, and the round would wait for good.
+            self._book.fail(report.cohort_id, f"what was left of its cohort could not be kept: {error}")
         return True
 
 

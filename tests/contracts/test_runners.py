@@ -14,6 +14,7 @@ from ray.tune.execution.tune_controller import TuneController
 from search_service.events import TrialFinished, TrialProgressed
 from search_service.results import TrialStatus
 from search_service.runners.base import Runner
+from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
 from search_service.runners.ray_tune import RayTuneRunner
@@ -134,6 +135,22 @@ def test_c2_what_is_left_of_cohorts_goes_on_together_and_learns_what_it_would_ha
             assert point.train_loss == pytest.approx(expected.train_loss, rel=1e-4)
             assert point.validation_loss == pytest.approx(expected.validation_loss, rel=1e-4)
     assert not (tmp_path / "paused").exists()
+
+
+def test_d6_what_is_left_of_a_cohort_fails_if_it_cannot_be_kept_and_the_round_ends(
+    ray_runner, digits, tmp_path, monkeypatch
+):
+    def full(book, report, saved):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RoundBook, "pause", full)
+    space = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}
+    plan = make_plan(tmp_path, space=space, population_size=8, grace_period=1, max_trials=24, max_epochs=3)
+    result, _ = run(ray_runner, plan, digits[0])
+    failed = [trial for trial in result.trials if trial.status is TrialStatus.FAILED]
+    assert len(result.trials) == 24
+    assert failed
+    assert all("could not be kept: [Errno 28] No space left" in trial.reason for trial in failed)
 
 
 def test_c1_layers_are_as_deep_and_wide_as_drawn(runner, digits, tmp_path):
