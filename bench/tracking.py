@@ -44,7 +44,7 @@ SLOW, QUICK = (200, 200), (64, 64)
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
-    """A server as the stack runs it, or MLflow's own alone; its address."""
+    """A server as the stack runs it; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -15,18 +15,17 @@ them then, they say again, since a report repeated gets the answer it had.
 
 Of a cohort of 64, ASHA leaves some 25 after the first rung and 10 after the second: on a GPU these take as long as the
 64 did. So a cohort that is half empty is paused while there are new configurations to try, its worker begins those, and
-paused cohorts of one structure and epoch go on together (``_Paused``).
+paused cohorts of one structure and epoch go on together (paused.py).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -39,15 +38,13 @@ from search_service.layers import in_config
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
+from search_service.runners.paused import Part, Paused
 from search_service.runners.sizing import CohortSizes
 from search_service.runners.stopping import StoppingRules
 from search_service.sampling import Fate, Sampler, Suggestion
 from search_service.space import Choices
 from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
-
-# Groups of paused cohorts at most: what a round that is to end has still to train.
-MOST_WAITING = 4
 
 # Of a plan, what may change from one process to the next: where and how it is run, not what.
 _PLACE = ("folder", "deadline", "stop_file", "max_concurrent_trials", "cpus_per_trial", "gpus_per_trial")
@@ -87,7 +84,7 @@ class RoundBook:
         self._merged: dict[str, Cohort] = {}
         # Cohorts that earlier processes made; their trials begin again, and names are not used twice.
         self._merged_before = len(journals.mend(plan.folder / "merged.jsonl"))
-        self._paused = _Paused(plan.folder.absolute() / "paused")
+        self._paused = Paused(plan.folder.absolute() / "paused")
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
         self._results: dict[str, TrialResult] = {}
@@ -190,7 +187,7 @@ class RoundBook:
     def _members_of(self, cohort_id: str) -> tuple[Member, ...]:
         return (self._cohorts.get(cohort_id) or self._merged[cohort_id]).members
 
-    def _merge(self, parts: Sequence[_Part]) -> Cohort:
+    def _merge(self, parts: Sequence[Part]) -> Cohort:
         """Paused cohorts as one; one alone goes on as it was."""
         cohort = Cohort(
             f"r{self._plan.number}-merged-{self._merged_before + len(self._merged):03d}",
@@ -358,105 +355,6 @@ class RoundBook:
 
     def _write(self, journal: str, entries: Iterable[object]) -> None:
         journals.append(self._plan.folder / f"{journal}.jsonl", entries)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A paused cohort: who is left of it, and where it was saved."""
-
-    cohort_id: str
-    epoch: int
-    members: tuple[Member, ...]
-    folder: Path
-
-
-# Epoch and structure: whoever shares them can go on together.
-_Group = tuple[int, tuple[Any, ...]]
-
-
-def _group(part: _Part) -> _Group:
-    return part.epoch, part.members[0].config.structure
-
-
-class _Paused:
-    """Cohorts that wait to go on together with others.
-
-    They go on once there are enough of one structure and epoch to fill three quarters of what such a cohort holds, and
-    in any case when there is nothing new to try. Those that are furthest come first: they end soonest.
-
-    Args:
-        folder: For what was saved of them.
-
-    Attributes:
-        leaving: Cohorts that are being saved.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.leaving: set[str] = set()
-        self._rooms: dict[tuple[Any, ...], int] = {}
-        self._waiting: list[_Part] = []
-        # merged cohort -> what it is made of, which is needed until it ends: its worker may be lost.
-        self._under_way: dict[str, tuple[Path, ...]] = {}
-
-    def __bool__(self) -> bool:
-        """Whether any wait, or will."""
-        return bool(self._waiting or self.leaving)
-
-    def expect(self, cohort: Cohort) -> None:
-        """A new cohort begins: this many a population of its structure holds."""
-        structure = cohort.members[0].config.structure
-        self._rooms[structure] = max(self._rooms.get(structure, 0), len(cohort.members))
-
-    def has_use_for(self, structure: tuple[Any, ...], epoch: int, members: int) -> bool:
-        """Whether so many would leave half a population empty, and may wait."""
-        known = {_group(part) for part in self._waiting}
-        return 2 * members <= self._rooms[structure] and len(known | {(epoch, structure)}) <= MOST_WAITING
-
-    def put(self, cohort_id: str, epoch: int, members: tuple[Member, ...], saved: Path) -> None:
-        """A cohort waits from now on."""
-        folder = self._folder / cohort_id
-        folder.parent.mkdir(exist_ok=True)
-        saved.replace(folder)
-        self._waiting.append(_Part(cohort_id, epoch, members, folder))
-        self.leaving.discard(cohort_id)
-        self.end(cohort_id)
-
-    def take(self, *, full: bool) -> list[_Part] | None:
-        """The parts of the next cohort, if there is one.
-
-        Args:
-            full: Only if it is.
-        """
-        groups: dict[_Group, list[_Part]] = {}
-        for part in self._waiting:
-            groups.setdefault(_group(part), []).append(part)
-        for (_, structure), group in sorted(groups.items(), key=lambda item: -item[0][0]):
-            room, members = self._rooms[structure], 0
-            chosen: list[_Part] = []
-            for part in group:
-                if chosen and members + len(part.members) > room:
-                    break
-                chosen.append(part)
-                members += len(part.members)
-            if not full or 4 * members >= 3 * room or len(chosen) < len(group):
-                self._waiting = [part for part in self._waiting if part not in chosen]
-                return chosen
-        return None
-
-    def begin(self, cohort: Cohort) -> None:
-        """A cohort made of them begins."""
-        self._under_way[cohort.cohort_id] = cohort.parts
-
-    def end(self, cohort_id: str) -> None:
-        """A cohort has ended, or its rest has been paused: what it was made of is not needed any more."""
-        self.leaving.discard(cohort_id)
-        for folder in self._under_way.pop(cohort_id, ()):
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def forget(self) -> None:
-        """Nothing waits, and nothing is kept."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _fate(trial: TrialResult) -> Fate:

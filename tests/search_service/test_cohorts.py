@@ -10,8 +10,9 @@ import pytest
 from search_service.halving import Halving
 from search_service.results import EpochPoint, TrialStatus
 from search_service.runners.base import CohortReport, MemberReport
-from search_service.runners.book import MOST_WAITING, RoundBook
+from search_service.runners.book import RoundBook
 from search_service.runners.inline import InlineRunner
+from search_service.runners.paused import MOST_WAITING
 from search_service.runners.sizing import MOST_MEMBERS, CohortSizes, MeasuredSizes, most_members
 from search_service.space import Choices, NumericRange
 from tests.plans import make_plan
