@@ -29,11 +29,15 @@ from trainables.config import TrialConfig
 
 def ray_processes(title: str) -> list[psutil.Process]:
     """Ray's worker processes below this one whose title begins so."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.is_running() and " ".join(process.cmdline() or [""]).startswith(title)
-    ]
+    return [process for process in psutil.Process().children(recursive=True) if title_of(process).startswith(title)]
+
+
+def title_of(process: psutil.Process) -> str:
+    """Of a process that may end meanwhile; then it has none."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 @pytest.mark.parametrize("victim", ["ray::_CohortTrainable", "ray::Brackets"])
@@ -46,7 +50,7 @@ def test_d6_a_killed_process_loses_nothing_and_repeats_nothing(ray_runner, digit
     def listen(event):
         if isinstance(event, TrialProgressed) and not killed:
             processes = ray_processes(victim)
-            assert processes, [" ".join(p.cmdline())[:60] for p in psutil.Process().children(recursive=True)]
+            assert processes, [title_of(process)[:60] for process in psutil.Process().children(recursive=True)]
             killed.append(processes[0].pid)
             os.kill(processes[0].pid, signal.SIGKILL)
         if isinstance(event, TrialFinished):
