@@ -1,9 +1,9 @@
 """What people write themselves: random search at full epochs, and Ray Tune with OptunaSearch and ASHAScheduler.
 
 Both search the same ranges as the study around the same trial, with the same training code, until as many epochs are
-spent as the study spent on its rounds and finalists. A learning rate that the study takes from step 3 they take from
-the range that everybody starts with. Both hand over the network of their best trial at its best epoch, by validation
-score.
+spent as the study spent on its rounds, finalists and model. A learning rate that the study takes from step 3 they take
+from the range that everybody starts with. Both hand over the network of their best trial at its best epoch, by
+validation score.
 """
 
 from __future__ import annotations
@@ -206,9 +206,10 @@ def seeded(spec: StudySpec, seed: int) -> StudySpec:
 
 
 def epochs_spent(rounds: Any, finalists: Any) -> int:
-    """Epochs of every network that a study trained in its rounds and as finalists."""
+    """Epochs of every network that a study trained in its rounds, as finalists and as its model."""
     searched = sum(trial.epochs for result in rounds for trial in result.trials)
-    return searched + sum(len(curve) for finalist in finalists.finalists for curve in finalist.curves)
+    again = sum(len(curve) for finalist in finalists.finalists for curve in finalist.curves)
+    return searched + again + (finalists.refit.epochs if finalists.refit is not None else 0)
 
 
 def summary(scores: list[float]) -> str:

@@ -9,8 +9,8 @@ where the configs say.
     python bench/search_quality.py letter adult    # some
     python bench/search_quality.py --against       # against random search and stock Ray Tune, three seeds each
 
-``--against`` gives the others (rivals.py) as many epochs as the study spent on its rounds and finalists, and compares
-the test score of the one network that each would hand over: for the study, the exported one.
+``--against`` gives the others (rivals.py) as many epochs as the study spent on its rounds, finalists and model, and
+compares the test score of the one network that each would hand over.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def compare(name: str, seeds: range, home: Path) -> tuple[bool, bool, str]:
         if final is None:
             return False, False, f"{name:<20} failed with seed {seed}: {result.reason}"
         metric = METRICS[final.metric]
-        ours.append(final.test_scores[final.exported])
+        ours.append(final.model_test_score)
         epochs.append(epochs_spent(result.rounds, final))
         random.append(random_search(study, epochs[-1]).test)
         # "local": otherwise Ray waits for the cluster that the study has just shut down.

@@ -3,12 +3,13 @@
 One thread. Both sides train K networks (two hidden layers of ``width``, digits-shaped inputs) with AdamW, each with
 its own learning rate and weight decay, on the same batches; a population step advances all K, a loop step too.
 
-First table: steps per second of the population and the ratio to the loop. Second table, at width 64 and K = 64: what
-each feature adds to the step of a plain network under SGD, on either side, and the quotient of the two: above 1.5 a
-feature would cost a population more than its torch.nn counterpart costs a network. All timings alternate, so that a
-noisy machine disturbs all sides alike.
+First table: steps per second of the population and the ratio to the loop. Second: the same for widths from tiny to wide
+at the size that ``search.population_size: auto`` takes. Third, at width 64 and K = 64: what each feature adds to the
+step of a plain network under SGD, on either side, and the quotient of the two: above 1.5 a feature would cost a
+population more than its torch.nn counterpart costs a network. All timings alternate, so that a noisy machine disturbs
+all sides alike.
 
-    python bench/step_throughput.py            about five minutes; --features or --sizes for one table
+    python bench/step_throughput.py            about seven minutes; --sizes, --auto or --features for one table
 """
 
 from __future__ import annotations
@@ -26,12 +27,17 @@ from torch.nn import functional
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.optimizers import OPTIMIZERS
+from trainables.population_size import choose
 from trainables.process import prepare_process
 from trainables.training import PopulationTraining
 
 # (width, K, batch): from where overhead dominates to where the arithmetic of one network fills a core.
 CASES = [(32, 128, 64), (64, 64, 64), (128, 32, 128), (256, 16, 256)]
 SINGLES = [(32, 1, 64), (64, 1, 64), (128, 1, 128), (256, 1, 256)]
+# (width, batch) for auto: from tiny networks to ones whose weights leave every cache.
+WIDTHS = [(8, 64), (16, 64), (32, 64), (64, 64), (128, 128), (256, 256), (512, 256), (1024, 256), (2048, 256)]
+# Of auto, as of a round of many trials.
+MOST_MEMBERS = 256
 N_INPUTS, N_CLASSES = 64, 10
 REPEATS = 9
 
@@ -194,6 +200,15 @@ def print_sizes() -> None:
         print(f"{width:>6} {members:>4} {batch:>6} {rate:>19.0f} {ratio:>23.2f}", flush=True)
 
 
+def print_auto() -> None:
+    print(f"{'width':>6} {'batch':>6} {'K by auto':>10} {'population steps/s':>19} {'× a loop over torch.nn':>23}")
+    for width, batch in WIDTHS:
+        (config,) = make_configs(width, 1, batch)
+        members = choose(config, make_dataset(batch), most=MOST_MEMBERS).size
+        rate, ratio = compare(width, members, batch)
+        print(f"{width:>6} {batch:>6} {members:>10} {rate:>19.1f} {ratio:>23.2f}", flush=True)
+
+
 def print_features() -> None:
     columns = ("feature", "cost here", "cost in torch.nn", "quotient", "× loop", "× loop, K = 1")
     print("{:<20} {:>10} {:>17} {:>9} {:>7} {:>14}".format(*columns))
@@ -206,14 +221,14 @@ def print_features() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", action="store_true", help="only the first table")
-    parser.add_argument("--features", action="store_true", help="only the second table")
-    chosen = parser.parse_args()
+    tables = {"sizes": print_sizes, "auto": print_auto, "features": print_features}
+    for name in tables:
+        parser.add_argument(f"--{name}", action="store_true", help=f"the table of {name}")
+    chosen = vars(parser.parse_args())
     prepare_process()  # Both sides profit from it.
-    if not chosen.features:
-        print_sizes()
-    if not chosen.sizes:
-        print_features()
+    for name, show in tables.items():
+        if chosen[name] or not any(chosen.values()):
+            show()
 
 
 if __name__ == "__main__":

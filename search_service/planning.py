@@ -61,16 +61,18 @@ class PlannedFinalists:
         seeds: Of each.
         folds: Divisions on which each is trained beside the study's own.
         epochs: Of each training.
+        refit: Whether the winner is trained once more, at most as long, to be the model.
     """
 
     configurations: int
     seeds: int
     folds: int
     epochs: int
+    refit: bool
 
     @property
     def trainings(self) -> int:
-        """Networks trained."""
+        """Networks trained to be compared."""
         return self.configurations * self.seeds * (1 + self.folds)
 
 
@@ -140,7 +142,8 @@ class StudyPlan:
         if self.time_budget_s is not None:
             rounds = min(rounds, self.time_budget_s)
         last = self.finalists
-        populations = last.configurations * (1 + last.folds)
+        # A network alone takes less than the seeds of a finalist together, but has more rows.
+        populations = last.configurations * (1 + last.folds) + last.refit
         return rounds + populations * last.epochs * self.finalists_pace.seconds_per_epoch
 
 
@@ -162,7 +165,9 @@ def plan(
         rounds=rounds,
         max_cycles=search.max_cycles,
         # They are trained as long as the trials that went furthest.
-        finalists=PlannedFinalists(min(last.top, available), last.seeds, last.folds or 0, search.refined.max_epochs),
+        finalists=PlannedFinalists(
+            min(last.top, available), last.seeds, last.folds or 0, search.refined.max_epochs, spec.model.refit
+        ),
         population=_population(search, pace),
         concurrency=concurrency,
         pace=pace,

@@ -79,6 +79,9 @@ def _steps(spec: StudySpec, plan: StudyPlan) -> Table:
     what += f" × (1 + {counted(last.folds, 'fold')})" if last.folds else ""
     total = str(n * last.epochs)
     shown.add_row("", what, str(n), str(last.epochs), "", total, total)
+    if last.refit:
+        # As many epochs as the winner's seeds take to their best: all of them at most.
+        shown.add_row("", "model: the winner", "1", str(last.epochs), "", str(last.epochs), str(last.epochs))
     return shown
 
 

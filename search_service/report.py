@@ -141,6 +141,9 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
         f"| **test** (used once) | **{final.test_mean:.4g} ± {final.test_std:.2g}** |",
         f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
+        f"| test, the model | {final.model_test_score:.4g} |",
+        "",
+        f"The model is {describe_model(final)}.",
         "",
         "| hyperparameter | value |",
         "| --- | --- |",
@@ -148,6 +151,17 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         "",
     ]
     return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final) + describe_pareto(final)
+
+
+def describe_model(final: FinalistsResult) -> str:
+    """Which network is the model, in a clause."""
+    refit = final.refit
+    if refit is None:
+        return "the network of the seed with the best validation score"
+    rows = f"{refit.rows:,} training and validation rows together"
+    if refit.checkpoint is None:
+        return f"the network of the seed with the best validation score: trained again on {rows}, it did not learn them"
+    return f"the winner trained once more, on {rows}, for {counted(refit.epochs, 'epoch')}: its seeds' mean best"
 
 
 def _comparison(final: FinalistsResult) -> list[str]:
@@ -204,10 +218,10 @@ def _with_score(baseline: Baseline, metric: MetricName) -> str:
 def describe_calibration(found: Calibration) -> str:
     """What a temperature does, in a clause."""
     if found.temperature == 1:
-        return "temperature 1 on the exported network: no validation row is wrong, so nothing says how sure it may be"
+        return "temperature 1: no validation row is wrong, so nothing says how sure the model may be"
     losses = f"log loss {found.log_loss_before:.4g} → {found.log_loss_after:.4g}"
     errors = f"expected calibration error {found.error_before:.2%} → {found.error_after:.2%}"
-    return f"temperature {found.temperature:.3g} on the exported network, on test rows: {losses}, {errors}"
+    return f"temperature {found.temperature:.3g} for the model, on test rows: {losses}, {errors}"
 
 
 def trainings(finalist: Finalist) -> str:
@@ -306,11 +320,25 @@ def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
         "test_metrics_trivial": dict(final.trivial_test_metrics),
         "baselines": [_baseline_document(baseline) for baseline in final.baselines],
         "worth": worth(final),
+        "model": _model_document(final),
         "calibration": None if final.calibration is None else asdict(final.calibration),
         "pareto": None if final.pareto is None else asdict(final.pareto),
         "seeds": list(winner.seeds),
         "gradient_health": _health_document(winner.health),
         "fit": {"name": winner.fit.name, "summary": winner.fit.summary},
+    }
+
+
+def _model_document(final: FinalistsResult) -> dict[str, Any]:
+    refit = final.refit if final.refit is not None and final.refit.checkpoint is not None else None
+    return {
+        "test_score": final.model_test_score,
+        "seed": final.winner.seeds[final.exported] if refit is None else refit.seed,
+        "is_refit": refit is not None,
+        "rows": None if refit is None else refit.rows,
+        "epochs": None if refit is None else refit.epochs,
+        "test_metrics": None if refit is None else dict(refit.test_metrics),
+        "summary": describe_model(final),
     }
 
 

@@ -471,6 +471,25 @@ class Finalist:
 
 
 @dataclass(frozen=True)
+class Refit:
+    """The winner trained once more, on training and validation rows together (recipe/refitting.py).
+
+    Attributes:
+        epochs: Of the training.
+        rows: Trained on.
+        seed: Of the network.
+        checkpoint: The network; None if the training went wrong and it is not to be used.
+        test_metrics: Every metric on test rows; empty likewise.
+    """
+
+    epochs: int
+    rows: int
+    seed: int
+    checkpoint: Path | None
+    test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ParetoPoint:
     """A trial by both objectives.
 
@@ -523,16 +542,17 @@ class FinalistsResult:
         finalists: The winner first, then by mean.
         metric: Of the scores.
         test_scores: Of the winner's networks, in the order of its seeds.
-        exported: Index of the winner's network with the best validation score, the one to use.
+        exported: Index of the winner's network with the best validation score: the model, unless ``refit`` is.
         trivial_test_metrics: Every metric on test rows of the predictor that ignores its inputs (class frequencies, or
             the mean).
         checkpoint: The winner's networks at their best epochs, one population.
         seconds: Time taken.
         test_metrics: Every metric on test rows, mean over the winner's seeds.
         baselines: What simpler models reach, the simplest first; empty if nobody asked.
-        calibration: Of the exported network, on test rows; None if nobody asked.
+        calibration: Of the model, on test rows; None if nobody asked.
         pareto: The trials by both objectives; None if there is only one.
         contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
+        refit: The winner on training and validation rows together; None if nobody asked.
     """
 
     finalists: tuple[Finalist, ...]
@@ -547,6 +567,21 @@ class FinalistsResult:
     calibration: Calibration | None = None
     contenders: tuple[str, ...] = ()
     pareto: ParetoSet | None = None
+    refit: Refit | None = None
+
+    @property
+    def model(self) -> tuple[Path, int]:
+        """The network that is the model: the file of its population, and its index there."""
+        if self.refit is not None and self.refit.checkpoint is not None:
+            return self.refit.checkpoint, 0
+        return self.checkpoint, self.exported
+
+    @property
+    def model_test_score(self) -> float:
+        """Of the very network that is the model."""
+        if self.refit is not None and self.refit.checkpoint is not None:
+            return self.refit.test_metrics[self.metric]
+        return self.test_scores[self.exported]
 
     @property
     def winner(self) -> Finalist:

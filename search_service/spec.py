@@ -271,6 +271,11 @@ with warnings.catch_warnings():
     class ModelSpec(FrozenModel):
         """The model at the end: the winner's network with the preparation of its rows."""
 
+        refit: bool = Field(
+            default=True,
+            description="Train the winner once more, on training and validation rows together, and take that network; "
+            "false: the one of its seeds with the best validation score.",
+        )
         register: bool = Field(
             default=True, description="Enter it in the MLflow model registry, under the study's name."
         )

@@ -198,6 +198,8 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     final = once("finalists", FinalistsResult, train_again)
     # The folder may have been moved since.
     final = replace(final, checkpoint=place.folder / final.checkpoint.name)
+    if final.refit is not None and final.refit.checkpoint is not None:
+        final = replace(final, refit=replace(final.refit, checkpoint=place.folder / final.refit.checkpoint.name))
     tell(FinalistsFinished(final))
     tell(packing.run(spec, final, table, place.folder, versions))
 

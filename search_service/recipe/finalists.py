@@ -6,9 +6,10 @@ t-test over the seeds cannot tell from it are named (significance.py); who prefe
 A configuration's score of a seed is its best validation score over the epochs, with the weights of that epoch.
 With a second objective, they are the best of the Pareto set (second_objective.py).
 With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
-exported and tested are still the networks of the study's own division.
-Then, for the report and choosing nothing: every other metric, what simpler models reach (trainables/baselines.py), and
-what a temperature does to the exported network's probabilities (trainables/calibration.py).
+tested are still the networks of the study's own division.
+Then the winner is trained once more on training and validation rows together: that network is the model (refitting.py).
+And for the report, choosing nothing: every other metric, what simpler models reach (trainables/baselines.py), and
+what a temperature does to the model's probabilities (trainables/calibration.py).
 Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks".
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 import torch
 
 from search_service.errors import CheckFailedError
-from search_service.recipe import fit, gradient_health, second_objective
+from search_service.recipe import fit, gradient_health, refitting, second_objective
 from search_service.results import EpochPoint, Finalist, FinalistsResult, ParetoSet, RoundResult, TrialResult
 from search_service.significance import told_apart
 from search_service.spec import StudySpec
@@ -54,7 +55,7 @@ def run(
         rounds: Of the study.
         dataset: Training and validation rows.
         test_rows: Used here and nowhere else.
-        folder: The winner's networks are written here.
+        folder: The winner's networks are written here, and the model's.
         folds: Divisions of the training and validation rows, each prepared by its own training part, whose validation
             rows are the fold; inputs may differ in number from one to the next.
 
@@ -89,6 +90,12 @@ def run(
     metrics = _metrics(winner.config)
     tests = test_rows.to_tensors(training.device, training.dtype)
     test_scores = training.scores(tests, metrics)
+    refit, model = None, None
+    if spec.model.refit and math.isfinite(winner.scores[exported]):
+        refit, model = refitting.run(spec, winner, exported, dataset, folder)
+    if refit is not None and model is not None:
+        of_model = model.scores(tests, metrics)
+        refit = replace(refit, test_metrics={name: scores.item() for name, scores in of_model.items()})
     asked, seed = spec.finalists, derive_seed(spec.seed, "baselines")
     return FinalistsResult(
         finalists=tuple(finalist for finalist, _, _ in trained),
@@ -99,9 +106,10 @@ def run(
         checkpoint=path,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
         baselines=baselines.fit_all(winner.config, dataset, test_rows, seed=seed) if asked.baselines else (),
-        calibration=_calibrate(training, exported, tests) if asked.calibration == "temperature" else None,
+        calibration=_calibrate(training, exported, model, tests) if asked.calibration == "temperature" else None,
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
+        refit=refit,
         seconds=time.monotonic() - started,
     )
 
@@ -121,24 +129,25 @@ def simplest(alike: Sequence[Finalist], metric: MetricName) -> Finalist:
 
     A network is kept at its best epoch, so that is how long it has to be trained, in the mean over the seeds.
     """
-    return min(alike, key=lambda finalist: (finalist.parameters, _mean_best_epoch(finalist, metric)))
-
-
-def _mean_best_epoch(finalist: Finalist, metric: MetricName) -> float:
-    rank = METRICS[metric].rank
-    epochs = [min(curve, key=lambda point: rank(point.validation_score)).epoch for curve in finalist.curves]
-    return sum(epochs) / len(epochs)
+    return min(alike, key=lambda finalist: (finalist.parameters, refitting.mean_best_epoch(finalist.curves, metric)))
 
 
 def _metrics(config: TrialConfig) -> tuple[MetricName, ...]:
     return metrics_for(config.task, gives_probabilities=config.gives_probabilities)
 
 
-def _calibrate(training: PopulationTraining, member: int, tests: RowTensors) -> calibration.Calibration:
-    """The temperature of one network, by validation rows, and what it does on test rows."""
+def _calibrate(
+    training: PopulationTraining, member: int, model: PopulationTraining | None, tests: RowTensors
+) -> calibration.Calibration:
+    """The temperature of one network, by validation rows, and what it does to the model on test rows.
+
+    A model that has learnt from the validation rows is too sure of them to say how sure it may be: it takes the
+    temperature of the network that has not, its twin in configuration and seed.
+    """
     rows = training.validation_rows
     temperature = calibration.fit_temperature(training.outputs(rows.inputs)[member], rows.targets, rows.weights)
-    return calibration.judge(temperature, training.outputs(tests.inputs)[member], tests.targets, tests.weights)
+    outputs = training.outputs(tests.inputs)[member] if model is None else model.outputs(tests.inputs)[0]
+    return calibration.judge(temperature, outputs, tests.targets, tests.weights)
 
 
 def _candidates(spec: StudySpec, rounds: Sequence[RoundResult], pareto: ParetoSet | None = None) -> list[TrialResult]:

@@ -1,7 +1,8 @@
 """After the last act: the winner's network and the preparation of its rows, packed into a model for raw rows.
 
-Why: what people want at the end is something they can call, not a checkpoint of a population. Of the winner's networks,
-one per seed, the one with the best validation score is taken.
+Why: what people want at the end is something they can call, not a checkpoint of a population. The network is the one
+that learnt from training and validation rows; where there is none, the one of the winner's seeds with the best
+validation score.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FOLDER = "model"
 def run(
     spec: StudySpec, final: FinalistsResult, table: Loaded, folder: Path, versions: Mapping[str, str]
 ) -> ModelPacked:
-    """Pack the exported network.
+    """Pack the model.
 
     Args:
         spec: Of the study.
@@ -32,9 +33,10 @@ def run(
         folder: Of the study; the model becomes a folder in it.
         versions: Of the libraries.
     """
+    path, member = final.model
     model = TableModel.from_training(
-        checkpoint.load(final.checkpoint, table.dataset),
-        final.exported,
+        checkpoint.load(path, table.dataset),
+        member,
         table.dataset,
         table.preparation,
         name=spec.name,
@@ -48,7 +50,7 @@ def run(
     return ModelPacked(
         folder=folder / FOLDER,
         metric=final.metric,
-        test_score=final.test_scores[final.exported],
+        test_score=final.model_test_score,
         test_fingerprint=table.test_fingerprint,
         register_as=spec.name if spec.model.register else None,
     )

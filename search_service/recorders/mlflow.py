@@ -306,7 +306,8 @@ class MlflowRecorder:
             | {"worth": worth(final) or "", "alike": " ".join(final.alike)},
         )
         mlflow_search.log_pareto(self._client, self._study, final)
-        self._client.log_artifact(self._study, str(final.checkpoint), "winner")
+        for path in dict.fromkeys((final.checkpoint, final.model[0])):
+            self._client.log_artifact(self._study, str(path), "winner")
 
     def _write_finalists(self, final: FinalistsResult) -> None:
         group = self._start("finalists", "finalists", parent=self._study, start_ms=self._step_started_ms)
@@ -592,6 +593,9 @@ def _answer(final: FinalistsResult) -> dict[str, float]:
         values |= {f"validation_{name}_{baseline.name}": value for name, value in baseline.validation.items()}
         values |= {f"test_{name}_{baseline.name}": value for name, value in baseline.test.items()}
     values |= {f"winner.{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
+    values[f"model_test_{final.metric}"] = final.model_test_score
+    if final.refit is not None:
+        values |= {f"model_test_{name}": value for name, value in final.refit.test_metrics.items()}
     if final.calibration is not None:
         values |= {f"calibration.{name}": value for name, value in asdict(final.calibration).items()}
     return values

@@ -426,7 +426,8 @@ def test_d3_the_study_has_its_config_its_answer_and_what_it_takes_to_run_it_agai
     report = files["report.md"]
     assert "# wine: completed" in report
     assert run.data.tags["reason"] in report
-    assert "winner/winner.pt" in [file.path for file in client.list_artifacts(run.info.run_id, "winner")]
+    networks = {file.path for file in client.list_artifacts(run.info.run_id, "winner")}
+    assert networks == {"winner/winner.pt", "winner/model.pt"}
 
 
 def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
@@ -435,6 +436,7 @@ def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
     study = runs["wine-1"].data
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss"):
         assert study.metrics[f"test_{name}"] == pytest.approx(final.test_metrics[name])
+        assert study.metrics[f"model_test_{name}"] == pytest.approx(final.refit.test_metrics[name])
         assert study.metrics[f"test_{name}_trivial"] == pytest.approx(final.trivial_test_metrics[name])
         for baseline in final.baselines:
             assert study.metrics[f"test_{name}_{baseline.name}"] == pytest.approx(baseline.test[name])

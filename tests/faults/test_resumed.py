@@ -93,8 +93,8 @@ def assert_same(disturbed, calm) -> None:
         lambda r: [(check.step, check.passed, check.summary) for check in r.checks],
         lambda r: r.decisions,
         lambda r: [d.stop_reason for d in r.rounds],
-        lambda r: (r.status, r.reason, r.finalists.winner.config, r.finalists.winner.scores),
-        lambda r: (r.finalists.test_scores, r.finalists.test_metrics, r.finalists.winner.health),
+        lambda r: (r.status, r.reason, r.finalists.winner.config, r.finalists.winner.scores, r.finalists.winner.health),
+        lambda r: (r.finalists.test_scores, r.finalists.test_metrics, r.finalists.model_test_score),
     ):
         assert of(results[0]) == of(results[1])
 

@@ -101,12 +101,13 @@ def test_b_a_study_ends_with_the_exported_network_packed(task, request):
     final = study.finished.result.finalists
     table = study.prepared.table
     assert packed.folder == study.folder / "model" == Path(study.finished.places["model"])
-    assert packed.test_score == final.test_scores[final.exported]
+    assert packed.test_score == final.model_test_score
     assert packed.test_fingerprint == table.test_fingerprint
     # It is the network that was evaluated, to float32's rounding, and scores what that one scored.
-    evaluated = checkpoint.load(final.checkpoint, table.dataset).outputs(torch.from_numpy(table.test_rows.inputs))
+    path, member = final.model
+    evaluated = checkpoint.load(path, table.dataset).outputs(torch.from_numpy(table.test_rows.inputs))
     outputs = study.model.outputs(table.test_rows.inputs)
-    np.testing.assert_allclose(outputs, evaluated[final.exported], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs, evaluated[member], rtol=1e-4, atol=1e-5)
     targets = table.test_rows.targets
     if task == "classification":
         assert (outputs.argmax(axis=1) == targets).mean() == packed.test_score

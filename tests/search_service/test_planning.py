@@ -63,7 +63,7 @@ def test_c5_seconds_by_hand():
     planned = plan(spec, concurrency=8, pace=pace, finalists_pace=last)
     # 9 trials are 3 cohorts, 6 are 2: no more train at once. 3 seconds for 3 trials are 1 for each.
     rounds = 45 / 3 + 42 / 2
-    finalists = 2 * (1 + 2) * 27 * 2
+    finalists = (2 * (1 + 2) + 1) * 27 * 2
     assert planned.seconds_expected == pytest.approx(rounds + finalists)
     limited = plan(
         parse(SPEC | {"search": spec.search.model_dump() | {"time_budget_s": 10}}),
@@ -102,6 +102,8 @@ def test_c5_a_study_never_does_more_than_planned(tmp_path):
         assert len(done.trials) == round_.trials
         assert {trial.epochs for trial in done.trials} <= {*round_.rungs, round_.epochs}
     assert sum(len(finalist.curves) for finalist in result.finalists.finalists) == planned.finalists.trainings
+    assert planned.finalists.refit
+    assert result.finalists.refit.epochs <= planned.finalists.epochs
     assert {len(curve) for f in result.finalists.finalists for curve in f.curves} == {planned.finalists.epochs}
 
 
@@ -123,6 +125,7 @@ def test_c5_a_person_sees_rounds_totals_and_a_time_and_nothing_is_written(tmp_pa
         "coarse search, random",
         "3, 9",
         "finalists: 2 × 5 seeds",
+        "model: the winner",
         "At most 40 trials: 20 in each of 2 cycles.",
         "about 116 in one cycle",
         "at most 648 epochs",
@@ -137,7 +140,7 @@ def test_c5_a_program_gets_one_document(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     document = json.loads(shown(monkeypatch, capsys, "--json", "--runner", "inline"))
     assert document["trials_at_most"] == 20
-    assert document["finalists"]["trainings"] == 10
+    assert (document["finalists"]["trainings"], document["finalists"]["refit"]) == (10, True)
     assert document["concurrency"] == 1
     assert 0 < document["seconds_expected"] <= document["seconds_at_most"]
     assert list(tmp_path.iterdir()) == []

@@ -13,8 +13,8 @@ from search_service import wiring
 from search_service.importance import importance
 from search_service.looking_back import describe_contenders
 from search_service.recorders.memory import MemoryRecorder
-from search_service.report import as_document, counted, describe, format_value, report, worth
-from search_service.results import Finalist, FinalistsResult
+from search_service.report import as_document, counted, describe, describe_model, format_value, report, worth
+from search_service.results import Finalist, FinalistsResult, Refit
 from search_service.runners.inline import InlineRunner
 from search_service.spec import parse
 from search_service.study import run_study
@@ -43,11 +43,17 @@ def test_the_report_of_a_regression_in_its_own_units(tmp_path):
     assert "# small: completed" in text
     assert f"**{result.finalists.test_mean:.4g} ± 0**" in text
     assert "over 1 fresh seed:" in text
+    refit = result.finalists.refit
+    assert f"| test, the model | {refit.test_metrics['rmse']:.4g} |" in text
+    rows = f"{refit.rows} training and validation rows together"
+    assert f"The model is the winner trained once more, on {rows}, for {refit.epochs} epochs" in text
     assert all(check.summary in text for check in result.checks)
     assert result.reason in text
     document = as_document(spec, result, {"folder": "x"})
     assert document["best"]["metric"] == "rmse"
     assert 30 < document["best"]["test_mean"] < 100
+    assert document["best"]["model"]["is_refit"]
+    assert document["best"]["model"]["test_score"] == refit.test_metrics["rmse"]
     assert document["places"] == {"folder": "x"}
     json.dumps(document, allow_nan=False)
 
@@ -105,6 +111,15 @@ def baseline(name, model, rmse, **fields):
 def finalists_of(metric, scores, baselines):
     finalist = Finalist("r1-000", plain(), (1, 2, 3), scores, ((),), None, None, ())
     return FinalistsResult((finalist,), metric, scores, 0, {metric: 0.0}, Path("x"), 1.0, baselines=tuple(baselines))
+
+
+def test_b_the_report_says_where_the_model_is_not_trained_again():
+    final = finalists_of("rmse", (49.0, 50.0, 51.0), [])
+    assert describe_model(final) == "the network of the seed with the best validation score"
+    lost = replace(final, refit=Refit(3, 1200, 7, None))
+    assert describe_model(lost).endswith(
+        "score: trained again on 1,200 training and validation rows together, it did not learn them"
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_the_smallest_config_is_enough():
     assert spec.metric == "accuracy"
     assert (spec.finalists.folds, spec.finalists.calibration, spec.finalists.baselines) == (None, "none", True)
     assert parse(VALID | {"trial": {"loss": "mse"}}).metric == "rmse"
-    assert spec.model.register is True
+    assert (spec.model.register, spec.model.refit) == (True, True)
     assert parse(VALID | {"model": {"register": False}}).model.register is False
 
 

@@ -81,6 +81,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def followed_by(self, others: Rows) -> Rows:
+        """These rows and others of the same table, copied."""
+        weights = None
+        if self.weights is not None and others.weights is not None:
+            weights = np.concatenate([self.weights, others.weights])
+        inputs, targets = ([getattr(rows, name) for rows in (self, others)] for name in ("inputs", "targets"))
+        return Rows(np.concatenate(inputs), np.concatenate(targets), weights)
+
     def to_tensors(self, device: str, dtype: torch.dtype) -> RowTensors:
         """The same rows as tensors; on the CPU in float32 they share the arrays' memory."""
         with warnings.catch_warnings():
@@ -128,6 +136,13 @@ class Dataset:
     def n_inputs(self) -> int:
         """D, features of a row."""
         return int(self.train.inputs.shape[1])
+
+    def with_validation_rows_trained(self) -> Dataset:
+        """Its training rows are these and the validation rows; the latter say nothing of a network any more.
+
+        Rows stay as they were prepared, by the training rows alone.
+        """
+        return replace(self, train=self.train.followed_by(self.validation))
 
 
 @dataclass(frozen=True)

@@ -300,10 +300,11 @@ def test_b_every_metric_is_recorded_for_finalists_and_winner(outcome, digits):
     assert final.calibration is None
 
 
-def test_b_calibration_is_that_of_the_exported_network_by_validation_rows(outcome, digits, tmp_path):
+def test_b_calibration_of_a_network_is_by_its_validation_rows(outcome, digits, tmp_path):
     _, result, without, _ = outcome
     dataset, test_rows = digits
-    spec = spec_of(finalists={"top": 2, "seeds": 3, "calibration": "temperature", "baselines": False})
+    asked = {"top": 2, "seeds": 3, "calibration": "temperature", "baselines": False}
+    spec = spec_of(finalists=asked, model={"refit": False})
     final = finalists.run(spec, [result], dataset, test_rows, tmp_path)
     assert final.baselines == ()
     assert final.test_scores == without.test_scores

@@ -1,0 +1,130 @@
+"""B, the last act: the model has learnt from training and validation rows, unless that went wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from search_service.recipe import finalists, refitting
+from search_service.results import EpochPoint
+from search_service.runners.inline import InlineRunner
+from search_service.spec import parse
+from tests.plans import make_plan
+from trainables import calibration, checkpoint
+from trainables.data.dataset import Rows
+from trainables.training import PopulationTraining
+
+
+def spec_of(**changes):
+    asked = {"name": "x", "data": {"source": "digits"}, "finalists": {"top": 2, "seeds": 3, "baselines": False}}
+    return parse(asked | changes)
+
+
+@pytest.fixture(scope="module")
+def rounds(digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rounds")
+    plan = make_plan(folder / "round", max_trials=4, max_epochs=12, space=make_plan(folder).space)
+    return [InlineRunner().run_round(plan, digits[0], lambda event: None)]
+
+
+@pytest.fixture(scope="module")
+def final(rounds, digits, tmp_path_factory):
+    return finalists.run(spec_of(), rounds, *digits, tmp_path_factory.mktemp("finalists"))
+
+
+def test_b_the_model_is_the_winner_trained_on_both_kinds_of_rows_for_its_seeds_mean_best_epochs(final, digits):
+    dataset, test_rows = digits
+    best = [1 + int(np.argmax([point.validation_score for point in curve])) for curve in final.winner.curves]
+    assert final.refit.epochs == round(np.mean(best))
+    assert final.refit.rows == len(dataset.train) + len(dataset.validation)
+    assert final.refit.seed == final.winner.seeds[final.exported]
+    # By hand, on a table put together by hand: the same network.
+    both = dataclasses.replace(
+        dataset,
+        train=Rows(
+            np.vstack([dataset.train.inputs, dataset.validation.inputs]),
+            np.hstack([dataset.train.targets, dataset.validation.targets]),
+        ),
+    )
+    config = final.winner.config.replace({"seed": final.refit.seed})
+    training = PopulationTraining([config], both, order_seed=spec_of().seed, max_epochs=final.refit.epochs)
+    for record in training.epochs():
+        if record.epoch == final.refit.epochs:
+            break
+    path, member = final.model
+    assert (path.name, member) == (refitting.FILE, 0)
+    model = checkpoint.load(path, dataset)
+    assert model.network.parameters.equal(training.network.parameters)
+    # What is said of it is what scikit-learn says.
+    outputs = model.outputs(test_rows.to_tensors("cpu", model.dtype).inputs)[0]
+    predicted, p = outputs.argmax(dim=1).numpy(), outputs.double().softmax(dim=1).numpy()
+    assert final.model_test_score == final.refit.test_metrics["accuracy"]
+    assert final.model_test_score == pytest.approx(accuracy_score(test_rows.targets, predicted))
+    assert final.refit.test_metrics["log_loss"] == pytest.approx(log_loss(test_rows.targets, p, labels=range(10)))
+
+
+def test_b_without_it_the_model_is_the_seed_of_the_best_validation_score_and_nothing_else_changes(
+    final, rounds, digits, tmp_path
+):
+    without = finalists.run(spec_of(model={"refit": False}), rounds, *digits, tmp_path)
+    assert without.refit is None
+    assert without.model == (tmp_path / "winner.pt", without.exported)
+    assert without.model_test_score == without.test_scores[without.exported]
+    assert [path.name for path in tmp_path.iterdir()] == ["winner.pt"]
+    assert (without.finalists, without.test_scores) == (final.finalists, final.test_scores)
+
+
+# A rate at which weights overflow, and one at which nothing is learnt.
+@pytest.mark.parametrize("rate", [1e30, 1e-9])
+def test_b_a_training_that_went_wrong_is_no_model(final, digits, tmp_path, rate):
+    lost = dataclasses.replace(final.winner, config=final.winner.config.replace({"optimizer.lr": rate}))
+    refit, training = refitting.run(spec_of(), lost, final.exported, digits[0], tmp_path)
+    assert training is None
+    assert (refit.checkpoint, refit.test_metrics) == (None, {})
+    assert list(tmp_path.iterdir()) == []
+    fallen_back = dataclasses.replace(final, refit=refit)
+    assert fallen_back.model == (final.checkpoint, final.exported)
+    assert fallen_back.model_test_score == final.test_scores[final.exported]
+
+
+def test_b_the_model_has_the_temperature_of_its_twin_that_does_not_know_the_validation_rows(rounds, digits, tmp_path):
+    dataset, test_rows = digits
+    asked = {"top": 2, "seeds": 3, "baselines": False, "calibration": "temperature"}
+    final = finalists.run(spec_of(finalists=asked), rounds, dataset, test_rows, tmp_path)
+    twins, model = checkpoint.load(final.checkpoint, dataset), checkpoint.load(final.model[0], dataset)
+    validation = twins.validation_rows
+    outputs = twins.outputs(validation.inputs)[final.exported]
+    assert final.calibration.temperature == calibration.fit_temperature(outputs, validation.targets)
+    tests = test_rows.to_tensors("cpu", model.dtype)
+    p = (model.outputs(tests.inputs)[0].double() / final.calibration.temperature).softmax(dim=1).numpy()
+    assert final.calibration.log_loss_after == pytest.approx(log_loss(tests.targets, p, labels=range(10)))
+
+
+def curve(*scores):
+    return tuple(EpochPoint(epoch, 0.1, 0.1, score) for epoch, score in enumerate(scores, start=1))
+
+
+@pytest.mark.parametrize(
+    ("metric", "curves", "expected"),
+    [
+        ("accuracy", [curve(0.5, 0.9, 0.8), curve(0.5, 0.6, 0.7)], 2.5),
+        ("rmse", [curve(0.5, 0.9, 0.8), curve(0.5, 0.6, 0.1)], 2.0),
+        # The first of equals; NaN is no score, and who never had one says nothing.
+        ("accuracy", [curve(0.5, 0.9, 0.9, math.nan), curve(math.nan, math.nan)], 2.0),
+    ],
+)
+def test_b_the_mean_best_epoch_by_hand(metric, curves, expected):
+    assert refitting.mean_best_epoch(curves, metric) == expected
+
+
+def test_b_rows_that_follow_others_keep_their_weights():
+    inputs, weights = np.ones((2, 3), np.float32), np.array([1, 2], np.float32)
+    rows = Rows(inputs, np.array([0, 1]), weights).followed_by(Rows(2 * inputs, np.array([1, 1]), 3 * weights))
+    assert rows.inputs[:, 0].tolist() == [1, 1, 2, 2]
+    assert rows.targets.tolist() == [0, 1, 1, 1]
+    assert rows.weights.tolist() == [1, 2, 3, 6]
+    assert Rows(inputs, np.array([0, 1])).followed_by(Rows(inputs, np.array([0, 1]))).weights is None
