@@ -209,7 +209,7 @@ def epochs_spent(rounds: Any, finalists: Any) -> int:
     """Epochs of every network that a study trained in its rounds, as finalists and as its model."""
     searched = sum(trial.epochs for result in rounds for trial in result.trials)
     again = sum(len(curve) for finalist in finalists.finalists for curve in finalist.curves)
-    return searched + again + (finalists.refit.epochs if finalists.refit is not None else 0)
+    return searched + again + (finalists.refit.epochs_spent if finalists.refit is not None else 0)
 
 
 def summary(scores: list[float]) -> str:

@@ -142,8 +142,8 @@ class StudyPlan:
         if self.time_budget_s is not None:
             rounds = min(rounds, self.time_budget_s)
         last = self.finalists
-        # A network alone takes less than the seeds of a finalist together, but has more rows.
-        populations = last.configurations * (1 + last.folds) + last.refit
+        # Its length is tried by the winner's seeds first; the network alone takes less than they do.
+        populations = last.configurations * (1 + last.folds) + 2 * last.refit
         return rounds + populations * last.epochs * self.finalists_pace.seconds_per_epoch
 
 

@@ -80,8 +80,9 @@ def _steps(spec: StudySpec, plan: StudyPlan) -> Table:
     total = str(n * last.epochs)
     shown.add_row("", what, str(n), str(last.epochs), "", total, total)
     if last.refit:
-        # As many epochs as the winner's seeds take to their best: all of them at most.
-        shown.add_row("", "model: the winner", "1", str(last.epochs), "", str(last.epochs), str(last.epochs))
+        # A shorter length is tried by the winner's seeds first.
+        n = 1 + last.seeds
+        shown.add_row("", "model: the winner", str(n), str(last.epochs), "", str(n * last.epochs), str(n * last.epochs))
     return shown
 
 

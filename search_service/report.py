@@ -161,7 +161,17 @@ def describe_model(final: FinalistsResult) -> str:
     rows = f"{refit.rows:,} training and validation rows together"
     if refit.checkpoint is None:
         return f"the network of the seed with the best validation score: trained again on {rows}, it did not learn them"
-    return f"the winner trained once more, on {rows}, for {counted(refit.epochs, 'epoch')}: its seeds' mean best"
+    return f"the winner trained once more, on {rows}, for {counted(refit.epochs, 'epoch')}{_why_so_long(final)}"
+
+
+def _why_so_long(final: FinalistsResult) -> str:
+    """Of the lengths that a refit could have had, why this one."""
+    if final.refit is None or len(final.refit.lengths) < 2:
+        return ""
+    scores = dict(final.refit.lengths)
+    chosen = scores.pop(final.refit.epochs)
+    ((other, score),) = scores.items()
+    return f" (validation {final.metric} at the end {chosen:.4g}, and {score:.4g} after {other})"
 
 
 def _comparison(final: FinalistsResult) -> list[str]:
@@ -337,6 +347,7 @@ def _model_document(final: FinalistsResult) -> dict[str, Any]:
         "is_refit": refit is not None,
         "rows": None if refit is None else refit.rows,
         "epochs": None if refit is None else refit.epochs,
+        "lengths": None if refit is None else [list(length) for length in refit.lengths],
         "test_metrics": None if refit is None else dict(refit.test_metrics),
         "summary": describe_model(final),
     }

@@ -476,15 +476,19 @@ class Refit:
 
     Attributes:
         epochs: Of the training.
+        lengths: Epochs that were considered, each with the mean validation score of the winner's seeds at its end.
         rows: Trained on.
         seed: Of the network.
+        epochs_spent: On it and on the choice of its length.
         checkpoint: The network; None if the training went wrong and it is not to be used.
         test_metrics: Every metric on test rows; empty likewise.
     """
 
     epochs: int
+    lengths: tuple[tuple[int, float], ...]
     rows: int
     seed: int
+    epochs_spent: int
     checkpoint: Path | None
     test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
 

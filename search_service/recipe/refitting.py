@@ -1,11 +1,12 @@
 """After the winner is known: its configuration once more, on training and validation rows together.
 
-Why: the validation rows have chosen; what is left of them to learn would be thrown away. No row is left to say when to
-stop, so the network is trained for as many epochs as the winner's seeds took to their best, in the mean. A schedule
-that spans the training spans this one: stopped halfway down the longer one, at a rate that is still large, a network is
-as good as its last steps happen to make it. (The seeds' best epochs were chosen among many such; nothing can choose
-here.) What is fitted to data beside the network, the preparation and the scale of a target, stays that of the training
-rows: it is part of what was chosen.
+Why: the validation rows have chosen; what is left of them to learn would be thrown away. What no row is left for is to
+say when to stop, so that is settled before, on the training rows alone: as long as the winner's seeds were trained, or
+only as long as they took to their best, in the mean. A network cannot be taken from the middle of a training here, as
+the seeds' were: where a schedule still has a large rate it is as good as its last steps happen to make it, and nothing
+can choose. So both lengths are compared by the validation score at their end, each on a schedule that spans it.
+What is fitted to data beside the network, the preparation and the scale of a target, stays that of the training rows:
+it is part of what was chosen.
 Nothing could tell a training that went wrong but the rows that it has learnt from. So it is judged by these, and a
 network that knows them no better than halfway between the winner's worst seed and a guess is not used.
 Source: Goodfellow, Bengio and Courville 2016, "Deep Learning", algorithm 7.2; scikit-learn's ``refit``.
@@ -24,7 +25,7 @@ from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
-from trainables.training import PopulationTraining, trivial_score
+from trainables.training import EpochRecord, PopulationTraining, trivial_score
 
 FILE = "model.pt"
 
@@ -44,25 +45,52 @@ def run(
     Returns:
         What was done, without scores on test rows, and the network; None where it is not to be used.
     """
-    rows = dataset.with_validation_rows_trained()
-    epochs = max(1, round(mean_best_epoch(winner.curves, spec.metric)))
-    config: TrialConfig = winner.config.replace({"seed": winner.seeds[member]})
-    training = PopulationTraining([config], rows, order_seed=spec.seed, max_epochs=epochs, metric=spec.metric)
-    *_, last = itertools.islice(training.epochs(), epochs)
     metric = METRICS[spec.metric]
+    whole = len(winner.curves[0])
+    shorter = max(1, round(mean_best_epoch(winner.curves, spec.metric)))
+    lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
+    if shorter < whole:
+        seeds = [winner.config.replace({"seed": seed}) for seed in winner.seeds]
+        lengths[shorter] = _mean(_train(spec, seeds, dataset, shorter)[1].validation_score)
+    epochs = min(lengths, key=lambda length: metric.rank(lengths[length]))
+
+    rows = dataset.with_validation_rows_trained()
+    config: TrialConfig = winner.config.replace({"seed": winner.seeds[member]})
+    training, last = _train(spec, [config], rows, epochs)
     worst = max((score for score in winner.scores if math.isfinite(score)), key=metric.rank)
     halfway = (worst + trivial_score(dataset, dataset.validation, spec.metric)) / 2
     went_well = math.isfinite(last.train_loss[0]) and metric.better(last.validation_score[0], halfway)
-    found = Refit(epochs, len(rows.train), config.seed, folder / FILE if went_well else None)
+    found = Refit(
+        epochs=epochs,
+        lengths=tuple(sorted(lengths.items())),
+        rows=len(rows.train),
+        seed=config.seed,
+        epochs_spent=epochs + len(winner.seeds) * (shorter if shorter < whole else 0),
+        checkpoint=folder / FILE if went_well else None,
+    )
     if found.checkpoint is None:
         return found, None
     checkpoint.save(training, found.checkpoint)
     return found, training
 
 
+def _train(
+    spec: StudySpec, configs: Sequence[TrialConfig], dataset: Dataset, epochs: int
+) -> tuple[PopulationTraining, EpochRecord]:
+    """Networks at the end of a training, and its last record."""
+    training = PopulationTraining(configs, dataset, order_seed=spec.seed, max_epochs=epochs, metric=spec.metric)
+    *_, last = itertools.islice(training.epochs(), epochs)
+    return training, last
+
+
 def mean_best_epoch(curves: Sequence[Sequence[EpochPoint]], metric: MetricName) -> float:
     """Epochs after which networks were at their best, in the mean over those that ever had a score."""
     rank = METRICS[metric].rank
     best = [min(curve, key=lambda point: rank(point.validation_score)) for curve in curves]
-    able = [point.epoch for point in best if math.isfinite(point.validation_score)]
+    return _mean([point.epoch if math.isfinite(point.validation_score) else math.nan for point in best])
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are numbers; NaN if none is."""
+    able = [value for value in values if math.isfinite(value)]
     return sum(able) / len(able) if able else math.nan

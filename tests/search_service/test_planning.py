@@ -63,7 +63,7 @@ def test_c5_seconds_by_hand():
     planned = plan(spec, concurrency=8, pace=pace, finalists_pace=last)
     # 9 trials are 3 cohorts, 6 are 2: no more train at once. 3 seconds for 3 trials are 1 for each.
     rounds = 45 / 3 + 42 / 2
-    finalists = (2 * (1 + 2) + 1) * 27 * 2
+    finalists = (2 * (1 + 2) + 2) * 27 * 2
     assert planned.seconds_expected == pytest.approx(rounds + finalists)
     limited = plan(
         parse(SPEC | {"search": spec.search.model_dump() | {"time_budget_s": 10}}),

@@ -113,10 +113,19 @@ def finalists_of(metric, scores, baselines):
     return FinalistsResult((finalist,), metric, scores, 0, {metric: 0.0}, Path("x"), 1.0, baselines=tuple(baselines))
 
 
+def test_b_the_report_says_how_long_the_model_was_trained_and_why():
+    refit = Refit(9, ((9, 51.25), (27, 53.5)), 1200, 7, 36, Path("x"), {"rmse": 50.0})
+    final = replace(finalists_of("rmse", (49.0, 50.0, 51.0), []), refit=refit)
+    assert describe_model(final) == (
+        "the winner trained once more, on 1,200 training and validation rows together, for 9 epochs "
+        "(validation rmse at the end 51.25, and 53.5 after 27)"
+    )
+
+
 def test_b_the_report_says_where_the_model_is_not_trained_again():
     final = finalists_of("rmse", (49.0, 50.0, 51.0), [])
     assert describe_model(final) == "the network of the seed with the best validation score"
-    lost = replace(final, refit=Refit(3, 1200, 7, None))
+    lost = replace(final, refit=Refit(3, ((3, 0.5),), 1200, 7, 3, None))
     assert describe_model(lost).endswith(
         "score: trained again on 1,200 training and validation rows together, it did not learn them"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -36,10 +37,30 @@ def final(rounds, digits, tmp_path_factory):
     return finalists.run(spec_of(), rounds, *digits, tmp_path_factory.mktemp("finalists"))
 
 
-def test_b_the_model_is_the_winner_trained_on_both_kinds_of_rows_for_its_seeds_mean_best_epochs(final, digits):
+def trained(configs, dataset, epochs):
+    """Networks at the end of so many epochs, by hand, and the validation scores there."""
+    training = PopulationTraining(configs, dataset, order_seed=spec_of().seed, max_epochs=epochs, metric="accuracy")
+    *_, last = itertools.islice(training.epochs(), epochs)
+    return training, last.validation_score
+
+
+def test_b_its_length_is_the_whole_or_the_seeds_mean_best_epoch_whichever_ends_better(final, digits):
+    winner = final.winner
+    best = [1 + int(np.argmax([point.validation_score for point in curve])) for curve in winner.curves]
+    shorter = round(np.mean(best))
+    assert shorter < 12
+    configs = [winner.config.replace({"seed": seed}) for seed in winner.seeds]
+    expected = {
+        shorter: pytest.approx(np.mean(trained(configs, digits[0], shorter)[1])),
+        12: pytest.approx(np.mean([curve[-1].validation_score for curve in winner.curves])),
+    }
+    assert dict(final.refit.lengths) == expected
+    assert dict(final.refit.lengths)[final.refit.epochs] == max(score for _, score in final.refit.lengths)
+    assert final.refit.epochs_spent == final.refit.epochs + 3 * shorter
+
+
+def test_b_the_model_is_the_winner_trained_on_both_kinds_of_rows(final, digits):
     dataset, test_rows = digits
-    best = [1 + int(np.argmax([point.validation_score for point in curve])) for curve in final.winner.curves]
-    assert final.refit.epochs == round(np.mean(best))
     assert final.refit.rows == len(dataset.train) + len(dataset.validation)
     assert final.refit.seed == final.winner.seeds[final.exported]
     # By hand, on a table put together by hand: the same network.
@@ -51,10 +72,7 @@ def test_b_the_model_is_the_winner_trained_on_both_kinds_of_rows_for_its_seeds_m
         ),
     )
     config = final.winner.config.replace({"seed": final.refit.seed})
-    training = PopulationTraining([config], both, order_seed=spec_of().seed, max_epochs=final.refit.epochs)
-    for record in training.epochs():
-        if record.epoch == final.refit.epochs:
-            break
+    training, _ = trained([config], both, final.refit.epochs)
     path, member = final.model
     assert (path.name, member) == (refitting.FILE, 0)
     model = checkpoint.load(path, dataset)
