@@ -27,7 +27,7 @@ from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
 from trainables.training import EpochRecord, PopulationTraining, trivial_score
 
-FILE = "model.pt"
+FILE = "refit.pt"
 
 
 def run(

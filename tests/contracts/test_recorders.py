@@ -427,7 +427,7 @@ def test_d3_the_study_has_its_config_its_answer_and_what_it_takes_to_run_it_agai
     assert "# wine: completed" in report
     assert run.data.tags["reason"] in report
     networks = {file.path for file in client.list_artifacts(run.info.run_id, "winner")}
-    assert networks == {"winner/winner.pt", "winner/model.pt"}
+    assert networks == {"winner/winner.pt", "winner/refit.pt"}
 
 
 def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
