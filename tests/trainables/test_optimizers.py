@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.plans import plain
+from trainables import optimizers
 from trainables.config import OptimizerName
 from trainables.optimizers import OPTIMIZERS, make_optimizer
 from trainables.regularization import Penalties
@@ -84,10 +85,14 @@ def config_of(name, values, decay):
     )
 
 
+# Blocks of 20 numbers: of 20 and 17 columns for one member, of 4 and a last one of 1 for five. Weights end within one.
+@pytest.mark.parametrize("blocked_from", [optimizers.BLOCKED_FROM, 1], ids=["whole", "blocks"])
 @pytest.mark.parametrize("decay", [0.0, 0.1], ids=["plain", "decay"])
 @pytest.mark.parametrize("members", [1, 5])
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_a9_equals_torch_optim_step_by_step(name, members, decay):
+def test_a9_equals_torch_optim_step_by_step(monkeypatch, name, members, decay, blocked_from):
+    monkeypatch.setattr(optimizers, "BLOCKED_FROM", blocked_from)
+    monkeypatch.setattr(optimizers, "BLOCK", 20)
     generator = torch.Generator().manual_seed(0)
     size = N_WEIGHTS + N_BIASES
     values = SETTINGS[name][:members]
@@ -98,12 +103,12 @@ def test_a9_equals_torch_optim_step_by_step(name, members, decay):
     pairs = [(row[:N_WEIGHTS].clone(), row[N_WEIGHTS:].clone()) for row in ours]
     optimizer = make_optimizer(configs, ours, N_WEIGHTS)
     penalties = Penalties(configs, N_WEIGHTS, like=ours)
-    optimizers = [reference(name, *each, *pair) for *each, pair in zip(values, decays, pairs, strict=True)]
+    theirs = [reference(name, *each, *pair) for *each, pair in zip(values, decays, pairs, strict=True)]
     for _ in range(STEPS):
         gradient = torch.randn(members, size, generator=generator, dtype=torch.float64)
         for k, (weights, biases) in enumerate(pairs):
             weights.grad, biases.grad = gradient[k, :N_WEIGHTS].clone(), gradient[k, N_WEIGHTS:].clone()
-            optimizers[k].step()
+            theirs[k].step()
         penalties.add_gradient(gradient, ours)
         optimizer.step(gradient)
         for k, pair in enumerate(pairs):
@@ -117,23 +122,23 @@ def test_a10_a_scaled_rate_is_what_a_scheduler_sets(name):
     ours = torch.ones(2, 4, dtype=torch.float64)
     optimizer = make_optimizer([config_of(name, v, 0.0) for v in values], ours, 4)
     tensors = [torch.ones(4, dtype=torch.float64) for _ in values]
-    optimizers = [
+    theirs = [
         reference(name, v, 0.0, tensor, torch.zeros(0, dtype=torch.float64))
         for v, tensor in zip(values, tensors, strict=True)
     ]
-    base = [o.param_groups[0]["lr"] for o in optimizers]
+    base = [o.param_groups[0]["lr"] for o in theirs]
     generator = torch.Generator().manual_seed(1)
     for step in range(30):
         if step % 3 == 0:
             factor = torch.tensor([[0.9**step], [1.0 / (1 + step)]], dtype=torch.float64)
             optimizer.scale_rate(factor)
-            for k, o in enumerate(optimizers):
+            for k, o in enumerate(theirs):
                 o.param_groups[0]["lr"] = base[k] * factor[k].item()
         gradient = torch.randn(2, 4, dtype=torch.float64, generator=generator)
         optimizer.step(gradient)
         for k, tensor in enumerate(tensors):
             tensor.grad = gradient[k].clone()
-            optimizers[k].step()
+            theirs[k].step()
             torch.testing.assert_close(ours[k], tensor, rtol=1e-6, atol=1e-12)
     torch.testing.assert_close(optimizer.lr.squeeze(1), torch.tensor(base).double() * factor.squeeze(1))
 
@@ -142,8 +147,12 @@ def test_every_optimizer_of_the_config_has_a_rule():
     assert set(OPTIMIZERS) == set(get_args(OptimizerName)) == set(SETTINGS) == set(CLASSES)
 
 
+@pytest.mark.parametrize("blocked_from", [optimizers.BLOCKED_FROM, 8], ids=["whole", "blocks"])
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_a_member_that_stays_goes_on_as_if_nothing_had_happened(name):
+def test_a_member_that_stays_goes_on_as_if_nothing_had_happened(monkeypatch, name, blocked_from):
+    # Three members are updated in blocks of two columns, the one that stays as a whole.
+    monkeypatch.setattr(optimizers, "BLOCKED_FROM", blocked_from)
+    monkeypatch.setattr(optimizers, "BLOCK", 6)
     configs = [plain().replace({"optimizer.name": name, "optimizer.lr": lr}) for lr in (0.1, 0.01, 0.001)]
     parameters, alone = torch.ones(3, 4), torch.ones(1, 4)
     optimizer, single = make_optimizer(configs, parameters, 2), make_optimizer(configs[2:], alone, 2)
