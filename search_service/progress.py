@@ -202,7 +202,7 @@ class ProgressDisplay:
             f"[bold]{final.test_mean:.4g} ± {final.test_std:.2g}[/]",
             f"rows used once; ignoring the inputs gives {final.trivial_test_score:.4g}",
         )
-        scores.add_row("", f"{final.model_test_score:.4g}", f"the model: {escape(describe_model(final))}")
+        scores.add_row("the model's", f"{final.model_test_score:.4g}", escape(describe_model(final)))
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
