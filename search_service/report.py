@@ -340,7 +340,7 @@ def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
 
 
 def _model_document(final: FinalistsResult) -> dict[str, Any]:
-    refit = final.refit if final.refit is not None and final.refit.checkpoint is not None else None
+    refit = final.refit if final.is_refit else None
     return {
         "test_score": final.model_test_score,
         "seed": final.winner.seeds[final.exported] if refit is None else refit.seed,

@@ -581,9 +581,14 @@ class FinalistsResult:
         return self.checkpoint, self.exported
 
     @property
+    def is_refit(self) -> bool:
+        """Whether the model is the network of the refit."""
+        return self.model[0] != self.checkpoint
+
+    @property
     def model_test_score(self) -> float:
         """Of the very network that is the model."""
-        if self.refit is not None and self.refit.checkpoint is not None:
+        if self.refit is not None and self.is_refit:
             return self.refit.test_metrics[self.metric]
         return self.test_scores[self.exported]
 
