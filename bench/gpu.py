@@ -2,9 +2,10 @@
 
 Stands alone: torch and this project's ``trainables``; no Ray, no MLflow. Each row is a shape; K networks of it train
 with AdamW on the same batches, and the numbers are steps of single networks per second. The loop is over ``torch.nn``
-networks on the GPU (four of them, since each costs the same), with ``torch.optim.AdamW(fused=True)``.
+networks on the GPU (four of them, since each costs the same), with ``torch.optim.AdamW(fused=True)``. ``unrecorded`` is
+K = 64 without the recording of steps (trainables/recorded_step.py), ``auto`` what a round would take of 256 at most.
 
-    python bench/gpu.py                 # about three minutes; prints the GPU's name first
+    python bench/gpu.py                 # about a minute; prints the GPU's name first
     python bench/gpu.py --device cpu    # the same table on one core
 """
 
@@ -15,8 +16,9 @@ import time
 from collections.abc import Callable
 
 import torch
-from step_throughput import make_configs, make_dataset, make_network
+from step_throughput import MOST_MEMBERS, make_configs, make_dataset, make_network
 
+from trainables import training as population_training
 from trainables.population_size import choose
 from trainables.process import prepare_process
 from trainables.training import PopulationTraining
@@ -24,7 +26,9 @@ from trainables.training import PopulationTraining
 # (width, batch): tiny networks, the default's width, and ones that fill a device by themselves.
 SHAPES = [(32, 64), (64, 64), (128, 128), (256, 256), (1024, 1024)]
 SIZES = [1, 4, 16, 64, 256, 1024]
-MEASURED_S = 1.0
+MEASURED_S = 0.4
+# Of the last column.
+UNRECORDED_SIZE = 64
 LOOPED = 4
 
 
@@ -35,7 +39,8 @@ def rate(step: Callable[[], object], device: str) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    for _ in range(5):
+    # The first ones allocate memory; a recording is made after some ten.
+    for _ in range(15):
         step()
     wait()
     started, calls = time.perf_counter(), 0
@@ -47,9 +52,12 @@ def rate(step: Callable[[], object], device: str) -> float:
     return calls / (time.perf_counter() - started)
 
 
-def population_rate(width: int, members: int, batch: int, device: str) -> float:
+def population_rate(width: int, members: int, batch: int, device: str, *, recorded: bool = True) -> float:
     """Steps of single networks per second."""
+    limit = population_training.RECORDED_UP_TO
+    population_training.RECORDED_UP_TO = limit if recorded else 0
     training = PopulationTraining(make_configs(width, members, batch), make_dataset(batch), order_seed=0, device=device)
+    population_training.RECORDED_UP_TO = limit
     return members * rate(lambda: training.step(training.train_rows), device)
 
 
@@ -80,7 +88,11 @@ def main() -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no CUDA device is visible to torch; --device cpu prints the table for one core")
     print(torch.cuda.get_device_name() if device == "cuda" else "one core", f"· torch {torch.__version__}")
-    print(f"{'width':>6}{'batch':>6}{'loop':>9}" + "".join(f"{f'K = {size}':>10}" for size in SIZES) + "   networks/s")
+    print(
+        f"{'width':>6}{'batch':>6}{'loop':>9}"
+        + "".join(f"{f'K = {size}':>10}" for size in SIZES)
+        + f"{'unrecorded':>12}   auto"
+    )
     for width, batch in SHAPES:
         loop = loop_rate(width, batch, device)
         cells = []
@@ -89,9 +101,11 @@ def main() -> None:
                 cells.append(f"{population_rate(width, size, batch, device):>10.0f}")
             except torch.OutOfMemoryError:
                 cells.append(f"{'memory':>10}")
-        chosen = choose(make_configs(width, 1, batch)[0], make_dataset(batch), most=max(SIZES), device=device)
+        chosen = choose(make_configs(width, 1, batch)[0], make_dataset(batch), most=MOST_MEMBERS, device=device)
+        unrecorded = population_rate(width, UNRECORDED_SIZE, batch, device, recorded=False)
         print(
-            f"{width:>6}{batch:>6}{loop:>9.0f}{''.join(cells)}   auto: {chosen.size}, {chosen.gain:.1f} ×", flush=True
+            f"{width:>6}{batch:>6}{loop:>9.0f}{''.join(cells)}{unrecorded:>12.0f}   {chosen.size}, {chosen.gain:.1f} ×",
+            flush=True,
         )
 
 

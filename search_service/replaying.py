@@ -115,13 +115,16 @@ class _Cohort:
         return max([*ended, *self.paused], default=0)
 
 
-def replay(folder: StudyFolder, dataset: Dataset, only: Collection[str] = ()) -> Iterator[Replayed]:
+def replay(
+    folder: StudyFolder, dataset: Dataset, only: Collection[str] = (), *, device: str = "cpu"
+) -> Iterator[Replayed]:
     """Train the trials of every round again, as each is compared.
 
     Args:
         folder: Of the study.
         dataset: The rows that it was trained on.
         only: Trials to compare; by default all that have ended. Those of their cohorts are trained with them.
+        device: torch device.
 
     Raises:
         DataError: The study has no such trial.
@@ -135,11 +138,16 @@ def replay(folder: StudyFolder, dataset: Dataset, only: Collection[str] = ()) ->
     wanted = set(only or ended)
     for plan, cohorts in rounds:
         with tempfile.TemporaryDirectory() as saved:
-            yield from _replay_round(plan, cohorts, dataset, wanted, Path(saved))
+            yield from _replay_round(plan, cohorts, dataset, wanted, Path(saved), device)
 
 
 def _replay_round(
-    plan: Mapping[str, Any], cohorts: Mapping[str, _Cohort], dataset: Dataset, wanted: set[str], folder: Path
+    plan: Mapping[str, Any],
+    cohorts: Mapping[str, _Cohort],
+    dataset: Dataset,
+    wanted: set[str],
+    folder: Path,
+    device: str,
 ) -> Iterator[Replayed]:
     needed: set[str] = set()
     # The later ones first: they are made of those before them.
@@ -151,7 +159,7 @@ def _replay_round(
         if name not in needed:
             continue
         before = {trial: curve for part in cohort.of for trial, curve in curves[part].items()}
-        curves[name] = _train(name, cohort, before, plan, dataset, folder)
+        curves[name] = _train(name, cohort, before, plan, dataset, folder, device)
         for member in cohort.members:
             if member.trial_id in cohort.ended and member.trial_id in wanted:
                 yield _compare(member, curves[name][member.trial_id])
@@ -194,6 +202,7 @@ def _train(
     plan: Mapping[str, Any],
     dataset: Dataset,
     folder: Path,
+    device: str,
 ) -> dict[str, list[EpochPoint]]:
     """Curves of a cohort in which everybody leaves where the record says; those that had not ended stay.
 
@@ -202,7 +211,8 @@ def _train(
     alive = list(cohort.members)
     curves = {m.trial_id: list(before.get(m.trial_id, ())[: cohort.start]) for m in cohort.members}
     if cohort.of:
-        training = checkpoint.merge([folder / f"{part}-{cohort.start}.pt" for part in cohort.of], dataset)
+        parts = [folder / f"{part}-{cohort.start}.pt" for part in cohort.of]
+        training = checkpoint.merge(parts, dataset, device=device)
     else:
         training = PopulationTraining(
             [member.config for member in cohort.members],
@@ -210,6 +220,7 @@ def _train(
             order_seed=plan["seed"],
             max_epochs=plan["max_epochs"],
             metric=plan["metric"],
+            device=device,
         )
     for record in itertools.islice(training.epochs(), cohort.last - cohort.start):
         for index, member in enumerate(alive):

@@ -205,7 +205,12 @@ class SearchSpec(FrozenModel):
         "teach the sampler, and the best of its configurations is tried first.",
     )
     cpus_per_trial: float = Field(default=1, gt=0, description="CPUs of one Tune trial.")
-    gpus_per_trial: float = Field(default=0, ge=0, description="GPUs of one Tune trial, fractions included.")
+    gpus_per_trial: float = Field(
+        default=0,
+        ge=0,
+        description="GPUs of one Tune trial, fractions included. Above 0, steps 2 and 3 and the finalists train on a "
+        "GPU of the driver's machine, too, if it has one.",
+    )
 
 
 def grace_period(search: SearchSpec, max_epochs: int) -> int:

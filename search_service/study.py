@@ -62,6 +62,7 @@ from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
 from trainables.metrics import effective_rows
+from trainables.process import device_for
 from trainables.training import chance_scale
 
 
@@ -158,7 +159,10 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     # Beside steps 2 and 3; a study that fails its first check, as most do that fail, is over sooner without it.
     place.runner.prepare()
     tell(StepStarted(2, step2_overfit_small_sample.NAME))
-    small_sample = partial(step2_overfit_small_sample.run, config, dataset, checks.overfit_small_sample, spec.seed)
+    device = device_for(spec.search.gpus_per_trial)
+    small_sample = partial(
+        step2_overfit_small_sample.run, config, dataset, checks.overfit_small_sample, spec.seed, device=device
+    )
     check(once("step-2", OverfitResult, small_sample))
 
     scale_of = partial(chance_scale, dataset=dataset)
@@ -175,6 +179,7 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
             seed=spec.seed,
             cycle=cycle,
             allowed=limits.get(LEARNING_RATE),
+            device=device,
         )
         rates = once(f"step-3-cycle-{cycle}", LearningRatesResult, try_rates)
         check(rates)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +36,7 @@ from search_service.recorders.base import Recorder
 from search_service.replaying import Replay, Replayed
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
-from search_service.runners.sizing import RAY_REPORT_S, most_members
+from search_service.runners.sizing import RAY_REPORT_S, most_members, place_of
 from search_service.runners.stopping import CANCEL_FILE
 from search_service.settings import Settings
 from search_service.spec import StudySpec, for_task, grace_period, parse
@@ -48,7 +49,7 @@ from trainables.data import dataset as datasets
 from trainables.data import locations
 from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.errors import DataError
-from trainables.process import prepare_process
+from trainables.process import device_for, prepare_process
 
 RunnerName = Literal["inline", "ray"]
 _RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
@@ -215,7 +216,6 @@ def plan(study: PreparedStudy, *, runner: RunnerName = "ray") -> StudyPlan:
     """
     prepare_process()
     spec, search = study.spec, study.spec.search
-    device = "cuda" if search.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
     concurrency = _concurrency(spec, runner)
     size = search.population_size
     if size == "auto":
@@ -224,14 +224,14 @@ def plan(study: PreparedStudy, *, runner: RunnerName = "ray") -> StudyPlan:
             spec.trial,
             study.dataset,
             most=most,
-            device=device,
-            share=1 / concurrency,
+            **place_of(search.gpus_per_trial, concurrency),
             epochs=min(grace_period(search, search.coarse.max_epochs), search.coarse.max_epochs),
             report_s=RAY_REPORT_S if runner == "ray" else 0.0,
         ).size
-    pace = timing.measure([spec.trial] * size, study.dataset, metric=spec.metric, device=device)
+    measure = partial(timing.measure, metric=spec.metric, device=device_for(search.gpus_per_trial))
+    pace = measure([spec.trial] * size, study.dataset)
     # The finalists train in this process, the seeds of each as one population.
-    last = timing.measure([spec.trial] * spec.finalists.seeds, study.dataset, metric=spec.metric)
+    last = measure([spec.trial] * spec.finalists.seeds, study.dataset)
     return plan_study(spec, concurrency=concurrency, pace=pace, finalists_pace=last)
 
 
@@ -301,7 +301,7 @@ def run(
             listen,
             study_id=files.path.name,
             folder=files.path,
-            versions=_versions(),
+            versions=_versions(study.spec.search.gpus_per_trial),
             earlier=study.earlier,
         )
     return FinishedStudy(result, _places(settings, files.path, recorder))
@@ -335,11 +335,11 @@ def replay(
         rule, fix = "a study that was run", f"search-service run --study {study_id}"
         raise DataError([Problem("STUDY", study_id, rule, fix)])
     study = _read_again(folder, settings)
-    compared = []
-    for trial in replaying.replay(folder, study.dataset, trials):
+    compared, device = [], device_for(study.spec.search.gpus_per_trial)
+    for trial in replaying.replay(folder, study.dataset, trials, device=device):
         compared.append(trial)
         listen(trial)
-    now = _versions()
+    now = _versions(study.spec.search.gpus_per_trial)
     differing = {name: (then, now.get(name, "none")) for name, then in began.versions.items() if now.get(name) != then}
     return Replay(study_id, tuple(compared), tolerance, differing)
 
@@ -512,6 +512,10 @@ def _recording(settings: Settings) -> Iterator[Recorder]:
         recorder.close()
 
 
-def _versions() -> dict[str, str]:
+def _versions(gpus: float = 0) -> dict[str, str]:
+    """What numbers depend on beside the config and the table; of ``gpus``, whose there are here."""
     versions = {name: importlib.metadata.version(name) for name in _RECORDED_VERSIONS}
-    return versions | {"python": platform.python_version()}
+    versions["python"] = platform.python_version()
+    if device_for(gpus) == "cuda":
+        versions["gpu"] = torch.cuda.get_device_name()
+    return versions

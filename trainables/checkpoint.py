@@ -38,6 +38,7 @@ def save(training: PopulationTraining, path: Path) -> None:
         "optimizer_steps": training.optimizer.steps,
         "optimizer_state": training.optimizer.state,
         "masks": training.masks.get_state(),
+        "masks_of": training.masks.device.type,
     }
     # Written beside and then renamed: a reader sees the old file or the new one, never half of one.
     unfinished = path.with_name(path.name + ".unfinished")
@@ -51,7 +52,7 @@ def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTrai
     Args:
         path: Written by ``save``.
         dataset: The same rows; they are not part of the file.
-        device: Where to go on. The dropout generator's state carries over between devices of one kind only.
+        device: Where to go on. Of another kind than where it was saved, it draws other dropout masks from there on.
 
     Raises:
         ValueError: The file is of another format.
@@ -85,10 +86,7 @@ def merge(paths: Sequence[Path], dataset: Dataset, *, device: str = "cpu") -> Po
         },
         "masks": None,
     }
-    training = _bring_back(merged, dataset, device)
-    # The members' seeds and the epoch: the same populations draw the same masks again.
-    training.masks.manual_seed(derive_seed("masks", training.epoch, *(config.seed for config in training.configs)))
-    return training
+    return _bring_back(merged, dataset, device)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -114,6 +112,10 @@ def _bring_back(content: dict[str, Any], dataset: Dataset, device: str) -> Popul
     training.optimizer.steps = content["optimizer_steps"]
     for name, value in content["optimizer_state"].items():
         training.optimizer.state[name].copy_(value)
-    if content["masks"] is not None:
+    # A file without "masks_of" is of a time when all that came back so were of CPUs.
+    if content["masks"] is not None and content.get("masks_of", "cpu") == training.masks.device.type:
         training.masks.set_state(content["masks"])
+    else:
+        # The members' seeds and the epoch: the same populations draw the same masks again.
+        training.masks.manual_seed(derive_seed("masks", training.epoch, *(config.seed for config in training.configs)))
     return training

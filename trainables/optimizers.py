@@ -64,7 +64,7 @@ class Optimizer:
 
     Attributes:
         state: The rule's memory by name, each ``[K, P]``; together with ``steps`` all that a checkpoint needs.
-        steps: Updates done so far.
+        lr: Learning rate of each member as it is now, ``[K, 1]`` in float64.
     """
 
     hyperparameters: ClassVar[tuple[str, ...]] = ("lr",)
@@ -74,10 +74,10 @@ class Optimizer:
     def __init__(self, configs: Sequence[TrialConfig], parameters: Tensor, n_weights: int) -> None:
         self.parameters = parameters
         self.n_weights = n_weights
-        self.steps = 0
+        # Twice: on the device, a recorded step (recorded_step.py) finds the number as it is then.
+        self._steps, self._steps_there = 0, torch.zeros((), dtype=torch.float64, device=parameters.device)
         self.state = {name: torch.zeros_like(parameters) for name in self.memory}
         self._scratch = self._make_scratch()
-        self._rate_factor: Tensor | None = None
         self.hyper: dict[str, Tensor] = {
             name: torch.tensor(
                 [[float(config[f"optimizer.{name}"])] for config in configs],
@@ -86,7 +86,18 @@ class Optimizer:
             )
             for name in self.hyperparameters
         }
+        self.lr = self.hyper["lr"].clone()
         self._prepare()
+
+    @property
+    def steps(self) -> int:
+        """Updates done so far."""
+        return self._steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._steps = steps
+        self._steps_there.fill_(steps)
 
     def step(self, gradient: Tensor) -> None:
         """Update the parameters in place.
@@ -95,28 +106,27 @@ class Optimizer:
             gradient: ``[K, P]``.
         """
         self.steps += 1
+        self.update(gradient)
+
+    def update(self, gradient: Tensor) -> None:
+        """The part of ``step`` that happens on the device: update number ``steps``, which is counted already."""
         self._prepare_step()
         for block in self._blocks(gradient):
             self._update(block)
 
     def scale_rate(self, factor: Tensor) -> None:
         """Multiply each member's configured learning rate by ``factor`` (``[K, 1]``, float64) from now on."""
-        self._rate_factor = factor
-        self._prepare()
+        torch.mul(self.hyper["lr"], factor, out=self.lr)
+        self._follow_rate()
 
     def preview(self, gradient: Tensor) -> Tensor:
         """By how much a step along ``gradient`` would change the parameters, ``[K, P]``; nothing is changed."""
         twin = copy.copy(self)
         twin.parameters = self.parameters.clone()
         twin.state = {name: value.clone() for name, value in self.state.items()}
+        twin._steps_there = self._steps_there.clone()
         twin.step(gradient)
         return twin.parameters - self.parameters
-
-    @property
-    def lr(self) -> Tensor:
-        """Learning rate of each member as it is now, ``[K, 1]`` in float64."""
-        configured = self.hyper["lr"]
-        return configured if self._rate_factor is None else configured * self._rate_factor
 
     def keep(self, members: Tensor, parameters: Tensor) -> None:
         """Follow the network in dropping members.
@@ -129,16 +139,24 @@ class Optimizer:
         self.state = {name: value.index_select(0, members) for name, value in self.state.items()}
         self.hyper = {name: value.index_select(0, members) for name, value in self.hyper.items()}
         self._scratch = self._make_scratch()
-        if self._rate_factor is not None:
-            self._rate_factor = self._rate_factor.index_select(0, members)
+        self.lr = self.lr.index_select(0, members)
         self._prepare()
 
     def _cast(self, value: Tensor) -> Tensor:
         return value.to(self.parameters.dtype)
 
     def _prepare(self) -> None:
-        """Compute what changes only with the rate or the members."""
-        self._neg_lr = self._cast(-self.lr)
+        """Compute what changes only with the members, and make room for what changes with the rate."""
+        self._neg_lr = self._room()
+        self._follow_rate()
+
+    def _room(self) -> Tensor:
+        """For a number per member, ``[K, 1]`` of the parameters' type."""
+        return self.parameters.new_empty(len(self.lr), 1)
+
+    def _follow_rate(self) -> None:
+        """Compute what changes with the rate, in place: a recorded step reads it where it was."""
+        self._neg_lr.copy_(-self.lr)
 
     def _prepare_step(self) -> None:
         """Compute what changes with every step."""
@@ -284,9 +302,9 @@ class Adam(Optimizer):
 
     def _prepare_step(self) -> None:
         # m̂ / (√v̂ + ε) = (√c₂/c₁) · m / (√v + ε √c₂) with c = 1 - βᵗ: the corrections touch [K, 1], not [K, P].
-        root_c2 = (1.0 - self.hyper["beta2"] ** self.steps).sqrt_()
+        root_c2 = (1.0 - self.hyper["beta2"] ** self._steps_there).sqrt_()
         self._eps_now = self._cast(self.hyper["eps"] * root_c2)
-        self._rate_now = self._cast(-self.lr * root_c2 / (1.0 - self.hyper["beta1"] ** self.steps))
+        self._rate_now = self._cast(-self.lr * root_c2 / (1.0 - self.hyper["beta1"] ** self._steps_there))
 
     def _update(self, own: Block) -> None:
         m, v, (scratch,) = own.state["first_moment"], own.state["second_moment"], own.scratch
@@ -303,9 +321,13 @@ class AdamW(Adam):
     hyperparameters = ("lr", "beta1", "beta2", "eps", "weight_decay")
 
     def _prepare(self) -> None:
-        super()._prepare()
+        self._shrink = self._room()
         self._decays = bool((self.hyper["weight_decay"] > 0).any())
-        self._shrink = self._cast(1.0 - self.lr * self.hyper["weight_decay"])
+        super()._prepare()
+
+    def _follow_rate(self) -> None:
+        super()._follow_rate()
+        self._shrink.copy_(1.0 - self.lr * self.hyper["weight_decay"])
 
     def _update(self, own: Block) -> None:
         if self._decays:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -23,6 +22,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.losses import count_outputs
 from trainables.network import count_parameters
+from trainables.timing import time_steps
 from trainables.training import PopulationTraining
 
 # Of the sizes timed, each is four times the one before: what lies between differs little.
@@ -34,8 +34,6 @@ NEARLY = 0.9
 # one that is not this much faster than one by one is no reason to train several at once: a measurement of some
 # milliseconds is that exact.
 WORTH = 1.05
-# Steps that nobody times: the first allocate memory and choose kernels.
-WARM_UP_STEPS = 2
 # Steps timed; their median ignores one that the machine was busy with something else.
 TIMED_STEPS = 7
 # Seconds after which no more steps of a size are timed.
@@ -144,13 +142,4 @@ def _population(config: TrialConfig, dataset: Dataset, size: int, device: str) -
 
 
 def _seconds_per_step(config: TrialConfig, dataset: Dataset, size: int, device: str) -> float:
-    steps = _population(config, dataset, size, device).steps()
-    for _ in itertools.islice(steps, WARM_UP_STEPS):
-        pass
-    times: list[float] = []
-    while len(times) < TIMED_STEPS and sum(times) < ENOUGH_S:
-        started = time.perf_counter()
-        # Reading the losses waits for the device.
-        next(steps).tolist()
-        times.append(time.perf_counter() - started)
-    return median(times)
+    return median(time_steps(_population(config, dataset, size, device), TIMED_STEPS, ENOUGH_S))

@@ -1,4 +1,4 @@
-"""How a process that trains on a CPU is set up, once, before its first step.
+"""Where a process trains, and how one that trains on a CPU is set up, once, before its first step.
 
 Measured with ``bench/step_throughput.py``: see docs/performance.md.
 """
@@ -16,6 +16,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 MMAP_THRESHOLD_BYTES = 32 * 2**20
 # Freed memory kept for the next step instead of being given back, and how much the heap grows at a time.
 TRIM_THRESHOLD_BYTES, TOP_PAD_BYTES = 2**30, 64 * 2**20
+
+
+def device_for(gpus: float) -> str:
+    """The torch device of what may use so many GPUs, fractions included: ``cuda`` where this process sees one."""
+    return "cuda" if gpus > 0 and torch.cuda.is_available() else "cpu"
 
 
 def prepare_process() -> None:

@@ -28,6 +28,7 @@ from trainables.losses import ChanceScale, Loss, count_outputs, make_loss
 from trainables.metrics import METRICS, MetricName, trivial_outputs
 from trainables.network import PopulationNetwork, Trace
 from trainables.optimizers import make_optimizer
+from trainables.recorded_step import RECORDED_UP_TO, RecordedStep
 from trainables.regularization import Penalties
 from trainables.schedules import Schedule
 from trainables.seeds import derive_seed
@@ -36,8 +37,8 @@ from trainables.seeds import derive_seed
 # a large one a copy that costs next to nothing beside the table itself, in eight trials at once as well.
 GATHERED_BYTES = 8 * 2**20
 # Activations of one evaluation chunk, in numbers: 4 million float32 are 16 MB, well inside any machine's memory
-# and large enough that a chunk's cost is arithmetic and not overhead.
-EVALUATION_CHUNK = 4_000_000
+# and large enough that a chunk's cost is arithmetic and not overhead. On a GPU that takes 128 MB.
+EVALUATION_CHUNK, EVALUATION_CHUNK_GPU = 4_000_000, 32_000_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class PopulationTraining:
         self.masks.manual_seed(derive_seed("masks", *(config.seed for config in configs)))
         self.schedule = Schedule(configs, total=self._schedule_units(), device=device)
         self._scheduled_at = -1
-        self._gradient = torch.empty_like(parameters)
+        self._begin_steps()
 
     @property
     def size(self) -> int:
@@ -131,16 +132,28 @@ class PopulationTraining:
             ``[K]``: mean loss over the batch before the update, without penalties. Not yet read back from the
             device, so that steps do not wait for each other.
         """
+        if not self.schedule.is_constant:
+            self._follow_schedule()
+        self.optimizer.steps += 1
+        return self._train_on(batch) if self._recorded is None else self._recorded.run(self._train_on, batch)
+
+    def _train_on(self, batch: RowTensors) -> Tensor:
+        """The part of a step that happens on the device."""
         trace, gradient = Trace(), self._gradient
         outputs = self.network(batch.inputs, mode="train", masks=self.masks, trace=trace)
         losses, slope = self.loss.mean_and_slope(outputs, batch.targets, batch.weights)
         self.network.backward(trace, slope, out=gradient)
         self.penalties.add_gradient(gradient, self.network.parameters)
         self.clipping.apply(gradient)
-        if not self.schedule.is_constant:
-            self._follow_schedule()
-        self.optimizer.step(gradient)
+        self.optimizer.update(gradient)
         return losses
+
+    def _begin_steps(self) -> None:
+        """Make anew what steps of these members need."""
+        self._gradient = torch.empty_like(self.network.parameters)
+        numbers = self.network.parameters.numel() + self.size * self.batch_rows * sum(self.network.layer_sizes[1:])
+        records = self.train_rows.inputs.is_cuda and numbers <= RECORDED_UP_TO
+        self._recorded = RecordedStep(self.masks) if records else None
 
     def _follow_schedule(self) -> None:
         now = self.epoch if self.schedule.unit == "epochs" else self.optimizer.steps
@@ -266,7 +279,8 @@ class PopulationTraining:
         return outputs, total / weight
 
     def _chunk_rows(self) -> int:
-        return max(1, EVALUATION_CHUNK // (self.size * max(self.network.layer_sizes)))
+        chunk = EVALUATION_CHUNK_GPU if self.train_rows.inputs.is_cuda else EVALUATION_CHUNK
+        return max(1, chunk // (self.size * max(self.network.layer_sizes)))
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
@@ -284,7 +298,7 @@ class PopulationTraining:
         for part in (self.loss, self.penalties, self.clipping, self.schedule):
             part.keep(index)
         self._scheduled_at = -1
-        self._gradient = torch.empty_like(self.network.parameters)
+        self._begin_steps()
 
 
 def chance_scale(config: TrialConfig, dataset: Dataset) -> ChanceScale:

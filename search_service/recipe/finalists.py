@@ -34,6 +34,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, RowTensors, TestRows
 from trainables.measurements import Health, measure_health
 from trainables.metrics import METRICS, MetricName, metrics_for
+from trainables.process import device_for
 from trainables.seeds import derive_seed
 from trainables.training import EpochRecord, PopulationTraining, trivial_scores
 
@@ -194,6 +195,7 @@ class _Populations:
                 order_seed=self._spec.seed,
                 max_epochs=self.max_epochs,
                 metric=self._spec.metric,
+                device=device_for(self._spec.search.gpus_per_trial),
             )
             yield training, [(trial, i * n) for i, trial in enumerate(group)]
 

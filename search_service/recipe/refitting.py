@@ -25,6 +25,7 @@ from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
+from trainables.process import device_for
 from trainables.training import EpochRecord, PopulationTraining, trivial_score
 
 FILE = "refit.pt"
@@ -78,7 +79,14 @@ def _train(
     spec: StudySpec, configs: Sequence[TrialConfig], dataset: Dataset, epochs: int
 ) -> tuple[PopulationTraining, EpochRecord]:
     """Networks at the end of a training, and its last record."""
-    training = PopulationTraining(configs, dataset, order_seed=spec.seed, max_epochs=epochs, metric=spec.metric)
+    training = PopulationTraining(
+        configs,
+        dataset,
+        order_seed=spec.seed,
+        max_epochs=epochs,
+        metric=spec.metric,
+        device=device_for(spec.search.gpus_per_trial),
+    )
     *_, last = itertools.islice(training.epochs(), epochs)
     return training, last
 

@@ -14,6 +14,7 @@ from search_service.results import RoundResult, SeedNoise
 from search_service.spec import StudySpec
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
+from trainables.process import device_for
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
 
@@ -40,6 +41,7 @@ def measure(spec: StudySpec, result: RoundResult, dataset: Dataset) -> SeedNoise
         order_seed=spec.seed,
         max_epochs=plan.max_epochs,
         metric=spec.metric,
+        device=device_for(spec.search.gpus_per_trial),
     )
     rank = METRICS[spec.metric].rank
     scores = [math.nan] * len(seeds)

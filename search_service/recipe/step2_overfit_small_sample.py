@@ -40,7 +40,7 @@ FLAT = 0.9
 EXPLODED = 10.0
 
 
-def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> OverfitResult:
+def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, device: str = "cpu") -> OverfitResult:
     """Try to memorise a sample.
 
     Args:
@@ -48,6 +48,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         dataset: Its training rows are sampled.
         spec: Rows and step limit.
         seed: Of the study; decides the sample.
+        device: torch device.
     """
     # A linear model can fit as many rows exactly as there are features, and no more in general.
     linear = not config.network.hidden_sizes or config.network.activation == "identity"
@@ -60,6 +61,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int) -> 
         [config.without_regularization().at_constant_rate().replace({"optimizer.lr": rate}) for rate in rates],
         replace(dataset, train=sample, validation=sample),
         order_seed=seed,
+        device=device,
     )
     scale = training.loss.scales(training.train_rows.targets, training.train_rows.weights)[0]
     threshold = MEMORISED if config.loss == "hinge" else MEMORISED * scale.chance

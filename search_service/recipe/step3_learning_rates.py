@@ -48,6 +48,7 @@ def run(
     seed: int,
     cycle: int = 1,
     allowed: Range | None = None,
+    device: str = "cpu",
 ) -> LearningRatesResult:
     """Try the candidate rates.
 
@@ -58,14 +59,16 @@ def run(
         seed: Of the study; decides the starts.
         cycle: Which repetition. From the second on, the candidates lie around the config's own rate.
         allowed: The user's own range of the rate, which the search must not leave.
+        device: torch device.
     """
     candidates = spec.candidates or USUAL.get(config.optimizer.name, CANDIDATES)
     if cycle > 1:
         candidates = tuple(config.optimizer.lr * 10**e for e in (-1, -0.5, 0, 0.5, 1))
-    outcomes = _try(candidates, config, dataset, spec, seed)
+    outcomes = _try(candidates, config, dataset, spec, seed, device)
     widened = not any(outcome.label == "works" for outcome in outcomes)
     if widened:
-        outcomes = sorted(outcomes + _try(_widen(outcomes), config, dataset, spec, seed), key=lambda o: o.rate)
+        outcomes += _try(_widen(outcomes), config, dataset, spec, seed, device)
+        outcomes.sort(key=lambda outcome: outcome.rate)
     working = [outcome for outcome in outcomes if outcome.label == "works"]
     labels = ", ".join(f"{outcome.rate:.2g} {outcome.label}" for outcome in outcomes)
     measured = {f"falls_to.{outcome.rate:.3g}": outcome.falls_to for outcome in outcomes}
@@ -113,7 +116,7 @@ def _doubt(config: TrialConfig, dataset: Dataset, working: Sequence[RateOutcome]
 
 
 def _try(
-    rates: Sequence[float], config: TrialConfig, dataset: Dataset, spec: LearningRatesSpec, seed: int
+    rates: Sequence[float], config: TrialConfig, dataset: Dataset, spec: LearningRatesSpec, seed: int, device: str
 ) -> list[RateOutcome]:
     """Train every rate from every start, as one population; ascending by rate."""
     rates = sorted(rates)
@@ -126,6 +129,7 @@ def _try(
         ],
         dataset,
         order_seed=seed,
+        device=device,
     )
     untrained: list[float] = training.loss_as_trained(training.train_rows.spread(MAX_ROWS)).tolist()
     per_step = [losses.tolist() for losses in itertools.islice(training.steps(), spec.steps)]

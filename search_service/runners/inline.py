@@ -9,6 +9,7 @@ from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
+from trainables.process import device_for
 
 
 class InlineRunner:
@@ -25,10 +26,10 @@ class InlineRunner:
         book = RoundBook(plan, CohortSizes(plan, dataset, self._measured), listen)
         if book.has_ended:
             return book.result()
-        halving = Brackets(rules_of(plan), plan.folder)
+        halving, device = Brackets(rules_of(plan), plan.folder), device_for(plan.gpus_per_trial)
         while cohort := book.next_cohort():
             try:
-                training = CohortTraining(cohort, plan, dataset, halving.report)
+                training = CohortTraining(cohort, plan, dataset, halving.report, device=device)
                 finished = False
                 while not finished:
                     report = training.advance()

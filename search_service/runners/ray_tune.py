@@ -53,7 +53,7 @@ from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.sizing import RAY_REPORT_S, CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
-from trainables.process import prepare_process
+from trainables.process import device_for, prepare_process
 
 # Times that Tune restarts a cohort whose worker died; what fails more often fails for a reason.
 MAX_FAILURES = 2
@@ -211,7 +211,7 @@ class RayTuneRunner:
                 "such as 64"
             )
         slots = plan.max_concurrent_trials or self._slots(plan)
-        return CohortSizes(plan, dataset, self._measured, device=_device(plan), slots=slots, report_s=RAY_REPORT_S)
+        return CohortSizes(plan, dataset, self._measured, slots=slots, report_s=RAY_REPORT_S)
 
     def _slots(self, plan: RoundPlan) -> int:
         """Cohorts that the cluster holds at once."""
@@ -239,11 +239,6 @@ def _require_listener(address: str) -> None:
     if not host or not port.isdigit():
         raise ValueError("an address is auto or host:port")
     socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
-
-
-def _device(plan: RoundPlan) -> str:
-    """Where a cohort trains."""
-    return "cuda" if plan.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu"
 
 
 class _Packed:
@@ -396,7 +391,7 @@ class _CohortTrainable(tune.Trainable):
         prepare_process()
         # In a list: Ray would otherwise fetch what a reference stands for into this worker's own parameters.
         self._plan, self._dataset, self._halving, self._train = plan, ray.get(rows[0]), halving, train
-        self._device = _device(plan)
+        self._device = device_for(plan.gpus_per_trial)
         self._begin(config["cohort"].unpack())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

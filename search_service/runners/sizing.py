@@ -10,6 +10,7 @@ from search_service.results import RoundPlan
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.population_size import PopulationSize, choose
+from trainables.process import device_for
 
 # Of a round's trials, one in this many is in training at once at most: the sampler and ASHA learn from those before.
 IN_TRAINING = 4
@@ -25,6 +26,17 @@ RAY_REPORT_S = 0.05
 def most_members(max_trials: int, slots: int) -> int:
     """Members of a cohort at most, of a round on so many workers."""
     return max(1, min(MOST_MEMBERS, max_trials // (IN_TRAINING * slots)))
+
+
+def place_of(gpus: float, slots: int) -> dict[str, Any]:
+    """Where a population of a cohort is timed, and its share of the memory there.
+
+    Args:
+        gpus: That a cohort may use, fractions included.
+        slots: Cohorts that train at once. They share this machine's memory, and each has a part of a GPU.
+    """
+    device = device_for(gpus)
+    return {"device": device, "share": 1 / slots if device == "cpu" else min(1.0, gpus)}
 
 
 class MeasuredSizes:
@@ -48,7 +60,6 @@ class CohortSizes:
         plan: Of the round.
         dataset: Its rows.
         measured: What is known so far.
-        device: torch device on which cohorts train.
         slots: Cohorts that train at once.
         report_s: What a report takes beside training, in seconds.
     """
@@ -59,12 +70,11 @@ class CohortSizes:
         dataset: Dataset,
         measured: MeasuredSizes,
         *,
-        device: str = "cpu",
         slots: int = 1,
         report_s: float = 0.0,
     ) -> None:
         self._plan, self._dataset, self._measured = plan, dataset, measured
-        self._device, self._slots, self._report_s = device, slots, report_s
+        self._slots, self._report_s = slots, report_s
         size = plan.population_size
         self.most = most_members(plan.max_trials, slots) if size == "auto" else size
         self._chosen: dict[tuple[int, ...], PopulationSize] = {}
@@ -91,8 +101,7 @@ class CohortSizes:
             config,
             self._dataset,
             most=self.most,
-            device=self._device,
-            share=1 / self._slots,
+            **place_of(self._plan.gpus_per_trial, self._slots),
             epochs=min(self._plan.grace_period, self._plan.max_epochs),
             report_s=self._report_s,
         )

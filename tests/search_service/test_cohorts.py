@@ -6,6 +6,7 @@ import json
 from collections import Counter
 
 import pytest
+import torch
 
 from search_service.halving import Halving
 from search_service.results import EpochPoint, TrialStatus
@@ -13,7 +14,7 @@ from search_service.runners.base import CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.inline import InlineRunner
 from search_service.runners.paused import MOST_WAITING
-from search_service.runners.sizing import MOST_MEMBERS, CohortSizes, MeasuredSizes, most_members
+from search_service.runners.sizing import MOST_MEMBERS, CohortSizes, MeasuredSizes, most_members, place_of
 from search_service.space import Choices, NumericRange
 from tests.plans import make_plan
 
@@ -98,6 +99,15 @@ def test_b5_no_more_than_a_quarter_of_a_round_is_in_training_at_once():
     assert most_members(24, 2) == 3
     assert most_members(24, 64) == 1
     assert most_members(100_000, 2) == MOST_MEMBERS
+
+
+def test_d1_cohorts_share_the_machines_memory_or_have_a_part_of_a_gpu(monkeypatch):
+    assert place_of(0, 4) == {"device": "cpu", "share": 0.25}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert place_of(0, 4) == {"device": "cpu", "share": 0.25}
+    # However many there are elsewhere: a cohort's own part is of one GPU.
+    assert place_of(0.25, 16) == {"device": "cuda", "share": 0.25}
+    assert place_of(2, 4) == {"device": "cuda", "share": 1.0}
 
 
 # ---- what is left of a cohort waits for others ---------------------------------------------------------------------

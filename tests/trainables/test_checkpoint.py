@@ -96,6 +96,27 @@ def test_b5_the_same_populations_draw_the_same_dropout_masks_whenever_they_are_m
     assert len(set(one.train_loss)) == 4
 
 
+def test_d1_what_a_gpu_saved_goes_on_here_with_masks_of_its_own(digits, tmp_path):
+    training = PopulationTraining([plain().replace({"network.dropout": 0.5})], digits[0], order_seed=7)
+    checkpoint.save(training, tmp_path / "here.pt")
+    content = torch.load(tmp_path / "here.pt", weights_only=True)
+    # A CUDA generator's state: its seed and offset, 16 bytes.
+    content |= {"masks": torch.zeros(16, dtype=torch.uint8), "masks_of": "cuda"}
+    torch.save(content, tmp_path / "there.pt")
+    one, other = (next(checkpoint.load(tmp_path / "there.pt", digits[0]).epochs()) for _ in range(2))
+    assert one == other != next(checkpoint.load(tmp_path / "here.pt", digits[0]).epochs())
+
+
+def test_a_file_that_does_not_say_whose_masks_it_has_is_of_a_cpu(digits, tmp_path):
+    training = PopulationTraining([plain().replace({"network.dropout": 0.5})], digits[0], order_seed=7)
+    next(training.epochs())
+    checkpoint.save(training, tmp_path / "now.pt")
+    content = torch.load(tmp_path / "now.pt", weights_only=True)
+    del content["masks_of"]
+    torch.save(content, tmp_path / "then.pt")
+    assert next(checkpoint.load(tmp_path / "then.pt", digits[0]).epochs()) == next(training.epochs())
+
+
 @pytest.mark.parametrize(
     ("changes", "says"), [({"order_seed": 8}, "order_seed is 8, and 7"), ({}, "epoch is 2, and 1")]
 )

@@ -1,0 +1,85 @@
+"""A round on this machine's GPU against the same round on all of its CPUs: when does a GPU pay?
+
+Each row is a shape; the same configurations (random sampling, ASHA, populations of the size that ``auto`` takes) are
+trained by Ray Tune, recording nothing: on the CPUs, then with a whole GPU for each cohort, then with a quarter of one.
+Networks × epochs per second from the first report to the last, and in brackets the seconds of the whole round: before
+the first report, sizes are chosen, and workers import torch and find their device.
+
+    python bench/gpu_round.py            # some four minutes on a machine with a GPU and 16 cores
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from step_throughput import make_dataset
+
+from search_service.events import TrialFinished, TrialProgressed
+from search_service.results import RoundPlan, RoundResult
+from search_service.runners.ray_tune import RayTuneRunner
+from search_service.space import NumericRange
+from trainables.config import TrialConfig
+from trainables.process import prepare_process
+
+# (width, batch, trials): narrow networks, such as fill a GPU as a population, and such as do by themselves.
+SHAPES = [(64, 64, 1024), (256, 256, 256), (1024, 512, 32)]
+ROWS, MAX_EPOCHS, GRACE, ETA = 20_000, 9, 3, 3
+PLACES: Mapping[str, float] = {"CPUs": 0.0, "a GPU": 1.0, "quarters": 0.25}
+# Reports that come this soon after the first are of the same time: those of cohorts which began together.
+TOGETHER_S = 0.5
+
+
+def run(runner: RayTuneRunner, width: int, batch: int, trials: int, gpus: float) -> tuple[float, float, RoundResult]:
+    """Networks × epochs per second from the first report on, seconds in all, and the round."""
+    base = TrialConfig(batch_size=batch).replace({"network.hidden_sizes": (width, width), "schedule.name": "none"})
+    reached: dict[str, int] = {}
+    reports: list[tuple[float, int]] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, TrialProgressed | TrialFinished):
+            trial = event.trial_id if isinstance(event, TrialProgressed) else event.trial.trial_id
+            epochs = event.epoch if isinstance(event, TrialProgressed) else event.trial.epochs
+            reports.append((time.perf_counter(), epochs - reached.get(trial, 0)))
+            reached[trial] = epochs
+
+    with tempfile.TemporaryDirectory() as folder:
+        plan = RoundPlan(
+            number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base, first=(),
+            metric="accuracy", max_trials=trials, max_epochs=MAX_EPOCHS, early_stopping=True, grace_period=GRACE,
+            reduction_factor=ETA, rung_spacing=ETA, standing=None, sampler="random", population_size="auto", seed=0,
+            folder=Path(folder, "round"), gpus_per_trial=gpus,
+        )  # fmt: skip
+        started = time.perf_counter()
+        result = runner.run_round(plan, make_dataset(ROWS), listen)
+        seconds = time.perf_counter() - started
+    first, last = reports[0][0], reports[-1][0]
+    later = sum(epochs for when, epochs in reports if when > first + TOGETHER_S)
+    return later / (last - first), seconds, result
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        raise SystemExit("no CUDA device is visible to torch")
+    prepare_process()
+    print(f"{torch.cuda.get_device_name()} and {os.cpu_count()} CPUs · torch {torch.__version__}")
+    print(f"{'width':>6}{'batch':>6}" + "".join(f"{place:>18}" for place in PLACES) + "   networks × epochs/s")
+    runner = RayTuneRunner()
+    runner.prepare()
+    for width, batch, trials in SHAPES:
+        print(f"{width:>6}{batch:>6}", end="", flush=True)
+        sizes = []
+        for gpus in PLACES.values():
+            rate, seconds, result = run(runner, width, batch, trials, gpus)
+            print(f"{rate:>10.0f} ({seconds:.0f} s)".rjust(18), end="", flush=True)
+            sizes += [str(size.size) for size in result.sizes]
+        print(f"   {trials} trials, populations of {', '.join(sizes)}", flush=True)
+    runner.close()
+
+
+if __name__ == "__main__":
+    main()
