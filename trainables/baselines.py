@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
 from trainables.losses import class_weights
-from trainables.metrics import LEAST_FREQUENCY, METRICS, MetricName, metrics_for
+from trainables.metrics import MetricName, metrics_for
+from trainables.scores import LEAST_FREQUENCY, SCORES
 
 BaselineName = Literal["linear", "boosting"]
 
@@ -178,10 +179,7 @@ def _score(model: Any, dataset: Dataset, rows: Rows) -> dict[MetricName, float]:
     judged = rows.to_tensors("cpu", torch.float64)
     outputs = _outputs(model, dataset, rows.inputs)
     names = metrics_for(dataset.task, gives_probabilities=True)
-    return {
-        name: METRICS[name].score(outputs, judged.targets, dataset.target_scale, judged.weights).item()
-        for name in names
-    }
+    return {name: SCORES[name](outputs, judged.targets, dataset.target_scale, judged.weights).item() for name in names}
 
 
 def _outputs(model: Any, dataset: Dataset, inputs: NDArray[np.float32]) -> torch.Tensor:

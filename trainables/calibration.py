@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.metrics import METRICS, predicted_classes, probabilities
+from trainables.scores import SCORES, predicted_classes, probabilities
 
 # Temperatures looked for: beyond, a network says nothing (all classes alike) or is certain of everything.
 LOWEST, HIGHEST = 0.05, 20.0
@@ -97,4 +97,4 @@ def judge(temperature: float, outputs: Tensor, targets: Tensor, weights: Tensor 
 
 
 def _log_loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-    return float(METRICS["log_loss"].score(outputs.unsqueeze(0), targets, 1.0, weights))
+    return float(SCORES["log_loss"](outputs.unsqueeze(0), targets, 1.0, weights))

@@ -25,12 +25,13 @@ from trainables.clipping import Clipping
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
 from trainables.losses import ChanceScale, Loss, count_outputs, make_loss
-from trainables.metrics import METRICS, MetricName, trivial_outputs
+from trainables.metrics import MetricName
 from trainables.network import PopulationNetwork, Trace
 from trainables.optimizers import make_optimizer
 from trainables.recorded_step import RECORDED_UP_TO, RecordedStep
 from trainables.regularization import Penalties
 from trainables.schedules import Schedule
+from trainables.scores import SCORES, trivial_outputs
 from trainables.seeds import derive_seed
 
 # Inputs of the training rows that are gathered at a time, in bytes: 8 MB is every row of a small table at once, and of
@@ -235,13 +236,13 @@ class PopulationTraining:
             Mean loss ``[K]`` and score ``[K]``.
         """
         outputs, loss = self._outputs_and_loss(rows)
-        return loss, METRICS[self.metric].score(outputs, rows.targets, self._score_scale, rows.weights)
+        return loss, SCORES[self.metric](outputs, rows.targets, self._score_scale, rows.weights)
 
     @torch.no_grad()
     def scores(self, rows: RowTensors, metrics: Sequence[MetricName]) -> dict[MetricName, Tensor]:
         """Several scores of every member on ``rows``, ``[K]`` each, from one evaluation."""
         outputs = self.outputs(rows.inputs)
-        return {name: METRICS[name].score(outputs, rows.targets, self._score_scale, rows.weights) for name in metrics}
+        return {name: SCORES[name](outputs, rows.targets, self._score_scale, rows.weights) for name in metrics}
 
     @torch.no_grad()
     def loss_as_trained(self, rows: RowTensors) -> Tensor:
@@ -328,4 +329,4 @@ def trivial_scores(dataset: Dataset, rows: Rows, metrics: Sequence[MetricName]) 
     train, judged = (part.to_tensors("cpu", torch.float32) for part in (dataset.train, rows))
     outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs, train.weights)
     scale, weights = dataset.target_scale, judged.weights
-    return {name: METRICS[name].score(outputs, judged.targets, scale, weights).item() for name in metrics}
+    return {name: SCORES[name](outputs, judged.targets, scale, weights).item() for name in metrics}

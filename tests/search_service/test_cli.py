@@ -35,6 +35,13 @@ def config(tmp_path):
     return path
 
 
+def test_a_command_that_trains_nothing_does_not_wait_for_torch():
+    """It takes seconds to import: --help, schema and what speaks to a service do without."""
+    code = "import sys, search_service.cli; from search_service import Client; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, tmp_path):
     done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,8 @@ import pytest
 import sklearn.metrics
 import torch
 
-from trainables.metrics import METRICS, MetricName, effective_rows, metrics_for, probabilities, trivial_outputs
+from trainables.metrics import METRICS, MetricName, effective_rows, metrics_for
+from trainables.scores import SCORES, probabilities, trivial_outputs
 
 ROWS = 60
 # Classes of the outputs: one output for two classes, and one per class. The last of five does not occur in the rows.
@@ -68,7 +69,7 @@ def test_a11_every_metric_has_a_reference():
 def test_a11_scores_of_classes_are_those_of_scikit_learn(name, shape, members, weighted):
     tensors, y, p, w = drawn(members, shape, weighted)
     outputs, targets, weights = tensors
-    ours = METRICS[name].score(outputs, targets, 1.0, weights)
+    ours = SCORES[name](outputs, targets, 1.0, weights)
     assert ours.dtype == torch.float64
     assert ours.tolist() == pytest.approx([OF_CLASSES[name](y, own, w) for own in p], rel=1e-6)
 
@@ -80,7 +81,7 @@ def test_a11_scores_of_numbers_are_those_of_scikit_learn_in_the_targets_own_unit
     generator = torch.Generator().manual_seed(0)
     outputs, targets = torch.randn(members, 40, 1, generator=generator), torch.randn(40, generator=generator)
     weights = 0.1 + torch.rand(40, generator=generator) if weighted else None
-    ours = METRICS[name].score(outputs, targets, 7.5, weights)
+    ours = SCORES[name](outputs, targets, 7.5, weights)
     own, predicted = targets.double() * 7.5 + 100.0, outputs[:, :, 0].double() * 7.5 + 100.0
     expected = [OF_NUMBERS[name](own, p, sample_weight=weights) for p in predicted]
     assert ours.tolist() == pytest.approx(expected, rel=1e-5)
@@ -94,9 +95,9 @@ def test_a11_a_row_of_weight_three_scores_as_a_row_that_stands_there_three_times
     targets = torch.randint(3, (30,), generator=generator) if classes else torch.randn(30, generator=generator)
     counts = torch.randint(1, 5, (30,), generator=generator)
     repeated = outputs.repeat_interleave(counts, dim=1), targets.repeat_interleave(counts)
-    expected = METRICS[name].score(*repeated, 2.0).tolist()
+    expected = SCORES[name](*repeated, 2.0).tolist()
     for factor in (1.0, 0.01):
-        assert METRICS[name].score(outputs, targets, 2.0, counts * factor).tolist() == pytest.approx(expected, rel=1e-5)
+        assert SCORES[name](outputs, targets, 2.0, counts * factor).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
@@ -104,21 +105,21 @@ def test_a11_a_row_of_weight_three_scores_as_a_row_that_stands_there_three_times
 def test_a11_outputs_that_are_not_finite_have_no_score_and_leave_the_others_theirs(name, broken):
     (outputs, targets, _), y, p, _ = drawn(3, "five outputs, four classes", False)
     outputs[1, 7, 2] = broken
-    scores = METRICS[name].score(outputs, targets, 1.0).tolist()
+    scores = SCORES[name](outputs, targets, 1.0).tolist()
     assert np.isnan(scores[1])
     assert [scores[0], scores[2]] == pytest.approx([OF_CLASSES[name](y, p[k], None) for k in (0, 2)])
 
 
 def test_a11_an_area_needs_two_classes_and_the_other_scores_do_not():
     outputs, targets = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0)), torch.ones(10).long()
-    assert METRICS["roc_auc"].score(outputs, targets, 1.0).isnan().all()
+    assert SCORES["roc_auc"](outputs, targets, 1.0).isnan().all()
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
-        assert METRICS[name].score(outputs, targets, 1.0).isfinite().all()
+        assert SCORES[name](outputs, targets, 1.0).isfinite().all()
 
 
 def test_a11_outputs_far_apart_have_a_large_finite_log_loss():
     outputs = torch.tensor([[[1e5, -1e5]], [[-1e5, 1e5]]])
-    wrong, right = METRICS["log_loss"].score(outputs, torch.tensor([1]), 1.0).tolist()
+    wrong, right = SCORES["log_loss"](outputs, torch.tensor([1]), 1.0).tolist()
     assert 30 < wrong < 1000
     assert right == pytest.approx(0.0, abs=1e-9)
 
@@ -161,7 +162,7 @@ def test_the_trivial_predictor_says_frequencies_or_mean_by_weight():
     assert trivial_outputs(torch.tensor([2, 0, 2]), 1, 3, weights).argmax(dim=2).tolist() == [[0]]
     assert trivial_outputs(torch.tensor([1.0, 2.0]), 1, 1, weights[:2]).item() == pytest.approx(11 / 6)
     # What a constant can reach at best: the entropy of the frequencies.
-    loss = METRICS["log_loss"].score(trivial_outputs(torch.tensor([2, 0, 2]), 3, 3), torch.tensor([2, 0, 2]), 1.0)
+    loss = SCORES["log_loss"](trivial_outputs(torch.tensor([2, 0, 2]), 3, 3), torch.tensor([2, 0, 2]), 1.0)
     assert loss.item() == pytest.approx(-(np.log(1 / 3) + 2 * np.log(2 / 3)) / 3)
 
 
