@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from reports import Reports
 from step_throughput import make_dataset
 
-from search_service.events import TrialFinished, TrialProgressed
 from search_service.results import RoundPlan, RoundResult
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space import NumericRange
@@ -30,23 +30,12 @@ from trainables.process import prepare_process
 SHAPES = [(64, 64, 1024), (256, 256, 256), (1024, 512, 32)]
 ROWS, MAX_EPOCHS, GRACE, ETA = 20_000, 9, 3, 3
 PLACES: Mapping[str, float] = {"CPUs": 0.0, "a GPU": 1.0, "quarters": 0.25}
-# Reports that come this soon after the first are of the same time: those of cohorts which began together.
-TOGETHER_S = 0.5
 
 
 def run(runner: RayTuneRunner, width: int, batch: int, trials: int, gpus: float) -> tuple[float, float, RoundResult]:
     """Networks × epochs per second from the first report on, seconds in all, and the round."""
     base = TrialConfig(batch_size=batch).replace({"network.hidden_sizes": (width, width), "schedule.name": "none"})
-    reached: dict[str, int] = {}
-    reports: list[tuple[float, int]] = []
-
-    def listen(event: object) -> None:
-        if isinstance(event, TrialProgressed | TrialFinished):
-            trial = event.trial_id if isinstance(event, TrialProgressed) else event.trial.trial_id
-            epochs = event.epoch if isinstance(event, TrialProgressed) else event.trial.epochs
-            reports.append((time.perf_counter(), epochs - reached.get(trial, 0)))
-            reached[trial] = epochs
-
+    reports = Reports()
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
             number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base, first=(),
@@ -55,11 +44,9 @@ def run(runner: RayTuneRunner, width: int, batch: int, trials: int, gpus: float)
             folder=Path(folder, "round"), gpus_per_trial=gpus,
         )  # fmt: skip
         started = time.perf_counter()
-        result = runner.run_round(plan, make_dataset(ROWS), listen)
+        result = runner.run_round(plan, make_dataset(ROWS), reports.listen)
         seconds = time.perf_counter() - started
-    first, last = reports[0][0], reports[-1][0]
-    later = sum(epochs for when, epochs in reports if when > first + TOGETHER_S)
-    return later / (last - first), seconds, result
+    return reports.rate, seconds, result
 
 
 def main() -> None:

@@ -41,7 +41,9 @@ LR, DECAY = (1e-4, 1e-1), (1e-4, 1.0)
 
 def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict[str, Any]:
     """A round as the service runs it."""
-    from search_service.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished, TrialProgressed
+    from reports import Reports
+
+    from search_service.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
     from search_service.recorders.background import BackgroundRecorder
     from search_service.results import RoundPlan
     from search_service.runners.ray_tune import RayTuneRunner
@@ -64,8 +66,7 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
         "optimizer.lr": NumericRange(*LR, log=True),
         "optimizer.weight_decay": NumericRange(*DECAY, log=True),
     }
-    seen: list[float] = []
-    epochs: dict[str, int] = {}
+    reports = Reports()
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
             number=1, step=4, cycle=1, space=space, base=base, first=(), metric="accuracy", max_trials=trials,
@@ -82,18 +83,15 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
             recorder.record(RoundStarted(plan, ()))
 
         def listen(event: object) -> None:
-            if isinstance(event, TrialProgressed | TrialFinished):
-                seen.append(time.time())
-            if isinstance(event, TrialFinished):
-                epochs[event.trial.trial_id] = event.trial.epochs
-                if recorder is not None:
-                    recorder.record(event)
+            reports.listen(event)
+            if isinstance(event, TrialFinished) and recorder is not None:
+                recorder.record(event)
 
         runner._prepared()
         marks["data, Ray's start"] = time.time()
         result = runner.run_round(plan, study.dataset, listen)
-        marks["until the first report (Tune's start, training to the first rung)"] = seen[0]
-        marks["training from the first report to the last"] = seen[-1]
+        marks["until the first report (Tune's start, training to the first rung)"] = reports.first
+        marks["training from the first report to the last"] = reports.last
         marks["Ray Tune's end"] = time.time()
         if recorder is not None:
             recorder.record(RoundFinished(result))
@@ -101,12 +99,11 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
             marks["what was still to be recorded, and the round's figures"] = time.time()
         runner.close()
         marks["Ray's end"] = time.time()
-    after_first = sum(epochs.values()) - GRACE * sum(1 for when in seen if when == seen[0])
     assert result.best is not None
     return {
         "best": result.best.score,
-        "epochs": sum(epochs.values()),
-        "rate": after_first / (seen[-1] - seen[0]),
+        "epochs": reports.epochs,
+        "rate": reports.rate,
         "sizes": [str(size) for size in result.sizes],
         "marks": marks,
         "configs": [

@@ -7,12 +7,14 @@ import math
 import os
 import time
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from ray.tune.execution.tune_controller import TuneController
 
 from search_service.events import TrialFinished, TrialProgressed
-from search_service.results import TrialStatus
+from search_service.results import RoundResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
@@ -40,8 +42,51 @@ def run(runner, plan, dataset):
     return result, events
 
 
-def test_every_trial_asked_for_ends_once_and_is_told(runner, digits, tmp_path):
-    result, events = run(runner, make_plan(tmp_path), digits[0])
+def journal(folder, name):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round that several tests look at: on Ray each costs the start of two workers."""
+
+    result: RoundResult
+    events: list
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def of_both(ray_runner, digits, tmp_path_factory):
+    """The same round by both runners, for changes of the plan."""
+
+    def both(**changes):
+        rounds = {}
+        for name, runner in (("inline", InlineRunner()), ("ray", ray_runner)):
+            folder = tmp_path_factory.mktemp(name)
+            rounds[name] = Round(*run(runner, make_plan(folder, **changes), digits[0]), folder)
+        return rounds
+
+    return both
+
+
+@pytest.fixture(scope="module")
+def plain_rounds(of_both):
+    return of_both()
+
+
+@pytest.fixture(scope="module")
+def whole_rounds(of_both):
+    """Without early stopping."""
+    return of_both(early_stopping=False, population_size=2)
+
+
+@pytest.fixture(params=["inline", "ray"])
+def plain_round(request, plain_rounds):
+    return plain_rounds[request.param]
+
+
+def test_every_trial_asked_for_ends_once_and_is_told(plain_round):
+    result, events = plain_round.result, plain_round.events
     assert [trial.trial_id for trial in result.trials] == [f"r1-{i:03d}" for i in range(8)]
     finished = [event.trial for event in events if isinstance(event, TrialFinished)]
     assert sorted(finished, key=lambda t: t.trial_id) == list(result.trials)
@@ -50,21 +95,17 @@ def test_every_trial_asked_for_ends_once_and_is_told(runner, digits, tmp_path):
     assert {trial.status for trial in result.trials} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
 
 
-def test_c2_trials_end_at_rungs_and_curves_have_no_gaps(runner, digits, tmp_path):
-    result, _ = run(runner, make_plan(tmp_path), digits[0])
-    for trial in result.trials:
+def test_c2_trials_end_at_rungs_and_curves_have_no_gaps(plain_round):
+    for trial in plain_round.result.trials:
         assert trial.epochs == (6 if trial.status is TrialStatus.COMPLETED else 2)
         assert [point.epoch for point in trial.curve] == list(range(1, trial.epochs + 1))
         assert trial.score == max(point.validation_score for point in trial.curve)
         assert trial.worker
 
 
-def test_journals_hold_what_was_asked_decided_and_told(runner, digits, tmp_path):
-    result, _ = run(runner, make_plan(tmp_path), digits[0])
-    asked, rungs, told = (
-        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
-        for name in ("asked", "rungs", "told")
-    )
+def test_journals_hold_what_was_asked_decided_and_told(plain_round):
+    result = plain_round.result
+    asked, rungs, told = (journal(plain_round.folder, f"{name}.jsonl") for name in ("asked", "rungs", "told"))
     assert (
         {entry["trial"] for entry in asked} == {entry["trial"] for entry in told} == {t.trial_id for t in result.trials}
     )
@@ -88,9 +129,9 @@ def test_a_trial_whose_loss_is_not_finite_is_diverged_and_the_round_goes_on(runn
     assert 0 < result.count(TrialStatus.DIVERGED) < 10
 
 
-def test_without_early_stopping_every_trial_is_trained_to_the_end(runner, digits, tmp_path):
-    result, _ = run(runner, make_plan(tmp_path, early_stopping=False, max_trials=4), digits[0])
-    assert [trial.epochs for trial in result.trials] == [6] * 4
+@pytest.mark.parametrize("name", ["inline", "ray"])
+def test_without_early_stopping_every_trial_is_trained_to_the_end(whole_rounds, name):
+    assert [trial.epochs for trial in whole_rounds[name].result.trials] == [6] * 8
 
 
 def test_cohorts_of_several_trials(runner, digits, tmp_path):
@@ -105,10 +146,6 @@ def test_cohorts_of_several_trials(runner, digits, tmp_path):
     assert sorted(map(len, sizes.values())) == [2, 4, 4]
     assert all(len({tuple(size) for size in cohort}) == 1 for cohort in sizes.values())
     assert {trial.status for trial in result.trials} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
-
-
-def journal(folder, name):
-    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
 def test_c2_what_is_left_of_cohorts_goes_on_together_and_learns_what_it_would_have_alone(runner, digits, tmp_path):
@@ -205,12 +242,9 @@ def comparable(result, epochs=None):
     ]
 
 
-def test_d1_the_same_trials_and_scores_inline_and_on_ray(ray_runner, digits, tmp_path):
+def test_d1_the_same_trials_and_scores_inline_and_on_ray(whole_rounds):
     """Without early stopping nothing depends on who is first: bit for bit the same."""
-    changes = {"early_stopping": False, "population_size": 2}
-    inline, _ = run(InlineRunner(), make_plan(tmp_path / "inline", **changes), digits[0])
-    on_ray, _ = run(ray_runner, make_plan(tmp_path / "ray", **changes), digits[0])
-    assert comparable(inline) == comparable(on_ray)
+    assert comparable(whole_rounds["inline"].result) == comparable(whole_rounds["ray"].result)
 
 
 @pytest.mark.parametrize("brackets", [1, 2])
@@ -222,21 +256,10 @@ def test_d1_the_same_fates_too_when_trials_run_in_the_same_order(brackets, ray_r
     assert [(t.status, t.reason) for t in inline.trials] == [(t.status, t.reason) for t in on_ray.trials]
 
 
-def test_d1_under_asha_and_in_parallel_the_same_trials_have_the_same_scores_where_both_trained(
-    ray_runner, digits, tmp_path
-):
-    inline, _ = run(InlineRunner(), make_plan(tmp_path / "inline"), digits[0])
-    on_ray, _ = run(ray_runner, make_plan(tmp_path / "ray"), digits[0])
+def test_d1_under_asha_and_in_parallel_the_same_trials_have_the_same_scores_where_both_trained(plain_rounds):
+    inline, on_ray = plain_rounds["inline"].result, plain_rounds["ray"].result
     assert comparable(inline, epochs=2) == comparable(on_ray, epochs=2)
     assert not any(math.isnan(trial.score) for trial in on_ray.trials)
-
-
-def test_d1_ray_uses_both_workers_and_uses_them_again(ray_runner, digits, tmp_path):
-    # Trials of a second or so: the second worker takes three seconds to start.
-    base = TrialConfig().replace({"network.hidden_sizes": (128, 128)})
-    plan = make_plan(tmp_path, early_stopping=False, max_trials=6, max_epochs=150, base=base)
-    result, _ = run(ray_runner, plan, digits[0])
-    assert len({trial.worker for trial in result.trials}) == 2
 
 
 class Nap(CohortTraining):
@@ -257,7 +280,9 @@ class Nap(CohortTraining):
         return super().advance()
 
 
-def test_d1_trials_that_are_shorter_than_a_workers_start_are_shared_too(ray_runner, digits, tmp_path):
+def test_d1_ray_uses_both_workers_again_and_again_though_trials_are_shorter_than_their_start(
+    ray_runner, digits, tmp_path
+):
     """Tune gave every free worker to the trial for which another was starting, and threw that one away."""
     runner = RayTuneRunner(train=Nap)
     runner._start()
@@ -293,11 +318,10 @@ def test_d1_a_round_keeps_no_more_than_the_checkpoints_it_needs(ray_runner, digi
     assert len(written) <= 2
 
 
-def test_d1_a_round_gives_its_cpus_back(ray_runner, digits, tmp_path):
+def test_d1_a_round_gives_its_cpus_back(plain_rounds):
     """Tune keeps placement groups until its controller is collected: the next round had one worker less."""
     import ray
 
-    run(ray_runner, make_plan(tmp_path, max_trials=3), digits[0])
     deadline = time.monotonic() + 30
     while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
         time.sleep(0.1)  # Ray's own view of the cluster is renewed now and then.

@@ -61,8 +61,22 @@ def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, t
     assert "\x1b[" not in done.stdout  # Plain lines where there is no terminal.
 
 
-def test_json_prints_one_document_and_nothing_else(config, tmp_path):
-    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", "--json", cwd=tmp_path)
+def run_for_a_program(folder):
+    """What ``run --json`` prints."""
+    config = folder / "small.yaml"
+    config.write_text(SMALL)
+    return search_service(
+        "run", config, "--runner", "inline", "--home", folder / "home", "--json", "--set", "seed=7", cwd=folder
+    )
+
+
+@pytest.fixture(scope="module")
+def done_for_a_program(tmp_path_factory):
+    return run_for_a_program(tmp_path_factory.mktemp("for-a-program"))
+
+
+def test_json_prints_one_document_and_nothing_else(done_for_a_program, tmp_path):
+    done = done_for_a_program
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert document["status"] == "completed"
@@ -78,14 +92,9 @@ def test_json_prints_one_document_and_nothing_else(config, tmp_path):
     assert load(tmp_path / "best.yaml").trial.optimizer.lr == document["best"]["config"]["optimizer"]["lr"]
 
 
-def test_the_same_seed_gives_the_same_document(config, tmp_path):
-    documents = []
-    for name in ("a", "b"):
-        done = search_service(
-            "run", config, "--runner", "inline", "--home", tmp_path / name, "--json", "--set", "seed=7", cwd=tmp_path
-        )
-        documents.append(json.loads(done.stdout))
-    assert documents[0]["best"] == documents[1]["best"]
+def test_the_same_seed_gives_the_same_document(done_for_a_program, tmp_path):
+    one, other = (json.loads(done.stdout) for done in (done_for_a_program, run_for_a_program(tmp_path)))
+    assert one["best"] == other["best"]
 
 
 def test_a_failed_check_exits_with_3_and_its_diagnosis_and_is_recorded(config, tmp_path):
