@@ -39,7 +39,7 @@ def rate(step: Callable[[], object], device: str) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
 
-    # The first ones allocate memory; a recording is made after some ten.
+    # The first ones allocate memory, and one is recorded (trainables.recorded_step.UNRECORDED).
     for _ in range(15):
         step()
     wait()

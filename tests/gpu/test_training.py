@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.plans import plain
-from trainables import checkpoint, recorded_step, training
+from trainables import checkpoint, training
 from trainables.activations import ACTIVATIONS
 from trainables.losses import LOSSES
 from trainables.measurements import layer_activations, layer_gradients, measure_health
@@ -190,4 +190,4 @@ def test_d1_a_size_and_a_pace_are_measured_there(digits):
     pace = measure([config] * choice.size, digits[0], device="cuda")
     one_by_one = measure([config], digits[0])
     assert pace.seconds_per_step / choice.size < one_by_one.seconds_per_step
-    assert pace.steps_per_epoch > recorded_step.UNRECORDED
+    assert pace.steps_per_epoch > UNRECORDED
