@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -34,6 +35,9 @@ from search_service.errors import (
 )
 from search_service.settings import Settings
 from search_service.spec import StudySpec
+
+if TYPE_CHECKING:
+    from search_service.recorders.background import Backlog
 
 app = typer.Typer(
     name="search-service",
@@ -112,15 +116,22 @@ def run(
     listeners: list[Listener] = [note] if as_json else [note, ProgressDisplay(console)]
     try:
         finished = wiring.run(
-            study, settings=settings, runner=runner.value, ray_address=ray_address, listeners=listeners
+            study,
+            settings=settings,
+            runner=runner.value,
+            ray_address=ray_address,
+            listeners=listeners,
+            say=partial(_say, console),
         )
     except KeyboardInterrupt as interrupt:
         raise _interrupted(*begun) from interrupt
     result, places = finished.result, finished.places
-    _deliver(as_document(study.spec, result, places), places, as_json)
-    if not as_json:
+    if as_json:
+        typer.echo(json.dumps(as_document(study.spec, result, places), indent=2))
+    else:
         # Step 6 has said it at length; its first clause will do here.
         _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
+    _say_what_is_not_recorded(finished.backlog, places)
     if result.status is StudyStatus.FAILED:
         raise typer.Exit(CheckFailedError.exit_code)
 
@@ -191,17 +202,44 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
     study = wiring.prepare(spec, settings=settings)
     listeners = [] if as_json else [ProgressDisplay(console)]
     try:
-        finished = wiring.compare(study, settings=settings, listeners=listeners)
+        finished = wiring.compare(study, settings=settings, listeners=listeners, say=partial(_say, console))
     except KeyboardInterrupt as interrupt:
         raise _interrupted() from interrupt
     result, places = finished.result, finished.places
-    _deliver(as_document(study.spec, result, places), places, as_json)
-    if as_json:
-        return
     page = Path(places["folder"]) / "paths.html"
-    if page.exists():
-        _say(console, f"  play the paths        {page}")
-    _print_places(console, "", result.seconds, places)
+    if as_json:
+        typer.echo(json.dumps(as_document(study.spec, result, places), indent=2))
+    else:
+        if page.exists():
+            _say(console, f"  play the paths        {page}")
+        _print_places(console, "", result.seconds, places)
+    _say_what_is_not_recorded(finished.backlog, places)
+
+
+@app.command()
+def sync(
+    study: Annotated[
+        str | None, typer.Argument(metavar="STUDY", help="A study's id; by default every study that needs it.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Complete the record of studies that are over, where MLflow was away when they were."""
+    settings = Settings() if home is None else Settings(home=home)
+    console = Console()
+    from search_service import wiring
+
+    studies = wiring.unrecorded(settings) if study is None else [study]
+    for study_id in studies:
+        try:
+            finished = wiring.sync(study_id, settings=settings, say=partial(_say, console))
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+        _say_what_is_not_recorded(finished.backlog, finished.places)
+        if not finished.backlog.is_complete:
+            raise typer.Exit(OutsideError.exit_code)
+        _say(console, f"{study_id} is in the record at {escape(finished.places['page'])}")
+    if not studies:
+        _say(console, f"Every study under {settings.home} that is over is in the record.")
 
 
 @app.command()
@@ -316,14 +354,21 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _deliver(document: dict[str, Any], places: dict[str, str], as_json: bool) -> None:
-    """Write the document into the folder of what was run, and print it if a program asked."""
-    from search_service.event_journal import RESULT_FILE
+def _say_what_is_not_recorded(backlog: Backlog, places: dict[str, str]) -> None:
+    """Say what the record lacks, and how it is completed.
 
-    text = json.dumps(document, indent=2)
-    (Path(places["folder"]) / RESULT_FILE).write_text(text, encoding="utf-8")
-    if as_json:
-        typer.echo(text)
+    Raises:
+        typer.Exit: MLflow refuses something, which waiting does not mend.
+    """
+    errors = Console(stderr=True)
+    go_on = f" Later: {places['sync']}" if "sync" in places else ""
+    for refused in backlog.refused:
+        _say(errors, f"[bold red]MLflow refuses a part of the record:[/] {escape(refused)}")
+    if backlog.waiting:
+        trouble = f": {escape(backlog.trouble)}" if backlog.trouble else ""
+        _say(errors, f"[bold]The record is not complete[/] ({backlog.waiting} entries are missing){trouble}.{go_on}")
+    if backlog.refused:
+        raise typer.Exit(OutsideError.exit_code)
 
 
 def _interrupted(study_id: str = "") -> typer.Exit:

@@ -6,7 +6,8 @@
     └── OutsideError         the operator: retry may help     exit 4   HTTP 503
         ├── RunnerError      Ray cannot be reached, or broke
         ├── StudyBusyError   another process works on the study
-        └── RecorderError    MLflow cannot be reached, or refused
+        └── RecorderError    MLflow cannot be reached
+            └── RecordRefusedError   MLflow refuses, and will again
 
 What only a caller over HTTP meets (401, 403, 404, 409, 429, 503) stands in service/, where it is raised.
 
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidSpecError",
     "OutsideError",
     "Problem",
+    "RecordRefusedError",
     "RecorderError",
     "RunnerError",
     "SearchServiceError",
@@ -79,4 +81,10 @@ class StudyBusyError(OutsideError):
 
 
 class RecorderError(OutsideError):
-    """The study cannot be recorded: MLflow cannot be reached, or refused."""
+    """The study cannot be recorded: MLflow cannot be reached."""
+
+
+class RecordRefusedError(RecorderError):
+    """MLflow refuses what is to be recorded; the same request would be refused again."""
+
+    retryable = False

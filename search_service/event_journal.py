@@ -10,7 +10,7 @@ The text of the report is written beside it once the study is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,10 @@ class EventJournal:
 
     Args:
         folder: Of the study, which exists.
-        page: The study's page below the address of the record's UI, once it has begun.
+        page: The study's page below the address of the record's UI.
     """
 
-    def __init__(self, folder: Path, page: Callable[[], str] = str) -> None:
+    def __init__(self, folder: Path, page: str = "") -> None:
         self._folder, self._page = folder, page
         self._known = {_identity(entry) for entry in journals.mend(folder / EVENTS_FILE)}
 
@@ -58,7 +58,7 @@ class EventJournal:
         if entry is None:
             return
         if isinstance(event, StudyStarted):
-            entry["page"] = self._page()
+            entry["page"] = self._page
         if isinstance(event, StudyFinished):
             (self._folder / REPORT_FILE).write_text(event.report, encoding="utf-8")
         identity = _identity(entry)

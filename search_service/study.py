@@ -19,6 +19,7 @@ from search_service.events import (
     Event,
     FinalistsFinished,
     Listener,
+    ModelPacked,
     RoundFinished,
     StepStarted,
     StudyFinished,
@@ -76,6 +77,7 @@ def run_study(
     folder: Path,
     versions: Mapping[str, str],
     earlier: EarlierStudy | None = None,
+    deliver: Callable[[StudyResult], object] = lambda result: None,
 ) -> StudyResult:
     """Run the whole recipe, or what is left of it.
 
@@ -89,6 +91,7 @@ def run_study(
             is read and told, and not done again.
         versions: Of the libraries, for the record.
         earlier: The study of a warm start; what an earlier process took over stands.
+        deliver: Writes the result of a study that is over for good, before the folder says that it is over.
 
     Returns:
         What was learnt; a failed check is a result with its diagnosis as the reason.
@@ -98,13 +101,15 @@ def run_study(
         KeyboardInterrupt: Likewise.
     """
     files = StudyFolder(folder)
-    started = time.monotonic() - files.seconds
+    # One that is over is only told again.
+    is_over, started = files.ending is not None, time.monotonic() - files.seconds
     story = _Story()
 
     def tell(event: Event) -> None:
         story.add(event)
         listen(event)
-        files.note_seconds(time.monotonic() - started)
+        if not is_over:
+            files.note_seconds(time.monotonic() - started)
 
     def finish(status: StudyStatus, reason: str) -> StudyResult:
         result = StudyResult(
@@ -115,7 +120,7 @@ def run_study(
             rounds=tuple(story.rounds),
             decisions=tuple(story.decisions),
             finalists=story.finalists,
-            seconds=time.monotonic() - started,
+            seconds=files.seconds if is_over else time.monotonic() - started,
             data=summarize(spec, table),
         )
         listen(StudyFinished(result, report(spec, result)))
@@ -141,8 +146,11 @@ def run_study(
         raise
     else:
         result = finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
-    # Heard by everybody: from now on there is nothing to go on with.
-    files.end(result.status, result.reason)
+    if not is_over:
+        # In this order: a study that says it is over has its result, whenever its process is killed.
+        files.note_seconds(result.seconds, at_once=True)
+        deliver(result)
+        files.end(result.status, result.reason)
     return result
 
 
@@ -206,7 +214,11 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     if final.refit is not None and final.refit.checkpoint is not None:
         final = replace(final, refit=replace(final.refit, checkpoint=place.folder / final.refit.checkpoint.name))
     tell(FinalistsFinished(final))
-    tell(packing.run(spec, final, table, place.folder, versions))
+    pack = partial(packing.run, spec, final, table, place.folder, versions)
+    packed = once("model", ModelPacked, pack)
+    if not (place.folder / packing.FOLDER).exists():
+        pack()
+    tell(replace(packed, folder=place.folder / packing.FOLDER))
 
 
 def _decide(place: Place, refined: RoundResult, decide: Callable[..., Decision]) -> Decision:

@@ -6,6 +6,7 @@ elapsed.json    seconds that processes have worked on it
 done/           results of finished parts: step-1.json, step-3-cycle-1.json, decision-1.json, finalists.json
 round-N/        journals of a round (runners/book.py)
 ended.json      there once the study is over for good: completed, or a check failed
+recorded.json   there once all of that is in the record, too
 study.lock      held by the process that works on it
 """
 
@@ -77,9 +78,9 @@ class StudyFolder:
         found = journals.read_whole(self.path / "elapsed.json")
         return 0.0 if found is None else float(found["seconds"])
 
-    def note_seconds(self, seconds: float) -> None:
-        """Write down the time spent, unless that was done just now."""
-        if time.monotonic() - self._noted >= NOTE_EVERY_S:
+    def note_seconds(self, seconds: float, *, at_once: bool = False) -> None:
+        """Write down the time spent; unless it is to be ``at_once``, not if that was done just now."""
+        if at_once or time.monotonic() - self._noted >= NOTE_EVERY_S:
             self._noted = time.monotonic()
             journals.write_whole(self.path / "elapsed.json", {"seconds": round(seconds, 3)})
 
@@ -92,6 +93,19 @@ class StudyFolder:
     def end(self, status: str, reason: str) -> None:
         """Write down that there is nothing left to do."""
         journals.write_whole(self.path / "ended.json", {"status": str(status), "reason": reason})
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the record has everything of a study that is over."""
+        return (self.path / "recorded.json").exists()
+
+    def note_recorded(self, where: str) -> None:
+        """Write down that the record has everything.
+
+        Args:
+            where: Which record, as others may see it.
+        """
+        journals.write_whole(self.path / "recorded.json", {"record": where})
 
     def once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
         """The result of a part: read if it was finished before, else done now and written down.

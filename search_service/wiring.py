@@ -11,6 +11,8 @@ import math
 import os
 import platform
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,19 +23,20 @@ from typing import Literal
 
 import torch
 
-from search_service import replaying, study_folder, warm_start
+from search_service import comparison_report, journals, replaying, study_folder, warm_start
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
-from search_service.event_journal import EventJournal
+from search_service.event_journal import RESULT_FILE, EventJournal
 from search_service.events import ComparisonFinished, Event, Listener, StudyFinished
-from search_service.interrupts import catch_interrupts
+from search_service.interrupts import Interrupts, catch_interrupts
 from search_service.planning import StudyPlan
 from search_service.planning import plan as plan_study
 from search_service.recipe import packing
-from search_service.recorders.background import BackgroundRecorder
+from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
 from search_service.replaying import Replay, Replayed
+from search_service.report import as_document
 from search_service.results import StudyResult
 from search_service.runners.base import Runner
 from search_service.runners.sizing import RAY_REPORT_S, most_members, place_of
@@ -52,6 +55,13 @@ from trainables.errors import DataError
 from trainables.process import device_for, prepare_process
 
 RunnerName = Literal["inline", "ray"]
+# Seconds in which nothing could be recorded, after which a study that is over does not wait for its record any longer:
+# a server that is started again takes half of that. And of one that was cut short, whose user wants to be gone.
+RECORD_PATIENCE_S, HURRIED_PATIENCE_S = 60.0, 5.0
+# Seconds of waiting for the record that need no word.
+SILENT_WAIT_S = 10.0
+# Below a study's folder: temporary files of the process that works on it.
+SCRATCH_FOLDER = "tmp"
 _RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
@@ -63,11 +73,14 @@ class FinishedStudy:
         result: What was learnt.
         places: Where to look, by name: ``folder`` (files), ``record`` (MLflow store), ``page`` (in the MLflow UI) and,
             where there are such, ``model`` (folder of the model), ``registered`` (which version it is in the registry,
-            whether it is the champion, and why) and ``open_record`` (the command that starts the UI).
+            whether it is the champion, and why), ``open_record`` (the command that starts the UI) and ``sync`` (the
+            command that completes the record).
+        backlog: What is not in the record.
     """
 
     result: StudyResult
     places: dict[str, str]
+    backlog: Backlog
 
 
 @dataclass(frozen=True)
@@ -77,10 +90,12 @@ class FinishedComparison:
     Attributes:
         result: What was found.
         places: Where to look, by name, as in ``FinishedStudy``.
+        backlog: What is not in the record.
     """
 
     result: ComparisonResult
     places: dict[str, str]
+    backlog: Backlog
 
 
 @dataclass(frozen=True)
@@ -255,6 +270,7 @@ def run(
     runner: RunnerName = "ray",
     ray_address: str | None = None,
     listeners: Sequence[Listener] = (),
+    say: Callable[[str], None] = lambda text: None,
 ) -> FinishedStudy:
     """Run a study and record it, or go on with one.
 
@@ -263,48 +279,141 @@ def run(
         settings: Where things live.
         runner: ``inline`` (this process) or ``ray``.
         ray_address: An existing cluster; None starts Ray here for the time of the study.
-        listeners: Hear every event beside the recorder.
+        listeners: Hear every event after the journal and the recorder.
+        say: Hears what takes long when the study is over, in a sentence.
 
     Returns:
-        The result, and where everything is.
+        The result, where everything is, and what the record still lacks.
 
     Raises:
         DataError: Another process has finished it.
         StudyBusyError: Another process is running it.
-        OutsideError: Ray or MLflow broke.
-        KeyboardInterrupt: After everything was recorded and stopped.
+        OutsideError: Ray broke, or MLflow cannot be reached when it begins.
+        KeyboardInterrupt: After everything was stopped.
     """
     # Steps 1 to 3 and the finalists train in this process, beside Ray's workers.
     prepare_process()
     with ExitStack() as stack:
+        interrupts = stack.enter_context(catch_interrupts())
         if study.folder is not None:
             # Before anything is opened: a study that is being run is left alone.
             stack.enter_context(study.folder.lock())
             _require_unfinished(study.folder)
-        recorder = stack.enter_context(_recording(settings))
+        recorder = stack.enter_context(_recording(settings, study.spec))
         made = _make_runner(runner, ray_address)
+        interrupts.rearm()
         stack.callback(made.close)
         files = study.folder
         if files is None:
             files = StudyFolder(_make_folder(settings, "studies", _new_id(study.spec), study.spec))
             stack.enter_context(files.lock())
+        stack.enter_context(_scratch(files.path))
         # Of the last time, that is.
         (files.path / CANCEL_FILE).unlink(missing_ok=True)
-        # The journal last: what stands there is in the record already, and where that is, is known.
-        journal = EventJournal(files.path, lambda: recorder.page)
-        everybody = [*listeners, recorder.record, journal.record]
-        listen = stack.enter_context(_listening(everybody, files.path / CANCEL_FILE))
+        # The journal first: what the record is told stands in the folder, whatever becomes of this process.
+        everybody = [EventJournal(files.path, recorder.page).record, recorder.record, *listeners]
         result = run_study(
             study.spec,
             study.table,
             made,
-            listen,
+            _listener(everybody, interrupts, files.path / CANCEL_FILE),
             study_id=files.path.name,
             folder=files.path,
             versions=_versions(study.spec.search.gpus_per_trial),
             earlier=study.earlier,
+            deliver=partial(_deliver, settings, files, recorder, study.spec),
         )
-    return FinishedStudy(result, _places(settings, files.path, recorder))
+        # The study is over; the record may not be, and needs no workers for it.
+        made.close()
+        return _finish_record(settings, files, recorder, study.spec, result, say)
+
+
+def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lambda text: None) -> FinishedStudy:
+    """Complete the record of a study that is over: tell it everything again; what it has stays as it is.
+
+    Args:
+        study_id: Of a study under ``settings.home``.
+        settings: Where studies are, and the record.
+        say: Hears what takes long, in a sentence.
+
+    Raises:
+        DataError: There is no such study, it is not over, or its table is not what it was.
+        InvalidSpecError: The table cannot be used any more.
+        StudyBusyError: Another process works on it.
+        RecorderError: MLflow cannot be reached.
+        KeyboardInterrupt: Before everything was written.
+    """
+    prepare_process()
+    files = study_folder.find(settings.home.absolute() / "studies", study_id)
+    if files.ending is None:
+        rule, fix = (
+            "a study that is over",
+            f"search-service run --study {study_id}, which goes on with it and records it",
+        )
+        raise DataError([Problem("STUDY", study_id, rule, fix)])
+    study = _read_again(files, settings)
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(catch_interrupts())
+        stack.enter_context(files.lock())
+        recorder = stack.enter_context(_recording(settings, study.spec))
+        stack.enter_context(_scratch(files.path))
+        result = run_study(
+            study.spec,
+            study.table,
+            _make_runner("inline", None),
+            _listener([recorder.record], interrupts),
+            study_id=study_id,
+            folder=files.path,
+            versions=files.beginning.versions if files.beginning else {},
+        )
+        return _finish_record(settings, files, recorder, study.spec, result, say)
+
+
+def unrecorded(settings: Settings) -> list[str]:
+    """Ids of the studies under ``settings.home`` that are over and not wholly in the record, oldest first."""
+    folders = (StudyFolder(path.parent) for path in settings.home.absolute().glob("studies/*/ended.json"))
+    left = [files for files in folders if not files.is_recorded]
+    return [files.path.name for files in sorted(left, key=lambda files: (files.path / "ended.json").stat().st_mtime)]
+
+
+def _deliver(
+    settings: Settings, files: StudyFolder, recorder: Recorder, spec: StudySpec, result: StudyResult
+) -> dict[str, str]:
+    """Write the result of a study into its folder; returns where everything is."""
+    places = _places(settings, files.path, recorder)
+    journals.write_whole(files.path / RESULT_FILE, as_document(spec, result, places))
+    return places
+
+
+def _finish_record(
+    settings: Settings,
+    files: StudyFolder,
+    recorder: BackgroundRecorder,
+    spec: StudySpec,
+    result: StudyResult,
+    say: Callable[[str], None],
+) -> FinishedStudy:
+    """Wait for the record of a study that is over, and write its result again, with what only the record knew."""
+    backlog = _wait(recorder, say)
+    if backlog.is_complete:
+        files.note_recorded(settings.shown_record)
+    places = _deliver(settings, files, recorder, spec, result)
+    if not backlog.is_complete:
+        places["sync"] = f"search-service sync {files.path.name}"
+    return FinishedStudy(result, places, backlog)
+
+
+def _wait(recorder: BackgroundRecorder, say: Callable[[str], None]) -> Backlog:
+    """Wait until everything is recorded; Ctrl-C, or a record that is away, ends only the waiting."""
+    try:
+        backlog = recorder.wait(RECORD_PATIENCE_S, most_s=SILENT_WAIT_S)
+        if backlog.waiting:
+            trouble = f" ({backlog.trouble})" if backlog.trouble else ""
+            say(f"Everything is trained. Writing the rest of the record{trouble}; Ctrl-C leaves it for later ...")
+            backlog = recorder.wait(RECORD_PATIENCE_S)
+    except KeyboardInterrupt:
+        backlog = recorder.backlog
+    return backlog
 
 
 def replay(
@@ -344,41 +453,50 @@ def replay(
     return Replay(study_id, tuple(compared), tolerance, differing)
 
 
-def compare(study: PreparedStudy, *, settings: Settings, listeners: Sequence[Listener] = ()) -> FinishedComparison:
+def compare(
+    study: PreparedStudy,
+    *,
+    settings: Settings,
+    listeners: Sequence[Listener] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> FinishedComparison:
     """Compare optimisers on a study's trial, in this process, and record it; test rows stay unseen.
 
     Args:
         study: From ``prepare``; of its spec, ``comparison`` says what is compared.
         settings: Where things live.
-        listeners: Hear every event beside the recorder.
+        listeners: Hear every event after the recorder.
+        say: Hears what takes long when everything is compared, in a sentence.
 
     Returns:
-        The result, and where everything is.
+        The result, where everything is, and what the record still lacks.
 
     Raises:
-        OutsideError: MLflow broke.
+        OutsideError: MLflow cannot be reached.
         KeyboardInterrupt: After everything was recorded.
     """
     prepare_process()
     comparison_id = _new_id(study.spec)
     with ExitStack() as stack:
-        recorder = stack.enter_context(_recording(settings))
+        interrupts = stack.enter_context(catch_interrupts())
+        recorder = stack.enter_context(_recording(settings, study.spec))
         from search_service.recorders.figures import comparison as figures
 
         folder = _make_folder(settings, "comparisons", comparison_id, study.spec)
-        # The recorder first: what was seen is recorded, whenever Ctrl-C comes.
-        listen = stack.enter_context(_listening([recorder.record, *listeners]))
+        stack.enter_context(_scratch(folder))
         result = compare_optimizers(
             study.spec,
             study.dataset,
             summarize(study.spec, study.table),
-            listen,
+            _listener([recorder.record, *listeners], interrupts),
             figures.write,
             comparison_id=comparison_id,
             folder=folder,
             versions=_versions(),
         )
-    return FinishedComparison(result, _places(settings, folder, recorder))
+        backlog, places = _wait(recorder, say), _places(settings, folder, recorder)
+        journals.write_whole(folder / RESULT_FILE, comparison_report.as_document(study.spec, result, places))
+        return FinishedComparison(result, places, backlog)
 
 
 def _new_id(spec: StudySpec) -> str:
@@ -393,20 +511,34 @@ def _make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> P
     return folder
 
 
-@contextmanager
-def _listening(listeners: Sequence[Listener], cancel_file: Path | None = None) -> Iterator[Listener]:
+def _listener(listeners: Sequence[Listener], interrupts: Interrupts, cancel_file: Path | None = None) -> Listener:
     """One listener for all, which also looks whether somebody asked to stop, by a signal or by making a file."""
-    with catch_interrupts() as interrupts:
 
-        def listen(event: Event) -> None:
-            for listener in listeners:
-                listener(event)
-            if not isinstance(event, (StudyFinished, ComparisonFinished)):
-                interrupts.check()
-                if cancel_file is not None and cancel_file.exists():
-                    raise KeyboardInterrupt
+    def listen(event: Event) -> None:
+        # Ray may have started since the last event, and taken SIGTERM for itself.
+        interrupts.rearm()
+        for listener in listeners:
+            listener(event)
+        if not isinstance(event, (StudyFinished, ComparisonFinished)):
+            interrupts.check()
+            if cancel_file is not None and cancel_file.exists():
+                raise KeyboardInterrupt
 
-        yield listen
+    return listen
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[None]:
+    """Keep temporary files in a study's folder: what a killed process leaves, the next one takes away."""
+    scratch, before = folder / SCRATCH_FOLDER, tempfile.tempdir
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    tempfile.tempdir = str(scratch)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _places(settings: Settings, folder: Path, recorder: Recorder) -> dict[str, str]:
@@ -500,14 +632,20 @@ def _make_runner(name: RunnerName, ray_address: str | None) -> Runner:
 
 
 @contextmanager
-def _recording(settings: Settings) -> Iterator[Recorder]:
-    """The recorder, in a home folder that exists."""
+def _recording(settings: Settings, spec: StudySpec) -> Iterator[BackgroundRecorder]:
+    """The recorder, in a home folder that exists; a record that is not there says so before anything starts."""
     _require_folder(settings.home)
     from search_service.recorders.mlflow import MlflowRecorder
 
-    recorder = BackgroundRecorder(MlflowRecorder(settings.record_uri, settings.artifacts))
+    written = MlflowRecorder(settings.record_uri, settings.artifacts)
+    written.open_experiment(spec.experiment or spec.name)
+    recorder = BackgroundRecorder(written)
     try:
         yield recorder
+    except BaseException:
+        # What goes on later is recorded then. This is for those who only look at what was finished.
+        recorder.wait(HURRIED_PATIENCE_S)
+        raise
     finally:
         recorder.close()
 

@@ -29,24 +29,23 @@ being written is completed, without writing a value twice.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from matplotlib.figure import Figure
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from search_service.errors import RecorderError
+from search_service.errors import RecorderError, RecordRefusedError
 from search_service.events import (
     CheckFinished,
     ComparisonFinished,
@@ -65,6 +64,9 @@ from search_service.events import (
 )
 from search_service.recorders import mlflow_bulk, mlflow_models, mlflow_search
 from search_service.recorders.figures import activations, gradients, losses, schedules
+from search_service.recorders.mlflow_pictures import log_picture
+from search_service.recorders.mlflow_runs import MAX_PARAM_LENGTH, Runs, format_param
+from search_service.recorders.mlflow_store import alone, open_client
 from search_service.report import describe, describe_data, format_value, health_of, worth
 from search_service.results import (
     CheckResult,
@@ -82,16 +84,11 @@ from search_service.results import (
 )
 from search_service.space import conditions
 
-# MLflow's limits for one log_batch call.
-MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1_000, 100, 100
-# MLflow's limits for the text of a parameter and of a tag.
-MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 6_000, 8_000
-
 # Trials written to a server at once: a call is mostly waiting for its disk and its answer.
 CALLS_AT_ONCE = 4
 
-# Tag: which part of a study a run is; unlike the run's name, nobody changes it in the UI.
-PART = "part"
+# MLflow's words for what it will refuse again, however often it is asked.
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "FEATURE_DISABLED")
 
 _RUN_STATUS = {
     StudyStatus.COMPLETED: "FINISHED",
@@ -119,25 +116,19 @@ class MlflowRecorder:
     def __init__(self, uri: str, artifacts: Path | None = None) -> None:
         self._uri, self._artifacts = uri, artifacts
         with self._errors():
-            if uri.startswith("sqlite:///"):
-                Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            with mlflow_models.alone(uri):
-                self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-                # The first call creates the tables of a fresh file.
-                self._client.search_experiments(max_results=1)
+            self._client = open_client(uri)
+            self._client.search_experiments(max_results=1)
             self._write_whole = mlflow_bulk.writer_of(self._client)
-        self._experiment = ""
+        self._runs = Runs(self._client)
+        # Ids by name.
+        self._experiments: dict[str, str] = {}
         self._study = ""
         self._study_id = ""
-        # Runs of the study from before this process, by kind and part.
-        self._before: dict[tuple[str, str], Run] = {}
-        # Of those that are gone on with, the metrics (name, step and value) and parameters that they have.
-        self._written: dict[str, set[tuple[str, int, str]]] = {}
-        self._written_params: dict[str, set[str]] = {}
         self._registered = ""
         self._round = ""
         self._open_round = False
-        self._rounds: list[RoundResult] = []
+        # By number: a round that is told again, for want of an answer, is no further round.
+        self._rounds: dict[int, RoundResult] = {}
         self._step_started_ms = 0
         self._comparison = ""
         self._optimizers: dict[str, str] = {}
@@ -145,22 +136,41 @@ class MlflowRecorder:
     @property
     def page(self) -> str:
         """The experiment's runs, in the UI's view for training (its default is the one for generative AI)."""
-        return f"/#/experiments/{self._experiment}/runs?workflowType=machine_learning"
+        return f"/#/experiments/{self._runs.experiment}/runs?workflowType=machine_learning"
 
     @property
     def registered(self) -> str:
         """See ``Recorder.registered``."""
         return self._registered
 
+    def open_experiment(self, name: str) -> None:
+        """Find or make the experiment of what will be recorded, before anything is: its page is known then.
+
+        Raises:
+            RecorderError: MLflow cannot be reached, or refuses.
+        """
+        with self._errors():
+            self._runs.experiment = self._find_or_create_experiment(name)
+
     def record(self, event: Event) -> None:
         """See ``Recorder.record``."""
+        self.record_at(event, _now_ms())
+
+    def record_at(self, event: Event, at_ms: int) -> None:
+        """See ``BulkRecorder.record_at``."""
         with self._errors():
+            self._runs.at_ms = at_ms
             self._write(event)
 
-    def record_trials(self, events: Sequence[TrialFinished]) -> None:
+    def record_trials(self, events: Sequence[tuple[TrialFinished, int]]) -> None:
         """See ``BulkRecorder.record_trials``."""
         with self._errors():
-            self._write_trials([event.trial for event in events])
+            self._write_trials([(event.trial, at_ms) for event, at_ms in events])
+
+    def recover(self) -> None:
+        """See ``BulkRecorder.recover``."""
+        with self._errors():
+            self._runs.recover()
 
     def close(self) -> None:
         """Everything is written by ``record`` itself."""
@@ -171,7 +181,8 @@ class MlflowRecorder:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise RecorderError(f"MLflow at {self._uri} cannot record the study: {reason}") from error
+            kind = RecordRefusedError if getattr(error, "error_code", "") in _REFUSALS else RecorderError
+            raise kind(f"MLflow at {self._uri} cannot record the study: {reason}") from error
 
     # ---- events ------------------------------------------------------------------------------------------------
 
@@ -182,24 +193,23 @@ class MlflowRecorder:
     @_write.register
     def _(self, event: StudyStarted) -> None:
         self._study_id = event.study_id
-        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
-        found = self._search_runs()
-        self._before = {(run.data.tags["kind"], run.data.tags.get(PART, run.info.run_name)): run for run in found}
+        self._runs.experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
+        self._runs.of("study_id", event.study_id)
         self._study = self._begin("study", event.study_id, event, unasked={"comparison"})
 
     @_write.register
     def _(self, event: StepStarted) -> None:
-        self._step_started_ms = _now_ms()
+        self._step_started_ms = self._runs.at_ms
 
     @_write.register
     def _(self, event: CheckFinished) -> None:
         check = event.check
         name = f"{check.step} {check.name}" + (f" (cycle {check.cycle})" if check.cycle > 1 else "")
         verdict = "passed" if check.passed else "failed"
-        if self._has_finished("check", name):
+        if self._runs.ended("check", name):
             return
         tags = {"verdict": verdict, "summary": check.summary, "advice": check.advice, "cycle": str(check.cycle)}
-        run = self._start(name, "check", parent=self._study, tags=tags, start_ms=self._step_started_ms)
+        run = self._runs.start(name, "check", parent=self._study, tags=tags, start_ms=self._step_started_ms)
         note = f"**{verdict}**: {check.summary}" + (f"\n\n**To do**: {check.advice}" if check.advice else "")
         metrics = [_metric(f"measured.{key}", value) for key, value in check.measured.items()]
         metrics += [_metric(f"expected.{key}", value) for key, value in check.expected.items()]
@@ -207,61 +217,67 @@ class MlflowRecorder:
         health = health_of(check)
         if health is not None:
             tags = {"gradient_health": health.verdict.name}
-            self._batch(run, metrics=_health_metrics(health), tags=tags)
-        self._batch(run, metrics=metrics, tags={"mlflow.note.content": note})
+            self._runs.batch(run, metrics=_health_metrics(health), tags=tags)
+        self._runs.batch(run, metrics=metrics, tags={"mlflow.note.content": note})
         self._figures_of(check, run)
-        self._client.set_terminated(run, "FINISHED" if check.passed else "FAILED")
+        self._runs.end(run, "FINISHED" if check.passed else "FAILED")
 
     @_write.register
     def _(self, event: RoundStarted) -> None:
         plan, name = event.plan, _round_name(event.plan)
-        if self._has_finished("round", name):
-            self._round = str(self._before["round", name].info.run_id)
+        if (ended := self._runs.ended("round", name)) is not None:
+            self._round = ended
             return
-        self._round = self._start(name, "round", parent=self._study, tags={"cycle": str(plan.cycle)})
+        self._round = self._runs.start(name, "round", parent=self._study, tags={"cycle": str(plan.cycle)})
         self._open_round = True
         params: dict[str, Any] = {
             f"range.{leaf}": f"{range_} {conditions(range_)}".rstrip() for leaf, range_ in plan.space.items()
         }
         params |= {"max_trials": plan.max_trials, "max_epochs": plan.max_epochs, "sampler": plan.sampler}
         note = "\n".join(f"- {sentence}" for sentence in event.sentences)
-        self._batch(self._round, params=params, tags={"mlflow.note.content": note} if note else {})
+        self._runs.batch(self._round, params=params, tags={"mlflow.note.content": note} if note else {})
 
     @_write.register
     def _(self, event: TrialFinished) -> None:
-        self._write_trials([event.trial])
+        self._write_trials([(event.trial, self._runs.at_ms)])
 
-    def _write_trials(self, trials: Sequence[TrialResult]) -> None:
-        """New ones in one transaction where that is possible; those that an earlier process began are gone on with."""
+    def _write_trials(self, trials: Sequence[tuple[TrialResult, int]]) -> None:
+        """New ones in one transaction where that is possible; those that were begun before are gone on with."""
         fresh, others = [], []
-        for trial in trials:
-            if self._write_whole and ("trial", trial.trial_id) not in self._before:
-                fresh.append(trial)
-            elif not self._has_finished("trial", trial.trial_id):
-                others.append(trial)
+        for trial, at_ms in trials:
+            if self._write_whole and not self._runs.is_there("trial", trial.trial_id):
+                fresh.append(self._whole(trial, at_ms))
+            elif self._runs.ended("trial", trial.trial_id) is None:
+                others.append((trial, at_ms))
         if self._write_whole:
-            self._write_whole(self._experiment, [self._whole(trial) for trial in fresh])
+            self._write_whole(self._runs.experiment, fresh)
         if others:
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                list(pool.map(self._write_trial, others))
+                list(pool.map(lambda of: self._write_trial(*of), others))
 
-    def _write_trial(self, trial: TrialResult) -> None:
-        run = self._start(trial.trial_id, "trial", parent=self._round, tags=_trial_tags(trial))
-        self._batch(run, metrics=_trial_metrics(trial), params=trial.config.flat())
-        self._client.set_terminated(run, _RUN_STATUS[trial.status])
+    def _write_trial(self, trial: TrialResult, at_ms: int) -> None:
+        tags = _trial_tags(trial)
+        run = self._runs.start(trial.trial_id, "trial", parent=self._round, tags=tags, start_ms=at_ms)
+        self._runs.batch(run, metrics=_trial_metrics(trial), params=trial.config.flat(), at_ms=at_ms)
+        self._runs.end(run, _RUN_STATUS[trial.status], at_ms=at_ms)
 
-    def _whole(self, trial: TrialResult) -> mlflow_bulk.WholeRun:
-        tags = self._tags(trial.trial_id, "trial", self._round, _trial_tags(trial))
-        params = {key: _format_param(value)[:MAX_PARAM_LENGTH] for key, value in trial.config.flat().items()}
-        values = [mlflow_bulk.Value(m.key, m.value, m.timestamp, m.step) for m in _trial_metrics(trial)]
-        status = _RUN_STATUS[trial.status]
-        return mlflow_bulk.WholeRun(name=trial.trial_id, status=status, tags=tags, params=params, metrics=values)
+    def _whole(self, trial: TrialResult, at_ms: int) -> mlflow_bulk.WholeRun:
+        name = trial.trial_id
+        return mlflow_bulk.WholeRun(
+            id=self._runs.id_of("trial", name),
+            name=name,
+            status=_RUN_STATUS[trial.status],
+            tags=self._runs.tags(name, "trial", self._round, _trial_tags(trial)),
+            params={key: format_param(value)[:MAX_PARAM_LENGTH] for key, value in trial.config.flat().items()},
+            metrics=[mlflow_bulk.Value(m.key, m.value, at_ms, m.step) for m in _trial_metrics(trial)],
+            end_ms=at_ms,
+        )
 
     @_write.register
     def _(self, event: RoundFinished) -> None:
         result = event.result
-        self._rounds.append(result)
-        if self._has_finished("round", _round_name(result.plan)):
+        self._rounds[result.plan.number] = result
+        if self._runs.ended("round", _round_name(result.plan)):
             return
         metrics = [_metric(f"trials.{s}", result.count(s)) for s in TrialStatus if s is not TrialStatus.RUNNING]
         metrics.append(_metric("seconds", result.seconds))
@@ -273,32 +289,32 @@ class MlflowRecorder:
             metrics.append(_metric("best_score", result.best.score))
             tags["best_trial"] = result.best.trial_id
         metrics += _finite(mlflow_search.importance_metrics(result))
-        self._batch(self._round, metrics=metrics, tags=tags)
-        mlflow_search.log_round(self._client, self._round, self._rounds)
-        self._client.set_terminated(self._round)
+        self._runs.batch(self._round, metrics=metrics, tags=tags)
+        mlflow_search.log_round(self._client, self._round, list(self._rounds.values()))
+        self._runs.end(self._round)
         self._open_round = False
 
     @_write.register
     def _(self, event: CycleDecided) -> None:
         decision = event.decision
         name = "6 repeat" + (f" (cycle {decision.cycle})" if decision.cycle > 1 else "")
-        if self._has_finished("decision", name):
+        if self._runs.ended("decision", name):
             return
         verdict = "stop" if decision.stop else "repeat"
         note = f"**{verdict}**: {decision.reason}\n\n" + "\n".join(f"- {s}" for s in decision.narrowing)
         tags = {"verdict": verdict, "reason": decision.reason, "mlflow.note.content": note}
-        run = self._start(name, "decision", parent=self._study, tags=tags)
+        run = self._runs.start(name, "decision", parent=self._study, tags=tags)
         numbers = {"gain": decision.gain, "expected_gain": decision.expected_gain, "noise": decision.noise}
         known = {key: value for key, value in numbers.items() if value is not None}
-        self._batch(run, metrics=_finite(known))
-        self._client.set_terminated(run)
+        self._runs.batch(run, metrics=_finite(known))
+        self._runs.end(run)
 
     @_write.register
     def _(self, event: FinalistsFinished) -> None:
         final = event.result
-        if not self._has_finished("finalists", "finalists"):
+        if self._runs.ended("finalists", "finalists") is None:
             self._write_finalists(final)
-        self._batch(
+        self._runs.batch(
             self._study,
             metrics=_finite(_answer(final)),
             tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
@@ -310,11 +326,11 @@ class MlflowRecorder:
             self._client.log_artifact(self._study, str(path), "winner")
 
     def _write_finalists(self, final: FinalistsResult) -> None:
-        group = self._start("finalists", "finalists", parent=self._study, start_ms=self._step_started_ms)
+        group = self._runs.start("finalists", "finalists", parent=self._study, start_ms=self._step_started_ms)
         for finalist in final.finalists:
-            if self._has_finished("finalist", f"finalist {finalist.trial_id}"):
+            if self._runs.ended("finalist", f"finalist {finalist.trial_id}"):
                 continue
-            run = self._start(f"finalist {finalist.trial_id}", "finalist", parent=group)
+            run = self._runs.start(f"finalist {finalist.trial_id}", "finalist", parent=group)
             metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
             metrics += _finite(mlflow_search.finalist_metrics(finalist))
             metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
@@ -332,14 +348,14 @@ class MlflowRecorder:
                 "fit": finalist.fit.name,
                 "mlflow.note.content": f"{finalist.fit.summary}\n\n{finalist.health.verdict.summary}",
             }
-            self._batch(run, metrics=metrics, params=finalist.config.flat(), tags=tags)
-            figure = gradients.draw(finalist.health, f"Finalist {finalist.trial_id}, first seed")
-            self._client.log_figure(run, figure, "gradient_health.png")
-            self._client.set_terminated(run)
-        self._batch(group, metrics=[_metric("seconds", final.seconds)])
-        self._client.log_figure(group, losses.draw_finalists(final), "finalists.png")
-        self._client.log_figure(group, schedules.draw(final), "learning_rates.png")
-        self._client.set_terminated(group)
+            self._runs.batch(run, metrics=metrics, params=finalist.config.flat(), tags=tags)
+            title = f"Finalist {finalist.trial_id}, first seed"
+            self._picture(run, "gradient_health.png", partial(gradients.draw, finalist.health, title))
+            self._runs.end(run)
+        self._runs.batch(group, metrics=[_metric("seconds", final.seconds)])
+        self._picture(group, "finalists.png", partial(losses.draw_finalists, final))
+        self._picture(group, "learning_rates.png", partial(schedules.draw, final))
+        self._runs.end(group)
 
     @_write.register
     def _(self, event: ModelPacked) -> None:
@@ -347,14 +363,14 @@ class MlflowRecorder:
         known = self._client.get_run(self._study).data.tags
         self._registered = known.get("registered", "")
         uri = known.get(mlflow_models.URI_TAG) or mlflow_models.log(
-            self._client, event, experiment=self._experiment, **ids
+            self._client, event, experiment=self._runs.experiment, **ids
         )
         if event.register_as is None or self._registered:
             return
         # Alone: two studies that end at once would both find the old champion and not each other.
-        with mlflow_models.alone(self._uri):
+        with alone(self._uri):
             self._registered = str(mlflow_models.register(self._client, event, uri, **ids))
-        self._batch(self._study, tags={"registered": self._registered})
+        self._runs.batch(self._study, tags={"registered": self._registered})
 
     @_write.register
     def _(self, event: StudyFinished) -> None:
@@ -363,31 +379,35 @@ class MlflowRecorder:
             return
         if self._open_round:
             # Cut short by Ctrl-C or a failure outside.
-            self._client.set_terminated(self._round, "KILLED")
+            self._runs.end(self._round, "KILLED")
         tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
-        self._batch(self._study, metrics=[_metric("seconds", result.seconds)], tags=tags)
+        self._runs.batch(self._study, metrics=[_metric("seconds", result.seconds)], tags=tags)
         self._client.log_text(self._study, event.report, "report.md")
         mlflow_search.log_study(self._client, self._study, result.rounds)
-        self._client.set_terminated(self._study, _RUN_STATUS[result.status])
+        self._runs.check()
+        self._runs.end(self._study, _RUN_STATUS[result.status])
 
     @_write.register
     def _(self, event: ComparisonStarted) -> None:
         unasked = {"search_space", "checks", "search", "finalists", "model"}
-        self._experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
+        self._runs.experiment = self._find_or_create_experiment(event.spec.experiment or event.spec.name)
+        self._runs.of("comparison_id", event.comparison_id)
         self._comparison = self._begin("comparison", event.comparison_id, event, unasked=unasked)
 
     @_write.register
     def _(self, event: OptimizerCompared) -> None:
         outcome = event.outcome
-        run = self._start(outcome.name, "optimizer", parent=self._comparison, tags={"swept": "; ".join(outcome.swept)})
+        run = self._runs.start(
+            outcome.name, "optimizer", parent=self._comparison, tags={"swept": "; ".join(outcome.swept)}
+        )
         self._optimizers[outcome.name] = run
         metrics = [m for point in outcome.mean_curve for m in _point_metrics(point, outcome.metric)]
         metrics += [_metric(f"sweep.lr_{tried.rate:.3g}", tried.loss) for tried in outcome.rates]
         metrics += [_metric("divergences", outcome.diverged), _metric("divergences_sweep", outcome.diverged_in_sweep)]
         if outcome.config is not None:
             metrics += [_metric("best_score_mean", outcome.best_mean), _metric("best_score_std", outcome.best_std)]
-        self._batch(run, metrics=metrics, params=describe(outcome.config) if outcome.config else {})
-        self._client.set_terminated(run, "FINISHED" if outcome.config else "FAILED")
+        self._runs.batch(run, metrics=metrics, params=describe(outcome.config) if outcome.config else {})
+        self._runs.end(run, "FINISHED" if outcome.config else "FAILED")
 
     @_write.register
     def _(self, event: ComparisonFinished) -> None:
@@ -399,36 +419,18 @@ class MlflowRecorder:
             epochs = result.epochs_to_arrive(outcome)
             # Ctrl-C may have come before its run was made.
             if epochs is not None and outcome.name in self._optimizers:
-                self._batch(self._optimizers[outcome.name], metrics=[_metric("epochs_to_95", epochs)])
+                self._runs.batch(self._optimizers[outcome.name], metrics=[_metric("epochs_to_95", epochs)])
         tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
         metrics = [_metric("seconds", result.seconds)]
         if math.isfinite(result.best_drop):
             metrics += [_metric("start_loss", result.start_loss), _metric("best_drop", result.best_drop)]
-        self._batch(self._comparison, metrics=metrics, tags=tags)
+        self._runs.batch(self._comparison, metrics=metrics, tags=tags)
         self._client.log_text(self._comparison, event.report, "report.md")
         for file in event.files:
             self._client.log_artifact(self._comparison, str(file))
-        self._client.set_terminated(self._comparison, _RUN_STATUS[result.status])
+        self._runs.end(self._comparison, _RUN_STATUS[result.status])
 
     # ---- writing -----------------------------------------------------------------------------------------------
-
-    def _search_runs(self) -> Iterator[Run]:
-        """Every run of the study."""
-        token = None
-        while True:
-            # An id holds letters, digits, _ . and - only, so it cannot end the text in the filter.
-            found = self._client.search_runs(
-                [self._experiment], f"tags.study_id = '{self._study_id}'", max_results=1_000, page_token=token
-            )
-            yield from found
-            token = found.token
-            if not token:
-                return
-
-    def _has_finished(self, kind: str, name: str) -> bool:
-        """Whether an earlier process has written all of a run: it is not RUNNING and was not KILLED."""
-        run = self._before.get((kind, name))
-        return run is not None and run.info.status in ("FINISHED", "FAILED")
 
     def _begin(self, kind: str, name: str, event: StudyStarted | ComparisonStarted, *, unasked: Collection[str]) -> str:
         """A run without a parent, with the whole config but the sections ``unasked``, which it does not use."""
@@ -436,7 +438,7 @@ class MlflowRecorder:
         tags |= {"data.described": "\n".join(describe_data(event.data))}
         tags |= {"data.suspicious": "\n".join(event.data.warnings)}
         tags |= {f"version.{library}": version for library, version in event.versions.items()}
-        run = self._start(name, kind, parent=None, tags=tags)
+        run = self._runs.start(name, kind, parent=None, tags=tags)
         data = event.data
         facts = {
             "data.rows.train": data.n_train,
@@ -450,90 +452,42 @@ class MlflowRecorder:
         # Of the trial, the leaves that mean something for its choices.
         asked = _flatten(event.spec.model_dump(mode="json", exclude={"trial", *unasked}))
         trial = {f"trial.{leaf}": value for leaf, value in event.spec.trial.flat().items()}
-        self._batch(run, params={**asked, **trial, **facts})
+        self._runs.batch(run, params={**asked, **trial, **facts})
         self._client.log_text(run, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
         return run
 
     def _find_or_create_experiment(self, name: str) -> str:
-        existing = self._client.get_experiment_by_name(name)
-        if existing is not None:
+        if name not in self._experiments:
+            self._experiments[name] = self._experiment_of(name)
+        return self._experiments[name]
+
+    def _experiment_of(self, name: str) -> str:
+        if (existing := self._client.get_experiment_by_name(name)) is not None:
             return str(existing.experiment_id)
         location = (self._artifacts / name).as_uri() if self._artifacts else None
         # Without this tag the UI opens its view for generative AI.
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self._client.create_experiment(name, artifact_location=location, tags=tags))
+        try:
+            return str(self._client.create_experiment(name, artifact_location=location, tags=tags))
+        except MlflowException:
+            # Another study may have made it at the same time, or the answer to this request was lost.
+            if (existing := self._client.get_experiment_by_name(name)) is None:
+                raise
+            return str(existing.experiment_id)
 
-    def _start(
-        self,
-        name: str,
-        kind: str,
-        *,
-        parent: str | None,
-        tags: Mapping[str, str] | None = None,
-        start_ms: int | None = None,
-    ) -> str:
-        """A run to write to: a new one, or that of an earlier process."""
-        all_tags = self._tags(name, kind, parent, tags or {})
-        if (before := self._before.get((kind, name))) is not None:
-            return self._go_on(before, all_tags)
-        run = self._client.create_run(self._experiment, start_time=start_ms, tags=all_tags, run_name=name)
-        return str(run.info.run_id)
-
-    def _tags(self, name: str, kind: str, parent: str | None, tags: Mapping[str, str]) -> dict[str, str]:
-        """What every run of a study is found by, and its own."""
-        found_by = {"study_id": self._study_id, PART: name} if self._study_id else {}
-        beside = {"mlflow.parentRunId": parent} if parent is not None else {}
-        own = {key: value[:MAX_TAG_LENGTH] for key, value in tags.items() if value}
-        return {"kind": kind, **own, **found_by, **beside}
-
-    def _go_on(self, before: Run, tags: Mapping[str, str]) -> str:
-        """Write on in a run of an earlier process, whatever state that left it in."""
-        run = str(before.info.run_id)
-        if run not in self._written:
-            self._written[run] = {
-                (metric.key, metric.step, repr(metric.value))
-                for key in before.data.metrics
-                for metric in self._client.get_metric_history(run, key)
-            }
-            self._written_params[run] = set(before.data.params)
-        self._client.update_run(run, status="RUNNING")
-        self._batch(run, tags=tags)
-        return run
-
-    def _batch(
-        self,
-        run: str,
-        *,
-        metrics: Iterable[Metric] = (),
-        params: Mapping[str, Any] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Write everything in as few calls as MLflow's limits allow: one, nearly always."""
-        written = self._written.get(run, set())
-        rest_metrics = [m for m in metrics if (m.key, m.step, repr(m.value)) not in written]
-        known = self._written_params.get(run, set())
-        rest_params = [
-            Param(key, _format_param(value)[:MAX_PARAM_LENGTH])
-            for key, value in (params or {}).items()
-            if key not in known
-        ]
-        rest_tags = [RunTag(key, value[:MAX_TAG_LENGTH]) for key, value in (tags or {}).items()]
-        while rest_metrics or rest_params or rest_tags:
-            # Parameters count as metrics against the limit of one call.
-            n = MAX_METRICS - MAX_PARAMS - MAX_TAGS
-            self._client.log_batch(run, rest_metrics[:n], rest_params[:MAX_PARAMS], rest_tags[:MAX_TAGS])
-            del rest_metrics[:n], rest_params[:MAX_PARAMS], rest_tags[:MAX_TAGS]
+    def _picture(self, run: str, name: str, draw: Callable[[], Figure]) -> None:
+        log_picture(self._client, run, name, draw)
 
     def _figures_of(self, check: CheckResult, run: str) -> None:
         if isinstance(check, InitialLossResult):
-            self._client.log_figure(run, activations.draw(check), "activations.png")
+            self._picture(run, "activations.png", partial(activations.draw, check))
         elif isinstance(check, OverfitResult):
-            self._client.log_figure(run, losses.draw_small_sample(check), "small_sample_loss.png")
+            self._picture(run, "small_sample_loss.png", partial(losses.draw_small_sample, check))
             if check.health is not None:
-                figure = gradients.draw(check.health, "Step 2: the configured network, memorising")
-                self._client.log_figure(run, figure, "gradient_health.png")
+                title = "Step 2: the configured network, memorising"
+                self._picture(run, "gradient_health.png", partial(gradients.draw, check.health, title))
         elif isinstance(check, LearningRatesResult):
-            self._client.log_figure(run, losses.draw_learning_rates(check), "learning_rates.png")
+            self._picture(run, "learning_rates.png", partial(losses.draw_learning_rates, check))
 
 
 def _trial_tags(trial: TrialResult) -> dict[str, str]:
@@ -549,11 +503,6 @@ def _trial_metrics(trial: TrialResult) -> list[Metric]:
 
 def _round_name(plan: RoundPlan) -> str:
     return plan.name + (f" (cycle {plan.cycle})" if plan.cycle > 1 else "")
-
-
-def _format_param(value: Any) -> str:
-    """A parameter's text: numbers exactly, lists and None as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -573,7 +522,8 @@ def _now_ms() -> int:
 
 def _metric(key: str, value: float, step: int = 0) -> Metric:
     # MLflow takes no plus sign in a name, as in 1e+03.
-    return Metric(key.replace("+", ""), float(value), _now_ms(), step)
+    # Its time is that of the event, which whoever writes it knows.
+    return Metric(key.replace("+", ""), float(value), 0, step)
 
 
 def _finite(values: Mapping[str, float]) -> list[Metric]:

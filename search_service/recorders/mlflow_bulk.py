@@ -69,6 +69,7 @@ class WholeRun(BaseModel):
         tags: Beside the name; texts short enough for MLflow.
         params: Likewise.
         metrics: With their times and steps.
+        end_ms: When it was over, in milliseconds since 1970; by default when it is written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
@@ -79,6 +80,7 @@ class WholeRun(BaseModel):
     tags: Mapping[Key, Annotated[str, Field(max_length=8_000)]]
     params: Mapping[Key, Annotated[str, Field(max_length=6_000)]]
     metrics: Sequence[Value]
+    end_ms: int | None = None
 
 
 class WholeRuns(BaseModel):
@@ -192,7 +194,7 @@ def _rows(store: SqlAlchemyStore, experiment: Any, runs: Sequence[WholeRun]) -> 
 
 
 def _run(run: WholeRun, experiment: Any, now: int) -> dict[str, Any]:
-    times = [metric.timestamp for metric in run.metrics]
+    times, end = [metric.timestamp for metric in run.metrics], now if run.end_ms is None else run.end_ms
     return {
         "run_uuid": run.id,
         "name": run.name,
@@ -204,8 +206,8 @@ def _run(run: WholeRun, experiment: Any, now: int) -> dict[str, Any]:
         "source_version": "",
         "user_id": "unknown",
         "status": RunStatus.to_string(RunStatus.from_string(run.status)),
-        "start_time": min(times, default=now),
-        "end_time": now,
+        "start_time": min(times, default=end),
+        "end_time": max(end, *times) if times else end,
         "lifecycle_stage": LifecycleStage.ACTIVE,
     }
 

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError
+from search_service.recorders.mlflow_store import open_client
 from search_service.results import TrialStatus
 from search_service.warm_start import EarlierStudy, EarlierTrial
 
@@ -35,7 +36,7 @@ def read_study(uri: str, study_id: str) -> EarlierStudy | None:
     if "'" in study_id or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()):
         return None
     try:
-        return _read(MlflowClient(tracking_uri=uri), study_id)
+        return _read(open_client(uri), study_id)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise RecorderError(f"MLflow at {uri} cannot be read: {reason}") from error

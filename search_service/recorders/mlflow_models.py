@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 import mlflow.artifacts
 import mlflow.pyfunc
 import pandas as pd
-from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import AnyType
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,10 +30,13 @@ from sqlalchemy.exc import SQLAlchemyError
 import trainables
 from search_service.errors import RecorderError
 from search_service.events import ModelPacked
+from search_service.recorders.mlflow_store import once, open_client
 from trainables.metrics import METRICS
 from trainables.model import TableModel
 
 CHAMPION = "champion"
+# Tag of a version: why it became champion, or not.
+_REASON = "champion_reason"
 # Of the run of a study: where its model is.
 URI_TAG = "model_uri"
 # Where the folder of the TableModel lies in a pyfunc model.
@@ -125,30 +128,64 @@ class Registered:
 
 
 def log(client: MlflowClient, event: ModelPacked, *, experiment: str, run: str, study_id: str) -> str:
-    """Log a model as the output of a study's run.
+    """Log a model as the output of a study's run, or go on with one that was begun.
 
     Returns:
         Its URI in MLflow.
     """
-    tags = _tags(event, study_id)
-    logged = client.create_logged_model(
-        experiment, name="model", source_run_id=run, tags=tags, model_type="search-service"
-    )
-    description = Model(
-        artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
-    )
-    try:
+    logged = _logged(client, event, experiment=experiment, run=run, study_id=study_id)
+    if logged.status != LoggedModelStatus.READY:
+        description = Model(
+            artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
+        )
         with TemporaryDirectory(prefix="search-service-") as scratch:
             save(event.folder, Path(scratch) / "model", of=description)
             client.log_model_artifacts(logged.model_id, str(Path(scratch) / "model"))
-    except BaseException:
-        client.finalize_logged_model(logged.model_id, "FAILED")
-        raise
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
+        client.finalize_logged_model(logged.model_id, "READY")
+    if logged.model_id not in _outputs(client, run):
+        try:
+            with once():
+                client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
+        except MlflowException:
+            # The answer may have been lost, and not the request.
+            if logged.model_id not in _outputs(client, run):
+                raise
     uri = f"models:/{logged.model_id}"
     client.set_tag(run, URI_TAG, uri)
     return uri
+
+
+def _logged(client: MlflowClient, event: ModelPacked, *, experiment: str, run: str, study_id: str) -> LoggedModel:
+    """The model of a study in MLflow: one that was begun before, or a new one.
+
+    Where a kill or a lost answer made several of them, all but the one that is furthest are deleted.
+    """
+    found = _logged_before(client, experiment, study_id)
+    if not found:
+        tags = _tags(event, study_id)
+        try:
+            with once():
+                return client.create_logged_model(
+                    experiment, name="model", source_run_id=run, tags=tags, model_type="search-service"
+                )
+        except MlflowException:
+            found = _logged_before(client, experiment, study_id)
+            if not found:
+                raise
+    found.sort(key=lambda model: (model.status != LoggedModelStatus.READY, model.creation_timestamp))
+    for other in found[1:]:
+        client.delete_logged_model(other.model_id)
+    return found[0]
+
+
+def _logged_before(client: MlflowClient, experiment: str, study_id: str) -> list[LoggedModel]:
+    found = client.search_logged_models([experiment], f"tags.study_id = '{study_id}'")
+    return [model for model in found if model.status != LoggedModelStatus.FAILED]
+
+
+def _outputs(client: MlflowClient, run: str) -> set[str]:
+    outputs = client.get_run(run).outputs
+    return {output.model_id for output in outputs.model_outputs} if outputs is not None else set()
 
 
 def register(client: MlflowClient, event: ModelPacked, uri: str, *, run: str, study_id: str) -> Registered:
@@ -168,22 +205,56 @@ def register(client: MlflowClient, event: ModelPacked, uri: str, *, run: str, st
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             raise
-        client.create_registered_model(name)
-    model_id = uri.removeprefix("models:/")
-    version = client.create_model_version(
-        name,
-        # Not ``uri``, which MLflow would look for in the process's default store.
-        client.get_logged_model(model_id).artifact_location,
-        run_id=run,
-        tags=_tags(event, study_id),
-        description=f"Test {event.metric} {event.test_score:.4g}, of study {study_id}.",
-        model_id=model_id,
-    ).version
+        _create_registered_model(client, name)
+    version = _version(client, event, uri, run=run, study_id=study_id)
+    number, reason = str(version.version), version.tags.get(_REASON, "")
+    if reason and str(client.get_registered_model(name).aliases.get(CHAMPION)) == number:
+        # It was crowned before, and only the study's run does not say so yet.
+        return Registered(name, number, True, reason)
     crowned, reason = _judge(client, name, event)
+    client.set_model_version_tag(name, number, _REASON, reason)
     if crowned:
-        client.set_registered_model_alias(name, CHAMPION, version)
-    client.set_model_version_tag(name, version, "champion_reason", reason)
-    return Registered(name, str(version), crowned, reason)
+        client.set_registered_model_alias(name, CHAMPION, number)
+    return Registered(name, number, crowned, reason)
+
+
+def _create_registered_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        # By another study, or by this request, whose first answer was lost.
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+
+
+def _version(client: MlflowClient, event: ModelPacked, uri: str, *, run: str, study_id: str) -> ModelVersion:
+    """The version that a study's model is: one that was made before, or a new one.
+
+    Where a lost answer made several of them, all but the first are deleted.
+    """
+    name, model_id = str(event.register_as), uri.removeprefix("models:/")
+
+    def before() -> list[ModelVersion]:
+        found = client.search_model_versions(f"run_id = '{run}'")
+        return sorted((v for v in found if v.name == name), key=lambda v: int(v.version))
+
+    found = before()
+    if not found:
+        # Not ``uri``, which MLflow would look for in the process's default store.
+        source = client.get_logged_model(model_id).artifact_location
+        tags, said = _tags(event, study_id), f"Test {event.metric} {event.test_score:.4g}, of study {study_id}."
+        try:
+            with once():
+                return client.create_model_version(
+                    name, source, run_id=run, tags=tags, description=said, model_id=model_id
+                )
+        except MlflowException:
+            found = before()
+            if not found:
+                raise
+    for other in found[1:]:
+        client.delete_model_version(name, str(other.version))
+    return found[0]
 
 
 def _tags(event: ModelPacked, study_id: str) -> dict[str, str]:
@@ -238,7 +309,7 @@ def fetch(uri: str, model_uri: str, target: Path) -> Path | None:
         RecorderError: The store cannot be reached, or broke.
     """
     with _errors(uri):
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client = open_client(uri)
         try:
             location = _location(client, model_uri.removeprefix("models:/"))
         except MlflowException as error:
@@ -272,7 +343,7 @@ def find(uri: str, study_id: str) -> str | None:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", study_id):
         return None
     with _errors(uri):
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client = open_client(uri)
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         runs = client.search_runs(experiments, f"tags.study_id = '{study_id}' and tags.kind = 'study'", max_results=1)
     return runs[0].data.tags.get(URI_TAG) if runs else None
@@ -284,13 +355,3 @@ def _errors(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise RecorderError(f"MLflow at {uri} cannot be asked: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def alone(uri: str) -> Iterator[None]:
-    """Keep other processes away from a SQLite file: two that make its tables at once break it for good."""
-    if not uri.startswith("sqlite:///"):
-        yield
-        return
-    with FileLock(uri.removeprefix("sqlite:///") + ".lock"):
-        yield

@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ from search_service.importance import importance
 from search_service.recorders.figures import history, parallel, pareto, rungs, search_map, slices
 from search_service.recorders.figures import importance as importance_bars
 from search_service.recorders.figures.trials import leaves_of
+from search_service.recorders.mlflow_pictures import log_picture
 from search_service.results import Finalist, FinalistsResult, RoundResult, TrialResult
 
 TRIAL_COLUMNS = ("trial_id", "round", "status", "reason", "epochs", "score", "best_epoch")
@@ -46,10 +48,10 @@ def log_round(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
         rounds: So far, in order.
     """
     last = rounds[-1]
-    for name, figure in _pictures(rounds):
-        client.log_figure(run, figure, name)
-    client.log_figure(run, rungs.draw(last), "rungs.png")
-    client.log_figure(run, importance_bars.draw([importance(last)]), "importance.png")
+    for name, draw in _pictures(rounds):
+        log_picture(client, run, name, draw)
+    log_picture(client, run, "rungs.png", partial(rungs.draw, last))
+    log_picture(client, run, "importance.png", lambda: importance_bars.draw([importance(last)]))
     client.log_text(run, trials_table([last]), "trials.csv")
 
 
@@ -63,9 +65,9 @@ def log_study(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
     """
     if not rounds:
         return
-    for name, figure in _pictures(rounds):
-        client.log_figure(run, figure, name)
-    client.log_figure(run, importance_bars.draw([importance(done) for done in rounds]), "importance.png")
+    for name, draw in _pictures(rounds):
+        log_picture(client, run, name, draw)
+    log_picture(client, run, "importance.png", lambda: importance_bars.draw([importance(done) for done in rounds]))
     client.log_text(run, trials_table(rounds), "trials.csv")
 
 
@@ -85,7 +87,7 @@ def log_pareto(client: MlflowClient, run: str, final: FinalistsResult) -> None:
     rows.writerows([p.trial_id, p.score, p.second, str(p.is_optimal).lower()] for p in final.pareto.points)
     client.log_text(run, text.getvalue(), "pareto.csv")
     finalists = tuple(finalist.trial_id for finalist in final.finalists)
-    client.log_figure(run, pareto.draw(final.pareto, final.metric, finalists), "pareto.png")
+    log_picture(client, run, "pareto.png", partial(pareto.draw, final.pareto, final.metric, finalists))
 
 
 def trials_table(rounds: Sequence[RoundResult]) -> str:
@@ -112,8 +114,8 @@ def _row(trial: TrialResult, number: int) -> dict[str, Any]:
     return row | {leaf: v if isinstance(v, str) else json.dumps(v) for leaf, v in trial.values.items()}
 
 
-def _pictures(rounds: Sequence[RoundResult]) -> Iterator[tuple[str, Figure]]:
-    yield "search_map.png", search_map.draw(rounds)
-    yield "history.png", history.draw(rounds)
-    yield "slices.png", slices.draw(rounds)
-    yield "parallel.png", parallel.draw(rounds)
+def _pictures(rounds: Sequence[RoundResult]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    yield "search_map.png", partial(search_map.draw, rounds)
+    yield "history.png", partial(history.draw, rounds)
+    yield "slices.png", partial(slices.draw, rounds)
+    yield "parallel.png", partial(parallel.draw, rounds)

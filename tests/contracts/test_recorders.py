@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import re
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -110,11 +111,18 @@ def recorder(request, tmp_path) -> Recorder:
     return BackgroundRecorder(recorder) if request.param == "background" else recorder
 
 
+def finish(recorder: Recorder) -> None:
+    """Close a recorder; of one that writes in a thread, everything is written by then."""
+    if isinstance(recorder, BackgroundRecorder):
+        assert recorder.wait(60).is_complete
+    recorder.close()
+
+
 def test_every_event_of_a_study_can_be_recorded_in_its_order(recorder, story):
     for event in story.events:
         recorder.record(event)
     assert isinstance(recorder.page, str)
-    recorder.close()
+    finish(recorder)
     recorder.close()  # Closing twice is closing.
 
 
@@ -123,7 +131,7 @@ def test_a_study_that_is_cut_short_can_be_recorded(recorder, story):
     for event in story.events[: len(story.events) // 2]:
         recorder.record(event)
     recorder.record(StudyFinished(dataclasses.replace(finished.result, status="interrupted"), "cut short"))
-    recorder.close()
+    finish(recorder)
     assert isinstance(recorder.page, str)
 
 
@@ -131,7 +139,7 @@ def test_every_event_of_a_comparison_can_be_recorded_in_its_order(recorder, comp
     for event in comparison.events:
         recorder.record(event)
     assert isinstance(recorder.page, str)
-    recorder.close()
+    finish(recorder)
 
 
 def test_a_comparison_that_is_cut_short_or_of_which_nothing_trains_can_be_recorded(recorder, comparison):
@@ -144,7 +152,7 @@ def test_a_comparison_that_is_cut_short_or_of_which_nothing_trains_can_be_record
     result = dataclasses.replace(finished.result, status="interrupted", outcomes=outcomes, slice=None)
     recorder.record(ComparisonFinished(result, "cut short"))
     assert isinstance(recorder.page, str)
-    recorder.close()
+    finish(recorder)
 
 
 # ---- what a reviewer finds in MLflow ---------------------------------------------------------------------------
@@ -176,7 +184,9 @@ def written(recorder, story, experiment):
     nothing = dataclasses.replace(odd, trial_id="r9-000", curve=(), status=TrialStatus.FAILED, reason="ä" * 9_000)
     point = dataclasses.replace(odd.curve[0], train_loss=math.nan, validation_loss=math.inf)
     diverged = dataclasses.replace(odd, trial_id="r9-001", curve=(point,), status=TrialStatus.DIVERGED)
-    recorder.record_trials([*story.of(TrialFinished), TrialFinished(nothing), TrialFinished(diverged)])
+    at_ms = int(time.time() * 1000)
+    trials = [*story.of(TrialFinished), TrialFinished(nothing), TrialFinished(diverged)]
+    recorder.record_trials([(event, at_ms) for event in trials])
     client = recorder._client
     of = client.get_experiment_by_name(experiment)
     found = client.search_runs([of.experiment_id], "tags.kind = 'trial'", max_results=1000)

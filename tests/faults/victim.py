@@ -31,7 +31,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# Listeners hear before the recorder: what they die of is in the folder and not in MLflow.
+# What they die of is in the folder; how much of it is in MLflow depends on how far the recorder's thread has come.
 POINTS: dict[str, Callable[[Event], bool]] = {
     "step 3": lambda event: isinstance(event, StepStarted) and event.step == 3,
     "a rung of r1": lambda event: isinstance(event, TrialProgressed) and event.trial_id.startswith("r1"),

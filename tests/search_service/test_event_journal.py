@@ -15,7 +15,7 @@ from tests.search_service.test_study import SMALL
 
 def run(folder, page="") -> list[dict]:
     study = wiring.prepare(parse(SMALL))
-    journal = EventJournal(folder, lambda: page)
+    journal = EventJournal(folder, page)
     run_study(study.spec, study.table, InlineRunner(), journal.record, study_id="small-1", folder=folder, versions={})
     return lines(folder)
 

@@ -1,4 +1,4 @@
-"""D3, B5: recording off the path loses nothing, keeps the order, and says what broke."""
+"""E1, B5: recording off the path waits for nobody, keeps the order, outlives absence, and says what was refused."""
 
 from __future__ import annotations
 
@@ -6,29 +6,39 @@ import threading
 
 import pytest
 
-from search_service.errors import RecorderError
-from search_service.events import StepStarted, TrialFinished
+from search_service.errors import RecorderError, RecordRefusedError
+from search_service.events import StepStarted, TrialFinished, TrialProgressed
 from search_service.recorders import background
 from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.memory import MemoryRecorder
 
+# Seconds, generously: nothing here takes any.
+SOON_S = 30
 
-class Slow(MemoryRecorder):
-    """Takes events only once it may, and keeps what came together."""
 
-    def __init__(self):
+class Record(MemoryRecorder):
+    """Takes events only once it may, keeps what came together, and fails as often as it is told to."""
+
+    def __init__(self, *failures):
         super().__init__()
-        self.may, self.batches = threading.Event(), []
+        self.may, self.batches, self.recovered = threading.Event(), [], 0
+        self.failures = list(failures)
 
-    def record(self, event):
-        assert self.may.wait(30)
-        super().record(event)
+    def record_at(self, event, at_ms):
+        self._take([event])
 
     def record_trials(self, events):
-        if events:
-            assert self.may.wait(30)
-            self.batches.append(len(events))
-            self.events.extend(events)
+        self.batches.append(len(events))
+        self._take([event for event, _ in events])
+
+    def _take(self, events):
+        assert self.may.wait(SOON_S)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.events.extend(events)
+
+    def recover(self):
+        self.recovered += 1
 
 
 def step(number):
@@ -39,63 +49,91 @@ def trial(number):
     return TrialFinished(number)
 
 
-def test_b5_no_trial_waits_for_the_record_and_everything_is_in_it_in_its_order():
-    slow = Slow()
-    recorder = BackgroundRecorder(slow)
-    said = [trial(i) for i in range(50)]
-    for event in said:
-        recorder.record(event)  # Nothing has been written yet.
-    assert slow.events == []
-    slow.may.set()
-    recorder.record(step(2))
-    # Whatever is no trial is written when it has been said, with everything before it.
-    assert slow.events == [*said, step(2)]
-    recorder.record(trial(50))
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(background, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(background, "LONGEST_PAUSE_S", 0.002)
+
+
+def told(record, *events):
+    recorder = BackgroundRecorder(record)
+    for event in events:
+        recorder.record(event)
+    return recorder
+
+
+def test_b5_nobody_waits_for_the_record_and_everything_is_in_it_in_its_order():
+    record, said = Record(), [step(1), *map(trial, range(50)), step(2), trial(50)]
+    recorder = told(record, *said)  # Nothing can be written yet.
+    assert record.events == []
+    assert recorder.backlog.waiting == len(said)
+    record.may.set()
+    assert recorder.wait(SOON_S).is_complete
     recorder.close()
-    assert slow.events == [*said, step(2), trial(50)]
-    # The first was being waited for alone, or with some of what came after it; the others went together.
-    assert sum(slow.batches) == 51
-    assert len(slow.batches) <= 4
-
-
-def test_b5_one_who_is_far_ahead_waits(monkeypatch):
-    monkeypatch.setattr(background, "MOST_WAITING", 3)
-    slow = Slow()
-    recorder = BackgroundRecorder(slow)
-    said = threading.Event()
-
-    def tell():
-        for i in range(20):
-            recorder.record(trial(i))
-        said.set()
-
-    teller = threading.Thread(target=tell)
-    teller.start()
-    assert not said.wait(0.2)
-    slow.may.set()
-    teller.join(30)
-    recorder.close()
-    assert slow.events == [trial(i) for i in range(20)]
-
-
-@pytest.mark.parametrize("error", [RecorderError("full disk"), ZeroDivisionError("a defect")])
-def test_what_breaks_is_raised_at_once_or_at_the_next_event_or_at_the_end(error):
-    class Broken(Slow):
-        def record(self, event):
-            raise error
-
-        def record_trials(self, events):
-            if events:
-                raise error
-
-    recorder = BackgroundRecorder(Broken())
-    with pytest.raises(type(error)):
-        recorder.record(step(1))
-    recorder.record(trial(1))
-    assert recorder.page == ""  # Waits for what was said.
-    with pytest.raises(type(error)):
-        recorder.record(trial(2))
-    recorder.record(trial(3))
-    with pytest.raises(type(error)):
-        recorder.close()
     recorder.close()  # Closing twice is closing.
+    assert record.events == said
+    # The trials that waited went together.
+    assert record.batches == [50, 1]
+
+
+def test_a_recorder_hears_nothing_of_progress():
+    record = Record()
+    record.may.set()
+    assert told(record, TrialProgressed("r1-000", 1, 0.5)).wait(SOON_S).is_complete
+    assert record.events == []
+
+
+def test_e1_what_cannot_be_recorded_is_tried_until_it_can_and_looked_for_before():
+    record, said = Record(*[RecorderError("away")] * 20), [step(1), trial(1), trial(2)]
+    record.may.set()
+    backlog = told(record, *said).wait(SOON_S)
+    assert backlog.is_complete
+    assert backlog.trouble == ""
+    assert record.events == said
+    assert record.recovered == 20
+
+
+@pytest.mark.parametrize("error", [RecordRefusedError("no such name"), ZeroDivisionError("a defect")])
+def test_e1_what_is_refused_for_good_is_passed_over_and_said(error):
+    record = Record(*[error] * background.MOST_REFUSALS)
+    record.may.set()
+    backlog = told(record, step(1), step(2)).wait(SOON_S)
+    assert record.events == [step(2)]
+    assert backlog.waiting == 0
+    assert not backlog.is_complete
+    (refused,) = backlog.refused
+    assert refused.startswith("StepStarted: ")
+    assert str(error) in refused
+
+
+def test_e1_of_trials_only_the_one_that_is_refused_is_passed_over():
+    class Picky(Record):
+        def _take(self, events):
+            if trial(3) in events:
+                raise RecordRefusedError("no such name")
+            super()._take(events)
+
+    record = Picky()
+    record.may.set()
+    backlog = told(record, *map(trial, range(6))).wait(SOON_S)
+    assert record.events == [trial(i) for i in range(6) if i != 3]
+    assert len(backlog.refused) == 1
+
+
+def test_e1_nobody_waits_longer_than_patience_for_a_record_that_does_not_answer():
+    record = Record()
+    recorder = told(record, step(1), step(2))
+    assert recorder.wait(0.01).waiting == 2
+    assert recorder.wait(SOON_S, most_s=0.01).waiting == 2
+    recorder.close()  # Its thread hangs, and is left to itself.
+    record.may.set()
+
+
+def test_e1_what_waits_when_a_recorder_is_closed_is_not_written():
+    record = Record(*[RecorderError("away")] * 1000)
+    record.may.set()
+    recorder = told(record, step(1))
+    backlog = recorder.wait(0.05)
+    recorder.close()
+    assert (backlog.waiting, backlog.trouble) == (1, "away")
+    assert record.events == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from search_service.errors import RecorderError
@@ -43,21 +45,33 @@ def packed(tmp_path_factory) -> Path:
 
 
 class Store:
-    """A record with one run, into which versions of the model ``name`` go."""
+    """A record with a run for each study, whose models become versions of ``name``."""
 
-    name = ""
+    name, studies, run, study = "", 0, "", ""
 
     def __init__(self, folder: Path, packed: Path) -> None:
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         self.experiment = self.client.create_experiment("people", artifact_location=(folder / "artifacts").as_uri())
-        self.run = self.client.create_run(self.experiment, tags={"study_id": "people-1", "kind": "study"}).info.run_id
         self._packed = packed
 
+    def begin(self) -> None:
+        """Another study has its run."""
+        self.studies += 1
+        self.study = f"people-{self.studies}"
+        tags = {"study_id": self.study, "kind": "study"}
+        self.run = self.client.create_run(self.experiment, tags=tags).info.run_id
+
     def register(self, **changes) -> mlflow_models.Registered:
+        """Another study's model is logged and registered."""
+        self.begin()
+        return self.record(**changes)
+
+    def record(self, **changes) -> mlflow_models.Registered:
+        """The last study's model is, perhaps once more."""
         event = dataclasses.replace(ModelPacked(self._packed, "accuracy", 0.9, "rows-1", self.name), **changes)
-        uri = mlflow_models.log(self.client, event, experiment=self.experiment, run=self.run, study_id="people-1")
-        return mlflow_models.register(self.client, event, uri, run=self.run, study_id="people-1")
+        uri = mlflow_models.log(self.client, event, experiment=self.experiment, run=self.run, study_id=self.study)
+        return mlflow_models.register(self.client, event, uri, run=self.run, study_id=self.study)
 
     def version(self, number: int):
         return self.client.get_model_version(self.name, str(number))
@@ -85,13 +99,44 @@ def test_d3_the_first_version_is_champion_and_has_its_tags(store):
     assert (first.version, first.is_champion, store.champion) == ("1", True, "1")
     assert str(first) == f"models:/{store.name}/1, champion: {store.name} had none"
     assert store.version(1).tags == {
-        "study_id": "people-1", "metric": "accuracy", "test_score": "0.9", "test_fingerprint": "rows-1",
+        "study_id": store.study, "metric": "accuracy", "test_score": "0.9", "test_fingerprint": "rows-1",
         "champion_reason": first.reason,
     }  # fmt: skip
     outputs = store.client.get_run(store.run).outputs.model_outputs
     (logged,) = [store.client.get_logged_model(o.model_id) for o in outputs if o.model_id in store.version(1).source]
     assert logged.status == "READY"
-    assert logged.tags["study_id"] == "people-1"
+    assert logged.tags["study_id"] == store.study
+
+
+CALLS = (
+    "create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_outputs", "set_tag",
+    "create_registered_model", "create_model_version", "set_registered_model_alias", "set_model_version_tag",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_e1_a_call_whose_answer_is_lost_or_after_which_its_process_dies_makes_no_second_model(store, monkeypatch, call):
+    """The call is done, and its caller does not hear of it; then everything is recorded once more."""
+    store.begin()
+    does = getattr(MlflowClient, call)
+
+    def do_and_lose(*arguments, **options):
+        does(*arguments, **options)
+        raise MlflowException("API request failed: no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, do_and_lose)
+        # Some are looked for at once, and found.
+        with contextlib.suppress(MlflowException):
+            store.record()
+    registered = store.record()
+    logged = store.client.search_logged_models([store.experiment], f"tags.study_id = '{store.study}'")
+    assert [model.status for model in logged] == ["READY"]
+    assert [output.model_id for output in store.client.get_run(store.run).outputs.model_outputs] == [logged[0].model_id]
+    versions = store.client.search_model_versions(f"name = '{store.name}'")
+    assert [str(version.version) for version in versions] == [registered.version] == ["1"]
+    assert registered.is_champion
+    assert store.champion == "1"
 
 
 def test_d3_a_better_score_on_the_same_rows_takes_the_alias_and_a_worse_one_does_not(store):
@@ -220,7 +265,7 @@ def _imported(node: ast.stmt) -> list[str]:
 
 def test_d3_a_model_is_fetched_by_version_alias_or_study(store, packed, tmp_path):
     store.register()
-    by_study = mlflow_models.find(store.uri, "people-1")
+    by_study = mlflow_models.find(store.uri, store.study)
     for number, name in enumerate([f"models:/{store.name}/1", f"models:/{store.name}@champion", by_study]):
         (tmp_path / str(number)).mkdir()
         found = mlflow_models.fetch(store.uri, name, tmp_path / str(number))
@@ -232,7 +277,7 @@ def test_d3_what_is_not_there_is_not_found(store, tmp_path):
     store.register()
     for name in (f"{store.name}/9", f"{store.name}/x", f"{store.name}@nobody", "other/1", "m-0", ""):
         assert mlflow_models.fetch(store.uri, f"models:/{name}", tmp_path) is None, name
-    assert mlflow_models.find(store.uri, "people-2") is None
+    assert mlflow_models.find(store.uri, "nobody-1") is None
     assert mlflow_models.find(store.uri, "x' or tags.kind = 'study") is None
 
 
