@@ -6,6 +6,8 @@
     └── OutsideError         the operator: retry may help     exit 4   HTTP 503
         ├── RunnerError      Ray cannot be reached, or broke
         ├── StudyBusyError   another process works on the study
+        ├── NoRoomError      a disk is full: with room again, the study goes on
+        ├── DamagedFileError a file of a study was changed or destroyed
         └── RecorderError    MLflow cannot be reached
             └── RecordRefusedError   MLflow refuses, and will again
 
@@ -16,14 +18,17 @@ An interrupt (Ctrl-C) is Python's own KeyboardInterrupt and ends with exit code 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from trainables.errors import DataError, InvalidInputError, Problem
 
 __all__ = [
     "CheckFailedError",
+    "DamagedFileError",
     "DataError",
     "InvalidSpecError",
+    "NoRoomError",
     "OutsideError",
     "Problem",
     "RecordRefusedError",
@@ -78,6 +83,25 @@ class RunnerError(OutsideError):
 
 class StudyBusyError(OutsideError):
     """Another process works on the study."""
+
+
+class NoRoomError(OutsideError):
+    """A disk is full; nothing that was finished is lost, and with room again the study goes on."""
+
+
+class DamagedFileError(OutsideError):
+    """A file of a study is not what was written into it, and cannot be made again.
+
+    Args:
+        path: Of the file.
+        problem: What is wrong with it, and in which line.
+        remedy: What a person can do.
+    """
+
+    retryable = False
+
+    def __init__(self, path: Path, problem: str, remedy: str) -> None:
+        super().__init__(f"{path} is damaged: {problem}. To do: {remedy}.")
 
 
 class RecorderError(OutsideError):

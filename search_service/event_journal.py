@@ -50,7 +50,7 @@ class EventJournal:
 
     def __init__(self, folder: Path, page: str = "") -> None:
         self._folder, self._page = folder, page
-        self._known = {_identity(entry) for entry in journals.mend(folder / EVENTS_FILE)}
+        self._known = {_identity(entry) for entry in journals.mend(folder / EVENTS_FILE, rebuild=True)}
 
     def record(self, event: Event) -> None:
         """Write an event, unless it stands there."""

@@ -90,12 +90,15 @@ class Halving:
             if math.isfinite(score) and (rung, trial) not in self._answers
         }
         recorded.update(new)
+        entries: list[Mapping[str, object]] = []
         for trial in scores:
             if (rung, trial) in self._answers:
                 continue
             goes_on = trial in new and self._is_among(trial, recorded, self._keep_share) and self._stands(trial, rung)
             self._answers[rung, trial] = goes_on
-            self._write({"rung": rung, "trial": trial, "score": recorded.get(trial), "goes_on": goes_on})
+            entries.append({"rung": rung, "trial": trial, "score": recorded.get(trial), "goes_on": goes_on})
+        if self._journal is not None and entries:
+            journals.append(self._journal, entries)
         return {trial for trial in scores if self._answers[rung, trial]}
 
     def _stands(self, trial: str, rung: int) -> bool:
@@ -114,10 +117,6 @@ class Halving:
         # numpy's linear percentile, as in Tune: the two must agree to the last bit to decide alike.
         cutoff = np.nanpercentile(others, (1 - share) * 100)
         return bool(recorded[trial] >= cutoff)
-
-    def _write(self, entry: Mapping[str, object]) -> None:
-        if self._journal is not None:
-            journals.append(self._journal, [entry])
 
     def _replay(self, journal: Path) -> None:
         # The last line of a process that was killed while writing it was never answered, so it is asked again.

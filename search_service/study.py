@@ -6,13 +6,15 @@ failed, something outside broke, Ctrl-C), its listener hears StudyFinished with 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from search_service.errors import CheckFailedError
+from search_service import disk
+from search_service.errors import CheckFailedError, NoRoomError
 from search_service.events import (
     CheckFinished,
     CycleDecided,
@@ -58,6 +60,7 @@ from search_service.spec import StudySpec
 from search_service.spec_ranges import LEARNING_RATE
 from search_service.study_folder import Beginning, StudyFolder
 from search_service.warm_start import EarlierStudy
+from trainables import checkpoint
 from trainables.data import locations
 from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
@@ -142,6 +145,12 @@ def run_study(
         finish(StudyStatus.INTERRUPTED, "interrupted")
         raise
     except Exception as error:
+        if disk.is_full(error) or isinstance(error, NoRoomError):
+            paused = disk.paused(folder)
+            # Even that may not find room.
+            with contextlib.suppress(OSError):
+                finish(StudyStatus.INTERRUPTED, str(paused))
+            raise paused from error
         finish(StudyStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
     else:
@@ -208,17 +217,28 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     tell(StepStarted(7, finalists.NAME))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
     train_again = partial(finalists.run, spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
-    final = once("finalists", FinalistsResult, train_again)
-    # The folder may have been moved since.
-    final = replace(final, checkpoint=place.folder / final.checkpoint.name)
-    if final.refit is not None and final.refit.checkpoint is not None:
-        final = replace(final, refit=replace(final.refit, checkpoint=place.folder / final.refit.checkpoint.name))
+    final = once("finalists", FinalistsResult, train_again, lambda found: _has_networks(found, place.folder))
+    final = _in_folder(final, place.folder)
     tell(FinalistsFinished(final))
     pack = partial(packing.run, spec, final, table, place.folder, versions)
     packed = once("model", ModelPacked, pack)
     if not (place.folder / packing.FOLDER).exists():
         pack()
     tell(replace(packed, folder=place.folder / packing.FOLDER))
+
+
+def _in_folder(final: FinalistsResult, folder: Path) -> FinalistsResult:
+    """With its files where they are now: the folder may have been moved since."""
+    final = replace(final, checkpoint=folder / final.checkpoint.name)
+    if final.refit is not None and final.refit.checkpoint is not None:
+        final = replace(final, refit=replace(final.refit, checkpoint=folder / final.refit.checkpoint.name))
+    return final
+
+
+def _has_networks(final: FinalistsResult, folder: Path) -> bool:
+    """Whether the networks that were trained are still there, and whole."""
+    final = _in_folder(final, folder)
+    return all(map(checkpoint.is_whole, {final.checkpoint, final.model[0]}))
 
 
 def _decide(place: Place, refined: RoundResult, decide: Callable[..., Decision]) -> Decision:

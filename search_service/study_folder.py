@@ -31,6 +31,9 @@ LOCK_FILE = "study.lock"
 # Seconds between two notes of the time spent: at most so much is forgotten by a kill.
 NOTE_EVERY_S = 1.0
 
+_WITHOUT_BEGINNING = "remove it: the study goes on, and whether the table is still the same is not looked at"
+_SPEC_ELSEWHERE = "bring it back from a backup, or from MLflow, where the study's run has it as spec.json"
+
 T = TypeVar("T")
 
 
@@ -63,7 +66,7 @@ class StudyFolder:
     @property
     def beginning(self) -> Beginning | None:
         """How the study began; None if nobody has worked on it."""
-        found = journals.read_whole(self.path / "study.json")
+        found = journals.read_whole(self.path / "study.json", remedy=_WITHOUT_BEGINNING)
         return None if found is None else Beginning(**found)
 
     def begin(self, beginning: Beginning) -> None:
@@ -75,19 +78,19 @@ class StudyFolder:
     @property
     def seconds(self) -> float:
         """Time that earlier processes have spent on it."""
-        found = journals.read_whole(self.path / "elapsed.json")
+        found = journals.read_whole(self.path / "elapsed.json", rebuild=True)
         return 0.0 if found is None else float(found["seconds"])
 
     def note_seconds(self, seconds: float, *, at_once: bool = False) -> None:
         """Write down the time spent; unless it is to be ``at_once``, not if that was done just now."""
         if at_once or time.monotonic() - self._noted >= NOTE_EVERY_S:
             self._noted = time.monotonic()
-            journals.write_whole(self.path / "elapsed.json", {"seconds": round(seconds, 3)})
+            journals.write_whole(self.path / "elapsed.json", {"seconds": round(seconds, 3)}, durable=at_once)
 
     @property
     def ending(self) -> str | None:
         """How the study ended for good, in words; None if it has not."""
-        found = journals.read_whole(self.path / "ended.json")
+        found = journals.read_whole(self.path / "ended.json", rebuild=True)
         return None if found is None else f"{found['status']}: {found['reason']}"
 
     def end(self, status: str, reason: str) -> None:
@@ -107,25 +110,30 @@ class StudyFolder:
         """
         journals.write_whole(self.path / "recorded.json", {"record": where})
 
-    def once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
+    def once(
+        self, name: str, kind: type[T], do: Callable[[], T], is_whole: Callable[[T], bool] = lambda result: True
+    ) -> T:
         """The result of a part: read if it was finished before, else done now and written down.
 
         Args:
             name: Of the part, unique in the study.
             kind: Of the result, a dataclass.
             do: Does it.
+            is_whole: Whether the files that a result names are still what they were; else it is done again.
 
         Raises:
             DataError: What was written cannot be read any more.
         """
         path, adapter = self.path / "done" / f"{name}.json", TypeAdapter(kind)
-        found = journals.read_whole(path)
+        found = journals.read_whole(path, rebuild=True)
         if found is not None:
             try:
-                return adapter.validate_python(found)
+                result = adapter.validate_python(found)
             except ValidationError as error:
                 rule = f"a result that this version can read ({error.error_count()} values do not fit)"
                 raise DataError([Problem(str(path), name, rule, "start a new study")]) from error
+            if is_whole(result):
+                return result
         result = do()
         path.parent.mkdir(exist_ok=True)
         # What is not set in a trial's configuration is left out: its defaults depend on its choices.
@@ -181,4 +189,4 @@ def find(studies: Path, study_id: str) -> StudyFolder:
 
 def load_spec(folder: StudyFolder) -> Any:
     """What was asked, as plain data for ``spec.parse``."""
-    return journals.read_whole(folder.path / "spec.json")
+    return journals.read_whole(folder.path / "spec.json", remedy=_SPEC_ELSEWHERE)

@@ -23,7 +23,7 @@ from typing import Literal
 
 import torch
 
-from search_service import comparison_report, journals, replaying, study_folder, warm_start
+from search_service import comparison_report, disk, journals, replaying, study_folder, warm_start
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
@@ -507,7 +507,7 @@ def _make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> P
     """The folder of a study or comparison, with what was asked."""
     folder = settings.home.absolute() / kind / name
     folder.mkdir(parents=True)
-    (folder / "spec.json").write_text(spec.model_dump_json(indent=2, exclude_unset=True), encoding="utf-8")
+    journals.write_whole(folder / "spec.json", spec.model_dump(mode="json", exclude_unset=True))
     return folder
 
 
@@ -635,6 +635,7 @@ def _make_runner(name: RunnerName, ray_address: str | None) -> Runner:
 def _recording(settings: Settings, spec: StudySpec) -> Iterator[BackgroundRecorder]:
     """The recorder, in a home folder that exists; a record that is not there says so before anything starts."""
     _require_folder(settings.home)
+    disk.require_room(settings.home)
     from search_service.recorders.mlflow import MlflowRecorder
 
     written = MlflowRecorder(settings.record_uri, settings.artifacts)

@@ -8,6 +8,7 @@ The file is a ``torch.save`` of plain tensors and text, so it is read with ``wei
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,8 +43,25 @@ def save(training: PopulationTraining, path: Path) -> None:
     }
     # Written beside and then renamed: a reader sees the old file or the new one, never half of one.
     unfinished = path.with_name(path.name + ".unfinished")
-    torch.save(content, unfinished)
+    # In memory first: what torch says of a full disk is a RuntimeError like any other of its own.
+    whole = io.BytesIO()
+    torch.save(content, whole)
+    try:
+        unfinished.write_bytes(whole.getbuffer())
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
     os.replace(unfinished, path)  # noqa: PTH105 (Path.replace is the same call; this one is known to be atomic)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file can be brought back; not after a power cut, or if somebody changed it."""
+    try:
+        _read(path)
+    # What torch says of half a file is an exception of any kind.
+    except Exception:
+        return False
+    return True
 
 
 def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTraining:

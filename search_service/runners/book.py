@@ -6,12 +6,14 @@ Everything that happens is appended to journals in the round's folder, so that n
     asked.jsonl   each trial as it is asked for, with its configuration and cohort
     rungs.jsonl   the decisions of halving.py (rungs-1.jsonl and so on: of the other brackets, brackets.py)
     told.jsonl    each trial as it ends, with its curve and the cohort that it was in then
+    paused.jsonl  each cohort that was saved with what was left of it
     merged.jsonl  each cohort that was made of what others had left
     ended.json    why the round ended
 
-A book that finds them goes on where they end. Trials that were told are results again; those that were asked for and
-not told are trained first, from their start, in the cohorts and with the numbers that they had. What the rungs said to
-them then, they say again, since a report repeated gets the answer it had.
+A book that finds them goes on where they end. Trials that were told are results again. What waits to go on with others
+waits again, and a cohort that was made of such begins again with what it was made of. Whoever else was asked for and
+not told is trained first, from the start, in the cohort and with the number that it had. What the rungs said to them
+then, they say again, since a report repeated gets the answer it had.
 
 Of a cohort of 64, ASHA leaves some 25 after the first rung and 10 after the second: on a GPU these take as long as the
 64 did. So a cohort that is half empty is paused while there are new configurations to try, its worker begins those, and
@@ -32,12 +34,13 @@ from typing import Any
 
 from search_service import journals
 from search_service.brackets import journal_of, rungs_of
-from search_service.errors import RunnerError
+from search_service.errors import DamagedFileError, RunnerError
 from search_service.events import Listener, TrialFinished, TrialProgressed
 from search_service.layers import in_config
 from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
+from search_service.runners.cohort import CohortTraining
 from search_service.runners.paused import Part, Paused
 from search_service.runners.sizing import CohortSizes
 from search_service.runners.stopping import StoppingRules
@@ -82,8 +85,8 @@ class RoundBook:
         # As they were asked for; ``_merged`` are made of these.
         self._cohorts: dict[str, Cohort] = {}
         self._merged: dict[str, Cohort] = {}
-        # Cohorts that earlier processes made; their trials begin again, and names are not used twice.
-        self._merged_before = len(journals.mend(plan.folder / "merged.jsonl"))
+        # How often cohorts were merged: names are not used twice.
+        self._merges = 0
         self._paused = Paused(plan.folder.absolute() / "paused")
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
@@ -94,8 +97,6 @@ class RoundBook:
         self._seconds: float | None = None
         plan.folder.mkdir(parents=True, exist_ok=True)
         self._require_same_plan()
-        # Of an earlier process: whose trials had not ended, begins again.
-        self._paused.forget()
         self._take_up()
         self._asking = AskingAhead(self._sampler, sizes.most, sizes.of)
 
@@ -175,7 +176,11 @@ class RoundBook:
         """
         known = {member.trial_id: member for member in self._members_of(report.cohort_id)}
         left = tuple(known[news.trial_id] for news in report.members if news.status is TrialStatus.RUNNING)
-        self._paused.put(report.cohort_id, report.epoch, left, saved)
+        part = self._paused.keep(report.cohort_id, report.epoch, left, saved)
+        # Once it is there: what is not written down was never paused, and begins again.
+        curves = {member.trial_id: self._curve(member.trial_id) for member in left}
+        self._write("paused", [{"cohort": part.cohort_id, "epoch": part.epoch, "curves": curves}])
+        self._paused.put(part)
 
     def fail(self, cohort_id: str, reason: str) -> None:
         """Enter that a cohort broke; those of its trials that had not ended have failed."""
@@ -190,10 +195,11 @@ class RoundBook:
     def _merge(self, parts: Sequence[Part]) -> Cohort:
         """Paused cohorts as one; one alone goes on as it was."""
         cohort = Cohort(
-            f"r{self._plan.number}-merged-{self._merged_before + len(self._merged):03d}",
+            f"r{self._plan.number}-merged-{self._merges:03d}",
             tuple(member for part in parts for member in part.members),
             tuple(part.folder for part in parts),
         )
+        self._merges += 1
         self._merged[cohort.cohort_id] = cohort
         self._paused.begin(cohort)
         entry = {
@@ -228,7 +234,7 @@ class RoundBook:
 
     def _require_same_plan(self) -> None:
         path, plan = self._plan.folder / "plan.json", _describe(self._plan)
-        before = journals.read_whole(path)
+        before = journals.read_whole(path, rebuild=True)
         if before is None:
             journals.write_whole(path, plan)
             return
@@ -246,24 +252,99 @@ class RoundBook:
             journals.mend(folder / journal_of(bracket))
         for _, entries in groupby(self._whole_cohorts(), key=lambda entry: entry["cohort"]):
             self._enter([self._sampler.recall(self._decode(entry["values"])) for entry in entries])
-        told = journals.mend(folder / "told.jsonl")
         members = {member.trial_id: member for cohort in self._cohorts.values() for member in cohort.members}
+        # A trial whose line is lost is trained again, to the same end.
+        told = journals.mend(folder / "told.jsonl", rebuild=True)
         for entry in told:
-            self._recall(members[entry["trial"]], entry)
+            (member,) = self._find(members, [entry["trial"]], "told")
+            if member.trial_id not in self._results:
+                self._recall(member, entry)
         self._started -= max((entry["seconds"] for entry in told), default=0.0)
-        self._interrupted.extend(
-            cohort
-            for cohort in self._cohorts.values()
-            if any(member.trial_id not in self._results for member in cohort.members)
-        )
-        if (ending := journals.read_whole(folder / "ended.json")) is not None:
-            self._stop_reason, self._seconds = ending["stop_reason"], ending["seconds"]
+        self._begin_again(members)
+        if (ending := journals.read_whole(folder / "ended.json", rebuild=True)) is not None:
+            self._stop_reason = ending["stop_reason"]
             self._sizes.recall(ending["sizes"])
+            if len(self._results) == len(members):
+                self._seconds = ending["seconds"]
+
+    def _begin_again(self, members: Mapping[str, Member]) -> None:
+        """Whoever had not ended waits or begins again, in the last cohort that can."""
+        unfinished = members.keys() - self._results.keys()
+        saved = self._read_paused(members)
+        waiting: list[Part] = []
+        begin: list[Cohort] = []
+        # The last ones first: what was merged is made of cohorts before it.
+        for cohort in reversed([*self._cohorts.values(), *self._read_merged(members)]):
+            left = {member.trial_id for member in cohort.members} & unfinished
+            part = saved.get(cohort.cohort_id)
+            if not left:
+                continue
+            if part is not None and left <= {member.trial_id for member in part.members}:
+                waiting.append(part)
+            elif all(folder.name in saved for folder in cohort.parts):
+                begin.append(cohort)
+            else:
+                continue
+            unfinished -= left
+        for part in saved.values():
+            # In the order in which they were saved.
+            if part in waiting:
+                self._paused.put(part)
+                self._go_on(part)
+        for cohort in reversed(begin):
+            self._interrupted.append(cohort)
+            if cohort.parts:
+                self._merged[cohort.cohort_id] = cohort
+                self._paused.begin(cohort)
+            for folder in cohort.parts:
+                self._go_on(saved[folder.name])
+
+    def _read_paused(self, members: Mapping[str, Member]) -> dict[str, Part]:
+        """What was saved of cohorts and is still there, by their ids, in the order in which it was."""
+        parts: dict[str, Part] = {}
+        for entry in journals.mend(self._plan.folder / "paused.jsonl"):
+            name, folder = entry["cohort"], self._paused.folder_of(entry["cohort"])
+            parts.pop(name, None)
+            if CohortTraining.is_saved(folder):
+                left = self._find(members, entry["curves"], "paused")
+                curves = {trial: _points(curve) for trial, curve in entry["curves"].items()}
+                parts[name] = Part(name, entry["epoch"], left, folder, curves)
+        return parts
+
+    def _read_merged(self, members: Mapping[str, Member]) -> list[Cohort]:
+        """Cohorts that were made of such, in the order in which they were."""
+        entries = journals.mend(self._plan.folder / "merged.jsonl")
+        self._merges = len(entries)
+        return [
+            Cohort(
+                entry["cohort"],
+                self._find(members, entry["trials"], "merged"),
+                tuple(map(self._paused.folder_of, entry["of"])),
+            )
+            for entry in entries
+        ]
+
+    def _go_on(self, part: Part) -> None:
+        """Take up what is known of those of a saved cohort who have not ended."""
+        for member in part.members:
+            if member.trial_id not in self._results:
+                self._observe(member, part.curves[member.trial_id])
+                self._points[member.trial_id] = {point.epoch: point for point in part.curves[member.trial_id]}
+
+    def _observe(self, member: Member, points: Sequence[EpochPoint]) -> None:
+        """Tell the sampler what it heard before."""
+        for point in points:
+            if point.epoch in self._rungs:
+                self._sampler.observe(member.number, point.validation_score)
 
     def _whole_cohorts(self) -> list[dict[str, Any]]:
         """What was asked, without a last cohort of which not every member was written: it was never trained."""
         path = self._plan.folder / "asked.jsonl"
         asked = journals.mend(path)
+        # By their ids and not by their places: a configuration is that of its own trial, or of none.
+        for number, entry in enumerate(asked):
+            if entry["trial"] != self._trial_id(number):
+                raise self._damaged("asked.jsonl", f"{entry['trial']} stands where {self._trial_id(number)} is due")
         if asked:
             last = [entry for entry in asked if entry["cohort"] == asked[-1]["cohort"]]
             if len(last) < last[0]["members"]:
@@ -271,13 +352,24 @@ class RoundBook:
                 journals.keep(path, len(asked))
         return asked
 
+    def _find(self, members: Mapping[str, Member], trials: Iterable[str], journal: str) -> tuple[Member, ...]:
+        if missing := [trial for trial in trials if trial not in members]:
+            raise self._damaged("asked.jsonl", f"it lacks {missing[0]}, which {journal}.jsonl has")
+        return tuple(members[trial] for trial in trials)
+
+    def _damaged(self, name: str, problem: str) -> DamagedFileError:
+        folder = self._plan.folder
+        remedy = f"bring it back from a backup, or remove {folder} and what came after it: that is done again"
+        return DamagedFileError(folder / name, problem, remedy)
+
+    def _trial_id(self, number: int) -> str:
+        return f"r{self._plan.number}-{number:03d}"
+
     def _recall(self, member: Member, entry: Mapping[str, Any]) -> None:
         """A trial that had ended is a result again."""
-        points = [EpochPoint(**point) for point in entry["curve"]]
+        points = _points(entry["curve"])
         self._points[member.trial_id] = {point.epoch: point for point in points}
-        for point in points[:-1]:
-            if point.epoch in self._rungs:
-                self._sampler.observe(member.number, point.validation_score)
+        self._observe(member, points[:-1])
         trial = self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"], entry["seconds"])
         self._sampler.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
@@ -300,7 +392,7 @@ class RoundBook:
             # Initial weights of its own for each trial, the same in every runner.
             seed = derive_seed(self._plan.seed, "round", self._plan.number, "trial", number)
             config = self._plan.base.replace({**in_config(suggestion.values, self._plan.base), "seed": seed})
-            members.append(Member(f"r{self._plan.number}-{number:03d}", suggestion.number, config, suggestion.values))
+            members.append(Member(self._trial_id(number), suggestion.number, config, suggestion.values))
         cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
         self._cohorts[cohort.cohort_id] = cohort
         self._paused.expect(cohort)
@@ -319,7 +411,6 @@ class RoundBook:
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, cohort_id: str, worker: str = "") -> None:
         """A trial ends: it is written down first, and heard of then."""
-        curve = [asdict(point) for _, point in sorted(self._points[member.trial_id].items())]
         seconds = time.monotonic() - self._started
         entry = {
             "trial": member.trial_id,
@@ -329,12 +420,16 @@ class RoundBook:
             "worker": worker,
             "seconds": seconds,
             "config": member.config.to_plain(),
-            "curve": curve,
+            "curve": self._curve(member.trial_id),
         }
         self._write("told", [entry])
         trial = self._end(member, status, reason, worker, seconds)
         self._asking.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
+
+    def _curve(self, trial: str) -> list[dict[str, Any]]:
+        """What was reported of a trial, as plain data."""
+        return [asdict(point) for _, point in sorted(self._points[trial].items())]
 
     def _end(self, member: Member, status: TrialStatus, reason: str, worker: str, seconds: float) -> TrialResult:
         curve = tuple(point for _, point in sorted(self._points[member.trial_id].items()))
@@ -354,7 +449,12 @@ class RoundBook:
         return trial
 
     def _write(self, journal: str, entries: Iterable[object]) -> None:
-        journals.append(self._plan.folder / f"{journal}.jsonl", entries)
+        # What a process knows of a trial must not be more than what the next one can read.
+        journals.append(self._plan.folder / f"{journal}.jsonl", entries, durable=True)
+
+
+def _points(curve: Sequence[Mapping[str, Any]]) -> list[EpochPoint]:
+    return [EpochPoint(**point) for point in curve]
 
 
 def _fate(trial: TrialResult) -> Fate:

@@ -92,6 +92,11 @@ class CohortTraining:
         checkpoint.save(self._training, folder / _POPULATION)
         (folder / _MEMBERS).write_text(json.dumps(self._alive), encoding="utf-8")
 
+    @staticmethod
+    def is_saved(folder: Path) -> bool:
+        """Whether a folder holds what ``save`` wrote, whole."""
+        return checkpoint.is_whole(folder / _POPULATION)
+
     def load(self, folder: Path) -> None:
         """Go on from a checkpoint of the same cohort."""
         self._training = checkpoint.load(folder / _POPULATION, self._dataset, device=self._device)

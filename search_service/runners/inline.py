@@ -5,8 +5,9 @@ from __future__ import annotations
 from search_service.brackets import Brackets, rules_of
 from search_service.events import Listener
 from search_service.results import RoundPlan, RoundResult
+from search_service.runners.base import Cohort
 from search_service.runners.book import RoundBook
-from search_service.runners.cohort import CohortTraining
+from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 from trainables.process import device_for
@@ -28,22 +29,30 @@ class InlineRunner:
             return book.result()
         halving, device = Brackets(rules_of(plan), plan.folder), device_for(plan.gpus_per_trial)
         while cohort := book.next_cohort():
+            self._train(cohort, book, plan, dataset, halving.report, device)
+        return book.result()
+
+    @staticmethod
+    def _train(cohort: Cohort, book: RoundBook, plan: RoundPlan, dataset: Dataset, judge: Judge, device: str) -> None:
+        """Train a cohort to its end, or until it is to be paused."""
+        training = None
+        while True:
+            # Only what training itself raises is the cohort's: a disk that is full, say, is nobody's failure.
             try:
-                training = CohortTraining(cohort, plan, dataset, halving.report, device=device)
-                finished = False
-                while not finished:
-                    report = training.advance()
-                    finished = report.finished
-                    book.report(report)
-                    if book.is_to_pause(report):
-                        folder = plan.folder / "paused" / "saving"
-                        folder.mkdir(parents=True, exist_ok=True)
-                        training.save(folder)
-                        book.pause(report, folder)
-                        finished = True
+                training = training or CohortTraining(cohort, plan, dataset, judge, device=device)
+                report = training.advance()
             except (RuntimeError, MemoryError) as error:  # torch's errors: out of memory, a kernel that refuses
                 book.fail(cohort.cohort_id, f"{type(error).__name__}: {error}")
-        return book.result()
+                return
+            book.report(report)
+            if report.finished:
+                return
+            if book.is_to_pause(report):
+                folder = plan.folder / "paused" / "saving"
+                folder.mkdir(parents=True, exist_ok=True)
+                training.save(folder)
+                book.pause(report, folder)
+                return
 
     def close(self) -> None:
         """Nothing was started."""

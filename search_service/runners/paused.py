@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search_service.results import EpochPoint
 from search_service.runners.base import Cohort, Member
 
 # Groups of paused cohorts at most: what a round that is to end has still to train.
@@ -15,12 +17,13 @@ MOST_WAITING = 4
 
 @dataclass(frozen=True)
 class Part:
-    """A paused cohort: who is left of it, and where it was saved."""
+    """A paused cohort: who is left of it, where it was saved and, in another process, their curves until then."""
 
     cohort_id: str
     epoch: int
     members: tuple[Member, ...]
     folder: Path
+    curves: Mapping[str, Sequence[EpochPoint]] = field(default_factory=dict)
 
 
 # Epoch and structure: whoever shares them can go on together.
@@ -66,13 +69,23 @@ class Paused:
         known = {_group(part) for part in self._waiting}
         return 2 * members <= self._rooms[structure] and len(known | {(epoch, structure)}) <= MOST_WAITING
 
-    def put(self, cohort_id: str, epoch: int, members: tuple[Member, ...], saved: Path) -> None:
-        """A cohort waits from now on."""
-        folder = self._folder / cohort_id
+    def folder_of(self, cohort_id: str) -> Path:
+        """Where what is left of a cohort lies, or would."""
+        return self._folder / cohort_id
+
+    def keep(self, cohort_id: str, epoch: int, members: tuple[Member, ...], saved: Path) -> Part:
+        """Take over what was saved of a cohort; ``put`` is due then."""
+        folder = self.folder_of(cohort_id)
         folder.parent.mkdir(exist_ok=True)
+        # Of a process that was killed before it could say so.
+        shutil.rmtree(folder, ignore_errors=True)
         saved.replace(folder)
-        self._waiting.append(Part(cohort_id, epoch, members, folder))
-        self.end(cohort_id)
+        return Part(cohort_id, epoch, members, folder)
+
+    def put(self, part: Part) -> None:
+        """A cohort waits from now on."""
+        self._waiting.append(part)
+        self.end(part.cohort_id)
 
     def take(self, *, full: bool) -> list[Part] | None:
         """The parts of the next cohort, if there is one.

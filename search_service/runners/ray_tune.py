@@ -44,6 +44,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from search_service import disk
 from search_service.brackets import Brackets, rules_of
 from search_service.errors import RunnerError
 from search_service.events import Listener
@@ -115,7 +116,7 @@ class RayTuneRunner:
         book = RoundBook(plan, self._sizes(plan, dataset), listen)
         if book.has_ended:
             return book.result()
-        searcher, paused = _CohortSearcher(book), _Pausing(book)
+        searcher, paused = _CohortSearcher(book, plan.folder), _Pausing(book)
         # Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then
         # brings back the rungs.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -153,6 +154,8 @@ class RayTuneRunner:
         try:
             tuner.fit()
         except (ray.exceptions.RayError, EOFError, OSError) as error:
+            if disk.is_full(error) or not disk.has_room(plan.folder):
+                raise disk.paused(plan.folder.parent) from error
             raise RunnerError(f"Ray Tune ended by itself: {error}") from error
         finally:
             with contextlib.suppress(ray.exceptions.RayError):
@@ -161,6 +164,8 @@ class RayTuneRunner:
             # deleted; that one is part of a reference cycle, and the next round would run with fewer workers.
             del tuner
             gc.collect()
+        if searcher.is_full:
+            raise disk.paused(plan.folder.parent)
         return book.result()
 
     def _store(self, dataset: Dataset) -> Any:
@@ -259,16 +264,20 @@ class _Packed:
 class _CohortSearcher(Searcher):
     """Tune asks it for trials and tells it how they end; both go to the book."""
 
-    def __init__(self, book: RoundBook) -> None:
+    def __init__(self, book: RoundBook, folder: Path) -> None:
         super().__init__(metric=None, mode=None)
-        self._book = book
+        self._book, self._folder = book, folder
         self._cohorts: dict[str, str] = {}
+        # Whether a disk is full: then nothing is begun any more, and nothing has failed.
+        self.is_full = False
 
     def __reduce__(self) -> tuple[type[Searcher], tuple[()]]:
         # Tune pickles its searcher for Tuner.restore, which is not used; the book's listeners cannot be pickled.
         return Searcher, ()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.is_full:
+            return str(Searcher.FINISHED)
         cohort = self._book.next_cohort()
         if cohort is None:
             # None at all is "not now": Tune asks again.
@@ -280,7 +289,10 @@ class _CohortSearcher(Searcher):
         # A trial's last result is told here only, those before it to the scheduler only.
         if result and _REPORT in result and (report := _decode(result[_REPORT])).finished:
             self._book.report(report)
-        if error:
+        if error and not disk.has_room(self._folder):
+            # It goes on when there is room again.
+            self.is_full = True
+        elif error:
             reason = f"its worker failed more than {MAX_FAILURES} times; see the error file in the round's folder"
             self._book.fail(self._cohorts[trial_id], reason)
 

@@ -14,7 +14,6 @@ holds no state of its own: whatever it is killed in the middle of, the next roun
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import socket
@@ -249,7 +248,7 @@ class Reconciler:
             whole = chunk[: chunk.rfind(b"\n") + 1]
             if not whole:
                 return
-            entries = [json.loads(line) for line in whole.splitlines()]
+            entries = journals.entries_of(whole)
             self._store.take_in(study.id, entries, begin=begin, end=begin + len(whole))
             begin += len(whole)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 
 import pytest
 import torch
 
+from search_service import journals
+from search_service.errors import DamagedFileError
 from search_service.halving import Halving
 from search_service.results import EpochPoint, TrialStatus
 from search_service.runners.base import CohortReport, MemberReport
@@ -17,6 +18,7 @@ from search_service.runners.paused import MOST_WAITING
 from search_service.runners.sizing import MOST_MEMBERS, CohortSizes, MeasuredSizes, most_members, place_of
 from search_service.space import Choices, NumericRange
 from tests.plans import make_plan
+from trainables import checkpoint
 
 SPACE = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}
 
@@ -138,6 +140,7 @@ class Worker:
         assert self.book.is_to_pause(report)
         saved = self.plan.folder / "saved"
         saved.mkdir()
+        torch.save({"format": checkpoint.FORMAT}, saved / "population.pt")
         self.book.pause(report, saved)
 
     def finish(self):
@@ -241,21 +244,108 @@ def test_b5_only_networks_of_one_structure_go_on_together_and_few_structures_wai
     assert not worker.book.is_to_pause(worker.report(cohort, 1, 3))
 
 
-def test_d6_who_waited_when_the_process_was_lost_begins_again_in_the_cohort_it_had(digits, tmp_path):
-    before = Worker(tmp_path, digits[0])
-    first, second = before.book.next_cohort(), before.book.next_cohort()
-    before.pause(first)
-    before.pause(second)
-    merged = before.book.next_cohort()
-    before.pause(merged, epoch=3, go_on=4)
-    third = before.book.next_cohort()
+def lost(folder, dataset):
+    """A worker whose process ends: two cohorts were paused and merged and paused again, one waits, a fourth is new."""
+    worker = Worker(folder, dataset)
+    first, second = worker.book.next_cohort(), worker.book.next_cohort()
+    worker.pause(first)
+    worker.pause(second)
+    merged = worker.book.next_cohort()
+    worker.pause(merged, epoch=3, go_on=4)
+    third = worker.book.next_cohort()
+    worker.pause(third)
+    return first, second, merged, third, worker.book.next_cohort()
+
+
+def test_d6_who_waited_when_the_process_was_lost_waits_again_and_a_new_cohort_begins_again(digits, tmp_path):
+    *_, merged, third, fourth = lost(tmp_path, digits[0])
     after = Worker(tmp_path, digits[0])
-    again = [after.book.next_cohort() for _ in range(3)]
-    assert again == [first, second, third]
+    assert after.book.next_cohort() == fourth
+    after.report(fourth, 9, 0)
+    # Nothing new is to come: those that are furthest go on first.
+    assert [m.trial_id for m in after.book.next_cohort().members] == [m.trial_id for m in merged.members[:4]]
+    assert [m.trial_id for m in after.book.next_cohort().members] == [m.trial_id for m in third.members[:3]]
+    result = Worker(tmp_path, digits[0]).finish()
+    assert len(result.trials) == 32
+    # What was known of a trial when it was saved is part of its curve.
+    waited = {member.trial_id for member in (*merged.members[:4], *third.members[:3])}
+    assert {tuple(p.epoch for p in t.curve) for t in result.trials if t.trial_id in waited} == {tuple(range(1, 10))}
     assert not (tmp_path / "paused").exists()
+
+
+def test_d6_a_merged_cohort_that_was_lost_begins_again_with_what_it_was_made_of(digits, tmp_path):
+    worker = Worker(tmp_path, digits[0])
+    for cohort in (worker.book.next_cohort(), worker.book.next_cohort()):
+        worker.pause(cohort)
+    merged = worker.book.next_cohort()
+    again = Worker(tmp_path, digits[0]).book.next_cohort()
+    assert again == merged
+    assert len(again.parts) == 2
+
+
+@pytest.mark.parametrize("destroy", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:99])])
+def test_e1_whose_saved_cohort_is_destroyed_begins_again_in_the_cohort_it_had(digits, tmp_path, destroy):
+    first, second, merged, third, fourth = lost(tmp_path, digits[0])
+    destroy(tmp_path / "paused" / merged.cohort_id / "population.pt")
+    after = Worker(tmp_path, digits[0])
+    # Its own parts went when it was saved.
+    again = [after.book.next_cohort() for _ in range(3)]
+    assert again == [first, second, fourth]
     for cohort in again:
         after.report(cohort, 9, 0)
-    assert len(after.finish().trials) == 32
-    entries = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
-    sizes = Counter(entry["cohort"] for entry in entries)
-    assert set(sizes.values()) == {8}
+    assert [m.trial_id for m in after.book.next_cohort().members] == [m.trial_id for m in third.members[:3]]
+    assert after.book.next_cohort() is None
+
+
+def edit(path, do):
+    path.write_bytes(b"".join(do(path.read_bytes().splitlines(keepends=True))))
+
+
+@pytest.mark.parametrize(
+    ("do", "says"),
+    [
+        (lambda lines: lines[:3] + lines[4:], "r1-004 stands where r1-003 is due"),
+        (lambda lines: lines[:4] + lines[3:], "r1-003 stands where r1-004 is due"),
+        (lambda lines: [], "it lacks r1-0.., which told.jsonl has"),
+        (lambda lines: [lines[0].replace(b"0", b"1"), *lines[1:]], "line 1: its checksum is another one"),
+    ],
+    ids=["lost", "doubled", "empty", "changed"],
+)
+def test_e1_a_configuration_is_that_of_its_trial_or_of_none(digits, tmp_path, do, says):
+    """A line that was lost or doubled gave the results of trials to other configurations."""
+    Worker(tmp_path, digits[0]).finish()
+    edit(tmp_path / "asked.jsonl", do)
+    with pytest.raises(DamagedFileError, match=says):
+        Worker(tmp_path, digits[0])
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda lines: [],
+        lambda lines: lines[:5] + lines[6:],
+        lambda lines: [lines[0].replace(b"0.5", b"0.6"), *lines[1:]],
+        lambda lines: lines + lines[-1:],
+    ],
+    ids=["deleted", "lost", "changed", "doubled"],
+)
+def test_e1_trials_whose_ends_are_lost_are_trained_again_also_of_a_round_that_was_over(digits, tmp_path, do):
+    done = Worker(tmp_path, digits[0]).finish()
+    edit(tmp_path / "told.jsonl", do)
+    after = Worker(tmp_path, digits[0])
+    again = after.finish()
+    assert [(t.trial_id, t.config, t.curve) for t in again.trials] == [
+        (t.trial_id, t.config, t.curve) for t in done.trials
+    ]
+    assert again.stop_reason == done.stop_reason
+    assert after.book.has_ended
+    assert len(journals.read(tmp_path / "asked.jsonl")) == 32
+
+
+def test_e1_files_of_a_round_that_can_be_made_again_are(digits, tmp_path):
+    done = Worker(tmp_path, digits[0]).finish()
+    for name in ("plan.json", "ended.json"):
+        (tmp_path / name).write_bytes(b"")
+    again = Worker(tmp_path, digits[0]).finish()
+    assert [t.curve for t in again.trials] == [t.curve for t in done.trials]
+    assert (again.plan, again.stop_reason) == (done.plan, done.stop_reason)

@@ -379,6 +379,8 @@ def test_c1_conditions_under_other_samplers_and_after_a_kill(sampler, tmp_path):
     for name, kept in (("asked", 6), ("told", 4)):
         path = cut / "round-1" / f"{name}.jsonl"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
+    for merging in ("paused", "merged"):
+        (cut / "round-1" / f"{merging}.jsonl").unlink(missing_ok=True)
     for later in ("round-2", "done/decision-1.json", "done/finalists.json"):
         shutil.rmtree(cut / later, ignore_errors=True) if (cut / later).is_dir() else (cut / later).unlink()
     _, study = run(CONDITIONAL | {"search": search}, tmp_path=cut)
