@@ -16,21 +16,20 @@ LEAST_FREE = 64 * 2**20
 PROBE = 2**20
 
 
-def require_room(folder: Path, least: int = LEAST_FREE) -> None:
+def require_room(folder: Path) -> None:
     """See to it that a study is not begun on a disk that is nearly full.
 
     Args:
         folder: Exists, on that disk.
-        least: Bytes that must be free.
 
     Raises:
         NoRoomError: There are fewer.
     """
     free = shutil.disk_usage(folder).free
-    if free < least:
+    if free < LEAST_FREE:
         raise NoRoomError(
-            f"{folder} has {free / 2**20:.1f} MB of free space, and a study needs at least {least / 2**20:.0f} MB: "
-            "free some, or choose another --home"
+            f"{folder} has {free / 2**20:.1f} MB of free space, and a study needs at least "
+            f"{LEAST_FREE / 2**20:.0f} MB: free some, or choose another --home"
         )
 
 

@@ -100,7 +100,8 @@ def trials_told(home) -> int:
     return sum(len(path.read_text().splitlines()) for path in home.glob("studies/*/round-1/told.jsonl"))
 
 
-def test_d6_ctrl_c_ends_with_130_records_what_was_finished_and_leaves_no_process(tmp_path):
+def test_d6_a_signal_ends_with_130_records_what_was_finished_and_leaves_no_process(tmp_path):
+    """SIGTERM, as schedulers and ``docker stop`` send it: Ray takes it for itself, and aborted the process."""
     command = [sys.executable, "-m", "search_service", "run", str(REPOSITORY / "configs" / "01_digits.yaml")]
     slow = ["--set", "search.coarse={max_trials: 400, max_epochs: 40}", "--set", "search.refined.max_epochs=45"]
     with subprocess.Popen(
@@ -110,7 +111,7 @@ def test_d6_ctrl_c_ends_with_130_records_what_was_finished_and_leaves_no_process
         while trials_told(tmp_path) < 3 and time.monotonic() < deadline:
             time.sleep(0.2)
         children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=90)
     assert process.returncode == 130, errors
     (folder,) = (tmp_path / "studies").iterdir()
