@@ -33,6 +33,7 @@ from search_service.errors import (
     Problem,
     SearchServiceError,
 )
+from search_service.interrupts import catch_interrupts
 from search_service.settings import Settings
 from search_service.spec import StudySpec
 
@@ -338,7 +339,14 @@ def main() -> None:
     # Libraries' own log lines would run through the progress display.
     logging.getLogger().setLevel(logging.ERROR)
     try:
-        app(standalone_mode=True)
+        with catch_interrupts() as interrupts:
+            try:
+                app(standalone_mode=True)
+            except SystemExit:
+                # Typer's own end of a KeyboardInterrupt, before or after a study had it.
+                if interrupts.count:
+                    sys.exit(EXIT_INTERRUPTED)
+                raise
     except (InvalidSpecError, DataError) as error:
         n = len(error.problems)
         what = "The config cannot be used" if isinstance(error, InvalidSpecError) else "This cannot be done"

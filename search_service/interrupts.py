@@ -27,18 +27,18 @@ POLITE = 2
 
 
 class Interrupts:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop, and how often (``count``)."""
 
     def __init__(self) -> None:
         self._requested = False
-        self._count = 0
+        self.count = 0
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
         """Remember, and stop here if Python lets us."""
         # Ray's alarm would abort the process in the middle of its orderly end.
         signal.alarm(0)
-        self._count += 1
-        if self._count > POLITE:
+        self.count += 1
+        if self.count > POLITE:
             # Nothing is lost that the journals hold; whoever asks three times does not want to wait for the rest.
             os._exit(EXIT_INTERRUPTED)
         self._requested = True

@@ -1,0 +1,27 @@
+"""One attempt at a study, in a process that a fork server has imported everything for: there is more to kill in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# What the command imports later by itself.
+import mlflow.pyfunc
+import torch
+
+from search_service import cli, wiring
+from search_service.recorders import mlflow as recorder
+from search_service.recorders.figures import comparison
+
+__all__ = ["comparison", "mlflow", "recorder", "run", "torch", "wiring"]
+
+
+def run(arguments: list[str], log: Path, environment: dict[str, str]) -> None:
+    """The command line, with what it prints in a file."""
+    os.environ |= environment
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["search-service", *arguments]
+    cli.main()

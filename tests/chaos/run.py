@@ -1,0 +1,251 @@
+"""One study under faults: what is killed when follows from a seed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.chaos.invariants import content, violations
+from tests.chaos.variants import Variant
+from tests.servers import RestartingServer
+
+# Faults of a study at most, and attempts to go on until it must have ended.
+MOST_FAULTS, MOST_ATTEMPTS = 3, 8
+# Seconds: of an attempt, against hanging; and for what a study started to be gone after it.
+ATTEMPT_S, GONE_S = 240, 45
+# Seconds until an MLflow server that was killed is started again, at most.
+SERVER_AWAY_S = 8
+DRIVER = {"driver KILL": signal.SIGKILL, "driver TERM": signal.SIGTERM, "driver INT": signal.SIGINT}
+# Of Ray's processes, by what their command line begins with or holds.
+OF_RAY = {"worker": "ray::_CohortTrainable", "judge": "ray::Brackets", "raylet": "/raylet ", "GCS": "gcs_server"}
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.chaos.attempt"])
+
+
+@dataclass
+class Outcome:
+    """What became of a study."""
+
+    variant: Variant
+    seed: int
+    faults: list[str] = field(default_factory=list)
+    codes: list[int | None] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        ended = "all holds" if not self.violations else "; ".join(self.violations[:5])
+        faults = ", ".join(self.faults) or "undisturbed"
+        return f"{self.variant.name:22} seed {self.seed:<8} {faults:48} exit {self.codes}: {ended}"
+
+
+class Ground:
+    """Where studies lie, and what is known of those that nobody disturbed.
+
+    Args:
+        folder: Exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # The fork server's imports are not to be part of the first study's time.
+        warm = PROCESSES.Process(target=int)
+        warm.start()
+        warm.join()
+        self._calm: dict[str, tuple[dict[str, Any], float]] = {}
+
+    def home(self, name: str) -> Path:
+        """A fresh folder, with nothing in it."""
+        home = self._folder / name
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        return home
+
+    def calm(self, variant: Variant) -> tuple[dict[str, Any], float]:
+        """What the undisturbed study holds, and how many seconds it takes."""
+        if variant.name not in self._calm:
+            home = self.home(f"{variant.name}-calm")
+            with Study(variant, home) as study:
+                began = time.monotonic()
+                code = study.attempt(None)
+                seconds = time.monotonic() - began
+                assert code == 0, study.log.read_text()[-2000:]
+                (folder,) = home.glob("studies/*")
+                found = violations(home, study.record, None)
+                assert not found, found
+                self._calm[variant.name] = (dict(content(folder)), seconds)
+        return self._calm[variant.name]
+
+
+class Study:
+    """The study of a home: begun, gone on with, and looked after until it has ended."""
+
+    def __init__(self, variant: Variant, home: Path) -> None:
+        self._variant, self._home, self._stack = variant, home, ExitStack()
+        self.log = home.parent / f"{home.name}.log"
+        self.log.unlink(missing_ok=True)
+        (home.parent / f"{variant.name}.yaml").write_text(variant.spec)
+        self.server: RestartingServer | None = None
+
+    def __enter__(self) -> Study:
+        if self._variant.server:
+            self.server = self._stack.enter_context(RestartingServer(self._home))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def record(self) -> str:
+        """Address of MLflow's store."""
+        return self.server.url if self.server else f"sqlite:///{self._home / 'mlflow.db'}"
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the study; None if it has not come to that."""
+        return next((path for path in self._home.glob("studies/*") if (path / "spec.json").exists()), None)
+
+    def attempt(self, fault: Callable[[int], None] | None) -> int | None:
+        """Begin or go on, and have ``fault`` happen to it meanwhile; returns its exit code, None if it hung."""
+        if (folder := self.folder) is None:
+            what = [str(self._home.parent / f"{self._variant.name}.yaml")]
+        elif (folder / "ended.json").exists():
+            return self._execute(["sync", folder.name], fault)
+        else:
+            what = ["--study", folder.name]
+        return self._execute(["run", *what, "--runner", self._variant.runner], fault)
+
+    def _execute(self, command: list[str], fault: Callable[[int], None] | None) -> int | None:
+        command = [*command, "--home", str(self._home)]
+        environment = {"MLFLOW_TRACKING_URI": self.server.url} if self.server else {}
+        process = self._begin(command, environment)
+        if fault is not None:
+            fault(process.pid)
+        _wait(ATTEMPT_S, process.pid)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+            process.join(30)
+            return None
+        process.join(30)
+        return process.exitcode
+
+    def _begin(self, command: list[str], environment: dict[str, str]) -> Any:
+        """A process of the command line: forked where there is no Ray, which wants one of its own."""
+        if self._variant.runner == "ray":
+            process = PROCESSES.Process(target=_become, args=(command, self.log, environment))
+        else:
+            from tests.chaos import attempt
+
+            process = PROCESSES.Process(target=attempt.run, args=(command, self.log, environment))
+        process.start()
+        return process
+
+
+def _become(command: list[str], log: Path, environment: dict[str, str]) -> None:
+    """Turn this process into a fresh one of the command line."""
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    # A fork server's children ignore nothing, but its own Python is not that of a fresh process.
+    os.execve(sys.executable, [sys.executable, "-m", "search_service", *command], os.environ | environment)
+
+
+def disturb(variant: Variant, seed: int, ground: Ground) -> Outcome:
+    """Run a study under faults that follow from a seed, and then to its end."""
+    calm, seconds = ground.calm(variant)
+    draw, outcome = random.Random(seed), Outcome(variant, seed)
+    planned = draw.randint(1, MOST_FAULTS)
+    home = ground.home(f"{variant.name}-{seed}")
+    before = {process.pid for process in psutil.process_iter()}
+    with Study(variant, home) as study:
+        while len(outcome.codes) < MOST_ATTEMPTS:
+            fault = _fault(variant, draw, seconds, outcome, study) if len(outcome.faults) < planned else None
+            outcome.codes.append(study.attempt(fault))
+            folder = study.folder
+            if outcome.codes[-1] == 0 and folder is not None and (folder / "recorded.json").exists():
+                break
+        if outcome.codes[-1] is None:
+            outcome.violations.append(f"it hung; see {study.log}")
+        else:
+            outcome.violations += violations(home, study.record, calm if variant.is_repeatable else None)
+    outcome.violations += _left(before)
+    if not outcome.violations:
+        shutil.rmtree(home)
+    return outcome
+
+
+def _fault(
+    variant: Variant, draw: random.Random, seconds: float, outcome: Outcome, study: Study
+) -> Callable[[int], None]:
+    """What happens to an attempt, and when."""
+    kinds = [*DRIVER, *(OF_RAY if variant.runner == "ray" else ()), *(["MLflow"] if variant.server else [])]
+    kind, moment, away_s = draw.choice(kinds), draw.uniform(0, seconds), draw.uniform(0, SERVER_AWAY_S)
+
+    def happen(pid: int) -> None:
+        _wait(moment, pid)
+        if not psutil.pid_exists(pid):
+            return
+        if kind in DRIVER:
+            outcome.faults.append(kind)
+            os.kill(pid, DRIVER[kind])
+        elif kind == "MLflow":
+            assert study.server is not None
+            outcome.faults.append(kind)
+            study.server.kill()
+            _wait(away_s, pid)
+            study.server.start()
+        elif (victim := _process_of(pid, OF_RAY[kind])) is not None:
+            outcome.faults.append(kind)
+            victim.kill()
+
+    return happen
+
+
+def _wait(seconds: float, pid: int) -> None:
+    """Until a moment, or until a process has ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.Error:
+            return
+        time.sleep(min(0.02, max(0.0, until - time.monotonic())))
+
+
+def _process_of(pid: int, title: str) -> psutil.Process | None:
+    """One of Ray's processes below the driver; None if there is none at the moment."""
+    try:
+        for process in psutil.Process(pid).children(recursive=True):
+            try:
+                if title in " ".join(process.cmdline()):
+                    return process
+            except psutil.Error:
+                continue
+    except psutil.Error:
+        pass
+    return None
+
+
+def _left(before: set[int]) -> list[str]:
+    """Processes of Ray that are still there long after their study."""
+    deadline = time.monotonic() + GONE_S
+    while True:
+        left = [process for process in psutil.process_iter(["cmdline"]) if process.pid not in before]
+        left = [process for process in left if "ray" in " ".join(process.info["cmdline"] or ())]
+        left = [process for process in left if "chaos" not in " ".join(process.info["cmdline"] or ())]
+        if not left or time.monotonic() > deadline:
+            return [f"{' '.join(process.info['cmdline'])[:60]} is still there" for process in left]
+        time.sleep(0.5)
