@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -133,33 +135,45 @@ class Study:
         process = self._begin(command, environment)
         if fault is not None:
             fault(process.pid)
-        _wait(ATTEMPT_S, process.pid)
+        process.join(ATTEMPT_S)
         if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
             process.join(30)
             return None
-        process.join(30)
         return process.exitcode
 
     def _begin(self, command: list[str], environment: dict[str, str]) -> Any:
         """A process of the command line: forked where there is no Ray, which wants one of its own."""
         if self._variant.runner == "ray":
-            process = PROCESSES.Process(target=_become, args=(command, self.log, environment))
-        else:
-            from tests.chaos import attempt
+            return _Command(command, self.log, environment)
+        from tests.chaos import attempt
 
-            process = PROCESSES.Process(target=attempt.run, args=(command, self.log, environment))
+        process = PROCESSES.Process(target=attempt.run, args=(command, self.log, environment))
         process.start()
         return process
 
 
-def _become(command: list[str], log: Path, environment: dict[str, str]) -> None:
-    """Turn this process into a fresh one of the command line."""
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    # A fork server's children ignore nothing, but its own Python is not that of a fresh process.
-    os.execve(sys.executable, [sys.executable, "-m", "search_service", *command], os.environ | environment)
+class _Command:
+    """A process of the command line, with multiprocessing's words for what can be asked of it."""
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "search_service", *command], stdout=file, stderr=file,
+                env=os.environ | environment,
+            )  # fmt: skip
+        self.pid = self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def join(self, timeout: float) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._process.poll()
 
 
 def disturb(variant: Variant, seed: int, ground: Ground) -> Outcome:
