@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 
 from search_service.errors import InvalidSpecError, Problem
 from search_service.layers import DEPTH, WIDTH
+from search_service.names import Name
 from search_service.space import Range
 from search_service.spec_problems import problems_of
 from search_service.spec_ranges import (
@@ -198,9 +199,8 @@ class SearchSpec(FrozenModel):
         description="Configurations tried first in the first coarse round, after the config's own trial: values by "
         "leaf of search_space; leaves that are not named are drawn.",
     )
-    warm_start: str | None = Field(
+    warm_start: Name | None = Field(
         default=None,
-        min_length=1,
         description="Id of an earlier study in the same record: its trials of equal length and within these ranges "
         "teach the sampler, and the best of its configurations is tried first.",
     )
@@ -313,7 +313,10 @@ class StudySpec(FrozenModel):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="Letters, digits, _ . and -; names its record."
     )
-    experiment: str | None = Field(default=None, min_length=1, description="MLflow experiment; default: the name.")
+    experiment: Name | None = Field(
+        default=None,
+        description="MLflow experiment; default: the name. Visible characters but / \\ ? # % :; 200 bytes at most.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Decides everything random in the study.")
     data: DataConfig
     trial: TrialConfig = TrialConfig()

@@ -46,6 +46,7 @@ _RULES: Mapping[str, str] = {
 _FIXES: Mapping[str, str] = {
     "not_applicable": "change one of the two",
     "batch_of_one": "raise batch_size, or set network.normalization: none",
+    "no_name": "choose another name",
 }
 
 

@@ -29,7 +29,10 @@ being written is completed, without writing a value twice.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -41,11 +44,11 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from mlflow.entities import Metric
+from mlflow.entities import Experiment, LifecycleStage, Metric
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from search_service.errors import RecorderError, RecordRefusedError
+from search_service.errors import InvalidSpecError, Problem, RecorderError, RecordRefusedError
 from search_service.events import (
     CheckFinished,
     ComparisonFinished,
@@ -147,6 +150,7 @@ class MlflowRecorder:
         """Find or make the experiment of what will be recorded, before anything is: its page is known then.
 
         Raises:
+            InvalidSpecError: It was deleted: its name stays taken, and nothing can be written to it.
             RecorderError: MLflow cannot be reached, or refuses.
         """
         with self._errors():
@@ -450,7 +454,10 @@ class MlflowRecorder:
             **{f"data.columns.of_kind.{kind}": count for kind, count in data.columns.items()},
         }
         # Of the trial, the leaves that mean something for its choices.
-        asked = _flatten(event.spec.model_dump(mode="json", exclude={"trial", *unasked}))
+        plain = event.spec.model_dump(mode="json", exclude={"trial", *unasked})
+        # A column may have any name, a key of MLflow's may not.
+        plain["data"]["columns"] = json.dumps(plain["data"]["columns"], ensure_ascii=False)
+        asked = _flatten(plain)
         trial = {f"trial.{leaf}": value for leaf, value in event.spec.trial.flat().items()}
         self._runs.batch(run, params={**asked, **trial, **facts})
         self._client.log_text(run, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
@@ -463,8 +470,9 @@ class MlflowRecorder:
 
     def _experiment_of(self, name: str) -> str:
         if (existing := self._client.get_experiment_by_name(name)) is not None:
+            _require_active(existing)
             return str(existing.experiment_id)
-        location = (self._artifacts / name).as_uri() if self._artifacts else None
+        location = (self._artifacts / _folder_of(name)).as_uri() if self._artifacts else None
         # Without this tag the UI opens its view for generative AI.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         try:
@@ -503,6 +511,27 @@ def _trial_metrics(trial: TrialResult) -> list[Metric]:
 
 def _round_name(plan: RoundPlan) -> str:
     return plan.name + (f" (cycle {plan.cycle})" if plan.cycle > 1 else "")
+
+
+def _require_active(experiment: Experiment) -> None:
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+        restore = f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+        fix = f"restore it ({restore}), or choose another name with experiment"
+        rule = "an experiment of MLflow that is not deleted, or a new name"
+        raise InvalidSpecError([Problem("experiment", experiment.name, rule, fix)])
+
+
+def _folder_of(experiment: str) -> str:
+    """The folder of an experiment's files: its name, or what is left of it where it is more than a plain word.
+
+    >>> _folder_of("digits"), _folder_of("../up")
+    ('digits', '___up-8c722b8a')
+    """
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", experiment):
+        return experiment
+    # Two names may leave the same letters; their digests differ.
+    digest = hashlib.sha256(experiment.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', experiment)[:60]}-{digest}"
 
 
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

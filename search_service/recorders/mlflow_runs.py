@@ -207,4 +207,5 @@ class Runs:
 
 def format_param(value: Any) -> str:
     """A parameter's text: numbers exactly, lists and None as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    # PostgreSQL takes no NUL in text.
+    return value.replace("\0", "\\0") if isinstance(value, str) else json.dumps(value)

@@ -420,11 +420,15 @@ class Store:
         """Enter a token by the SHA-256 of its secret.
 
         Raises:
-            ConflictError: There is one with this name, be it revoked.
+            ConflictError: There is one with this name in whatever case, be it revoked: who reads a list of tokens or of
+                owners does not tell ci from CI.
         """
         row = TokenRow(name=name, role=role, digest=digest, created_at=now())
+        alike = select(TokenRow.name).where(func.lower(TokenRow.name) == name.lower())
         try:
             with self._writing.begin() as session:
+                if (taken := session.scalar(alike.limit(1))) is not None:
+                    raise ConflictError(f"there is a token {taken!r} already; choose another name than {name!r}")
                 session.add(row)
         except IntegrityError as error:
             raise ConflictError(f"there is a token {name!r} already; choose another name") from error

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response, status
 from fastapi.concurrency import run_in_threadpool
 
 from search_service.errors import InvalidSpecError, Problem
+from search_service.names import MOST_BYTES, flaw_of
 from search_service.service.access import Reader, Submitter
 from search_service.service.documents import Dataset, Page
 from search_service.service.parts import Service
@@ -62,11 +63,16 @@ async def upload(
     if suffix not in SUFFIXES:
         rule = f"a file name ending in {', '.join(SUFFIXES)}"
         raise InvalidSpecError([Problem("name", name, rule, "give the file's own name, or convert the table")])
+    # Browsers and shells may send a whole path.
+    name = Path(name).name
+    if (flaw := flaw_of(name, barred="\\")) is not None:
+        rule = f"a file name of visible characters, at most {MOST_BYTES} bytes; {flaw}"
+        raise InvalidSpecError([Problem("name", name, rule, "rename the file")])
     folder = service.settings.datasets
     folder.mkdir(parents=True, exist_ok=True)
     digest, size = await _receive(request, folder, suffix)
     row, is_new = await run_in_threadpool(
-        service.store.add_dataset, digest + suffix, name=Path(name.replace("\0", "")).name, size=size, owner=caller.name
+        service.store.add_dataset, digest + suffix, name=name, size=size, owner=caller.name
     )
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     return _as_dataset(row)

@@ -38,7 +38,7 @@ def create(service: Service, _: Admin, body: RawBody) -> CreatedToken:
         new = NewToken.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from error
-    if new.name in (ADMIN, LOCAL):
+    if new.name.lower() in (ADMIN, LOCAL):
         raise ConflictError(f"the name {new.name!r} is the service's own; choose another")
     secret = new_token()
     row = service.store.add_token(new.name, new.role, digest_of(secret))

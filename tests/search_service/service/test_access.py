@@ -173,3 +173,10 @@ def test_d7_a_token_that_can_be_guessed_is_refused(tmp_path):
 
 def test_d7_a_token_is_in_no_representation_of_the_settings(tmp_path):
     assert ADMIN not in repr(ServiceSettings(home=tmp_path, admin_token=ADMIN))
+
+
+def test_e1_tokens_that_look_alike_are_refused(service):
+    assert service.post("/api/v1/tokens", json={"name": "ci"}).status_code == 201
+    for name in ("Admin", "ADMIN", "Local", "CI", "Ci"):
+        assert service.post("/api/v1/tokens", json={"name": name}).status_code == 409, name
+    assert [token["name"] for token in service.get("/api/v1/tokens").json()] == ["ci"]

@@ -223,6 +223,9 @@ def test_an_upload_that_is_no_table_leaves_nothing(service, tmp_path):
     assert service.post("/api/v1/datasets", content=b"x", params={"name": "mine.exe"}).status_code == 422
     assert service.post("/api/v1/datasets", content=b"", params={"name": "mine.csv"}).status_code == 422
     # A name is a name, and leads nowhere.
+    for name in ("a\x1b[31m.csv", "a\u202egpj.csv", "a\n.csv", "..\\a.csv", "é" * 120 + ".csv", "a\0.csv"):
+        refused = service.post("/api/v1/datasets", content=b"x,y\n1,2\n", params={"name": name})
+        assert (refused.status_code, refused.json()["problems"][0]["path"]) == (422, "name"), name
     answer = service.post("/api/v1/datasets", content=b"x,y\n1,2\n", params={"name": "../../../mine.csv"})
     assert answer.json()["name"] == "mine.csv"
     assert [path.suffix for path in (tmp_path / "datasets").iterdir()] == [".csv"]

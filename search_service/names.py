@@ -1,0 +1,58 @@
+"""Names that people choose and that become part of a path, a URL or a record: which texts may be one.
+
+A name is one line of visible text that no file system, browser or database reads as anything but a name. What is
+narrower still (a study's name, a token's) has a pattern of its own where it is declared.
+
+>>> flaw_of("churn, run 2"), flaw_of("../elsewhere")
+(None, 'it holds /')
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+# Bytes in UTF-8. File systems take 255 for one folder or file, MLflow 500 letters for an experiment; what is made of a
+# name (an ending, a number) needs a little of it.
+MOST_BYTES = 200
+# What separates the parts of a path, here or on another system, or ends the path of a URL.
+SEPARATORS = "/\\?#%:"
+# Unicode's categories of what nobody sees, or what changes how the rest is shown: control and format characters,
+# halves of a character, characters that are not assigned, and the separators of lines and paragraphs.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
+
+
+def flaw_of(text: str, barred: str = SEPARATORS) -> str | None:
+    """Why a text cannot be a name, in words; None if it can.
+
+    Args:
+        text: What somebody chose.
+        barred: Visible characters that it must not hold.
+    """
+    if not text.strip():
+        return "it is empty"
+    if text != text.strip():
+        return "it begins or ends with a blank"
+    if set(text) == {"."}:
+        return "it means a folder"
+    if (seen := next((character for character in text if character in barred), None)) is not None:
+        return f"it holds {seen}"
+    if (unseen := next((one for one in text if unicodedata.category(one) in _UNSEEN), None)) is not None:
+        return f"it holds the character U+{ord(unseen):04X}, which nobody sees"
+    size = len(text.encode())
+    return f"it has {size} bytes" if size > MOST_BYTES else None
+
+
+RULE = f"a name: visible characters, none of {' '.join(SEPARATORS)}, no blank at its ends, at most {MOST_BYTES} bytes"
+
+
+def _require_name(text: str) -> str:
+    if (flaw := flaw_of(text)) is not None:
+        raise PydanticCustomError("no_name", "{rule}; {flaw}", {"rule": RULE, "flaw": flaw})
+    return text
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_require_name)]
