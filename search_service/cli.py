@@ -36,6 +36,7 @@ from search_service.errors import (
 from search_service.interrupts import catch_interrupts
 from search_service.settings import Settings
 from search_service.spec import StudySpec
+from trainables.redaction import guard_process
 
 if TYPE_CHECKING:
     from search_service.recorders.background import Backlog
@@ -336,6 +337,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 def main() -> None:
     """Entry point: every error that we raise on purpose becomes one clear message and an exit code."""
     errors = Console(stderr=True)
+    guard_process()
     # Libraries' own log lines would run through the progress display.
     logging.getLogger().setLevel(logging.ERROR)
     try:

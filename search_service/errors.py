@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from trainables.errors import DataError, InvalidInputError, Problem
+from trainables.redaction import redact
 
 __all__ = [
     "CheckFailedError",
@@ -53,6 +54,10 @@ class SearchServiceError(Exception):
     exit_code: ClassVar[int] = 4
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+
+    def __init__(self, *arguments: object) -> None:
+        # A message often has a library's own words in it, and those an address with all that is secret in it.
+        super().__init__(*(redact(one) if isinstance(one, str) else one for one in arguments))
 
 
 class InvalidSpecError(InvalidInputError, SearchServiceError):

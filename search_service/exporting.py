@@ -50,7 +50,7 @@ def find(name: str, settings: Settings, path: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="search-service-") as scratch:
         if name.startswith(REGISTRY):
             found = _fetch(name, settings, Path(scratch))
-            rule = f"a registered model of the record at {settings.record_uri}"
+            rule = f"a registered model of the record at {settings.shown_record}"
             fix = "check the name; it is models:/NAME/VERSION or models:/NAME@champion"
         elif Path(name).is_dir():
             found, rule = _within(Path(name)), "the folder of an export, a model, an MLflow model or a study"

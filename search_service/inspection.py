@@ -12,9 +12,9 @@ from rich.table import Table
 
 from search_service.report import finite
 from search_service.spec import StudySpec
-from trainables.data import locations
 from trainables.data.dataset import Loaded
 from trainables.data.profile import ColumnProfile, Profile
+from trainables.redaction import shown
 
 # Columns listed one by one; of wider tables the rest is counted.
 LISTED_COLUMNS = 60
@@ -49,7 +49,7 @@ def show(spec: StudySpec, table: Loaded, console: Console) -> None:
     dataset, profile = table.dataset, _profile(table)
     parts = ", ".join(f"{rows} {part}" for part, rows in _parts(table).items())
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("[bold]table[/]", escape(locations.shown(str(spec.data.source or spec.data.train))))
+    facts.add_row("[bold]table[/]", escape(shown(str(spec.data.source or spec.data.train))))
     facts.add_row("[bold]rows[/]", f"{profile.rows} read; divided: {parts}")
     facts.add_row(
         "[bold]features[/]", f"{len(table.preparation.schema)} columns, {dataset.n_inputs} numbers once prepared"

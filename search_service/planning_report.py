@@ -14,8 +14,8 @@ from search_service.planning import PlannedRound, StudyPlan, duration
 from search_service.report import counted, finite
 from search_service.space import conditions
 from search_service.spec import StudySpec
-from trainables.data import locations
 from trainables.data.dataset import Dataset
+from trainables.redaction import shown
 
 
 def as_document(spec: StudySpec, dataset: Dataset, plan: StudyPlan) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def show(spec: StudySpec, dataset: Dataset, plan: StudyPlan, console: Console) -
     """The same, to be read."""
     facts = Table.grid(padding=(0, 2))
     rows = f"{len(dataset.train)} training, {len(dataset.validation)} validation rows"
-    facts.add_row("[bold]table[/]", f"{escape(locations.shown(str(spec.data.source or spec.data.train)))}: {rows}")
+    facts.add_row("[bold]table[/]", f"{escape(shown(str(spec.data.source or spec.data.train)))}: {rows}")
     facts.add_row("[bold]searched[/]", escape(_searched(spec)))
     facts.add_row("[bold]optimised[/]", f"validation {spec.metric}")
     for block in (facts, _steps(spec, plan)):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from trainables.redaction import login_of, shown
 
 # MLflow's own default.
 UI_PORT = 5000
@@ -35,6 +36,17 @@ class Settings(BaseSettings):
         "A service that takes other people's configs needs it.",
     )
 
+    addresses: SecretStr | None = Field(
+        default=None,
+        description="Whole addresses of tables, separated by blanks, for a study that goes on or is replayed and whose "
+        "own password, signature or query is not kept any more or has expired.",
+    )
+
+    @property
+    def whole_addresses(self) -> tuple[str, ...]:
+        """``addresses`` one by one."""
+        return () if self.addresses is None else tuple(self.addresses.get_secret_value().split())
+
     @property
     def allowed_sources(self) -> tuple[str, ...] | None:
         """``data_folders`` one by one; None where everything may be read."""
@@ -48,10 +60,18 @@ class Settings(BaseSettings):
         return self.tracking_uri or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
 
     @property
+    def record_environment(self) -> dict[str, str]:
+        """The variables by which another process finds the MLflow server; none where it is the file under home."""
+        if self.tracking_uri is None:
+            return {}
+        uri, user, password = login_of(self.tracking_uri)
+        login = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password} if user or password else {}
+        return {"MLFLOW_TRACKING_URI": uri} | login
+
+    @property
     def shown_record(self) -> str:
-        """``record_uri`` as others may see it: without a user's name and password."""
-        who, at, _ = urlsplit(self.record_uri).netloc.rpartition("@")
-        return self.record_uri.replace(who + at, "", 1) if at else self.record_uri
+        """``record_uri`` as others may see it."""
+        return shown(self.record_uri)
 
     @property
     def artifacts(self) -> Path | None:
@@ -61,7 +81,7 @@ class Settings(BaseSettings):
     @property
     def ui_address(self) -> str:
         """Where the MLflow UI is, or will be after ``ui_command``."""
-        return (self.tracking_uri or f"http://127.0.0.1:{UI_PORT}").rstrip("/")
+        return shown(self.tracking_uri or f"http://127.0.0.1:{UI_PORT}").rstrip("/")
 
     @property
     def ui_command(self) -> str | None:

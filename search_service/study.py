@@ -61,12 +61,12 @@ from search_service.spec_ranges import LEARNING_RATE
 from search_service.study_folder import Beginning, StudyFolder
 from search_service.warm_start import EarlierStudy
 from trainables import checkpoint
-from trainables.data import locations
 from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
 from trainables.metrics import effective_rows
 from trainables.process import device_for
+from trainables.redaction import shown
 from trainables.training import chance_scale
 
 
@@ -290,7 +290,7 @@ def summarize(spec: StudySpec, table: Loaded) -> DataSummary:
     """What the record says about the table."""
     dataset = table.dataset
     return DataSummary(
-        source=locations.shown(str(spec.data.source or spec.data.train)),
+        source=shown(str(spec.data.source or spec.data.train)),
         fingerprint=dataset.fingerprint,
         n_train=len(dataset.train),
         n_validation=len(dataset.validation),

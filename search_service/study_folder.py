@@ -1,6 +1,7 @@
 """A study's folder: what is finished there is read and not done again, in whatever process.
 
 spec.json       what was asked
+addresses.json  what is secret of its tables' addresses, until it is over (private_addresses.py)
 study.json      the table's fingerprint and the libraries' versions, as it began
 elapsed.json    seconds that processes have worked on it
 done/           results of finished parts: step-1.json, step-3-cycle-1.json, decision-1.json, finalists.json
@@ -22,7 +23,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from search_service import journals
+from search_service import journals, private_addresses
 from search_service.errors import DataError, Problem, StudyBusyError
 
 # What a study is called in messages.
@@ -94,8 +95,9 @@ class StudyFolder:
         return None if found is None else f"{found['status']}: {found['reason']}"
 
     def end(self, status: str, reason: str) -> None:
-        """Write down that there is nothing left to do."""
+        """Write down that there is nothing left to do; nobody needs what is secret of an address any more."""
         journals.write_whole(self.path / "ended.json", {"status": str(status), "reason": reason})
+        private_addresses.forget(self.path)
 
     @property
     def is_recorded(self) -> bool:

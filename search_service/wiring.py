@@ -14,16 +14,16 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from search_service import comparison_report, disk, journals, replaying, study_folder, warm_start
+from search_service import comparison_report, disk, journals, private_addresses, replaying, study_folder, warm_start
 from search_service.comparison import compare as compare_optimizers
 from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
@@ -49,10 +49,10 @@ from search_service.study_folder import StudyFolder
 from search_service.warm_start import EarlierStudy
 from trainables import population_size, timing
 from trainables.data import dataset as datasets
-from trainables.data import locations
 from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.errors import DataError
 from trainables.process import device_for, prepare_process
+from trainables.redaction import shown
 
 RunnerName = Literal["inline", "ray"]
 # Seconds in which nothing could be recorded, after which a study that is over does not wait for its record any longer:
@@ -103,8 +103,10 @@ class PreparedStudy:
     """A valid spec with its table read: nothing can be wrong with what the user gave any more.
 
     Attributes:
-        spec: With the loss that follows from the table.
+        spec: With the loss that follows from the table, and of its tables' addresses what others may see: it is what is
+            recorded.
         table: Rows and their preparation.
+        addresses: Of the tables, whole, by config key, where something of one is secret.
         folder: Of a study which is to go on; None for a new one.
         earlier: The study that ``search.warm_start`` names.
     """
@@ -113,6 +115,7 @@ class PreparedStudy:
     table: Loaded
     folder: StudyFolder | None = None
     earlier: EarlierStudy | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def dataset(self) -> Dataset:
@@ -154,7 +157,8 @@ def _read_table(spec: StudySpec, settings: Settings | None) -> PreparedStudy:
     problems = _against_data(spec, table.dataset)
     if problems:
         raise InvalidSpecError(problems)
-    return PreparedStudy(spec, table)
+    public, addresses = private_addresses.taken_out(spec)
+    return PreparedStudy(public, table, addresses=addresses)
 
 
 def _earlier(spec: StudySpec, settings: Settings) -> EarlierStudy | None:
@@ -193,14 +197,15 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
 
 def _read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:
     """A study's spec and the table that it began with."""
-    study = _read_table(parse(study_folder.load_spec(folder)), settings)
+    raw = private_addresses.put_back(study_folder.load_spec(folder), folder.path, settings.whole_addresses)
+    study = _read_table(parse(raw), settings)
     began = folder.beginning
     if began is not None and began.fingerprint != study.dataset.fingerprint:
-        source = locations.shown(str(study.spec.data.source or study.spec.data.train))
+        source = shown(str(study.spec.data.source or study.spec.data.train))
         rule = f"the table that study {began.study_id} began with (fingerprint {began.fingerprint}, now "
         rule += f"{study.dataset.fingerprint})"
         raise DataError([Problem("data.source", source, rule, "bring the old file back, or start a new study")])
-    return PreparedStudy(study.spec, study.table, folder)
+    return replace(study, folder=folder)
 
 
 def _require_unfinished(folder: StudyFolder) -> None:
@@ -306,6 +311,7 @@ def run(
         files = study.folder
         if files is None:
             files = StudyFolder(_make_folder(settings, "studies", _new_id(study.spec), study.spec))
+            private_addresses.keep(files.path, study.addresses)
             stack.enter_context(files.lock())
         stack.enter_context(_scratch(files.path))
         # Of the last time, that is.
@@ -544,7 +550,7 @@ def _scratch(folder: Path) -> Iterator[None]:
 def _places(settings: Settings, folder: Path, recorder: Recorder) -> dict[str, str]:
     places = {
         "folder": str(folder),
-        "record": settings.record_uri,
+        "record": settings.shown_record,
         "page": settings.ui_address + recorder.page,
     }
     if (folder / packing.FOLDER).exists():

@@ -6,8 +6,11 @@ mistakes that can be found at once travel together in one exception, so nobody m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from trainables.redaction import redact, shown
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Problem:
 
     Attributes:
         path: Dotted path of the config key, such as ``data.target``.
-        value: What stands there, as the reader wrote it.
+        value: What stands there, as the reader wrote it; of addresses only what others may see.
         rule: What is expected of it.
         fix: What to do next, in the imperative.
     """
@@ -26,11 +29,26 @@ class Problem:
     rule: str
     fix: str
 
+    def __post_init__(self) -> None:
+        # Whatever is said about an address, and whoever hears it, nothing secret of it is said.
+        for name in ("rule", "fix"):
+            object.__setattr__(self, name, redact(getattr(self, name)))
+        object.__setattr__(self, "value", _presentable(self.value))
+
     def __str__(self) -> str:
         value = repr(self.value)
         # A value longer than a screen line helps nobody; its beginning identifies it.
         shown = value if len(value) <= 120 else value[:117] + "..."
         return f"{self.path}: {shown}\n    rule: {self.rule}\n    fix:  {self.fix}"
+
+
+def _presentable(value: object) -> object:
+    if isinstance(value, str):
+        # As a whole, if it is one: blanks do not end it.
+        return shown(value) if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", value) else redact(value)
+    if isinstance(value, list | tuple | dict) and "://" in (text := repr(value)):
+        return redact(text)
+    return value
 
 
 def one_line(problem: Problem) -> str:

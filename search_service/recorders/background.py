@@ -23,6 +23,7 @@ from typing import Protocol
 from search_service.errors import RecorderError
 from search_service.events import Event, TrialFinished, TrialProgressed
 from search_service.recorders.base import Recorder
+from trainables.redaction import redact
 
 # Trials handed on together at most: a bounded piece to write again after a failure.
 MOST_TOGETHER = 500
@@ -224,5 +225,5 @@ def _name(some: Sequence[tuple[Event, int]]) -> str:
 
 
 def _text(error: Exception) -> str:
-    text = str(error).split("\n", maxsplit=1)[0]
+    text = redact(str(error).split("\n", maxsplit=1)[0])
     return text if isinstance(error, RecorderError) else f"{type(error).__name__}: {text}"

@@ -86,6 +86,7 @@ from search_service.results import (
     TrialStatus,
 )
 from search_service.space import conditions
+from trainables.redaction import redact
 
 # Trials written to a server at once: a call is mostly waiting for its disk and its answer.
 CALLS_AT_ONCE = 4
@@ -184,7 +185,7 @@ class MlflowRecorder:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).splitlines()[0]
+            reason = redact(str(error).splitlines()[0], self._uri)
             kind = RecordRefusedError if getattr(error, "error_code", "") in _REFUSALS else RecorderError
             raise kind(f"MLflow at {self._uri} cannot record the study: {reason}") from error
 

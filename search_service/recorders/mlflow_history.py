@@ -17,6 +17,7 @@ from search_service.errors import RecorderError
 from search_service.recorders.mlflow_store import open_client
 from search_service.results import TrialStatus
 from search_service.warm_start import EarlierStudy, EarlierTrial
+from trainables.redaction import redact
 
 # How a trial's run calls its score, before the metric's name; its validation loss begins so too.
 _SCORE, _LOSS = "validation_", "validation_loss"
@@ -38,7 +39,7 @@ def read_study(uri: str, study_id: str) -> EarlierStudy | None:
     try:
         return _read(open_client(uri), study_id)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = redact(str(error).splitlines()[0], uri)
         raise RecorderError(f"MLflow at {uri} cannot be read: {reason}") from error
 
 

@@ -30,9 +30,10 @@ from sqlalchemy.exc import SQLAlchemyError
 import trainables
 from search_service.errors import RecorderError
 from search_service.events import ModelPacked
-from search_service.recorders.mlflow_store import once, open_client
+from search_service.recorders.mlflow_store import once, open_client, without_login
 from trainables.metrics import METRICS
 from trainables.model import TableModel
+from trainables.redaction import redact
 
 CHAMPION = "champion"
 # Tag of a version: why it became champion, or not.
@@ -317,7 +318,7 @@ def fetch(uri: str, model_uri: str, target: Path) -> Path | None:
             if error.get_http_status_code() in (400, 404):
                 return None
             raise
-        found = mlflow.artifacts.download_artifacts(location, dst_path=str(target), tracking_uri=uri)
+        found = mlflow.artifacts.download_artifacts(location, dst_path=str(target), tracking_uri=without_login(uri))
     return Path(found) / WITHIN
 
 
@@ -354,4 +355,5 @@ def _errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise RecorderError(f"MLflow at {uri} cannot be asked: {str(error).splitlines()[0]}") from error
+        reason = redact(str(error).splitlines()[0], uri)
+        raise RecorderError(f"MLflow at {uri} cannot be asked: {reason}") from error

@@ -30,6 +30,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError
+from trainables.redaction import login_of
 
 _SQLITE = "sqlite:///"
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -59,7 +60,19 @@ def open_client(uri: str) -> MlflowClient:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(uri):
             _complete(path)
+    uri = without_login(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def without_login(uri: str) -> str:
+    """A server's address without a user's name and password, which MLflow is told by its own variables instead.
+
+    In an address they would stand in every error of its client and in every link that is made of it.
+    """
+    plain, user, password = login_of(uri)
+    if plain != uri:
+        os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = user, password
+    return plain
 
 
 @contextmanager

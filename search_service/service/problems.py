@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from search_service.errors import DataError, InvalidSpecError, Problem, SearchServiceError
+from trainables.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ async def _on_request(request: Request, error: Exception) -> JSONResponse:
     for one in error.errors():
         path = ".".join(str(part) for part in one["loc"])
         value = one.get("input")
-        shown = value if isinstance(value, str | int | float | bool | None) else repr(value)[:200]
+        shown = value if isinstance(value, int | float | bool | None) else redact(str(value))[:200]
         items.append(ProblemItem(path=path, message=one["msg"], value=shown, hint="see /docs"))
     return answer(request, 422, "the request does not have the form that this route takes", items)
 

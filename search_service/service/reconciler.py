@@ -26,7 +26,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from search_service import journals
+from search_service import journals, private_addresses
 from search_service.errors import InvalidSpecError, OutsideError
 from search_service.event_journal import EVENTS_FILE, REPORT_FILE, RESULT_FILE
 from search_service.runners.stopping import CANCEL_FILE, STOP_FILE
@@ -34,6 +34,7 @@ from search_service.service.jobs import Job, Jobs, JobStatus, command_of
 from search_service.service.settings import ServiceSettings
 from search_service.service.states import State, Wanted
 from search_service.service.store import Store, now
+from search_service.service.submissions import without_secrets
 from search_service.service.tables import AttemptRow, StudyRow
 from search_service.study_folder import StudyFolder
 
@@ -184,13 +185,15 @@ class Reconciler:
         settings, folder = self._settings, self._settings.study_folder(study.id)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "spec.json").exists():
-            journals.write_whole(folder / "spec.json", study.spec)
+            # One that was submitted to an earlier version may still have what is secret in it.
+            spec, addresses = without_secrets(study.spec)
+            private_addresses.keep(folder, addresses)
+            journals.write_whole(folder / "spec.json", spec)
         (folder / CANCEL_FILE).unlink(missing_ok=True)
         if study.wanted != Wanted.STOP:
             (folder / STOP_FILE).unlink(missing_ok=True)
         environment = {"SEARCH_SERVICE_DATA_FOLDERS": ",".join(settings.sources), "PYTHONUNBUFFERED": "1"}
-        if settings.tracking_uri is not None:
-            environment["MLFLOW_TRACKING_URI"] = settings.tracking_uri
+        environment |= settings.record_environment
         on_ray = ["--ray-address", "auto"] if settings.jobs == "ray" else ["--runner", settings.runner]
         command = command_of(study.id, settings.home.absolute(), on_ray)
         self._jobs.submit(Job(attempt.job_id, command, folder, environment))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
 from search_service.settings import Settings
+from trainables.redaction import shown
 
 # Shorter ones can be guessed by trying.
 LEAST_TOKEN_LENGTH = 20
@@ -58,12 +58,9 @@ class ServiceSettings(Settings):
 
     @property
     def mlflow_address(self) -> str | None:
-        """Where a browser finds MLflow; None if it is no server. Without a user's name and password."""
+        """Where a browser finds MLflow, as others may see it; None if it is no server."""
         address = self.mlflow_link or self.tracking_uri or ""
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https"):
-            return None
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        return shown(address).rstrip("/") if address.startswith(("http://", "https://")) else None
 
     @property
     def needs_tokens(self) -> bool:

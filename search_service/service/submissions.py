@@ -6,16 +6,17 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search_service import config_file
+from search_service import config_file, private_addresses
 from search_service import spec as spec_module
 from search_service.errors import InvalidSpecError, Problem
 from search_service.service.settings import ServiceSettings
 from search_service.service.store import NotFoundError, Store
 from search_service.wiring import PreparedStudy, prepare
-from trainables.data.locations import is_url, shown
+from trainables.data.locations import is_url
 from trainables.data.named_sets import BUNDLED, OPENML
 
 # How a config names an uploaded table.
@@ -90,6 +91,13 @@ class Submissions:
             raise InvalidSpecError(problems)
         return raw | {"data": data}
 
+    def keep(self, study_id: str, addresses: Mapping[str, str]) -> None:
+        """Keep what is secret of the addresses of a study's tables where its job finds it, and nobody else."""
+        if addresses:
+            folder = self._settings.study_folder(study_id)
+            folder.mkdir(parents=True)
+            private_addresses.keep(folder, addresses)
+
     def path_of(self, dataset_id: str) -> Path:
         """Where an uploaded table lies.
 
@@ -111,12 +119,15 @@ def suffix_of(name: str) -> str:
     return Path(name).suffix.lower()
 
 
+def without_secrets(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """A config as others may see it, and the whole addresses of its tables by config key."""
+    data, addresses = private_addresses.public(config["data"])
+    return config | {"data": data}, addresses
+
+
 def shown_config(config: dict[str, Any]) -> dict[str, Any]:
-    """A config as others may see it: the query of a table's URL may be a signature, that is, a secret."""
-    data = {
-        key: shown(value) if key in config_file.PLACES and value else value for key, value in config["data"].items()
-    }
-    return config | {"data": data}
+    """A config as others may see it: one that was stored by an earlier version may hold what is secret."""
+    return without_secrets(config)[0]
 
 
 def digest_of_submission(raw: Any, priority: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from trainables import redaction
 from trainables.data import locations, schema, sources, targets
 from trainables.data.config import DataConfig
 from trainables.data.formats import Wanted
@@ -57,7 +58,7 @@ class Files:
             public_only = allowed is not None and locations.is_public_only(source, allowed)
             found = sources.read(source, wanted._replace(public_only=public_only), f"data.{place}")
             target = found.target or target
-            shown = locations.shown(source)
+            shown = redaction.shown(source)
             notes += [f"{shown}: {note}" for note in found.notes]
             table, left_out = _with_targets(found.table, target, config, f"data.{place}")
             if left_out:

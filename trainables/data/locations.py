@@ -20,6 +20,7 @@ from urllib.request import getproxies
 
 from trainables.data.named_sets import BUNDLED, OPENML
 from trainables.errors import DataError, Problem
+from trainables.redaction import redact, shown
 
 # What may be fetched. Others that fsspec knows (local, reference, zip, chains with ::) lead back to files of this
 # machine, past the rule which folders may be read.
@@ -50,11 +51,6 @@ def is_unknown_word(source: str) -> bool:
     return not any(mark in source for mark in "./\\:") and not Path(source).exists()
 
 
-def shown(source: str) -> str:
-    """A source as messages and records may show it: the query of a URL may be a signature, that is, a secret."""
-    return source.split("?", maxsplit=1)[0] if is_url(source) else source
-
-
 @contextmanager
 def local(source: str, path: str, *, public_only: bool = False) -> Iterator[Path]:
     """The file or folder of ``source`` on this machine.
@@ -83,7 +79,7 @@ def _fetch(url: str, folder: Path, path: str, *, public_only: bool) -> Path:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise DataError([Problem(path, name, "an address", f"mend it: {error}")]) from error
+        raise DataError([Problem(path, name, "an address", f"mend it: {redact(str(error), url)}")]) from error
     if parts.scheme not in PROTOCOLS or "::" in url:
         rule = f"a path, or a URL of {', '.join(PROTOCOLS)}"
         raise DataError([Problem(path, name, rule, "use one of these, or copy the file to this machine")])
@@ -105,7 +101,7 @@ def _fetch(url: str, folder: Path, path: str, *, public_only: bool) -> Path:
         raise DataError([Problem(path, name, rule, fix)]) from error
     # Each protocol has a library of its own with errors of its own.
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0].replace(url, name) or type(error).__name__
+        reason = redact((str(error).splitlines() or [""])[0], url) or type(error).__name__
         rule = "an address that answers with a file"
         fix = f"check the address, the network and the credentials: {type(error).__name__}: {reason}"
         raise DataError([Problem(path, name, rule, fix)]) from error

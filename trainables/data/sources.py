@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from trainables import redaction
 from trainables.data import formats, locations, named_sets
 from trainables.data.config import CsvConfig
 from trainables.data.formats import Read, Wanted
@@ -84,7 +85,7 @@ def _read(source: str, wanted: Wanted, path: str) -> Read:
     if locations.is_unknown_word(source):
         raise DataError([Problem(path, source, *_NOT_A_SET)])
     with locations.local(source, path, public_only=wanted.public_only) as file:
-        return formats.read_file(file, wanted, path, locations.shown(source))
+        return formats.read_file(file, wanted, path, redaction.shown(source))
 
 
 _NOT_A_SET = (

@@ -14,8 +14,9 @@ from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.states import State, Wanted
 from search_service.service.store import NewStudy, NotFoundError
-from search_service.service.submissions import digest_of_submission, new_id, shown_config
+from search_service.service.submissions import digest_of_submission, new_id, shown_config, without_secrets
 from search_service.service.tables import StudyRow, TrialRow
+from trainables.redaction import shown
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"])
 
@@ -98,8 +99,12 @@ def _submit(
         return known, False
     access.count_work(caller)
     config, prepared = service.submissions.check(raw)
+    config, addresses = without_secrets(config)
+    study_id = new_id(prepared.spec.name)
+    # First: a study that is entered may be begun at once, and this process may be killed in between.
+    service.submissions.keep(study_id, addresses)
     new = NewStudy(
-        study_id=new_id(prepared.spec.name),
+        study_id=study_id,
         name=prepared.spec.name,
         owner=caller.name,
         spec=config,
@@ -108,7 +113,10 @@ def _submit(
         idempotency_key=key,
         metric=prepared.spec.metric,
     )
-    return service.store.add_study(new)
+    row, is_new = service.store.add_study(new)
+    if not is_new:
+        shutil.rmtree(service.settings.study_folder(study_id), ignore_errors=True)
+    return row, is_new
 
 
 @router.get("", responses=responses())
@@ -260,7 +268,7 @@ def as_study(row: StudyRow, service: Parts) -> Study:
             self=f"{router.prefix}/{row.id}",
             events=f"{router.prefix}/{row.id}/events",
             mlflow=mlflow + row.page if mlflow and row.page else None,
-            ray=settings.ray_link.rstrip("/") + job
+            ray=shown(settings.ray_link).rstrip("/") + job
             if settings.jobs == "ray" and settings.ray_link and row.attempt
             else None,
         ),
