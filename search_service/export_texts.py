@@ -1,6 +1,8 @@
-"""The texts of an exported model: ``network.py``, the network as anybody would write it, and ``README.md``.
+"""The texts of an exported model: ``network.py``, ``network.json`` (the network as anybody would write it), ``README.md``.
 
-Both are made of the model itself, so that they say nothing that is not so; tests run what they show.
+They are made of the model itself, so that they say nothing that is not so; tests run what they show. Names and labels
+come out of tables, so anybody may have written them: in ``network.py`` stands none of them, only numbers of this
+project; they are data in ``network.json``, and code spans or quoted strings in ``README.md``.
 """
 
 from __future__ import annotations
@@ -12,21 +14,29 @@ from textwrap import indent
 from trainables.data.schema import Column
 from trainables.model import TableModel
 from trainables.plain_network import source_of
+from trainables.visible import code_span, visible_json
 
-_NETWORK = '''"""The network of {name}: nothing but torch is needed.
+_NETWORK = '''"""A network by itself: nothing but torch is needed.
 
     inputs   [rows, {inputs}] float32: the columns of FEATURES, prepared as in training (the raw table's are others)
-    outputs  [rows, {outputs}]: {meaning}
+    outputs  [rows, {outputs}]: FACTS["outputs"] says what they mean
+
+Names (of the study, of features, of classes) are data and stand in network.json beside this file.
 
 >>> network = load("network.pt")
 >>> network(torch.zeros(1, {inputs})).shape
 torch.Size([1, {outputs}])
 """
 
+import json
+from pathlib import Path
+
 import torch
 from torch import nn
 
-FEATURES = {features}
+FACTS = json.loads(Path(__file__).with_name("network.json").read_text(encoding="utf-8"))
+FEATURES = tuple(FACTS["features"])
+CLASSES = tuple(FACTS["classes"])
 
 
 class Network(nn.Sequential):
@@ -47,7 +57,7 @@ def load(path="network.pt"):
 
 _README = """# {name}
 
-Predicts `{target}` from raw rows: {predicts}. It was chosen by validation {metric}.
+Predicts {target} from raw rows: {predicts}. It was chosen by validation {metric}.
 
 ## Call it
 
@@ -87,8 +97,9 @@ refused with the name of the column.
 
 ## The network alone
 
-`network.py` defines it with nothing but torch, and `network.pt` has its weights.{onnx} It takes rows that
-are prepared already (`network.FEATURES` says which {inputs} columns); what prepares them is in `mlflow_model/`.
+`network.py` defines it with nothing but torch, `network.json` has its names, and `network.pt` its weights.{onnx} It
+takes rows that are prepared already (`network.FEATURES` says which {inputs} columns); what prepares them is in
+`mlflow_model/`.
 
 ```python
 import network
@@ -108,14 +119,25 @@ def network_source(model: TableModel) -> str:
     facts = model.facts
     sizes = facts.architecture.layer_sizes
     return _NETWORK.format(
-        name=facts.name,
         inputs=sizes[0],
         outputs=sizes[-1],
-        meaning=_meaning(model),
-        features=_tuple_of(model.preparation.feature_names),
         layers=f"{len(sizes) - 1} linear layer{'s' if len(sizes) > 2 else ''}, {' → '.join(map(str, sizes))} units",
         modules=indent(source_of(model.network), " " * 12),
     )
+
+
+def network_facts(model: TableModel) -> str:
+    """``network.json``: what ``network.py`` knows beside numbers."""
+    facts = model.facts
+    content = {
+        "name": facts.name,
+        "target": facts.target,
+        "features": list(model.preparation.feature_names),
+        "classes": list(facts.class_names),
+        "outputs": _meaning(model),
+    }
+    # ASCII: any editor or tool shows it alike, and half of a surrogate pair can be written too.
+    return json.dumps(content, indent=1) + "\n"
 
 
 def readme(model: TableModel, *, has_onnx: bool) -> str:
@@ -128,12 +150,12 @@ def readme(model: TableModel, *, has_onnx: bool) -> str:
     facts = model.facts
     example = [dict(row) for row in facts.example[:2]]
     return _README.format(
-        name=facts.name,
-        target=facts.target,
+        name=code_span(facts.name),
+        target=code_span(facts.target),
         predicts=f"one of {len(facts.class_names)} classes" if facts.class_names else "a number",
         metric=facts.metric,
         rows=repr(example),
-        request=json.dumps({"dataframe_records": example}, ensure_ascii=False).replace("'", "'\\''"),
+        request=visible_json({"dataframe_records": example}).replace("'", "'\\''"),
         columns="\n".join(_row(column, example) for column in model.preparation.schema.columns),
         gives=_gives(model),
         onnx=" `network.onnx` is the same for ONNX Runtime." if has_onnx else "",
@@ -157,22 +179,14 @@ def _meaning(model: TableModel) -> str:
 def _gives(model: TableModel) -> str:
     facts = model.facts
     if not facts.class_names:
-        return f"`prediction`: {facts.target}, a number in its own units."
+        return f"`prediction`: {code_span(facts.target)}, a number in its own units."
     if not facts.has_probabilities:
         return "`prediction`: the class, as text. The hinge loss, which it was trained with, gives no probabilities."
-    names = ", ".join(f"`{name}`" for name in facts.prediction_columns[1:9])
+    names = ", ".join(code_span(name) for name in facts.prediction_columns[1:9])
     more = ", ..." if len(facts.prediction_columns) > 9 else ""
     return f"`prediction`: the class, as text; {names}{more}: the probability of each class."
 
 
 def _row(column: Column, example: Sequence[dict[str, object]]) -> str:
-    shown = next(
-        (json.dumps(row[column.name], ensure_ascii=False) for row in example if row[column.name] is not None), ""
-    )
-    # A bar would end the cell.
-    name, shown = (text.replace("|", r"\|") for text in (column.name, shown))
-    return f"| {name} | {_KINDS[column.kind]} | {shown} |"
-
-
-def _tuple_of(names: Sequence[str]) -> str:
-    return "(\n" + "".join(f"    {name!r},\n" for name in names) + ")"
+    shown = next((visible_json(row[column.name]) for row in example if row[column.name] is not None), "")
+    return f"| {code_span(column.name)} | {_KINDS[column.kind]} | {code_span(shown) if shown else ''} |"

@@ -30,7 +30,7 @@ from trainables.model import MODEL_FILE, NETWORK_FILE, TableModel
 _PLACES = (".", packing.FOLDER, "artifacts/model", "mlflow_model/artifacts/model")
 REGISTRY = "models:/"
 # Names of an export's files.
-MLFLOW_FOLDER, SOURCE_FILE, ONNX_FILE = "mlflow_model", "network.py", "network.onnx"
+MLFLOW_FOLDER, SOURCE_FILE, FACTS_FILE, ONNX_FILE = "mlflow_model", "network.py", "network.json", "network.onnx"
 _ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
@@ -85,6 +85,7 @@ def export(study: str, target: Path, settings: Settings) -> tuple[str, ...]:
 
         model = mlflow_models.save(folder, made / MLFLOW_FOLDER)
         (made / SOURCE_FILE).write_text(export_texts.network_source(model), encoding="utf-8")
+        (made / FACTS_FILE).write_text(export_texts.network_facts(model), encoding="utf-8")
         torch.save(model.state(), made / NETWORK_FILE)
         missing = [package for package in _ONNX_PACKAGES if importlib.util.find_spec(package) is None]
         if not missing:

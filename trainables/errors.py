@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainables.redaction import redact, shown
+from trainables.visible import visible, visible_lines
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Problem:
         value = repr(self.value)
         # A value longer than a screen line helps nobody; its beginning identifies it.
         shown = value if len(value) <= 120 else value[:117] + "..."
-        return f"{self.path}: {shown}\n    rule: {self.rule}\n    fix:  {self.fix}"
+        # Names of columns and labels are in all of them; a file may have any characters there.
+        rule, fix = visible_lines(self.rule), visible_lines(self.fix)
+        return f"{visible(self.path)}: {shown}\n    rule: {rule}\n    fix:  {fix}"
 
 
 def _presentable(value: object) -> object:
@@ -53,7 +56,7 @@ def _presentable(value: object) -> object:
 
 def one_line(problem: Problem) -> str:
     """A finding as one sentence, for a list of them."""
-    return f"{problem.value}: {problem.rule}; {problem.fix}"
+    return visible(f"{problem.value}: {problem.rule}; {problem.fix}")
 
 
 class InvalidInputError(Exception):

@@ -21,7 +21,7 @@ import datetime
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy.special import softmax
 from torch import nn
 
@@ -44,6 +45,7 @@ from trainables.errors import DataError, Problem
 from trainables.metrics import MetricName
 from trainables.plain_network import Architecture
 from trainables.training import PopulationTraining
+from trainables.visible import visible_json
 
 # Raised when the meaning of the folder changes; older folders are then refused instead of misread.
 FORMAT = 1
@@ -114,11 +116,14 @@ class Facts:
             raise ValueError(f"format {content['format']!r}, this version reads {FORMAT}")
         if content["loss"] not in get_args(LossName):
             raise ValueError(f"no loss of ours: {content['loss']!r}")
-        architecture = dict(content["architecture"])
-        architecture["layer_sizes"] = tuple(architecture["layer_sizes"])
         given = {key: value for key, value in content.items() if key != "format"}
-        given |= {name: tuple(content[name]) for name in ("class_names", "null_values", "example")}
-        return cls(**(given | {"architecture": Architecture(**architecture)}))
+        if unknown := sorted(set(given) - {known.name for known in fields(cls)}):
+            raise ValueError(f"unknown entries: {few(unknown)}")
+        # Each value has its own type: an export writes the numbers of an architecture into a program.
+        return _CHECKED.validate_python(given)
+
+
+_CHECKED = TypeAdapter(Facts)
 
 
 @dataclass(frozen=True)
@@ -252,7 +257,7 @@ class TableModel:
     def save(self, folder: Path) -> None:
         """Write into a folder, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.facts.to_json(), indent=1, ensure_ascii=False)
+        text = visible_json(self.facts.to_json(), indent=1)
         (folder / MODEL_FILE).write_text(text, encoding="utf-8")
         self.preparation.save(folder)
         torch.save(self.state(), folder / NETWORK_FILE)

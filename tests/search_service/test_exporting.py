@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -22,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import torch
+from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 
 from search_service import exporting, wiring
@@ -33,6 +36,8 @@ from search_service.settings import Settings
 from search_service.spec import parse
 from tests import raw_tables
 from trainables import checkpoint
+from trainables.data.config import DataConfig
+from trainables.data.dataset import read
 from trainables.errors import DataError
 from trainables.model import TableModel
 
@@ -268,7 +273,7 @@ def test_d3_numbers_that_a_regression_predicts_are_in_its_units(regression, tmp_
 
 def test_d3_an_export_holds_what_it_says_and_no_pickle(exported):
     assert {file.name for file in exported.iterdir()} == {
-        "README.md", "mlflow_model", "network.py", "network.pt", "network.onnx",
+        "README.md", "mlflow_model", "network.json", "network.py", "network.pt", "network.onnx",
     }  # fmt: skip
     files = [file for file in exported.rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".joblib", ".pyc")]
@@ -317,6 +322,70 @@ def test_d3_network_py_stands_alone_and_is_the_network(study, exported, tmp_path
         np.testing.assert_allclose(outputs, expected[: len(rows)], rtol=1e-4, atol=1e-5)
 
 
+# What ends strings, docstrings, code spans, cells, lines and format fields, and what shows as something else.
+_RUNS = '__import__("pathlib").Path("ran").touch()'
+_HOSTILE = (
+    f'yes"""+str({_RUNS})+"""', f"no'+str({_RUNS})+'", f"\\\\\n{_RUNS}\n#", "{name} {0} %s", f"` ``` ~~~\n{_RUNS}",
+    "<img src=x onerror=alert(1)> [a](javascript:alert(1)) | \u202e\x1b[2J\x7f",
+)  # fmt: skip
+
+
+def test_e1_names_and_labels_are_data_in_an_export_and_nothing_of_them_runs(study, tmp_path):
+    from tests.trainables.test_model import pack, train
+
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(120, 5)), columns=list(_HOSTILE[:5]))
+    frame[_HOSTILE[5]] = np.asarray(_HOSTILE, dtype=object)[np.arange(120) % 6]
+    pa.parquet.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet")
+    table = read(DataConfig(source=str(tmp_path / "t.parquet"), target=_HOSTILE[5]), "classification")
+    named = dataclasses.replace(pack(table, train(table)).facts, name=_HOSTILE[0] + "\ud800\x00")
+    model = dataclasses.replace(pack(table, train(table)), facts=named)
+    model.save(tmp_path / "model")
+    exporting.export(str(tmp_path / "model"), tmp_path / "out", study.settings)
+    torch.save(torch.from_numpy(table.test_rows.inputs), tmp_path / "inputs.pt")
+    command = [sys.executable, "-I", "-c", _ALONE + "print(ascii((network.CLASSES, network.FACTS['name'])))"]
+    done = subprocess.run(
+        [*command, tmp_path / "out", tmp_path / "inputs.pt", tmp_path / "outputs.pt"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.rglob("ran"))
+    assert done.stdout.splitlines()[-1] == ascii((tuple(sorted(_HOSTILE)), named.name))
+    expected = model.outputs(table.test_rows.inputs)
+    np.testing.assert_allclose(torch.load(tmp_path / "outputs.pt", weights_only=True), expected, rtol=1e-4, atol=1e-5)
+    source = (tmp_path / "out" / "network.py").read_text()
+    assert "ran" not in source.replace("trained", "").replace("training", "")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert all(line.isprintable() for line in text.split("\n"))
+    rendered = MarkdownIt("commonmark").enable("table").render(text)
+    assert "<img" not in rendered
+    assert "<a " not in rendered
+    assert rendered.count("<pre>") == 3
+    # The snippet of the README still is a program that names the columns as they are.
+    rows = re.search(r"pandas.DataFrame\((.*)\)\n", text)
+    assert set(ast.literal_eval(rows[1])[0]) == set(_HOSTILE[:5])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": f'"""+{_RUNS}+"""'},
+        {"architecture": {"negative_slope": f"1), {_RUNS}, nn.LeakyReLU(1"}},
+        {"architecture": {"batch_norm_eps": f"1), {_RUNS}, (1"}},
+        {"architecture": {"layer_sizes": ["4", "x"]}},
+        {"further": 1},
+    ],
+)
+def test_e1_a_model_folder_with_text_for_a_number_is_refused(study, tmp_path, changes):
+    study.model.save(tmp_path / "model")
+    content = json.loads((tmp_path / "model" / "model.json").read_text())
+    changed = {key: content[key] | value if isinstance(value, dict) else value for key, value in changes.items()}
+    (tmp_path / "model" / "model.json").write_text(json.dumps(content | changed))
+    with pytest.raises(DataError, match="a folder with a model"):
+        exporting.export(str(tmp_path / "model"), tmp_path / "out", study.settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_d3_the_snippets_of_the_exported_readme_run(study, exported):
     text = (exported / "README.md").read_text()
     first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -333,7 +402,7 @@ def test_d3_the_snippets_of_the_exported_readme_run(study, exported):
             file.unlink()
         compiled.rmdir()
     for column in study.model.preparation.schema.names():
-        assert f"| {column} | " in text
+        assert f"| `{column}` | " in text
     body = re.search(r"-d '(.*)'\n", text)
     assert [set(row) for row in json.loads(body[1])["dataframe_records"]] == [
         set(study.model.preparation.schema.names())
