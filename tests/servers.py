@@ -31,9 +31,10 @@ class RestartingServer:
     Args:
         folder: For its database, files and log.
         database: URL of another database.
+        whole_runs: Whether it takes whole runs, as the stack's does, or is MLflow's own and nothing more.
     """
 
-    def __init__(self, folder: Path, database: str | None = None) -> None:
+    def __init__(self, folder: Path, database: str | None = None, *, whole_runs: bool = True) -> None:
         of_stack = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]["mlflow"]
         assert {"--workers=1", "--app-name=search-service", "--serve-artifacts"} < set(of_stack["command"])
         with socket.socket() as probe:
@@ -44,7 +45,7 @@ class RestartingServer:
         self._environment = os.environ | {key: of_stack["environment"][key] for key in SETTINGS}
         self._command = [
             str(Path(sys.executable).with_name("mlflow")), "server", "--host=127.0.0.1", f"--port={port}",
-            "--workers=1", "--app-name=search-service", "--serve-artifacts",
+            "--workers=1", *(["--app-name=search-service"] if whole_runs else []), "--serve-artifacts",
             f"--backend-store-uri={database or 'sqlite:///' + str(folder / 'server.db')}",
             f"--artifacts-destination={folder / 'artifacts'}",
         ]  # fmt: skip

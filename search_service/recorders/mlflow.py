@@ -256,13 +256,20 @@ class MlflowRecorder:
                 others.append((trial, at_ms))
         if self._write_whole:
             self._write_whole(self._runs.experiment, fresh)
-        if others:
+        # One after another: what must not be repeated is asked with a setting of the whole process.
+        begun = [
+            (
+                self._runs.start(trial.trial_id, "trial", parent=self._round, tags=_trial_tags(trial), start_ms=at_ms),
+                trial,
+                at_ms,
+            )
+            for trial, at_ms in others
+        ]
+        if begun:
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                list(pool.map(lambda of: self._write_trial(*of), others))
+                list(pool.map(lambda of: self._write_trial(*of), begun))
 
-    def _write_trial(self, trial: TrialResult, at_ms: int) -> None:
-        tags = _trial_tags(trial)
-        run = self._runs.start(trial.trial_id, "trial", parent=self._round, tags=tags, start_ms=at_ms)
+    def _write_trial(self, run: str, trial: TrialResult, at_ms: int) -> None:
         self._runs.batch(run, metrics=_trial_metrics(trial), params=trial.config.flat(), at_ms=at_ms)
         self._runs.end(run, _RUN_STATUS[trial.status], at_ms=at_ms)
 

@@ -48,7 +48,9 @@ class Runs:
         self._of, self._id = "", ""
         # Those that were there when somebody looked last, by kind and part.
         self._before: dict[tuple[str, str], Run] = {}
-        # Of those that are gone on with, the metrics (name, step and value) and parameters that they have.
+        # Those of an earlier process. What this one writes has the same time when it is written again.
+        self._earlier: set[str] = set()
+        # Of the earlier ones that are gone on with, the metrics (name, step and value) and parameters that they have.
         self._written: dict[str, set[tuple[str, int, str]]] = {}
         self._written_params: dict[str, set[str]] = {}
         # Those that this process writes to: of two that are the same, they stay.
@@ -57,17 +59,17 @@ class Runs:
 
     def of(self, tag: str, identity: str) -> None:
         """Whose runs these are, from now on; learns which of them there are."""
+        if (self._of, self._id) == (tag, identity):
+            return
         self._of, self._id = tag, identity
         self._look()
+        self._earlier = {str(run.info.run_id) for run in self._before.values()}
 
     def recover(self) -> None:
-        """After a failure: learn again which runs there are, and what those have that are gone on with."""
+        """After a failure: learn again which runs there are."""
         self._has_recovered = True
-        if not self._id:
-            return
-        self._look()
-        for run in self._written:
-            self._learn(self._client.get_run(run))
+        if self._id:
+            self._look()
 
     def check(self) -> None:
         """Take away what a request that was thought lost has made double; only after failures is there such."""
@@ -121,7 +123,7 @@ class Runs:
                     raise
         run = str(before.info.run_id)
         self._used.add(run)
-        if run not in self._written:
+        if run in self._earlier and run not in self._written:
             self._learn(before)
         self._client.update_run(run, status="RUNNING")
         self.batch(run, tags=all_tags)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,26 +182,12 @@ def _remove(path: Path) -> None:
 # ---- requests that must not be repeated ------------------------------------------------------------------------------
 
 
-class _Once:
-    """Turns the client's repetitions off while anybody is inside; they are a setting of the whole process."""
-
-    def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, ""
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self._lock:
-            if self._inside == 0:
-                self._before = os.environ.get(_RETRIES, _CLIENT[_RETRIES])
-                os.environ[_RETRIES] = "0"
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if self._inside == 0:
-                    os.environ[_RETRIES] = self._before
-
-
-once = _Once()
+@contextmanager
+def once() -> Iterator[None]:
+    """Turn the client's repetitions off: a setting of the whole process, for a thread that is alone with the client."""
+    before = os.environ.get(_RETRIES, _CLIENT[_RETRIES])
+    os.environ[_RETRIES] = "0"
+    try:
+        yield
+    finally:
+        os.environ[_RETRIES] = before

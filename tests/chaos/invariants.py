@@ -18,19 +18,20 @@ Content = Mapping[str, Any]
 ENDED = ("FINISHED", "FAILED")
 
 
-def violations(home: Path, record: str, calm: Content | None) -> list[str]:
+def violations(home: Path, record: str, calm: Content | None, name: str = "chaos") -> list[str]:
     """What does not hold of the one study under a home.
 
     Args:
         home: Of the study, which has ended.
         record: Address of MLflow's store.
         calm: ``content`` of the undisturbed study, if this one is to be equal to it.
+        name: Of the study's experiment and model.
     """
     folders = [path for path in home.glob("studies/*") if (path / "spec.json").exists()]
     if len(folders) != 1:
         return [f"{len(folders)} studies, where one was asked for"]
     (folder,) = folders
-    found = [*_of_journals(folder), *_of_record(folder, record), *_of_ending(folder)]
+    found = [*_of_journals(folder), *_of_record(folder, record, name), *_of_ending(folder)]
     if calm is not None and not found:
         mine = content(folder)
         found += [f"{name} is not that of the undisturbed study" for name in calm if mine[name] != calm[name]]
@@ -78,10 +79,10 @@ def _of_journals(folder: Path) -> Iterator[str]:
             yield f"round {number} left paused cohorts"
 
 
-def _of_record(folder: Path, record: str) -> Iterator[str]:
+def _of_record(folder: Path, record: str, called: str) -> Iterator[str]:
     """One run for every part, all ended, with parents; no value twice; curves as told; one model, one version."""
     client = MlflowClient(tracking_uri=record, registry_uri=record)
-    experiment = client.get_experiment_by_name("chaos")
+    experiment = client.get_experiment_by_name(called)
     if experiment is None:
         yield "there is no experiment"
         return
@@ -121,8 +122,8 @@ def _of_record(folder: Path, record: str) -> Iterator[str]:
     models = client.search_logged_models([experiment.experiment_id])
     if [str(model.status) for model in models] != ["READY"]:
         yield f"logged models: {[str(model.status) for model in models]}"
-    versions = client.search_model_versions("name = 'chaos'")
-    if len(versions) != 1 or str(client.get_registered_model("chaos").aliases.get("champion")) != "1":
+    versions = client.search_model_versions(f"name = '{called}'")
+    if len(versions) != 1 or str(client.get_registered_model(called).aliases.get("champion")) != "1":
         yield f"{len(versions)} versions are registered"
 
 
