@@ -1,4 +1,4 @@
-"""The texts of an exported model: ``network.py``, ``network.json`` (the network as anybody would write it), the README.
+"""The texts of an exported model: `network.py` and `network.json` (the network as anybody would write it), `README.md`.
 
 They are made of the model itself, so that they say nothing that is not so; tests run what they show. Names and labels
 come out of tables, so anybody may have written them: in ``network.py`` stands none of them, only numbers of this

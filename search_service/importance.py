@@ -126,7 +126,10 @@ def _distribution(range_: Range) -> BaseDistribution:
     if range_.integer:
         step = int(range_.step) if range_.step else 1
         return IntDistribution(int(range_.low), int(range_.high), log=range_.log, step=step)
-    return FloatDistribution(range_.low, range_.high, log=range_.log, step=range_.step)
+    if range_.step is not None:
+        # In whole steps: Optuna asks of floats whether they are multiples, which sums of 0.1 are not quite.
+        return IntDistribution(0, range_.n_steps)
+    return FloatDistribution(range_.low, range_.high, log=range_.log)
 
 
 def _encode(range_: Range, value: Any) -> Any:
@@ -136,4 +139,5 @@ def _encode(range_: Range, value: Any) -> Any:
     if range_.step is None:
         return value
     # The config's own value is tried too, and may lie between the steps.
-    return range_.low + round((value - range_.low) / range_.step) * range_.step
+    index = range_.index_of(value)
+    return range_.at_step(index) if range_.integer else index

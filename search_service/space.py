@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from search_service.layers import is_structural, value_in
@@ -85,12 +86,21 @@ class NumericRange:
     @property
     def n_steps(self) -> int:
         """Steps from ``low`` to ``high``; none without a step."""
+        # A billionth of a step is rounding: (0.3 - 0) / 0.1 is 2.9999999999999996.
         return math.floor((self.high - self.low) / self.step + 1e-9) if self.step else 0
 
     def at_step(self, index: int) -> float:
-        """The value ``index`` steps above ``low``."""
-        value = self.low + index * (self.step or 0)
+        """The value ``index`` steps above ``low``, as one would write it: 3 steps of 0.1 are 0.3.
+
+        In decimals, since sums of floats drift: 3 * 0.1 lies above 0.3, outside of a range that ends there.
+        """
+        value = float(Decimal(repr(float(self.low))) + index * Decimal(repr(float(self.step or 0))))
         return round(value) if self.integer else value
+
+    def index_of(self, value: float) -> int:
+        """How many steps above ``low`` the value of this range lies that is nearest to ``value``."""
+        assert self.step is not None
+        return min(max(round((value - self.low) / self.step), 0), self.n_steps)
 
     def between(self, share: float) -> float:
         """The value at a share of the way from ``low`` to ``high``, both ends included."""
@@ -108,7 +118,7 @@ class NumericRange:
     def to_unit(self, value: float) -> float:
         """The quantile of a value; of one that stands for several, the middle of theirs."""
         if self.step is not None:
-            return (round((value - self.low) / self.step) + 0.5) / (self.n_steps + 1)
+            return (self.index_of(value) + 0.5) / (self.n_steps + 1)
         start, end = self._span
         return min(max((self.to_scale(value) - start) / (end - start), 0.0), 1.0) if start < end else 0.5
 
@@ -126,8 +136,9 @@ class NumericRange:
         """The part of this range between ``low`` and ``high``; on the grid if there is a step."""
         low, high = max(low, self.low), min(high, self.high)
         if self.step is not None:
-            low = self.low + math.ceil((low - self.low) / self.step - 1e-9) * self.step
-            high = self.low + math.floor((high - self.low) / self.step + 1e-9) * self.step
+            first = math.ceil((low - self.low) / self.step - 1e-9)
+            last = math.floor((high - self.low) / self.step + 1e-9)
+            low, high = self.at_step(first), self.at_step(last)
         return replace(self, low=low, high=max(low, high))
 
     def __str__(self) -> str:
@@ -328,13 +339,19 @@ def _within(old: NumericRange, low: float, high: float, bounds: NumericRange) ->
     """``old`` from ``low`` to ``high``, on its grid, with more than one value if it had more than one."""
     if old.step is not None:
         # The grid of the user's own range, on which a narrowed one lies too.
-        on_grid = (bounds if bounds.step == old.step else old).clipped(low, high)
+        on_grid = (bounds if bounds.step == old.step and math.isfinite(bounds.low) else old).clipped(low, high)
         low, high = on_grid.low, on_grid.high
     if high - low < 0.5 * old.unit:
         # One neighbour each side, where there is one; half a step allows for rounding.
-        low = low - old.unit if low - old.unit > old.low - 0.5 * old.unit else low
-        high = high + old.unit if high + old.unit < old.high + 0.5 * old.unit else high
+        wider_low = low - old.unit if low - old.unit > old.low - 0.5 * old.unit else low
+        wider_high = high + old.unit if high + old.unit < old.high + 0.5 * old.unit else high
+        low, high = _on_steps(old, wider_low), _on_steps(old, wider_high)
     return replace(old, low=low, high=high)
+
+
+def _on_steps(grid: NumericRange, value: float) -> float:
+    """The value of a range with a step that is meant by ``value``, which arithmetic with floats has moved."""
+    return value if grid.step is None else grid.at_step(grid.index_of(value))
 
 
 def _narrow_choices(old: Choices, ranked: Sequence[Any], able: int) -> tuple[Choices, str]:

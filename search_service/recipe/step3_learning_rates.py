@@ -153,10 +153,17 @@ def _judge(curve: tuple[float, ...], untrained: float, falls_to: float) -> tuple
         return "diverged", math.inf
     parts = [curve[at : at + SMOOTHING] for at in range(0, len(curve), SMOOTHING)]
     smoothed = [sum(part) / len(part) for part in parts]
-    fall = smoothed[-1] / untrained
+    fall = _share_of(smoothed[-1], untrained)
     if fall <= falls_to:
         return "works", fall
     return ("diverged" if max(smoothed) > DIVERGED * untrained else "too slow"), fall
+
+
+def _share_of(loss: float, untrained: float) -> float:
+    """What is left of the untrained loss; one that is 0 (outputs so large that float32 rounds it away) cannot fall."""
+    if untrained > 0:
+        return loss / untrained
+    return 1.0 if loss <= 0 else math.inf
 
 
 def _majority(labels: Sequence[RateLabel], curves: Sequence[tuple[float, ...]]) -> RateLabel:

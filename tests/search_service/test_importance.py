@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from search_service.importance import FEWEST_TRIALS, importance
+from search_service.importance import FEWEST_TRIALS, _distribution, _encode, importance
 from search_service.results import EpochPoint, RoundResult, TrialResult, TrialStatus
 from search_service.space import Choices, NumericRange
 from tests.plans import make_plan, plain
@@ -185,3 +185,13 @@ def test_c6_all_kinds_of_ranges_can_be_weighed(tmp_path):
             values |= {"network.dropconnect": 0.27, "schedule.warmup": 1}
         trials.append(trial_of(i, values, -values["network.dropconnect"]))
     assert next(iter(importance(round_of(tmp_path, trials, space)).shares)) == "network.dropconnect"
+
+
+@pytest.mark.parametrize(("low", "high", "step"), [(0.0, 0.3, 0.1), (0.1, 0.7, 0.2), (0.0, 0.4, 0.1), (-0.3, 0.3, 0.1)])
+def test_c9_values_of_a_range_with_a_step_are_weighed_whatever_rounding_made_of_them(low, high, step):
+    range_ = NumericRange(low, high, step=step)
+    # 0.30000000000000004 is what an earlier version wrote down for three steps.
+    for value in (low, high, low + range_.n_steps * step, low + step / 3):
+        encoded = _encode(range_, value)
+        assert _distribution(range_)._contains(encoded)
+    assert _encode(range_, low + range_.n_steps * step) == range_.n_steps

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_service.space import Choices, NumericRange, Scored, narrow
+from search_service.space import Choices, NumericRange, Scored, can_draw, narrow
 
 LR = NumericRange(1e-5, 1e-1, log=True)
 LIMIT = {"lr": NumericRange(1e-8, 10.0, log=True)}
@@ -111,3 +112,32 @@ def test_conditional_leaves_are_judged_by_the_trials_that_had_them():
     assert 0.3 < narrowed.low < 0.5
     assert 0.6 < narrowed.high < 0.8
     assert narrow(space, [Scored({}, 0.0)], space).space == space
+
+
+# Ends and distances as people write them, with up to four digits after the point.
+_WRITTEN = st.integers(-20_000, 20_000).map(lambda n: n / 10_000)
+_DISTANCES = st.integers(1, 5_000).map(lambda n: n / 10_000)
+
+
+@given(_WRITTEN, _DISTANCES, st.integers(1, 40), st.floats(0, 1), st.lists(st.integers(0, 40), min_size=4, max_size=8))
+def test_c3_a_range_with_a_step_holds_its_ends_and_draws_nothing_outside(low, step, steps, coordinate, drawn):
+    given_high = float(Decimal(repr(low)) + steps * Decimal(repr(step)))
+    range_ = NumericRange(low, given_high, step=step).clipped(low, given_high)
+    assert (range_.low, range_.high, range_.n_steps) == (low, given_high, steps)
+    values = [range_.at_step(index) for index in range(steps + 1)]
+    assert (values[0], values[-1]) == (low, given_high)
+    assert all(range_.contains(value) and can_draw(range_, value) for value in values)
+    assert [range_.from_unit(range_.to_unit(value)) for value in values] == values
+    assert range_.from_unit(coordinate) in values
+    # Narrowed twice it is on the same values.
+    points = [Scored({"a": values[index % (steps + 1)]}, float(rank)) for rank, index in enumerate(drawn)]
+    narrowed = narrow(narrow({"a": range_}, points, {"a": range_}).space, points, {"a": range_}).space["a"]
+    assert [narrowed.at_step(index) for index in range(narrowed.n_steps + 1)] == [
+        value for value in values if narrowed.low <= value <= narrowed.high
+    ]
+
+
+def test_c3_three_steps_of_a_tenth_are_three_tenths():
+    range_ = NumericRange(0.0, 0.4, step=0.1)
+    assert [range_.at_step(index) for index in range(5)] == [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert range_.clipped(0.1, 0.35).high == 0.3

@@ -361,3 +361,9 @@ def test_b2_clipping_that_holds_the_loss_up_is_named(digits):
     result = step2.run(config, digits[0], OverfitSpec(max_steps=200), seed=0)
     assert not result.passed
     assert "clipping" in result.summary + result.advice
+
+
+def test_b3_an_untrained_loss_of_zero_has_nothing_to_fall_and_breaks_nothing():
+    assert step3._judge((0.0,) * 20, 0.0, 0.8) == ("too slow", 1.0)
+    assert step3._judge((0.0,) * 10 + (2.0,) * 10, 0.0, 0.8) == ("diverged", math.inf)
+    assert step3._judge((0.5,) * 20, 1.0, 0.8) == ("works", 0.5)
