@@ -113,9 +113,8 @@ def predict(model: str, source: str, settings: Settings) -> pd.DataFrame:
         locations.require_allowed({"FILE": source}, settings.allowed_sources)
     with find(model, settings, "MODEL") as folder:
         loaded = TableModel.load(folder)
-    columns = loaded.preparation.schema.columns
-    texts = tuple(column.name for column in columns if column.kind == "categorical" and column.storage == "text")
-    return loaded.predict(sources.read_rows(source, "FILE", loaded.facts.null_values, texts), "FILE")
+    names = loaded.preparation.schema.names()
+    return loaded.predict(sources.read_rows(source, "FILE", loaded.reading, names), "FILE")
 
 
 def _within(folder: Path) -> Path | None:

@@ -20,6 +20,7 @@ import copy
 import datetime
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
@@ -38,9 +39,11 @@ from torch import nn
 
 from trainables import plain_network
 from trainables.config import LossName
+from trainables.data.config import CsvConfig
 from trainables.data.dataset import Dataset
 from trainables.data.preparation import Preparation
-from trainables.data.sources import few
+from trainables.data.reading import Reading, without
+from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
 from trainables.metrics import MetricName
 from trainables.plain_network import Architecture
@@ -213,6 +216,7 @@ class TableModel:
         """
         schema = self.preparation.schema
         schema.require(table.column_names, path)
+        table = without(plain_table(table.select(schema.names())), self.reading.given.null_values)
         nested = [column.name for column in schema.columns if pa.types.is_nested(table.column(column.name).type)]
         if nested:
             raise DataError([_problem(path, name, "a list or an object", "one value in each row") for name in nested])
@@ -221,6 +225,18 @@ class TableModel:
         except pa.ArrowException as error:
             fix = f"write numbers, text, dates or true/false ({(str(error).splitlines() or [''])[0]})"
             raise DataError([Problem(path, few(schema.names()), "values that can be read", fix)]) from error
+
+    @property
+    def reading(self) -> Reading:
+        """How files of rows are read: as the training file was."""
+        known = self.preparation.schema.reading
+        if known.types:
+            return known
+        # Models of earlier versions know the texts that mean missing, and which columns have text.
+        given = CsvConfig(null_values=self.facts.null_values)
+        columns = self.preparation.schema.columns
+        texts = [column.name for column in columns if (column.kind, column.storage) == ("categorical", "text")]
+        return Reading(given, types=dict.fromkeys(texts, "text"))
 
     @torch.no_grad()
     def outputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -291,14 +307,15 @@ class TableModel:
         schema = self.preparation.schema
         names = [str(name) for name in frame.columns]
         schema.require(names, path)
-        repeated = [name for name in schema.names() if names.count(name) > 1]
+        counts, places = Counter(names), {name: at for at, name in enumerate(names)}
+        repeated = [name for name in schema.names() if counts[name] > 1]
         if repeated:
             fix = "leave one of each"
             raise DataError([Problem(path, few(repeated), "column names that differ", fix)])
         columns, problems = {}, []
         for column in schema.columns:
             try:
-                columns[column.name] = _as_arrow(frame.iloc[:, names.index(column.name)])
+                columns[column.name] = _as_arrow(frame.iloc[:, places[column.name]])
             except (pa.ArrowException, OverflowError, TypeError):
                 rule = f"values of one type, as column {column.name} had in training ({column.kind})"
                 problems.append(_problem(path, column.name, "values of several types", rule))
@@ -313,7 +330,7 @@ def as_json_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _as_json(value: Any) -> Any:
-    if isinstance(value, datetime.date | datetime.datetime):
+    if isinstance(value, datetime.date | datetime.datetime | datetime.time):
         return value.isoformat()
     if isinstance(value, Decimal):
         value = float(value)

@@ -27,7 +27,11 @@ class CsvConfig(FrozenModel):
         default=None, description="Between a number's whole part and its fraction; null: found out."
     )
     null_values: tuple[str, ...] = Field(
-        default=(), description='Texts that mean missing, beside an empty cell, NA, NaN and null; such as ["?"].'
+        default=(),
+        description='Texts that mean missing in any file, beside a CSV file\'s empty cell, NA, ...; such as ["?"].',
+    )
+    usual_null_values: bool = Field(
+        default=True, description="Whether NA, NaN, null, ... mean missing; false: an empty cell and null_values only."
     )
 
 

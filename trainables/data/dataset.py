@@ -236,7 +236,7 @@ def read(
         task_reason=reason,
         example=parts["train"].table.select(table_schema.names()).slice(0, EXAMPLE_ROWS),
         test_fingerprint=prints["test"][:16],
-        notes=files.notes,
+        notes=(*files.notes, *table_schema.notes),
         warnings=found,
         folds=Folds(parts, table_schema, config, classes, task, folds) if folds else None,
         profile=profile(files.whole, roles(config, files.target), fitted, files.target, classes) if profiled else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -11,7 +11,9 @@ from trainables import redaction
 from trainables.data import locations, schema, sources, targets
 from trainables.data.config import DataConfig
 from trainables.data.formats import Wanted
+from trainables.data.reading import Reading
 from trainables.data.schema import Schema
+from trainables.data.types import few, plain
 from trainables.errors import DataError, Problem
 
 
@@ -23,11 +25,13 @@ class Files:
         tables: By their place in the config: source, or train, validation and test.
         target: Name of the target column.
         notes: On how they were read.
+        reading: How the training file was, and any later one is.
     """
 
     tables: Mapping[str, pa.Table]
     target: str
     notes: tuple[str, ...]
+    reading: Reading
 
     @property
     def whole(self) -> pa.Table:
@@ -54,9 +58,14 @@ class Files:
         texts = tuple(name for name, kind in config.columns.items() if kind == "categorical")
         wanted = Wanted(config.csv, config.target, roles, texts=texts)
         tables, target, notes = {}, "", []
+        reading = None
         for place, source in given.items():
             public_only = allowed is not None and locations.is_public_only(source, allowed)
             found = sources.read(source, wanted._replace(public_only=public_only), f"data.{place}")
+            if reading is None:
+                # The other files are read as this one, the training file, was.
+                reading = Reading.of(found.table, config.csv, found.csv, texts)
+                wanted = wanted._replace(before=reading)
             target = found.target or target
             shown = redaction.shown(source)
             notes += [f"{shown}: {note}" for note in found.notes]
@@ -64,7 +73,8 @@ class Files:
             if left_out:
                 notes.append(f"{shown}: {left_out} rows without a target left out")
             tables[place] = table
-        return cls(tables, target, tuple(notes))
+        assert reading is not None
+        return cls(tables, target, tuple(notes), reading)
 
     def infer(self, config: DataConfig) -> Schema:
         """The schema of the feature columns.
@@ -74,18 +84,19 @@ class Files:
         """
         whole, path = self.whole, f"data.{next(iter(self.tables))}"
         no_features = {name for name in (self.target, config.group, config.time, config.weight) if name}
+        no_features |= set(config.drop)
         _require_columns(config, whole.column_names)
-        features = [name for name in whole.column_names if name not in no_features | set(config.drop)]
+        features = [name for name in whole.column_names if name not in no_features]
         # A column without a single value has nothing to be prepared from.
         features = [name for name in features if whole.column(name).null_count < whole.num_rows]
         if not features:
             rule, fix = "at least one column with values beside the target", "add feature columns"
-            raise DataError([Problem(path, sources.few(whole.column_names), rule, fix)])
-        inferred = schema.infer(whole.select(features), config.columns, path)
+            raise DataError([Problem(path, few(whole.column_names), rule, fix)])
+        inferred = replace(schema.infer(whole.select(features), config.columns, path), reading=self.reading)
         _require_kinds(config, inferred)
         for place, table in self.tables.items():
             if config.weight is not None and config.weight not in table.column_names:
-                found, rule = sources.few(table.column_names), f"a column {config.weight}"
+                found, rule = few(table.column_names), f"a column {config.weight}"
                 raise DataError([Problem(f"data.{place}", found, rule, "add it")])
             inferred.check(table, f"data.{place}")
         return inferred
@@ -97,7 +108,7 @@ def _with_targets(table: pa.Table, target: str, config: DataConfig, path: str) -
     if config.missing_target == "refuse":
         targets.require_present(column, target, path)
         return table, 0
-    gaps = schema.missing(schema.plain(column))
+    gaps = schema.missing(plain(column))
     if gaps.all():
         rule, fix = "at least one row with a target", "choose another target"
         raise DataError([Problem(path, f"column {target}: no values", rule, fix)])
@@ -108,18 +119,19 @@ def _require_columns(config: DataConfig, names: Sequence[str]) -> None:
     asked = {"data.group": [config.group], "data.time": [config.time], "data.weight": [config.weight]}
     asked |= {"data.drop": list(config.drop), "data.columns": list(config.columns)}
     asked["data.preparation.log"] = list(config.preparation.log)
+    known = set(names)
     problems = [
         Problem(path, name, "a column of the table", f"one of: {', '.join(repr(n) for n in names[:20])}")
         for path, given in asked.items()
         for name in given
-        if name is not None and name not in names
+        if name is not None and name not in known
     ]
     if problems:
         raise DataError(problems)
 
 
 def _require_kinds(config: DataConfig, inferred: Schema) -> None:
-    numeric = inferred.names("numeric")
+    numeric, names = set(inferred.names("numeric")), set(inferred.names())
     problems = [
         Problem("data.preparation.log", name, "a numeric feature column", "remove it, or see data.columns")
         for name in config.preparation.log
@@ -128,7 +140,7 @@ def _require_kinds(config: DataConfig, inferred: Schema) -> None:
     problems += [
         Problem(f"data.columns.{name}", kind, "a feature column", "remove it: the column is no feature")
         for name, kind in config.columns.items()
-        if name not in inferred.names()
+        if name not in names
     ]
     if problems:
         raise DataError(problems)

@@ -6,20 +6,26 @@ and finding out how a CSV file is written. Nothing here opens a pickle.
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.dataset
 import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet
 
 from trainables.data.config import CsvConfig
+from trainables.data.reading import Reading, null_values_of, without
+from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
 
 # Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
@@ -27,8 +33,11 @@ SAMPLE_BYTES = 256 * 1024
 DELIMITERS = ",;\t|"
 # A small NPZ can expand a thousandfold; beyond this a table does not fit beside its float32 copies in 24 GiB.
 MAX_NPZ_BYTES = 8 * 2**30
-# Arrow's own list, which holds what spreadsheets and pandas write for a missing value.
-NULL_VALUES = tuple(pyarrow.csv.ConvertOptions().null_values)
+# Deflate, which NPZ files are compressed by, makes at most 1032 bytes of one.
+MOST_DEFLATED = 1_032
+# A comma between digits that may separate thousands as well as a fraction, and one that can only do the latter.
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
 
 
 class Wanted(NamedTuple):
@@ -43,6 +52,8 @@ class Wanted(NamedTuple):
     texts: tuple[str, ...] = ()
     # Whether an address that only this network reaches is refused.
     public_only: bool = False
+    # How the training file was read; none while it is being read.
+    before: Reading | None = None
 
 
 class Read(NamedTuple):
@@ -51,6 +62,8 @@ class Read(NamedTuple):
     table: pa.Table
     target: str | None
     notes: tuple[str, ...] = ()
+    # How a CSV file is written, as given and found out.
+    csv: CsvConfig | None = None
 
 
 def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
@@ -76,7 +89,10 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         raise DataError([Problem(path, shown, "a file with content", "the file is empty (0 bytes): write it again")])
     try:
         return _READERS[suffix](file, wanted, path, shown)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
+    except DataError:
+        raise
+    # What libraries say to bytes that are no such file is an exception of nearly any kind.
+    except Exception as error:
         reason = (str(error).splitlines() or [""])[0].replace(str(file), shown) or type(error).__name__
         rule, fix = f"a readable {suffix[1:].upper()} file", _remedy(suffix, reason)
         raise DataError([Problem(path, shown, rule, fix)]) from error
@@ -101,13 +117,18 @@ def _remedy(suffix: str, reason: str) -> str:
 def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     given = wanted.csv
     sample = _sample(file)
-    encoding = given.encoding or _encoding_of(sample, file, path, shown)
+    before = wanted.before or Reading()
+    usual = before.found or CsvConfig()
+    encoding = given.encoding or _encoding_of(sample, file, path, shown, usual.encoding)
     text = _decode(sample, encoding, path, shown)
     if not text.strip():
         raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
-    delimiter = given.delimiter or _delimiter_of(text)
-    header = given.header if given.header is not None else _has_header(text, delimiter)
-    point = given.decimal_point or _decimal_point_of(text, delimiter)
+    delimiter = given.delimiter or _delimiter_as_before(text, before) or _delimiter_of(text)
+    header = given.header if given.header is not None else _has_header(text, delimiter, before)
+    point: str | None = given.decimal_point
+    if point is None and usual.decimal_point != delimiter:
+        point = usual.decimal_point
+    point = point or _decimal_point_of(text, delimiter, path)
     notes = []
     if encoding not in ("utf-8", "utf-8-sig", "ascii"):
         notes.append(f"read as {encoding}")
@@ -117,29 +138,66 @@ def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         notes.append("numbers with a decimal comma")
     if not header:
         notes.append("no line of names: columns are called f0, f1, ...")
+    found = given.model_copy(
+        update={"encoding": encoding, "delimiter": delimiter, "header": header, "decimal_point": point}
+    )
+    types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
+    try:
+        table = _parse_csv(file, found, types | dict.fromkeys(wanted.texts, pa.string()), decided=bool(types))
+    except pa.ArrowInvalid:
+        if not types:
+            raise
+        # Some value is no number: as text, so that whoever knows the column's kind can say which.
+        table = _parse_csv(file, found, dict.fromkeys([*types, *wanted.texts], pa.string()), decided=True)
+        table = _with_decimal_points(table, [name for name, kind in before.types.items() if kind == "number"], point)
+    if types:
+        table = without(table, null_values_of(given), before.words)
+    _refuse_open_quote(table, path, shown)
+    return Read(table, None, tuple(notes), found)
+
+
+def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType], *, decided: bool) -> pa.Table:
+    """Let Arrow read a CSV file.
+
+    Args:
+        file: Which.
+        written: How it is written; everything is set.
+        types: Of columns whose type Arrow need not find out.
+        decided: Whether texts that mean missing stand as they are in text columns.
+    """
     options: dict[str, Any] = {
         # A value in quotes may hold a line break.
-        "parse_options": pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        "parse_options": pyarrow.csv.ParseOptions(delimiter=written.delimiter, newlines_in_values=True),
         # An empty cell is a missing value in a text column too.
         "convert_options": pyarrow.csv.ConvertOptions(
-            strings_can_be_null=True,
-            null_values=[*NULL_VALUES, *given.null_values],
-            decimal_point=point,
-            column_types=dict.fromkeys(wanted.texts, pa.string()),
+            strings_can_be_null=not decided,
+            null_values=list(null_values_of(written)),
+            decimal_point=written.decimal_point,
+            column_types=dict(types),
         ),
     }
 
     def read(use_threads: bool) -> pa.Table:
-        how = pyarrow.csv.ReadOptions(encoding=encoding, autogenerate_column_names=not header, use_threads=use_threads)
+        how = pyarrow.csv.ReadOptions(
+            encoding=written.encoding, autogenerate_column_names=not written.header, use_threads=use_threads
+        )
         return pyarrow.csv.read_csv(file, read_options=how, **options)
 
     try:
-        table = read(use_threads=True)
+        return read(use_threads=True)
     except pa.ArrowInvalid:
         # Only one thread knows which line it is at.
-        table = read(use_threads=False)
-    _refuse_open_quote(table, path, shown)
-    return Read(table, None, tuple(notes))
+        return read(use_threads=False)
+
+
+def _with_decimal_points(table: pa.Table, names: Sequence[str], point: str) -> pa.Table:
+    """Texts of number columns as they are written with a point."""
+    if point == ".":
+        return table
+    for name in set(names) & set(table.column_names):
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, pc.replace_substring(table.column(at), pattern=point, replacement="."))
+    return table
 
 
 def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
@@ -158,8 +216,11 @@ def _sample(file: Path) -> bytes:
         return opened.read(SAMPLE_BYTES)
 
 
-def _encoding_of(sample: bytes, file: Path, path: str, shown: str) -> str:
-    """The encoding of a file; the first bytes that are not plain English decide."""
+def _encoding_of(sample: bytes, file: Path, path: str, shown: str, usual: str | None) -> str:
+    """The encoding of a file; the first bytes that are not plain English decide.
+
+    What is not UTF-8 is in the encoding ``usual`` of the training file, where there is one: a few rows say too little.
+    """
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if sample.startswith(mark):
             return encoding
@@ -173,6 +234,8 @@ def _encoding_of(sample: bytes, file: Path, path: str, shown: str) -> str:
             continue
         else:
             return "utf-8"
+    if usual not in (None, "utf-8", "utf-8-sig"):
+        return str(usual)
     import charset_normalizer
 
     best = charset_normalizer.from_bytes(sample).best()
@@ -201,6 +264,23 @@ def _decode(sample: bytes, encoding: str, path: str, shown: str) -> str:
         raise DataError([Problem("data.csv.encoding", encoding, rule, fix)]) from error
 
 
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def _delimiter_as_before(text: str, before: Reading) -> str | None:
+    """The training file's delimiter, if the first line has columns of that table when it is cut there."""
+    if before.found is None or before.found.delimiter is None:
+        return None
+    cells = _cells(_first_line(text), before.found.delimiter)
+    named = bool(set(cells) & set(before.types))
+    return before.found.delimiter if named or (not before.found.header and len(cells) > 1) else None
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
 def _delimiter_of(text: str) -> str:
     """The character that cuts the first lines into the most pieces, equally many in each."""
     lines = [line for line in text.splitlines()[:50] if line.strip()]
@@ -219,16 +299,31 @@ def _count_outside_quotes(line: str, mark: str) -> int:
     return re.sub(r'"[^"]*"', "", line).count(mark)
 
 
-def _decimal_point_of(text: str, delimiter: str) -> str:
-    """A comma where commas do not separate, stand between digits, and no point does."""
-    comma = delimiter != "," and re.search(r"\d,\d", text) and not re.search(r"\d\.\d", text)
-    return "," if comma else "."
+def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
+    """A comma where commas do not separate, stand between digits, and no point does.
+
+    Raises:
+        DataError: They may separate thousands.
+    """
+    if delimiter == "," or not re.search(r"\d,\d", text) or re.search(r"\d\.\d", text):
+        return "."
+    # The sample may end within a number.
+    lines = text.splitlines()[:-1] or text.splitlines()
+    cells = {cell.strip() for line in lines for cell in line.replace('"', "").split(delimiter)}
+    with_comma = sorted(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
+    if with_comma and all(_GROUPED.fullmatch(cell) for cell in with_comma):
+        rule = "numbers that can be read in one way only; this comma may separate thousands or a fraction"
+        fix = 'if it separates a fraction, data.csv.decimal_point: ","; if thousands, write numbers without it'
+        raise DataError([Problem(path, with_comma[0], rule, fix)])
+    return ","
 
 
-def _has_header(text: str, delimiter: str) -> bool:
-    """Unless every cell of the first line is a number."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    return not all(_is_number(cell.strip().strip('"')) for cell in first.split(delimiter))
+def _has_header(text: str, delimiter: str, before: Reading) -> bool:
+    """Unless every cell of the first line is a number; of a later file, as in the training file."""
+    cells = [cell.strip() for cell in _cells(_first_line(text), delimiter)]
+    if before.found is not None:
+        return bool(before.found.header) or bool(cells and set(before.types) <= set(cells))
+    return not all(_is_number(cell) for cell in cells)
 
 
 def _is_number(text: str) -> bool:
@@ -243,7 +338,60 @@ def _is_number(text: str) -> bool:
 
 
 def _read_parquet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
-    return Read(pyarrow.parquet.read_table(file), None)
+    if not file.is_dir():
+        return Read(pyarrow.parquet.read_table(file), None)
+    whole = pyarrow.dataset.dataset(file, format="parquet", partitioning="hive", exclude_invalid_files=True)
+    files = [(str(Path(part.path).relative_to(file)), part) for part in whole.get_fragments()]
+    tables = {name: _fragment(part, whole.schema) for name, part in files}
+    return Read(_joined(tables, path), None, tuple(_lacking(tables)))
+
+
+def _fragment(part: Any, schema: pa.Schema) -> pa.Table:
+    """A file of a folder, by its own types, with the columns that its folders' names give (``year=2020``)."""
+    table = plain_table(part.to_table(schema=part.physical_schema))
+    for name, value in pyarrow.dataset.get_partition_keys(part.partition_expression).items():
+        if name not in table.column_names:
+            kind = schema.field(name).type
+            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+            table = table.append_column(name, pa.repeat(pa.scalar(value, kind), table.num_rows))
+    return table
+
+
+def _joined(tables: Mapping[str, pa.Table], path: str) -> pa.Table:
+    """The rows of all files: whole numbers and fractions are numbers, an empty column has the others' type."""
+    try:
+        return pa.concat_tables(tables.values(), promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DataError(_clashes(tables, path)) from error
+
+
+def _clashes(tables: Mapping[str, pa.Table], path: str) -> list[Problem]:
+    """Columns whose types in two files cannot be joined."""
+    first: dict[str, tuple[str, pa.Field]] = {}
+    problems: dict[str, Problem] = {}
+    for file, table in tables.items():
+        for field in table.schema:
+            known, before = first.setdefault(field.name, (file, field))
+            try:
+                pa.unify_schemas([pa.schema([before]), pa.schema([field])], promote_options="permissive")
+            except pa.ArrowException:
+                found = f"column {field.name}: {before.type} in {known}, {field.type} in {file}"
+                rule, fix = "one type of value in all files of a folder", "write the column alike in all files"
+                problems.setdefault(field.name, Problem(path, found, rule, fix))
+            else:
+                if pa.types.is_null(before.type):
+                    first[field.name] = (file, field)
+    return list(problems.values())
+
+
+def _lacking(tables: Mapping[str, pa.Table]) -> Iterator[str]:
+    """What is to be said of columns that not every file has."""
+    names = dict.fromkeys(name for table in tables.values() for name in table.column_names)
+    had = {file: set(table.column_names) for file, table in tables.items()}
+    for name in names:
+        files = [file for file in tables if name not in had[file]]
+        if files:
+            yield f"column {name} is not in {few(files)}: missing in these rows"
 
 
 def _read_feather(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
@@ -265,6 +413,7 @@ def _read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
 def _read_npz(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     target = wanted.target or "y"
     with zipfile.ZipFile(file) as archive:
+        _require_honest(archive, file.stat().st_size)
         expanded = sum(entry.file_size for entry in archive.infolist())
     if expanded > MAX_NPZ_BYTES:
         rule = f"at most {MAX_NPZ_BYTES / 2**30:.0f} GiB when unpacked"
@@ -293,6 +442,25 @@ def _read_npz(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     # A column of its own for each, contiguous: Arrow takes it as it is.
     table = {f"x{i}": pa.array(np.ascontiguousarray(column)) for i, column in enumerate(features.T)}
     return Read(pa.table(table | {name: pa.array(column) for name, column in columns.items()}), target)
+
+
+def _require_honest(archive: zipfile.ZipFile, file_size: int) -> None:
+    """Refuse arrays that announce more than the file holds, before memory is taken for them.
+
+    Raises:
+        ValueError: Says which.
+    """
+    for entry in archive.infolist():
+        # Both the archive's list and the array's own header may lie.
+        if entry.file_size > MOST_DEFLATED * min(entry.compress_size, file_size) + MOST_DEFLATED:
+            raise ValueError(f"{entry.filename} is said to have {entry.file_size} bytes, which the file cannot hold")
+        with archive.open(entry) as opened:
+            version = np.lib.format.read_magic(opened)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(opened)
+        announced = math.prod(shape) * dtype.itemsize
+        if announced > entry.file_size:
+            raise ValueError(f"{entry.filename} announces shape {shape}, {announced} bytes, and has {entry.file_size}")
 
 
 _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {

@@ -18,6 +18,7 @@ from trainables.data.files import Files
 from trainables.data.schema import Schema
 from trainables.data.splits import Division
 from trainables.data.targets import Task
+from trainables.data.types import plain
 from trainables.errors import DataError, Problem
 
 
@@ -53,7 +54,7 @@ class Part:
         def join(mine: NDArray[Any] | None, others: NDArray[Any] | None) -> NDArray[Any] | None:
             return None if mine is None or others is None else np.concatenate([mine, others])
 
-        table = pa.concat_tables([self.table, other.table], promote_options="permissive")
+        table = pa.concat_tables(_of_like_types(self.table, other.table), promote_options="permissive")
         both = join(self.targets, other.targets)
         assert both is not None
         return Part(table, both, join(self.weights, other.weights), join(self.keys, other.keys))
@@ -71,6 +72,17 @@ class Part:
         for array in (self.targets, self.weights):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def _of_like_types(first: pa.Table, second: pa.Table) -> list[pa.Table]:
+    """Two tables whose columns can be joined: as text where one has text, which says the same (``Schema.typed``)."""
+    for name in first.column_names:
+        kinds = [table.schema.field(name).type for table in (first, second) if name in table.column_names]
+        if len(kinds) == 2 and kinds[0] != kinds[1] and any(pa.types.is_string(kind) for kind in kinds):
+            at = [table.column_names.index(name) for table in (first, second)]
+            first = first.set_column(at[0], name, first.column(at[0]).cast(pa.string()))
+            second = second.set_column(at[1], name, second.column(at[1]).cast(pa.string()))
+    return [first, second]
 
 
 def as_part(
@@ -114,7 +126,7 @@ def _weights(column: pa.ChunkedArray, name: str, path: str) -> NDArray[np.float3
 
 
 def _keys(column: pa.ChunkedArray, name: str, path: str, *, by_time: bool) -> NDArray[Any]:
-    raw = schema.plain(column)
+    raw = plain(column)
     gaps = schema.missing(raw)
     if gaps.any():
         rule, fix = "a value in every row, to divide by", "fill it in, or remove these rows"

@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainables.data.config import PreparationConfig
+from trainables.data.reading import AS_JSON, Reading
 from trainables.data.schema import Column, Schema
 from trainables.data.targets import Task
 
@@ -104,8 +105,11 @@ class Preparation:
         """Write into an existing folder; nothing in the files is a pickle."""
         import skops.io
 
-        columns = [asdict(column) for column in self.schema.columns]
-        content = {"columns": columns, "feature_names": list(self.feature_names)}
+        content = {
+            "columns": [asdict(column) for column in self.schema.columns],
+            "reading": AS_JSON.dump_python(self.schema.reading, mode="json"),
+            "feature_names": list(self.feature_names),
+        }
         (folder / _SCHEMA).write_text(json.dumps(content, indent=1), encoding="utf-8")
         skops.io.dump(self.encoder, folder / _ENCODER)
 
@@ -115,7 +119,9 @@ class Preparation:
         import skops.io
 
         content = json.loads((folder / _SCHEMA).read_text(encoding="utf-8"))
-        schema = Schema(tuple(Column(**column) for column in content["columns"]))
+        # Models of earlier versions do not say how their files were read.
+        reading = AS_JSON.validate_python(content["reading"]) if "reading" in content else Reading()
+        schema = Schema(tuple(Column(**column) for column in content["columns"]), reading)
         encoder = skops.io.load(folder / _ENCODER, trusted=list(_TRUSTED))
         return cls(schema, encoder, tuple(content["feature_names"]))
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.data.preparation import Preparation
-from trainables.data.schema import category_names, missing, plain
+from trainables.data.schema import category_names, missing
+from trainables.data.types import plain
 
 # Values named of a column, and classes of a target.
 TOP_VALUES, TOP_CLASSES = 3, 30

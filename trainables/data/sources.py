@@ -5,16 +5,18 @@ The result is an Arrow table with columns of any kind and the name of its target
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
 import pyarrow as pa
 
 from trainables import redaction
 from trainables.data import formats, locations, named_sets
 from trainables.data.config import CsvConfig
 from trainables.data.formats import Read, Wanted
+from trainables.data.reading import Reading, without
+from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
-
-# Names listed in one message; a table with thousands of columns needs no list of them all.
-NAMED_COLUMNS = 8
 
 
 def read(source: str, wanted: Wanted, path: str) -> Read:
@@ -39,30 +41,39 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
         raise DataError([Problem("data.target", None, "the name of the column to predict", f"one of: {shown}")])
     if target not in names:
         raise DataError([Problem("data.target", target, "a column of the table", f"one of: {shown}")])
-    return Read(table, target, found.notes)
+    return found._replace(target=target)
 
 
-def read_rows(source: str, path: str, null_values: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> pa.Table:
+def read_rows(source: str, path: str, before: Reading | None = None, names: Collection[str] | None = None) -> pa.Table:
     """Read rows to predict: a table that need not have a target.
 
     Args:
         source: As in ``DataConfig.source``.
         path: What it is called in messages.
-        null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
-        texts: Columns of a CSV file that are text even if they look like numbers.
+        before: How the training file was read.
+        names: Columns that are needed; others are left out. None for all.
 
     Raises:
         DataError: It cannot be read; says why.
     """
-    wanted = Wanted(CsvConfig(null_values=null_values), needs_target=False, texts=texts)
-    return _read_named(source, wanted, path).table
+    given = before.given if before else CsvConfig()
+    texts = tuple(name for name, kind in before.types.items() if kind == "text") if before else ()
+    wanted = Wanted(given, needs_target=False, texts=texts, before=before)
+    return _read_named(source, wanted, path, names).table
 
 
-def _read_named(source: str, wanted: Wanted, path: str) -> Read:
-    """A table whose columns have names that differ, and at least one row."""
+def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] | None = None) -> Read:
+    """A table whose columns have plain types and names that differ, and at least one row."""
     found = _read(source, wanted, path)
-    table, names = found.table, found.table.column_names
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    table = found.table
+    if needed is not None:
+        # What nobody asks for may be anything: an index without a name, as pandas writes it, or a column given twice.
+        known = set(needed)
+        table = table.select([at for at, name in enumerate(table.column_names) if name in known])
+        # A file without a single column that is known is more likely another file.
+        table = table if table.num_columns else found.table
+    names = table.column_names
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         fix = "rename the columns so that each has its own name"
         raise DataError([Problem(path, few(repeated), "column names that differ", fix)])
@@ -71,7 +82,7 @@ def _read_named(source: str, wanted: Wanted, path: str) -> Read:
         raise DataError([Problem(path, "a column without a name", "a name for each column", fix)])
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
-    return found
+    return found._replace(table=without(plain_table(table), wanted.csv.null_values))
 
 
 def _read(source: str, wanted: Wanted, path: str) -> Read:
@@ -92,9 +103,3 @@ _NOT_A_SET = (
     f"a bundled set ({', '.join(named_sets.BUNDLED)}), openml:NAME, or a file ending in {', '.join(formats.SUFFIXES)}",
     "name one of these sets, or give the path of a file",
 )
-
-
-def few(names: list[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    more = len(names) - NAMED_COLUMNS
-    return ", ".join(names[:NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainables.data.schema import LARGEST, category_names, missing, plain
+from trainables.data.schema import LARGEST, category_names, missing
+from trainables.data.types import canonical_names, plain
 from trainables.errors import DataError, Problem
 
 Task = Literal["classification", "regression"]
@@ -72,8 +73,13 @@ def class_indices(target: pa.ChunkedArray, classes: tuple[str, ...], path: str) 
     Raises:
         DataError: A class that the training rows lack.
     """
-    names = category_names(plain(target))
+    target = plain(target)
+    names = category_names(target)
     index = pc.index_in(names, value_set=pa.array(classes, pa.string()))
+    same = canonical_names(pa.chunked_array([pa.array(classes, pa.string())]))
+    if index.null_count and len(pc.unique(same)) == len(classes):
+        # Written otherwise than in the training file: 1.0 for 1, True for true.
+        index = pc.coalesce(index, pc.index_in(canonical_names(target), value_set=same.combine_chunks()))
     if index.null_count:
         unknown = sorted(pc.unique(names.filter(pc.is_null(index))).to_pylist())
         rule, fix = "classes that the training rows have", "drop these rows or add such rows to the training file"
@@ -110,7 +116,8 @@ def require_present(target: pa.ChunkedArray, name: str, path: str) -> None:
         shown = f"column {name}: {int(gaps.sum())} missing, the first in row {int(np.flatnonzero(gaps)[0]) + 1}"
         rule, fix = (
             "no missing values in the target",
-            "fill them in, or leave these rows out: data.missing_target: drop",
+            "fill them in, or leave these rows out: data.missing_target: drop; if NA is a class of a CSV file, "
+            "data.csv.usual_null_values: false",
         )
         raise DataError([Problem(path, shown, rule, fix)])
 

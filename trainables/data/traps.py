@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainables.data.schema import MISSING, Schema
-from trainables.data.sources import few
 from trainables.data.targets import Task
+from trainables.data.types import few
 from trainables.errors import Problem
 
 # Rows of the sample in which columns are looked at.

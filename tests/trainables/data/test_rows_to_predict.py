@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from trainables.data import sources
+from trainables.data.config import CsvConfig
+from trainables.data.reading import Reading
 from trainables.errors import DataError
 
 
@@ -20,7 +22,7 @@ def test_d1_rows_to_predict_need_no_target(tmp_path, with_target):
 
 def test_d1_how_a_csv_file_of_rows_is_written_is_found_out(tmp_path):
     (tmp_path / "t.csv").write_text("x0;x1\n0,5;none\n2;3\n")
-    table = sources.read_rows(str(tmp_path / "t.csv"), "FILE", null_values=("none",))
+    table = sources.read_rows(str(tmp_path / "t.csv"), "FILE", Reading(CsvConfig(null_values=("none",))))
     assert table.to_pydict() == {"x0": [0.5, 2.0], "x1": [None, 3]}
 
 

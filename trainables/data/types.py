@@ -1,0 +1,115 @@
+"""Arrow's many types as the few that are told apart here, and texts as people mean them.
+
+A type also says how a value is stored (as a view, in a dictionary, in half precision), which changes nothing of what it
+is. ``canonical`` does the same for texts: ``1.0`` and ``1`` are one number, ``True`` and ``true`` one truth.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Names listed in one message; a table with thousands of columns needs no list of them all.
+NAMED_COLUMNS = 8
+# Floats from here on are not all whole numbers that can be told apart, and are written with an exponent.
+LARGEST_WHOLE = 2.0**53
+SMALLEST_PLAIN = 1e-5
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
+_CODED_NUMBER = re.compile(r"([+-]?)0*(\d+)(\.\d+)?")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d)(:\d\d)?(\.\d+)?(Z|[+-]00:?00)?")
+
+
+def few(names: list[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = len(names) - NAMED_COLUMNS
+    return ", ".join(names[:NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without the types that only say how it is stored."""
+    while True:
+        kind = column.type
+        if isinstance(kind, pa.BaseExtensionType):
+            column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type)
+        elif pa.types.is_run_end_encoded(kind):
+            column = pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], kind.value_type)
+        elif pa.types.is_dictionary(kind):
+            column = column.cast(kind.value_type)
+        elif pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            return column.cast(pa.string())
+        elif pa.types.is_binary_view(kind):
+            return column.cast(pa.binary())
+        elif pa.types.is_float16(kind):
+            return column.cast(pa.float32())
+        else:
+            return column
+
+
+def plain_table(table: pa.Table) -> pa.Table:
+    """The same for all columns; those of a type whose rows cannot be taken (views of lists) become empty lists.
+
+    No feature can be made of lists, whatever is in them, but the table they stand in has to be divided.
+    """
+    columns = []
+    for column in table.columns:
+        made = plain(column)
+        try:
+            made.slice(0, 1).take(pa.array([0] if len(made) else [], pa.int64()))
+        except pa.ArrowNotImplementedError:
+            made = pa.chunked_array([pa.array([[]] * len(made), pa.list_(pa.null()))])
+        columns.append(made)
+    return pa.table(columns, names=table.column_names)
+
+
+def canonical_names(column: pa.ChunkedArray, *, numbers: bool = False) -> pa.ChunkedArray:
+    """Values of a plain column as the texts by which a category is known, whatever type and format they come in.
+
+    Args:
+        column: N values.
+        numbers: Whether texts are numbers for certain, so that 01 is 1.
+    """
+    encoded = column.dictionary_encode().unify_dictionaries()
+    if not encoded.num_chunks:
+        return pa.chunked_array([], pa.string())
+    values = encoded.chunk(0).dictionary
+    if pa.types.is_floating(column.type):
+        names = [_of_float(value) for value in values.to_numpy(zero_copy_only=False)]
+    else:
+        texts = values.cast(pa.string()).to_pylist()
+        names = [None if text is None else canonical(text, numbers=numbers) for text in texts]
+    dictionary = pa.array(names, pa.string())
+    return pa.chunked_array([dictionary.take(chunk.indices) for chunk in encoded.chunks])
+
+
+def canonical(text: str, *, numbers: bool = False) -> str:
+    """A text in the one form that it shares with all texts of the same meaning; other texts as they are."""
+    if _NUMBER.fullmatch(text):
+        return _without_zeros(text)
+    if numbers and (found := _CODED_NUMBER.fullmatch(text.strip())):
+        return _without_zeros(found[1].replace("+", "") + found[2] + (found[3] or ""))
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    if found := _TIME.fullmatch(text):
+        day, minutes, seconds, fraction, zone = (part or "" for part in found.groups())
+        clock = minutes + (seconds or ":00") + fraction.rstrip("0").rstrip(".")
+        day, zone = day[:10], "Z" if zone else ""
+        return day if day and clock == "00:00:00" and not zone else f"{day} {clock}{zone}".strip()
+    return text
+
+
+def _without_zeros(number: str) -> str:
+    shorter = number.rstrip("0").rstrip(".") if "." in number else number
+    return "0" if shorter == "-0" else shorter
+
+
+def _of_float(value: Any) -> str | None:
+    """Of its own precision: a float32 of 0.1 is 0.1."""
+    if np.isnan(value):
+        return None
+    plainly = value == 0 or SMALLEST_PLAIN <= abs(value) <= LARGEST_WHOLE
+    return _without_zeros(np.format_float_positional(value, trim="-")) if plainly else str(value)
