@@ -6,11 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from search_service.report import finite
+from search_service.report import finite, for_terminal
 from search_service.spec import StudySpec
 from trainables.data.dataset import Loaded
 from trainables.data.profile import ColumnProfile, Profile
@@ -49,14 +48,14 @@ def show(spec: StudySpec, table: Loaded, console: Console) -> None:
     dataset, profile = table.dataset, _profile(table)
     parts = ", ".join(f"{rows} {part}" for part, rows in _parts(table).items())
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("[bold]table[/]", escape(shown(str(spec.data.source or spec.data.train))))
+    facts.add_row("[bold]table[/]", for_terminal(shown(str(spec.data.source or spec.data.train))))
     facts.add_row("[bold]rows[/]", f"{profile.rows} read; divided: {parts}")
     facts.add_row(
         "[bold]features[/]", f"{len(table.preparation.schema)} columns, {dataset.n_inputs} numbers once prepared"
     )
-    facts.add_row("[bold]target[/]", f"{escape(table.target)}: {dataset.task}, {escape(table.task_reason)}")
+    facts.add_row("[bold]target[/]", f"{for_terminal(table.target)}: {dataset.task}, {for_terminal(table.task_reason)}")
     for note in table.notes:
-        facts.add_row("[bold]note[/]", escape(note))
+        facts.add_row("[bold]note[/]", for_terminal(note))
     for block in (facts, _columns(profile, console.width)):
         console.print(Padding(block, (0, 0, 1, 0), expand=False), highlight=False)
     hidden = len(profile.columns) - LISTED_COLUMNS
@@ -88,13 +87,13 @@ def _columns(profile: Profile, width: int) -> Table:
         )
     for column in profile.columns[:LISTED_COLUMNS]:
         gaps = f"{column.missing / profile.rows:.1%}" if column.missing else "–"
-        kind = column.kind if column.role == "feature" else f"[dim]{column.kind}[/]"
+        kind = column.kind if column.role == "feature" else f"[dim]{for_terminal(column.kind)}[/]"
         shown.add_row(
-            f"[bold]{escape(column.name)}[/]",
+            f"[bold]{for_terminal(column.name)}[/]",
             kind,
             gaps,
             str(column.distinct),
-            escape(_cut(column.values, width - OTHER_COLUMNS)),
+            for_terminal(_cut(column.values, width - OTHER_COLUMNS)),
             _use(column),
         )
     return shown
@@ -116,7 +115,7 @@ def _target(table: Loaded, profile: Profile) -> Table:
     for name, value in profile.target.items():
         if table.dataset.class_names:
             bar = "█" * max(1, round(BAR_WIDTH * value / most))
-            shown.add_row(f"[bold]{escape(name)}[/]", f"{value:.1%}", f"[dim]{bar}[/]")
+            shown.add_row(f"[bold]{for_terminal(name)}[/]", f"{value:.1%}", f"[dim]{bar}[/]")
         else:
             shown.add_row(f"[bold]{name}[/]", f"{value:.6g}")
     hidden = len(table.dataset.class_names) - len(profile.target)
@@ -131,4 +130,4 @@ def _say_suspicious(table: Loaded, console: Console) -> None:
         return
     console.print("[bold yellow]Suspicious[/] (errors with data.strict: true)", highlight=False)
     for problem in table.warnings:
-        console.print(escape(str(problem)), highlight=False, soft_wrap=True)
+        console.print(for_terminal(str(problem)), highlight=False, soft_wrap=True)

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from search_service.planning import PlannedRound, StudyPlan, duration
-from search_service.report import counted, finite
+from search_service.report import counted, finite, for_terminal
 from search_service.space import conditions
 from search_service.spec import StudySpec
 from trainables.data.dataset import Dataset
@@ -47,13 +46,13 @@ def show(spec: StudySpec, dataset: Dataset, plan: StudyPlan, console: Console) -
     """The same, to be read."""
     facts = Table.grid(padding=(0, 2))
     rows = f"{len(dataset.train)} training, {len(dataset.validation)} validation rows"
-    facts.add_row("[bold]table[/]", f"{escape(shown(str(spec.data.source or spec.data.train)))}: {rows}")
-    facts.add_row("[bold]searched[/]", escape(_searched(spec)))
+    facts.add_row("[bold]table[/]", f"{for_terminal(shown(str(spec.data.source or spec.data.train)))}: {rows}")
+    facts.add_row("[bold]searched[/]", for_terminal(_searched(spec)))
     facts.add_row("[bold]optimised[/]", f"validation {spec.metric}")
     for block in (facts, _steps(spec, plan)):
         console.print(Padding(block, (0, 0, 1, 0), expand=False), highlight=False)
     for sentence in (_trials(plan), _epochs(plan), *_time(plan)):
-        console.print(escape(sentence), highlight=False, soft_wrap=True)
+        console.print(for_terminal(sentence), highlight=False, soft_wrap=True)
 
 
 def _searched(spec: StudySpec) -> str:

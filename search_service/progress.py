@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -38,6 +37,7 @@ from search_service.report import (
     describe_calibration,
     describe_data,
     describe_model,
+    for_terminal,
     format_value,
     trainings,
     worth,
@@ -92,7 +92,7 @@ class ProgressDisplay:
                 self._finish_round(result)
             case CycleDecided(decision):
                 verdict = "stop" if decision.stop else "again"
-                self._print("Step 6", f"repeat? [bold]{verdict}[/]: {escape(decision.reason)}")
+                self._print("Step 6", f"repeat? [bold]{verdict}[/]: {for_terminal(decision.reason)}")
             case FinalistsFinished(result):
                 self._show_answer(result)
             case StudyFinished(result):
@@ -116,7 +116,7 @@ class ProgressDisplay:
 
     def _show_end(self, result: StudyResult | ComparisonResult) -> None:
         if result.status is not StudyStatus.COMPLETED:
-            self._print(str(result.status).capitalize(), f"[red]{escape(result.reason)}[/]")
+            self._print(str(result.status).capitalize(), f"[red]{for_terminal(result.reason)}[/]")
 
     def _show_start(self, event: StudyStarted) -> None:
         goes_on = ", which goes on; what was finished is read and not done again" if event.resumed else ""
@@ -126,14 +126,14 @@ class ProgressDisplay:
     def _show_data(self, data: DataSummary) -> None:
         for sentence in describe_data(data):
             warns = sentence.startswith("⚠")
-            self._print("", f"[yellow]{escape(sentence)}[/]" if warns else escape(sentence))
+            self._print("", f"[yellow]{for_terminal(sentence)}[/]" if warns else for_terminal(sentence))
 
     def _show_check(self, check: CheckResult) -> None:
         mark = PASSED if check.passed else FAILED
         cycle = f" (cycle {check.cycle})" if check.cycle > 1 else ""
-        self._print(f"Step {check.step}", f"{mark} {check.name}{cycle}: {escape(check.summary)}")
+        self._print(f"Step {check.step}", f"{mark} {check.name}{cycle}: {for_terminal(check.summary)}")
         if check.advice and check.passed:
-            self._print("", f"  {escape(check.advice)}")
+            self._print("", f"  {for_terminal(check.advice)}")
 
     def _start_round(self, event: RoundStarted) -> None:
         plan = event.plan
@@ -142,7 +142,7 @@ class ProgressDisplay:
         budget = f"{counted(plan.max_trials, 'configuration')}, up to {counted(plan.max_epochs, 'epoch')} each"
         self._print(f"Step {plan.step}", f"{name}{cycle}: {budget}")
         for sentence in event.sentences:
-            self._print("", f"  {escape(sentence)}")
+            self._print("", f"  {for_terminal(sentence)}")
         self._round = _RoundSoFar()
         self._bar = Progress(
             TextColumn("         "),
@@ -185,12 +185,14 @@ class ProgressDisplay:
         how = "best" if winner.trial_id == final.contenders[0] else "simplest that cannot be told from the best"
         self._print("", f"{PASSED} {how} of {len(final.finalists)} by mean over {over}: trial {winner.trial_id}")
         if not winner.health.verdict.is_healthy:
-            self._print("", f"  gradients are {escape(winner.health.verdict.summary)}; {winner.health.verdict.remedy}")
+            self._print(
+                "", f"  gradients are {for_terminal(winner.health.verdict.summary)}; {winner.health.verdict.remedy}"
+            )
         to_do = f": {winner.fit.remedy}" if winner.fit.remedy else ""
-        self._print("", f"  its loss curves read {escape(winner.fit.summary)}{escape(to_do)}")
+        self._print("", f"  its loss curves read {for_terminal(winner.fit.summary)}{for_terminal(to_do)}")
         table = Table.grid(padding=(0, 3))
         for leaf, value in describe(winner.config).items():
-            table.add_row(f"[dim]{leaf}[/]", f"[bold]{escape(format_value(value))}[/]")
+            table.add_row(f"[dim]{leaf}[/]", f"[bold]{for_terminal(format_value(value))}[/]")
         scores = Table.grid(padding=(0, 3))
         scores.add_row(
             f"validation {metric}",
@@ -202,14 +204,14 @@ class ProgressDisplay:
             f"[bold]{final.test_mean:.4g} ± {final.test_std:.2g}[/]",
             f"rows used once; ignoring the inputs gives {final.trivial_test_score:.4g}",
         )
-        scores.add_row("the model's", f"{final.model_test_score:.4g}", escape(describe_model(final)))
+        scores.add_row("the model's", f"{final.model_test_score:.4g}", for_terminal(describe_model(final)))
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
         if (verdict := worth(final)) is not None:
-            self._print("Worth it?", escape(verdict))
+            self._print("Worth it?", for_terminal(verdict))
         if final.calibration is not None:
-            self._print("Calibrated", escape(describe_calibration(final.calibration)))
+            self._print("Calibrated", for_terminal(describe_calibration(final.calibration)))
 
     def _show_comparison(self, event: ComparisonStarted | OptimizerCompared | ComparisonFinished) -> None:
         match event:
@@ -238,7 +240,7 @@ class ProgressDisplay:
             found = f"validation {outcome.metric} [bold]{score(outcome)}[/]"
             self._print(outcome.name, f"{PASSED} {best}, {found} in {outcome.seconds:.0f} s")
         for sentence in outcome.swept:
-            self._print("", f"  {escape(sentence)}")
+            self._print("", f"  {for_terminal(sentence)}")
 
     def _show_table(self, result: ComparisonResult) -> None:
         titles, rows = table(result)
@@ -252,7 +254,7 @@ class ProgressDisplay:
             shown.add_row(*row)
         self._console.print(Padding(shown, (1, 0, 1, 2), expand=False), highlight=False)
         if result.status is StudyStatus.COMPLETED:
-            self._print("Result", f"{escape(result.reason)}")
+            self._print("Result", f"{for_terminal(result.reason)}")
 
 
 _WORDS = {

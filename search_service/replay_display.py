@@ -6,10 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from search_service.replaying import Replay, Replayed
-from search_service.report import counted, finite
+from search_service.report import counted, finite, for_terminal
 
 
 def as_document(replay: Replay) -> dict[str, Any]:
@@ -47,4 +46,4 @@ def show_all(replay: Replay, console: Console) -> None:
     for name, (then, now) in replay.versions.items():
         lines.append(f"{name} is {now}; the study began with {then}.")
     for line in lines:
-        console.print(escape(line), highlight=False, soft_wrap=True)
+        console.print(for_terminal(line), highlight=False, soft_wrap=True)

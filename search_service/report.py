@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from rich.markup import escape
+
 from search_service.looking_back import (
     compare_finalists,
     describe_pareto,
@@ -33,6 +35,7 @@ from trainables.calibration import Calibration
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
 from trainables.metrics import METRICS, MetricName
+from trainables.visible import visible_lines
 
 # Raised when a key of the document changes its meaning or goes.
 DOCUMENT_VERSION = 1
@@ -77,7 +80,7 @@ def report(spec: StudySpec, result: StudyResult) -> str:
     lines += [f"- Step 6, cycle {d.cycle}: {d.reason}{_in_numbers(d)}" for d in result.decisions] + [""]
     lines += what_mattered(result.rounds)
     lines += _readings(result)
-    return "\n".join(lines)
+    return visible_lines("\n".join(lines))
 
 
 def _in_numbers(decision: Decision) -> str:
@@ -385,6 +388,11 @@ def _health_document(reading: HealthReading | None) -> dict[str, Any] | None:
         return None
     verdict = reading.verdict
     return {"name": verdict.name, "layers": list(verdict.layers), "summary": verdict.summary, "remedy": verdict.remedy}
+
+
+def for_terminal(text: str) -> str:
+    """A text for rich's console: brackets are no markup, and control characters of titles and labels are escapes."""
+    return escape(visible_lines(text))
 
 
 def finite(value: Any) -> Any:

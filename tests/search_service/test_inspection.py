@@ -69,3 +69,13 @@ def test_d2_a_table_that_cannot_be_used_is_one_error(config, capsys, monkeypatch
         cli.main()
     assert stop.value.code == 2
     assert "one of: 'id', 'zip'" in capsys.readouterr().err
+
+
+def test_e1_control_characters_of_titles_and_labels_do_not_reach_a_terminal(tmp_path, capsys, monkeypatch):
+    hostile = "\x1b]0;gone\x07\u202e[red]"
+    rows = "".join(f"{i},{hostile if i % 3 else 'plain'},{'a' if i % 2 else hostile}\n" for i in range(90))
+    (tmp_path / "t.csv").write_text(f"{hostile},c,y\n{rows}")
+    (tmp_path / "t.yaml").write_text("name: t\ndata: {source: t.csv, target: y}\n")
+    shown = inspect(tmp_path / "t.yaml", capsys, monkeypatch)
+    assert r"\x1b]0;gone\x07\u202e[red]" in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from search_service import wiring
 from search_service.errors import InvalidSpecError
@@ -612,3 +615,41 @@ def test_c2_rungs_lie_as_close_as_leaves_two_trials_at_the_end(trials, epochs, s
     budget = RoundSpec(max_trials=trials, max_epochs=epochs)
     assert rung_spacing(SearchSpec(), budget) == pytest.approx(max(spacing, 1.6))
     assert rung_spacing(SearchSpec(rung_spacing=3.0), budget) == 3.0
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    | st.sampled_from(["auto", "digits", "network.dropout", "optimizer.lr", "min", "adam", {"low": 0, "high": 1}]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+_PATHS = sorted(
+    {
+        (section, key)
+        for section, content in StudySpec.model_validate(VALID).model_dump().items()
+        for key in (content if isinstance(content, dict) and content else [None])
+    },
+    key=str,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(_PATHS), _ANYTHING)
+def test_e2_whatever_stands_at_a_key_is_a_spec_or_a_clear_mistake(path, value):
+    section, key = path
+    raw = copy.deepcopy(VALID)
+    if key is None:
+        raw[section] = value
+    else:
+        raw[section] = {**raw.get(section, {}), key: value} if section in raw else {key: value}
+    try:
+        parse(raw)
+    except InvalidSpecError as error:
+        assert all(problem.path and problem.rule and problem.fix for problem in error.problems)
+
+
+@given(_ANYTHING)
+def test_e2_whatever_a_config_is_it_is_a_spec_or_a_clear_mistake(value):
+    for raw in (value, VALID | {"search_space": {"network.dropout": value}}, VALID | {"trial": {"optimizer": value}}):
+        with contextlib.suppress(InvalidSpecError):
+            parse(raw)
