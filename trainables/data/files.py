@@ -10,8 +10,7 @@ import pyarrow as pa
 from trainables import redaction
 from trainables.data import locations, schema, sources, targets
 from trainables.data.config import DataConfig
-from trainables.data.formats import Wanted
-from trainables.data.reading import Reading
+from trainables.data.reading import Reading, Wanted
 from trainables.data.schema import Schema
 from trainables.data.types import few, plain
 from trainables.errors import DataError, Problem

@@ -1,69 +1,34 @@
 """Files into Arrow tables, one reader per format: CSV, Parquet, Feather/Arrow, JSON lines, NPZ.
 
-pyarrow does the reading. What is ours is what a person wants to hear when it cannot: the line, the column, the fix;
-and finding out how a CSV file is written. Nothing here opens a pickle.
+pyarrow does the reading. What is ours is what a person wants to hear when it cannot: the line, the column, the fix.
+Nothing here opens a pickle.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet
 
-from trainables.data.config import CsvConfig
-from trainables.data.reading import Reading, null_values_of, without
+from trainables.data.csv_files import read_csv
+from trainables.data.reading import Read, Wanted
 from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
 
-# Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
-SAMPLE_BYTES = 256 * 1024
-DELIMITERS = ",;\t|"
 # A small NPZ can expand a thousandfold; beyond this a table does not fit beside its float32 copies in 24 GiB.
 MAX_NPZ_BYTES = 8 * 2**30
 # Deflate, which NPZ files are compressed by, makes at most 1032 bytes of one.
 MOST_DEFLATED = 1_032
-# A comma between digits that may separate thousands as well as a fraction, and one that can only do the latter.
-_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
-_WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
-
-
-class Wanted(NamedTuple):
-    """What a config says that a reader needs: how CSV is written, and the columns named by their roles."""
-
-    csv: CsvConfig = CsvConfig()
-    target: str | None = None
-    others: tuple[str, ...] = ()
-    # Of rows to predict, nobody knows it yet.
-    needs_target: bool = True
-    # CSV columns whose values are codes: 01009 is no number.
-    texts: tuple[str, ...] = ()
-    # Whether an address that only this network reaches is refused.
-    public_only: bool = False
-    # How the training file was read; none while it is being read.
-    before: Reading | None = None
-
-
-class Read(NamedTuple):
-    """A table, the name of its target column where the format has one, and what was found out on the way."""
-
-    table: pa.Table
-    target: str | None
-    notes: tuple[str, ...] = ()
-    # How a CSV file is written, as given and found out.
-    csv: CsvConfig | None = None
 
 
 def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
@@ -109,229 +74,6 @@ def _remedy(suffix: str, reason: str) -> str:
     if found := re.search(r"(.*) in row (\d+)$", reason):
         return f"mend line {int(found[2]) + 1}: {found[1]}"
     return f"mend the file: {reason}"
-
-
-# ---- CSV ---------------------------------------------------------------------------------------------------------
-
-
-def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
-    given = wanted.csv
-    sample = _sample(file)
-    before = wanted.before or Reading()
-    usual = before.found or CsvConfig()
-    encoding = given.encoding or _encoding_of(sample, file, path, shown, usual.encoding)
-    text = _decode(sample, encoding, path, shown)
-    if not text.strip():
-        raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
-    delimiter = given.delimiter or _delimiter_as_before(text, before) or _delimiter_of(text)
-    header = given.header if given.header is not None else _has_header(text, delimiter, before)
-    point: str | None = given.decimal_point
-    if point is None and usual.decimal_point != delimiter:
-        point = usual.decimal_point
-    point = point or _decimal_point_of(text, delimiter, path)
-    notes = []
-    if encoding not in ("utf-8", "utf-8-sig", "ascii"):
-        notes.append(f"read as {encoding}")
-    if delimiter != ",":
-        notes.append(f"columns separated by {'tabs' if delimiter == chr(9) else repr(delimiter)}")
-    if point != ".":
-        notes.append("numbers with a decimal comma")
-    if not header:
-        notes.append("no line of names: columns are called f0, f1, ...")
-    found = given.model_copy(
-        update={"encoding": encoding, "delimiter": delimiter, "header": header, "decimal_point": point}
-    )
-    types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
-    try:
-        table = _parse_csv(file, found, types | dict.fromkeys(wanted.texts, pa.string()), decided=bool(types))
-    except pa.ArrowInvalid:
-        if not types:
-            raise
-        # Some value is no number: as text, so that whoever knows the column's kind can say which.
-        table = _parse_csv(file, found, dict.fromkeys([*types, *wanted.texts], pa.string()), decided=True)
-        table = _with_decimal_points(table, [name for name, kind in before.types.items() if kind == "number"], point)
-    if types:
-        table = without(table, null_values_of(given), before.words)
-    _refuse_open_quote(table, path, shown)
-    return Read(table, None, tuple(notes), found)
-
-
-def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType], *, decided: bool) -> pa.Table:
-    """Let Arrow read a CSV file.
-
-    Args:
-        file: Which.
-        written: How it is written; everything is set.
-        types: Of columns whose type Arrow need not find out.
-        decided: Whether texts that mean missing stand as they are in text columns.
-    """
-    options: dict[str, Any] = {
-        # A value in quotes may hold a line break.
-        "parse_options": pyarrow.csv.ParseOptions(delimiter=written.delimiter, newlines_in_values=True),
-        # An empty cell is a missing value in a text column too.
-        "convert_options": pyarrow.csv.ConvertOptions(
-            strings_can_be_null=not decided,
-            null_values=list(null_values_of(written)),
-            decimal_point=written.decimal_point,
-            column_types=dict(types),
-        ),
-    }
-
-    def read(use_threads: bool) -> pa.Table:
-        how = pyarrow.csv.ReadOptions(
-            encoding=written.encoding, autogenerate_column_names=not written.header, use_threads=use_threads
-        )
-        return pyarrow.csv.read_csv(file, read_options=how, **options)
-
-    try:
-        return read(use_threads=True)
-    except pa.ArrowInvalid:
-        # Only one thread knows which line it is at.
-        return read(use_threads=False)
-
-
-def _with_decimal_points(table: pa.Table, names: Sequence[str], point: str) -> pa.Table:
-    """Texts of number columns as they are written with a point."""
-    if point == ".":
-        return table
-    for name in set(names) & set(table.column_names):
-        at = table.column_names.index(name)
-        table = table.set_column(at, name, pc.replace_substring(table.column(at), pattern=point, replacement="."))
-    return table
-
-
-def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
-    """A quotation mark that is never closed makes one value of the rest of the file: many lines in the last row."""
-    last = table.slice(max(0, table.num_rows - 1)).to_pylist()
-    for name, value in (last[0] if last else {}).items():
-        # Addresses and remarks have a few lines; the rest of a file ends with the file's own line break.
-        if isinstance(value, str) and value.endswith(("\n", "\r")):
-            rule = f"a closing quotation mark for each opening one; column {name} of the last row is never closed"
-            value_begins = value.splitlines()[0][:40]
-            raise DataError([Problem(path, shown, rule, f"close the quotation mark before {value_begins!r}")])
-
-
-def _sample(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(SAMPLE_BYTES)
-
-
-def _encoding_of(sample: bytes, file: Path, path: str, shown: str, usual: str | None) -> str:
-    """The encoding of a file; the first bytes that are not plain English decide.
-
-    What is not UTF-8 is in the encoding ``usual`` of the training file, where there is one: a few rows say too little.
-    """
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if sample.startswith(mark):
-            return encoding
-    if sample.isascii():
-        sample = _first_beyond_ascii(file) or sample
-    for cut in range(4):
-        # The sample may end within a letter.
-        try:
-            sample[: len(sample) - cut].decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-        else:
-            return "utf-8"
-    if usual not in (None, "utf-8", "utf-8-sig"):
-        return str(usual)
-    import charset_normalizer
-
-    best = charset_normalizer.from_bytes(sample).best()
-    if best is None or "\x00" in str(best):
-        rule = "text in an encoding that can be recognised"
-        raise DataError([Problem(path, shown, rule, "save it as UTF-8, or name its encoding in data.csv.encoding")])
-    # Windows' variant holds all of Latin-1's letters and is what is usually meant.
-    return "cp1252" if best.encoding in ("latin_1", "cp1250", "cp1252") else str(best.encoding)
-
-
-def _first_beyond_ascii(file: Path) -> bytes | None:
-    """Bytes around the first one that is not ASCII."""
-    with file.open("rb") as opened:
-        while block := opened.read(16 * SAMPLE_BYTES):
-            if not block.isascii():
-                at = int(np.flatnonzero(np.frombuffer(block, np.uint8) > 127)[0])
-                return block[max(0, at - SAMPLE_BYTES) : at + SAMPLE_BYTES]
-    return None
-
-
-def _decode(sample: bytes, encoding: str, path: str, shown: str) -> str:
-    try:
-        return sample.decode(encoding, errors="ignore")
-    except LookupError as error:
-        rule, fix = "the name of an encoding", "for example utf-8, latin-1 or cp1252"
-        raise DataError([Problem("data.csv.encoding", encoding, rule, fix)]) from error
-
-
-def _first_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")
-
-
-def _delimiter_as_before(text: str, before: Reading) -> str | None:
-    """The training file's delimiter, if the first line has columns of that table when it is cut there."""
-    if before.found is None or before.found.delimiter is None:
-        return None
-    cells = _cells(_first_line(text), before.found.delimiter)
-    named = bool(set(cells) & set(before.types))
-    return before.found.delimiter if named or (not before.found.header and len(cells) > 1) else None
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
-
-
-def _delimiter_of(text: str) -> str:
-    """The character that cuts the first lines into the most pieces, equally many in each."""
-    lines = [line for line in text.splitlines()[:50] if line.strip()]
-    # The sample may end within a line.
-    lines = lines[:-1] if len(lines) > 2 else lines
-
-    def pieces(mark: str) -> tuple[bool, int]:
-        counts = [_count_outside_quotes(line, mark) for line in lines]
-        return len(set(counts)) == 1, min(counts, default=0)
-
-    best = max(DELIMITERS, key=lambda mark: (pieces(mark)[1] > 0, pieces(mark)))
-    return best if pieces(best)[1] > 0 else ","
-
-
-def _count_outside_quotes(line: str, mark: str) -> int:
-    return re.sub(r'"[^"]*"', "", line).count(mark)
-
-
-def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
-    """A comma where commas do not separate, stand between digits, and no point does.
-
-    Raises:
-        DataError: They may separate thousands.
-    """
-    if delimiter == "," or not re.search(r"\d,\d", text) or re.search(r"\d\.\d", text):
-        return "."
-    # The sample may end within a number.
-    lines = text.splitlines()[:-1] or text.splitlines()
-    cells = {cell.strip() for line in lines for cell in line.replace('"', "").split(delimiter)}
-    with_comma = sorted(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
-    if with_comma and all(_GROUPED.fullmatch(cell) for cell in with_comma):
-        rule = "numbers that can be read in one way only; this comma may separate thousands or a fraction"
-        fix = 'if it separates a fraction, data.csv.decimal_point: ","; if thousands, write numbers without it'
-        raise DataError([Problem(path, with_comma[0], rule, fix)])
-    return ","
-
-
-def _has_header(text: str, delimiter: str, before: Reading) -> bool:
-    """Unless every cell of the first line is a number; of a later file, as in the training file."""
-    cells = [cell.strip() for cell in _cells(_first_line(text), delimiter)]
-    if before.found is not None:
-        return bool(before.found.header) or bool(cells and set(before.types) <= set(cells))
-    return not all(_is_number(cell) for cell in cells)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 # ---- Parquet, Arrow, JSON lines ------------------------------------------------------------------------------------
@@ -464,8 +206,8 @@ def _require_honest(archive: zipfile.ZipFile, file_size: int) -> None:
 
 
 _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
+    ".csv": read_csv,
+    ".tsv": read_csv,
     ".parquet": _read_parquet,
     ".feather": _read_feather,
     ".arrow": _read_feather,

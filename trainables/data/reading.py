@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -98,3 +98,29 @@ def without(
 
 AS_JSON = TypeAdapter(Reading)
 """Checks and converts what ``schema.json`` has of it."""
+
+
+class Wanted(NamedTuple):
+    """What a config says that a reader needs: how CSV is written, and the columns named by their roles."""
+
+    csv: CsvConfig = CsvConfig()
+    target: str | None = None
+    others: tuple[str, ...] = ()
+    # Of rows to predict, nobody knows it yet.
+    needs_target: bool = True
+    # CSV columns whose values are codes: 01009 is no number.
+    texts: tuple[str, ...] = ()
+    # Whether an address that only this network reaches is refused.
+    public_only: bool = False
+    # How the training file was read; none while it is being read.
+    before: Reading | None = None
+
+
+class Read(NamedTuple):
+    """A table, the name of its target column where the format has one, and what was found out on the way."""
+
+    table: pa.Table
+    target: str | None
+    notes: tuple[str, ...] = ()
+    # How a CSV file is written, as given and found out.
+    csv: CsvConfig | None = None

@@ -13,8 +13,7 @@ import pyarrow as pa
 from trainables import redaction
 from trainables.data import formats, locations, named_sets
 from trainables.data.config import CsvConfig
-from trainables.data.formats import Read, Wanted
-from trainables.data.reading import Reading, without
+from trainables.data.reading import Read, Reading, Wanted, without
 from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
 

@@ -23,8 +23,8 @@ from tests.trainables.test_model import pack, train
 from trainables.data import sources
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
-from trainables.data.formats import Wanted
 from trainables.data.preparation import Preparation
+from trainables.data.reading import Wanted
 from trainables.data.types import canonical, canonical_names
 from trainables.errors import DataError
 

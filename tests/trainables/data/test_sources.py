@@ -11,10 +11,10 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from trainables.data import formats, sources
+from trainables.data import csv_files, formats, sources
 from trainables.data.config import CsvConfig, DataConfig
 from trainables.data.dataset import load
-from trainables.data.formats import Wanted
+from trainables.data.reading import Wanted
 from trainables.errors import DataError
 
 
@@ -101,7 +101,7 @@ def test_csv_delimiter_and_encoding_are_found_out(tmp_path, delimiter, encoding)
 
 def test_csv_an_encoding_far_down_the_file_is_found_out_too(tmp_path):
     # Beyond the first sample: plain English so far.
-    text = "a,y\n" + "1,plain\n" * (formats.SAMPLE_BYTES // 8 + 10) + "2,späť\n" * 50
+    text = "a,y\n" + "1,plain\n" * (csv_files.SAMPLE_BYTES // 8 + 10) + "2,späť\n" * 50
     table = read(write(tmp_path, text, encoding="cp1250"), encoding="cp1250").table
     assert table.column("y")[-1].as_py() == "späť"
     assert read(write(tmp_path, text, encoding="utf-8")).table.column("y")[-1].as_py() == "späť"
