@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Today's plugin or the older program, whichever is here.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test check format bench up down clean
+.PHONY: help run test check chaos format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
@@ -32,6 +32,10 @@ check: $(INSTALLED)   ## Formatting, lint, types and import rules.
 # Two processes, a file at a time: fixtures like Ray start once in each. More would only wait for the CPUs that two Rays use.
 test: check           ## Everything CI runs: `check`, then the tests.
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
+chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 format: $(INSTALLED)  ## Rewrite the code in the project's format.
 	$(BIN)/ruff format .
