@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -52,8 +53,11 @@ def test_e1_a_study_on_a_full_disk_is_paused_and_goes_on_with_room_again(tmp_pat
     path.unlink()
     told[0].rename(path)
     study = wiring.prepare_again(path.parent.parent.name, settings=settings)
-    result = wiring.run(study, settings=settings, runner="inline").result
+    finished = wiring.run(study, settings=settings, runner="inline")
+    result = finished.result
     assert result.status is StudyStatus.COMPLETED
+    # Also of a study that is started from Python.
+    assert json.loads((path.parent.parent / "result.json").read_text())["places"] == finished.places
     assert [len(done.trials) for done in result.rounds] == [6, 4]
     assert all(done.count(TrialStatus.FAILED) == 0 for done in result.rounds)
 

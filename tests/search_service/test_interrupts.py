@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -42,3 +44,46 @@ def test_elsewhere_than_in_the_main_thread_nothing_changes():
     thread.start()
     thread.join()
     assert inside == [before]
+
+
+PATIENT = """
+import os, signal, sys, time
+from search_service.interrupts import catch_interrupts
+with catch_interrupts() as interrupts:
+    for said in ("first", "second", "third"):
+        try:
+            signal.alarm(1)  # As Ray sets one, to abort three seconds after SIGTERM.
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            assert signal.alarm(0) == 0, "the alarm is still set"
+            print(said, flush=True)
+print("still there", flush=True)
+"""
+
+
+def test_e1_the_first_and_the_second_are_interrupts_the_third_ends_the_process():
+    done = subprocess.run([sys.executable, "-c", PATIENT], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (130, "first\nsecond\n"), done.stderr
+
+
+def test_e1_signals_that_somebody_took_are_taken_back():
+    with catch_interrupts() as interrupts:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        interrupts.rearm()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
+IMPORTING = """
+import os, signal
+from search_service import cli, config_file
+config_file.load = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+cli.main()
+"""
+
+
+def test_e1_a_signal_before_the_study_begins_ends_with_130_too():
+    command = [sys.executable, "-c", IMPORTING, "validate", "any.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr

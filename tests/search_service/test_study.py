@@ -54,6 +54,28 @@ def run(changes=None, runner=None, mutate=lambda dataset: dataset, tmp_path=None
     return memory, run_it
 
 
+def test_e1_the_result_of_a_study_is_written_before_its_folder_says_that_it_is_over(tmp_path):
+    """Killed in between, it had none for good: a study that is over does not go on."""
+    study = wiring.prepare(parse(SMALL))
+    delivered = []
+
+    def die(result):
+        delivered.append(result.status)
+        raise KeyboardInterrupt
+
+    arguments = {"study_id": "small-1", "folder": tmp_path, "versions": {}}
+    listen = MemoryRecorder().record
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study.spec, study.table, InlineRunner(), listen, **arguments, deliver=die)
+    assert not (tmp_path / "ended.json").exists()
+    # It goes on: there is nothing left to do but this.
+    run_study(
+        study.spec, study.table, InlineRunner(), listen, **arguments, deliver=lambda r: delivered.append(r.status)
+    )
+    assert delivered == [StudyStatus.COMPLETED] * 2
+    assert (tmp_path / "ended.json").exists()
+
+
 def test_b_all_steps_happen_in_their_order(tmp_path):
     memory, study = run(tmp_path=tmp_path)
     result = study()
