@@ -33,6 +33,9 @@ DRIVER = {"driver KILL": signal.SIGKILL, "driver TERM": signal.SIGTERM, "driver 
 # Of Ray's processes, by what their command line begins with or holds.
 OF_RAY = {"worker": "ray::_CohortTrainable", "judge": "ray::Brackets", "raylet": "/raylet ", "GCS": "gcs_server"}
 
+# In the environment of everything that a study starts: its home.
+MARK = "CHAOS_HOME"
+
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.chaos.attempt"])
 
@@ -131,7 +134,9 @@ class Study:
 
     def _execute(self, command: list[str], fault: Callable[[int], None] | None) -> int | None:
         command = [*command, "--home", str(self._home)]
-        environment = {"MLFLOW_TRACKING_URI": self.server.url} if self.server else {}
+        environment = {MARK: str(self._home)}
+        if self.server is not None:
+            environment["MLFLOW_TRACKING_URI"] = self.server.url
         process = self._begin(command, environment)
         if fault is not None:
             fault(process.pid)
@@ -182,7 +187,6 @@ def disturb(variant: Variant, seed: int, ground: Ground) -> Outcome:
     draw, outcome = random.Random(seed), Outcome(variant, seed)
     planned = draw.randint(1, MOST_FAULTS)
     home = ground.home(f"{variant.name}-{seed}")
-    before = {process.pid for process in psutil.process_iter()}
     with Study(variant, home) as study:
         while len(outcome.codes) < MOST_ATTEMPTS:
             fault = _fault(variant, draw, seconds, outcome, study) if len(outcome.faults) < planned else None
@@ -194,7 +198,7 @@ def disturb(variant: Variant, seed: int, ground: Ground) -> Outcome:
             outcome.violations.append(f"it hung; see {study.log}")
         else:
             outcome.violations += violations(home, study.record, calm if variant.is_repeatable else None)
-    outcome.violations += _left(before)
+        outcome.violations += _left(home)
     if not outcome.violations:
         shutil.rmtree(home)
     return outcome
@@ -253,13 +257,19 @@ def _process_of(pid: int, title: str) -> psutil.Process | None:
     return None
 
 
-def _left(before: set[int]) -> list[str]:
-    """Processes of Ray that are still there long after their study."""
+def _left(home: Path) -> list[str]:
+    """Processes that a study started and that are still there long after it."""
     deadline = time.monotonic() + GONE_S
     while True:
-        left = [process for process in psutil.process_iter(["cmdline"]) if process.pid not in before]
-        left = [process for process in left if "ray" in " ".join(process.info["cmdline"] or ())]
-        left = [process for process in left if "chaos" not in " ".join(process.info["cmdline"] or ())]
+        left = [process for process in psutil.process_iter() if _home_of(process) == str(home)]
         if not left or time.monotonic() > deadline:
-            return [f"{' '.join(process.info['cmdline'])[:60]} is still there" for process in left]
+            return [f"{process.name()} ({process.pid}) is still there" for process in left]
         time.sleep(0.5)
+
+
+def _home_of(process: psutil.Process) -> str | None:
+    """What a process and all those that it starts have of their study in their environment."""
+    try:
+        return process.environ().get(MARK)
+    except psutil.Error:
+        return None
