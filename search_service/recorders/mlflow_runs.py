@@ -167,8 +167,8 @@ class Runs:
         return {"kind": kind, **own, self._of: self._id, PART: name, **beside}
 
     def id_of(self, kind: str, name: str) -> str:
-        """The id of a run that is written whole: the same whoever writes it, and however often."""
-        return hashlib.sha256(json.dumps([self._id, kind, name]).encode()).hexdigest()[:32]
+        """The id of a run that is written whole: the same whoever writes it into the experiment, and however often."""
+        return hashlib.sha256(json.dumps([self.experiment, self._id, kind, name]).encode()).hexdigest()[:32]
 
     def _look(self) -> None:
         """Learn which runs there are, each once."""
