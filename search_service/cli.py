@@ -344,9 +344,9 @@ def main() -> None:
         with catch_interrupts() as interrupts:
             try:
                 app(standalone_mode=True)
-            except SystemExit:
-                # Typer's own end of a KeyboardInterrupt, before or after a study had it.
-                if interrupts.count:
+            except SystemExit as end:
+                # Typer's own end of a KeyboardInterrupt, before or after a study had it. ``serve`` ends well by a signal.
+                if interrupts.count and end.code == 1:
                     sys.exit(EXIT_INTERRUPTED)
                 raise
     except (InvalidSpecError, DataError) as error:
