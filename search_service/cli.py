@@ -345,7 +345,7 @@ def main() -> None:
             try:
                 app(standalone_mode=True)
             except SystemExit as end:
-                # Typer's own end of a KeyboardInterrupt, before or after a study had it. ``serve`` ends well by a signal.
+                # Typer ends a KeyboardInterrupt so, before or after a study had it; ``serve`` ends well by a signal.
                 if interrupts.count and end.code == 1:
                     sys.exit(EXIT_INTERRUPTED)
                 raise
