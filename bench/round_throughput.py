@@ -95,6 +95,7 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
         marks["Ray Tune's end"] = time.time()
         if recorder is not None:
             recorder.record(RoundFinished(result))
+            assert recorder.wait(60).is_complete
             recorder.close()
             marks["what was still to be recorded, and the round's figures"] = time.time()
         runner.close()

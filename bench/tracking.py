@@ -98,6 +98,7 @@ def round_seconds(study: PreparedStudy, runner: RayTuneRunner, plan: RoundPlan, 
     result = runner.run_round(plan, study.dataset, listen)
     if recorder is not None:
         recorder.record(RoundFinished(result))
+        assert recorder.wait(60).is_complete
         recorder.close()
     return time.perf_counter() - started
 
