@@ -40,6 +40,7 @@ def test_the_smallest_config_is_valid(tmp_path):
         "docs/performance.md",
         "docs/training.md",
         "docs/model.md",
+        "docs/operations.md",
     ],
 )
 def test_links_lead_somewhere(path):
