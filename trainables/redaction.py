@@ -130,8 +130,10 @@ def guard_process() -> None:
 
 def _log_record(*arguments: Any, **options: Any) -> logging.LogRecord:
     record = logging.LogRecord(*arguments, **options)
-    record.msg = redact(str(record.msg))
-    if isinstance(record.args, tuple):
+    if not record.args:
+        record.msg = redact(str(record.msg))
+    elif isinstance(record.args, tuple):
+        # Not the template, which may put an address together of parts (%s://%s:%d).
         record.args = tuple(redact(str(one)) if isinstance(one, str | Exception) else one for one in record.args)
     if record.exc_info and record.exc_info[0] is not None:
         # A formatter takes this text instead of making one.

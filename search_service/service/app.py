@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_service import __version__
-from search_service.service import access, migrations, problems
+from search_service.service import access, migrations, problems, reading
 from search_service.service.access import Access
 from search_service.service.bodies import MOST_OTHERWISE, BodyLimit
 from search_service.service.following import Following
@@ -128,6 +129,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.parts, app.state.access = parts, Access(store, settings)
         app.state.registry.register(ServiceMetrics(parts))
         parts.reconciler.start()
+        threading.Thread(target=reading.warm_up, name="warm-up", daemon=True).start()
         await parts.following.start()
         try:
             yield

@@ -44,6 +44,25 @@ class ServiceSettings(Settings):
         default=None, description=f"A token with the role admin, at least {LEAST_TOKEN_LENGTH} characters."
     )
     max_upload_mb: int = Field(default=512, ge=1, description="Largest table that may be uploaded.")
+    max_cells: int = Field(
+        # Up to 70 bytes are needed for each, so that read_memory_mb is enough for any such table.
+        default=50_000_000,
+        ge=1,
+        description="Rows × columns of a table that a config may name.",
+    )
+    max_columns: int = Field(default=5_000, ge=1, description="Columns of a table that a config may name.")
+    max_unpacked_mb: int = Field(
+        default=2_048, ge=1, description="Megabytes of a compressed table once it is unpacked."
+    )
+    read_memory_mb: int = Field(
+        default=4_096, ge=256, description="Megabytes that checking one config and its table may take; two at a time."
+    )
+    read_seconds: float = Field(
+        # As long as the fetch of a large table from afar takes, and less than the client waits.
+        default=300.0,
+        gt=0,
+        description="Seconds that checking one config may take, its table's fetch included.",
+    )
     requests_per_minute: int = Field(default=1200, ge=1, description="Of one caller.")
     submissions_per_minute: int = Field(default=60, ge=1, description="Of one caller; uploads, checks and plans count.")
     mlflow_link: str | None = Field(

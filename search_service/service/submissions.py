@@ -5,22 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search_service import config_file, private_addresses
-from search_service import spec as spec_module
 from search_service.errors import InvalidSpecError, Problem
+from search_service.service import reading
 from search_service.service.settings import ServiceSettings
 from search_service.service.store import NotFoundError, Store
-from search_service.wiring import PreparedStudy, prepare
 from trainables.data.locations import is_url
 from trainables.data.named_sets import BUNDLED, OPENML
+from trainables.metrics import MetricName
 
 # How a config names an uploaded table.
 DATASET = "dataset:"
+
+
+# Two that measure at the same time would measure each other.
+_planning = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a config once its table was read.
+
+    Attributes:
+        name: Of the study.
+        metric: That is optimised.
+        rows: By part: train, validation, test.
+        inputs: Numbers that a network takes.
+        outputs: And gives.
+        task: Classification or regression.
+        warnings: Suspicious things in the table.
+    """
+
+    name: str
+    metric: MetricName
+    rows: Mapping[str, int]
+    inputs: int
+    outputs: int
+    task: str
+    warnings: Sequence[str]
 
 
 class Submissions:
@@ -51,8 +80,8 @@ class Submissions:
             raise InvalidSpecError([Problem("(body)", str(error), "text in UTF-8", "send YAML or JSON")]) from error
         return config_file.read_text(text, "(body)")
 
-    def check(self, raw: Any) -> tuple[dict[str, Any], PreparedStudy]:
-        """A config, checked against its table.
+    def check(self, raw: Any) -> tuple[dict[str, Any], Checked]:
+        """A config, checked against its table in a process of its own.
 
         Args:
             raw: From ``parse``.
@@ -64,8 +93,36 @@ class Submissions:
             InvalidSpecError: Every mistake found.
             OutsideError: MLflow, which has the study of a warm start, cannot be reached.
         """
+        placed, document = self._read("check", raw)
+        return placed, Checked(**document)
+
+    def plan(self, raw: Any) -> dict[str, Any]:
+        """What a study would do, with a time measured on this machine.
+
+        Raises:
+            InvalidSpecError: Every mistake found.
+            OutsideError: As ``check``.
+        """
+        with _planning:
+            return self._read("plan", raw)[1]
+
+    def _read(self, what: reading.Work, raw: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         placed = self._with_places(raw)
-        return placed, prepare(spec_module.parse(placed), settings=self._settings)
+        try:
+            return placed, reading.read(what, placed, self._settings)
+        except InvalidSpecError as error:
+            raise InvalidSpecError([self._as_sent(problem) for problem in error.problems]) from None
+
+    def _as_sent(self, problem: Problem) -> Problem:
+        """A mistake in the words of whoever sent the config: an upload's place is the service's own business."""
+        folder = f"{self._settings.datasets}"
+
+        def sent(text: Any) -> Any:
+            if not isinstance(text, str):
+                return text
+            return text.replace(f"{folder}/", DATASET).replace(folder, "uploads")
+
+        return Problem(problem.path, sent(problem.value), sent(problem.rule), sent(problem.fix))
 
     def _with_places(self, raw: Any) -> Any:
         """A config's uploaded tables as paths; what is no path is left as it is."""

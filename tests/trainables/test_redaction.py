@@ -74,6 +74,10 @@ def test_e1_neither_logs_nor_tracebacks_carry_a_secret(monkeypatch, capsys):
     try:
         redaction.guard_process()
         record = logging.getLogger("x").makeRecord("x", logging.ERROR, "f", 1, "%s: %s", (ValueError(address), 1), None)
+        parts = logging.getLogger("x").makeRecord(
+            "x", logging.INFO, "f", 1, "at %s://%s:%d", ("http", "host", 80), None
+        )
+        plain = logging.getLogger("x").makeRecord("x", logging.INFO, "f", 1, f"at {address}", (), None)
         try:
             int(address)
         except ValueError as error:
@@ -83,6 +87,7 @@ def test_e1_neither_logs_nor_tracebacks_carry_a_secret(monkeypatch, capsys):
     finally:
         logging.setLogRecordFactory(before)
     assert record.getMessage() == "http://127.0.0.1:9/t: 1"
+    assert (parts.getMessage(), plain.getMessage()) == ("at http://host:80", "at http://127.0.0.1:9/t")
     texts = logging.Formatter().format(logged), capsys.readouterr().err
     for text in texts:
         assert "ValueError: invalid literal" in text

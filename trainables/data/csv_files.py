@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from trainables.data import limits
 from trainables.data.config import CsvConfig
 from trainables.data.reading import Read, Reading, Wanted, null_values_of, without
 from trainables.errors import DataError, Problem
@@ -36,6 +37,7 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if not text.strip():
         raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
     delimiter = given.delimiter or _delimiter_as_before(text, before) or _delimiter_of(text)
+    limits.require(path, shown, columns=len(_cells(_first_line(text), delimiter)))
     header = given.header if given.header is not None else _has_header(text, delimiter, before)
     point: str | None = given.decimal_point
     if point is None and usual.decimal_point != delimiter:

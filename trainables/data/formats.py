@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet
 
+from trainables.data import limits
 from trainables.data.csv_files import read_csv
 from trainables.data.reading import Read, Wanted
 from trainables.data.types import few, plain_table
@@ -53,14 +54,19 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if file.is_file() and file.stat().st_size == 0:
         raise DataError([Problem(path, shown, "a file with content", "the file is empty (0 bytes): write it again")])
     try:
-        return _READERS[suffix](file, wanted, path, shown)
+        found = _READERS[suffix](file, wanted, path, shown)
     except DataError:
         raise
+    except MemoryError as error:
+        rule, fix = "a table that fits into the memory there is", "take fewer rows or columns"
+        raise DataError([Problem(path, shown, rule, fix)]) from error
     # What libraries say to bytes that are no such file is an exception of nearly any kind.
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0].replace(str(file), shown) or type(error).__name__
         rule, fix = f"a readable {suffix[1:].upper()} file", _remedy(suffix, reason)
         raise DataError([Problem(path, shown, rule, fix)]) from error
+    limits.require(path, shown, rows=found.table.num_rows, columns=found.table.num_columns)
+    return found
 
 
 def _remedy(suffix: str, reason: str) -> str:
@@ -81,11 +87,20 @@ def _remedy(suffix: str, reason: str) -> str:
 
 def _read_parquet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if not file.is_dir():
+        _require_small([pyarrow.parquet.read_metadata(file)], path, shown)
         return Read(pyarrow.parquet.read_table(file), None)
     whole = pyarrow.dataset.dataset(file, format="parquet", partitioning="hive", exclude_invalid_files=True)
     files = [(str(Path(part.path).relative_to(file)), part) for part in whole.get_fragments()]
+    _require_small([part.metadata for _, part in files], path, shown)
     tables = {name: _fragment(part, whole.schema) for name, part in files}
     return Read(_joined(tables, path), None, tuple(_lacking(tables)))
+
+
+def _require_small(parts: Sequence[pyarrow.parquet.FileMetaData], path: str, shown: str) -> None:
+    """Refuse files that are too large together, by what their footers say."""
+    rows, columns = sum(part.num_rows for part in parts), max((part.num_columns for part in parts), default=0)
+    unpacked = sum(part.row_group(i).total_byte_size for part in parts for i in range(part.num_row_groups))
+    limits.require(path, shown, rows=rows, columns=columns, unpacked_bytes=unpacked)
 
 
 def _fragment(part: Any, schema: pa.Schema) -> pa.Table:
@@ -138,11 +153,28 @@ def _lacking(tables: Mapping[str, pa.Table]) -> Iterator[str]:
 
 def _read_feather(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     try:
-        return Read(pyarrow.feather.read_table(file), None)
+        with pa.memory_map(str(file)) as opened, pa.ipc.open_file(opened) as batches:
+            numbers = range(batches.num_record_batches)
+            return Read(_unpacked(map(batches.get_batch, numbers), batches.schema, path, shown), None)
     except pa.ArrowInvalid:
-        # An Arrow stream instead of an Arrow file.
+        # An Arrow stream instead of an Arrow file, or a file in Feather's first version.
+        with file.open("rb") as opened:
+            is_first_version = opened.read(4) == b"FEA1"
+        if is_first_version:
+            return Read(pyarrow.feather.read_table(file), None)
         with file.open("rb") as opened, pa.ipc.open_stream(opened) as stream:
-            return Read(stream.read_all(), None)
+            return Read(_unpacked(stream, stream.schema, path, shown), None)
+
+
+def _unpacked(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: str, shown: str) -> pa.Table:
+    """A table of batches, which are unpacked one after another: what is too large is refused on the way."""
+    limits.require(path, shown, columns=len(schema))
+    kept, rows, unpacked = [], 0, 0
+    for batch in batches:
+        kept.append(batch)
+        rows, unpacked = rows + batch.num_rows, unpacked + batch.nbytes
+        limits.require(path, shown, rows=rows, columns=len(schema), unpacked_bytes=unpacked)
+    return pa.Table.from_batches(kept, schema)
 
 
 def _read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
@@ -155,8 +187,9 @@ def _read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
 def _read_npz(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     target = wanted.target or "y"
     with zipfile.ZipFile(file) as archive:
-        _require_honest(archive, file.stat().st_size)
+        _require_honest(archive, file.stat().st_size, path, shown)
         expanded = sum(entry.file_size for entry in archive.infolist())
+    limits.require(path, shown, unpacked_bytes=expanded)
     if expanded > MAX_NPZ_BYTES:
         rule = f"at most {MAX_NPZ_BYTES / 2**30:.0f} GiB when unpacked"
         raise DataError([Problem(path, shown, rule, f"it unpacks to {expanded / 2**30:.1f} GiB: take fewer rows")])
@@ -186,11 +219,12 @@ def _read_npz(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     return Read(pa.table(table | {name: pa.array(column) for name, column in columns.items()}), target)
 
 
-def _require_honest(archive: zipfile.ZipFile, file_size: int) -> None:
-    """Refuse arrays that announce more than the file holds, before memory is taken for them.
+def _require_honest(archive: zipfile.ZipFile, file_size: int, path: str, shown: str) -> None:
+    """Refuse arrays that announce more than the file holds, or too much, before memory is taken for them.
 
     Raises:
-        ValueError: Says which.
+        ValueError: Says which announces more than there is.
+        DataError: One is too large.
     """
     for entry in archive.infolist():
         # Both the archive's list and the array's own header may lie.
@@ -200,6 +234,7 @@ def _require_honest(archive: zipfile.ZipFile, file_size: int) -> None:
             version = np.lib.format.read_magic(opened)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(opened)
+        limits.require(path, shown, rows=shape[0] if shape else 0, columns=math.prod(shape[1:]))
         announced = math.prod(shape) * dtype.itemsize
         if announced > entry.file_size:
             raise ValueError(f"{entry.filename} announces shape {shape}, {announced} bytes, and has {entry.file_size}")

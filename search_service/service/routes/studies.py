@@ -98,20 +98,20 @@ def _submit(
     if (known := service.store.submitted_before(caller.name, key, digest)) is not None:
         return known, False
     access.count_work(caller)
-    config, prepared = service.submissions.check(raw)
+    config, found = service.submissions.check(raw)
     config, addresses = without_secrets(config)
-    study_id = new_id(prepared.spec.name)
+    study_id = new_id(found.name)
     # First: a study that is entered may be begun at once, and this process may be killed in between.
     service.submissions.keep(study_id, addresses)
     new = NewStudy(
         study_id=study_id,
-        name=prepared.spec.name,
+        name=found.name,
         owner=caller.name,
         spec=config,
         digest=digest,
         priority=priority,
         idempotency_key=key,
-        metric=prepared.spec.metric,
+        metric=found.metric,
     )
     row, is_new = service.store.add_study(new)
     if not is_new:
