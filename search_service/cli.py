@@ -340,6 +340,7 @@ def main() -> None:
     guard_process()
     # Libraries' own log lines would run through the progress display.
     logging.getLogger().setLevel(logging.ERROR)
+    logging.getLogger("search_service").setLevel(logging.WARNING)
     try:
         with catch_interrupts() as interrupts:
             try:

@@ -6,6 +6,8 @@ checkpoint when a worker or a node is lost. What Tune is not asked to do, and wh
 - ASHA is an actor around halving.py: members of a cohort are judged one by one, and rungs survive a restart.
 - Sampling is a Searcher around RoundBook: every member's fate is told truthfully.
 - Nothing is logged by Tune: the driver's listener hears everything.
+
+A Ray that was started here and loses its raylet or its GCS is started again, and the round goes on from its journals.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import os
 import pickle
 import shutil
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,12 +55,19 @@ from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStat
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
+from search_service.runners.local_ray import LocalRay
 from search_service.runners.sizing import RAY_REPORT_S, CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 from trainables.process import device_for, prepare_process
 
+_log = logging.getLogger(__name__)
+
 # Times that Tune restarts a cohort whose worker died; what fails more often fails for a reason.
 MAX_FAILURES = 2
+# Times that a round starts Ray again; the same reason.
+MOST_RESTARTS = 3
+# Seconds between two looks at Ray's processes while no round runs: the GCS may be away for 60 before the process ends.
+WATCH_S = 1.0
 # Seconds to wait for a cluster's head to accept a connection.
 CONNECT_TIMEOUT_S = 5.0
 # Key of a cohort's report in a Tune result.
@@ -78,6 +88,11 @@ class RayTuneRunner:
     ) -> None:
         self._address, self._num_cpus, self._train = address, num_cpus, train
         self._started = False
+        # Of the Ray that was started here. Whoever starts or stops it holds the lock, and a round does for its time.
+        self._local: LocalRay | None = None
+        self._lock = threading.RLock()
+        # Tuners whose Ray has died: they give back what they had when they are deleted, which takes a Ray that answers.
+        self._left: list[tune.Tuner] = []
         # The rows of the study in the object store, and which they are.
         self._stored: tuple[Dataset, Any] | None = None
         self._measured = MeasuredSizes()
@@ -101,8 +116,11 @@ class RayTuneRunner:
             pass
         finally:
             self._ready.set()
-        # Linux ends Ray's processes with the thread that started them (PR_SET_PDEATHSIG).
-        self._closed.wait()
+        # Linux ends Ray's processes with the thread that started them (PR_SET_PDEATHSIG), so that this one stays.
+        while not self._closed.wait(WATCH_S):
+            with self._lock:
+                if self._lost is not None:
+                    self._shut_down()
 
     def _prepared(self) -> None:
         """Wait until what was begun is done."""
@@ -112,11 +130,27 @@ class RayTuneRunner:
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
         self._prepared()
-        self._start()
+        with self._lock:
+            for _ in range(MOST_RESTARTS):
+                self._have_ray()
+                self._left.clear()
+                try:
+                    return self._run_round(plan, dataset, listen)
+                except (_LostRayError, ray.exceptions.RayError) as error:
+                    if (lost := self._lost) is None:
+                        raise RunnerError(f"Ray broke: {error}") from error
+                    self._say_lost(lost)
+                    self._shut_down()
+            raise RunnerError(
+                f"Ray has died {MOST_RESTARTS} times in one round; often the system ends it for want of memory. What "
+                f"was finished is kept: go on with search-service run --study {plan.folder.parent.name}"
+            )
+
+    def _run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         book = RoundBook(plan, self._sizes(plan, dataset), listen)
         if book.has_ended:
             return book.result()
-        searcher, paused = _CohortSearcher(book, plan.folder), _Pausing(book)
+        searcher, paused = _CohortSearcher(book, plan.folder, self._require_ray), _Pausing(book)
         # Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then
         # brings back the rungs.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -148,22 +182,27 @@ class RayTuneRunner:
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-                callbacks=[_LatestCheckpoint(paused)],
+                callbacks=[_LatestCheckpoint(paused, self._require_ray)],
             ),
         )
         try:
             tuner.fit()
         except (ray.exceptions.RayError, EOFError, OSError) as error:
+            self._require_ray()
             if disk.is_full(error) or not disk.has_room(plan.folder):
                 raise disk.paused(plan.folder.parent) from error
             raise RunnerError(f"Ray Tune ended by itself: {error}") from error
         finally:
-            with contextlib.suppress(ray.exceptions.RayError):
-                ray.kill(halving)
-            # Tune gives back the last trials' placement groups, and with them their CPUs, when its controller is
-            # deleted; that one is part of a reference cycle, and the next round would run with fewer workers.
-            del tuner
-            gc.collect()
+            if self._lost is None:
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.kill(halving)
+                # Tune gives back the last trials' placement groups, and with them their CPUs, when its controller is
+                # deleted; that one is part of a reference cycle, and the next round would run with fewer workers.
+                del tuner
+                gc.collect()
+            else:
+                # It would ask what is left of Ray, and wait for an answer until the process is ended.
+                self._left.append(tuner)
         if searcher.is_full:
             raise disk.paused(plan.folder.parent)
         return book.result()
@@ -180,11 +219,52 @@ class RayTuneRunner:
     def close(self) -> None:
         """Stop Ray if this runner started it, or leave the cluster."""
         self._prepared()
+        with self._lock:
+            self._shut_down()
+        self._closed.set()
+
+    @property
+    def _lost(self) -> str | None:
+        """Which process of its own Ray has died; None if all is well, or the Ray is somebody else's."""
+        return self._local.lost if self._local is not None else None
+
+    def _require_ray(self) -> None:
+        """See to it that a round does not go on without Ray.
+
+        Raises:
+            _LostRayError: One of the processes that it needs is gone.
+        """
+        if (lost := self._lost) is not None:
+            raise _LostRayError(lost)
+
+    def _say_lost(self, process: str) -> None:
+        _log.warning(
+            "Ray's %s has died, and Ray with it. It is started again, and the round goes on: what was finished is "
+            "kept.",
+            process,
+        )
+
+    def _have_ray(self) -> None:
+        """See to it that Ray runs; again, if what was started has died meanwhile."""
+        if (lost := self._lost) is not None:
+            self._say_lost(lost)
+            self._shut_down()
+        if self._preparing is not None and not ray.is_initialized():
+            # In a thread of its own, as the first time: in the main thread Ray takes the signals for itself.
+            self._ready.clear()
+            self._preparing = None
+            self.prepare()
+            self._prepared()
+        self._start()
+
+    def _shut_down(self) -> None:
         self._stored = None
         if self._started:
             ray.shutdown()
             self._started = False
-        self._closed.set()
+        if self._local is not None:
+            self._local.end()
+            self._local = None
 
     def _start(self) -> None:
         if ray.is_initialized():
@@ -199,10 +279,13 @@ class RayTuneRunner:
                 logging_level="error",
                 log_to_driver=False,
             )
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        # Ray raises bare exceptions where one of its processes dies while it starts.
+        except Exception as error:
             where = f"at {self._address}" if self._address else "on this machine"
             raise RunnerError(f"Ray cannot be reached or started {where}: {error}") from error
         self._started = True
+        if self._address is None:
+            self._local = LocalRay()
 
     def _sizes(self, plan: RoundPlan, dataset: Dataset) -> CohortSizes:
         """How many members cohorts have: measured here, on this machine's device, where that is to be measured.
@@ -246,6 +329,13 @@ def _require_listener(address: str) -> None:
     socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
+class _LostRayError(BaseException):
+    """A process that Ray needs has died.
+
+    No ``Exception``: at one Tune tidies up before it lets it through, and what it asks of Ray is never answered.
+    """
+
+
 class _Packed:
     """A cohort for its worker. Tune copies, prints, pickles and hashes a trial's config, which is cheap for bytes."""
 
@@ -264,9 +354,9 @@ class _Packed:
 class _CohortSearcher(Searcher):
     """Tune asks it for trials and tells it how they end; both go to the book."""
 
-    def __init__(self, book: RoundBook, folder: Path) -> None:
+    def __init__(self, book: RoundBook, folder: Path, require_ray: Callable[[], None]) -> None:
         super().__init__(metric=None, mode=None)
-        self._book, self._folder = book, folder
+        self._book, self._folder, self._require_ray = book, folder, require_ray
         self._cohorts: dict[str, str] = {}
         # Whether a disk is full: then nothing is begun any more, and nothing has failed.
         self.is_full = False
@@ -289,6 +379,9 @@ class _CohortSearcher(Searcher):
         # A trial's last result is told here only, those before it to the scheduler only.
         if result and _REPORT in result and (report := _decode(result[_REPORT])).finished:
             self._book.report(report)
+        if error:
+            # Nothing of a cohort has failed whose worker died with all of Ray.
+            self._require_ray()
         if error and not disk.has_room(self._folder):
             # It goes on when there is room again.
             self.is_full = True
@@ -365,15 +458,25 @@ class _Scheduler(FIFOScheduler):
 
 
 class _LatestCheckpoint(tune.Callback):
-    """Keeps of each running trial the latest checkpoint, of each that is over none but what is paused.
+    """Of each running trial keeps the latest checkpoint, of each that is over none but what is paused.
+
+    And ends Tune's loop when Ray has died.
 
     Tune's own ``num_to_keep`` writes the state of all trials at each checkpoint of any and waits until it is copied.
     That was half of what a result costs the driver at 100 trials, and it grows with them.
     """
 
-    def __init__(self, paused: _Pausing) -> None:
-        self._paused = paused
+    def __init__(self, paused: _Pausing, require_ray: Callable[[], None]) -> None:
+        self._paused, self._require_ray = paused, require_ray
         self._latest: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+        # As of the searcher.
+        return tune.Callback, ()
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Each turn of Tune's loop: it would wait for what cannot come."""
+        self._require_ray()
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info: Any

@@ -186,10 +186,15 @@ def disturb(variant: Variant, seed: int, ground: Ground) -> Outcome:
     calm, seconds = ground.calm(variant)
     draw, outcome = random.Random(seed), Outcome(variant, seed)
     planned = draw.randint(1, MOST_FAULTS)
+    # Every kind takes its turn as the first: some are rare otherwise, since their moment has to be right.
+    first = kinds_of(variant)[seed % len(kinds_of(variant))]
     home = ground.home(f"{variant.name}-{seed}")
     with Study(variant, home) as study:
         while len(outcome.codes) < MOST_ATTEMPTS:
-            fault = _fault(variant, draw, seconds, outcome, study) if len(outcome.faults) < planned else None
+            fault = None
+            if len(outcome.faults) < planned:
+                kind = draw.choice(kinds_of(variant)) if outcome.faults else first
+                fault = _fault(kind, draw, seconds, outcome, study)
             outcome.codes.append(study.attempt(fault))
             folder = study.folder
             if outcome.codes[-1] == 0 and folder is not None and (folder / "recorded.json").exists():
@@ -204,16 +209,19 @@ def disturb(variant: Variant, seed: int, ground: Ground) -> Outcome:
     return outcome
 
 
-def _fault(
-    variant: Variant, draw: random.Random, seconds: float, outcome: Outcome, study: Study
-) -> Callable[[int], None]:
+def kinds_of(variant: Variant) -> tuple[str, ...]:
+    """What can be killed of a study."""
+    return (*DRIVER, *(OF_RAY if variant.runner == "ray" else ()), *(["MLflow"] if variant.server else []))
+
+
+def _fault(kind: str, draw: random.Random, seconds: float, outcome: Outcome, study: Study) -> Callable[[int], None]:
     """What happens to an attempt, and when."""
-    kinds = [*DRIVER, *(OF_RAY if variant.runner == "ray" else ()), *(["MLflow"] if variant.server else [])]
-    kind, moment, away_s = draw.choice(kinds), draw.uniform(0, seconds), draw.uniform(0, SERVER_AWAY_S)
+    # Ray's processes live for a part of a study; what is not there yet is waited for.
+    moment, away_s = draw.uniform(0, seconds / 2 if kind in OF_RAY else seconds), draw.uniform(0, SERVER_AWAY_S)
 
     def happen(pid: int) -> None:
         _wait(moment, pid)
-        if not psutil.pid_exists(pid):
+        if not _lives(pid):
             return
         if kind in DRIVER:
             outcome.faults.append(kind)
@@ -224,9 +232,12 @@ def _fault(
             study.server.kill()
             _wait(away_s, pid)
             study.server.start()
-        elif (victim := _process_of(pid, OF_RAY[kind])) is not None:
-            outcome.faults.append(kind)
-            victim.kill()
+        else:
+            while (victim := _process_of(pid, OF_RAY[kind])) is None and _lives(pid):
+                time.sleep(0.05)
+            if victim is not None:
+                outcome.faults.append(kind)
+                victim.kill()
 
     return happen
 
@@ -234,13 +245,16 @@ def _fault(
 def _wait(seconds: float, pid: int) -> None:
     """Until a moment, or until a process has ended."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return
-        except psutil.Error:
-            return
+    while time.monotonic() < until and _lives(pid):
         time.sleep(min(0.02, max(0.0, until - time.monotonic())))
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process has not ended."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _process_of(pid: int, title: str) -> psutil.Process | None:

@@ -72,12 +72,13 @@ def test_d6_a_killed_process_loses_nothing_and_repeats_nothing(ray_runner, digit
 def test_d6_a_worker_that_is_lost_with_what_was_left_of_several_cohorts_loses_nothing(ray_runner, digits, tmp_path):
     base = TrialConfig().replace({"network.hidden_sizes": (128, 128), "network.dropout": 0.0})
     changes = {"base": base, "space": {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}, "max_epochs": 30}
-    plan = make_plan(tmp_path / "ray", **changes, max_trials=24, population_size=6, grace_period=1, rung_spacing=4.0)
+    # Many rungs: a merged cohort reports at several, and one report is enough to find its worker at work.
+    plan = make_plan(tmp_path / "ray", **changes, max_trials=24, population_size=6, grace_period=1, rung_spacing=2.0)
     killed: list[int] = []
 
     def listen(event):
         merged = plan.folder / "merged.jsonl"
-        if isinstance(event, TrialProgressed) and event.epoch > 4 and not killed and merged.exists():
+        if isinstance(event, TrialProgressed) and event.epoch >= 2 and not killed and merged.exists():
             processes = ray_processes("ray::_CohortTrainable")
             killed.extend(process.pid for process in processes)
             for process in processes:
@@ -94,6 +95,36 @@ def test_d6_a_worker_that_is_lost_with_what_was_left_of_several_cohorts_loses_no
         for point, other in zip(trial.curve, expected.curve, strict=False):
             assert point.validation_loss == pytest.approx(other.validation_loss, rel=1e-3, abs=1e-4)
     assert not (plan.folder / "paused").exists()
+
+
+def test_e1_a_ray_that_dies_is_started_again_and_the_round_goes_on(ray_runner, digits, tmp_path, caplog):
+    """Without its raylet, or 60 s without its GCS, Ray ended the driver from within, without an exception."""
+
+    def own(name: str) -> psutil.Process:
+        (found,) = (child for child in psutil.Process().children() if child.name() == name)
+        return found
+
+    ray_runner.run_round(make_plan(tmp_path / "before", max_trials=2, max_epochs=1), digits[0], lambda event: None)
+    agents = own("raylet").children()
+    own("raylet").kill()
+    changes = {"base": TrialConfig().replace({"network.hidden_sizes": (128, 128)}), "max_trials": 6, "max_epochs": 40}
+    changes |= {"grace_period": 10, "reduction_factor": 2.0}
+    finished: list[str] = []
+
+    def listen(event):
+        if isinstance(event, TrialProgressed) and caplog.text.count("has died") == 1 and not finished:
+            agents.extend(own("raylet").children())
+            own("gcs_server").kill()
+        if isinstance(event, TrialFinished):
+            finished.append(event.trial.trial_id)
+
+    result = ray_runner.run_round(make_plan(tmp_path / "ray", **changes), digits[0], listen)
+    assert ["raylet" in caplog.text, "GCS" in caplog.text] == [True, True]
+    assert sorted(finished) == [f"r1-{i:03d}" for i in range(6)]
+    assert result.count(TrialStatus.FAILED) == 0
+    # Nothing is left of the two that died.
+    assert agents
+    assert not [agent for agent in agents if agent.is_running()]
 
 
 def trials_told(home) -> int:

@@ -1,0 +1,60 @@
+"""The processes of a Ray that was started here: whether those that it cannot do without still live.
+
+Ray does not survive its raylet or its GCS. Without the first nothing can be placed any more; without the second its
+C++ part ends whatever process uses Ray, after 60 s and without an exception. Whoever notices in time can shut Ray down
+and start it again, in the same process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import psutil
+
+# Names of the processes, and what they are called when one is spoken of.
+_VITAL = {"raylet": "raylet", "gcs_server": "GCS (its control store)"}
+# Seconds for what is left to be gone after it was killed: the system takes milliseconds.
+_GONE_S = 5.0
+
+
+class LocalRay:
+    """What ``ray.init`` has just started below this process."""
+
+    def __init__(self) -> None:
+        below = psutil.Process().children()
+        self._vital = {process: _VITAL[name] for process in below if (name := _name(process)) in _VITAL}
+        # The raylet's agents. Workers end with their raylet; these do not always.
+        self._agents: list[psutil.Process] = []
+        for process in self._vital:
+            with contextlib.suppress(psutil.Error):
+                self._agents += process.children(recursive=True)
+
+    @property
+    def lost(self) -> str | None:
+        """Which process has died; None if all is well."""
+        return next((called for process, called in self._vital.items() if not _lives(process)), None)
+
+    def end(self) -> None:
+        """End what a shutdown without a GCS or a raylet leaves behind."""
+        # psutil tells another process of the same number apart by the time at which it began.
+        left = [process for process in (*self._vital, *self._agents) if _lives(process)]
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=_GONE_S)
+
+
+def _name(process: psutil.Process) -> str:
+    """Of the executable; none if the process has ended."""
+    try:
+        return str(process.name())
+    except psutil.Error:
+        return ""
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it runs; one that has ended and whose end nobody has asked about does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
