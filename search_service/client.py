@@ -280,6 +280,18 @@ class Client:
             raise InvalidSpecError([Problem("FILE", str(path), "a file that can be read", fix)]) from error
         return Dataset.model_validate_json(answer.content)
 
+    def datasets(self, *, limit: int = 50, offset: int = 0) -> Page[Dataset]:
+        """A page of uploaded tables, newest first."""
+        return self._get(Page[Dataset], "/api/v1/datasets", {"limit": limit, "offset": offset})
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Forget an upload that no study needs any more.
+
+        Args:
+            dataset_id: Its ``id``, or the ``source`` that a config has of it.
+        """
+        self._call("DELETE", f"/api/v1/datasets/{quote(dataset_id.removeprefix('dataset:'), safe='')}")
+
     # ---- tokens --------------------------------------------------------------------------------------------------
 
     def create_token(self, name: str, role: Literal["read", "submit", "admin"] = "submit") -> CreatedToken:

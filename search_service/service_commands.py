@@ -31,6 +31,8 @@ PANEL = "With a service (SEARCH_SERVICE_URL)"
 app = typer.Typer()
 tokens = typer.Typer(help="Make, list and revoke the tokens of a service.", no_args_is_help=True)
 app.add_typer(tokens, name="token", rich_help_panel=PANEL)
+datasets = typer.Typer(help="List and delete the uploaded tables of a service.", no_args_is_help=True)
+app.add_typer(datasets, name="dataset", rich_help_panel=PANEL)
 
 # Seconds between two looks at a log that is followed.
 LOG_EVERY_S = 1.0
@@ -232,6 +234,38 @@ def upload(file: Annotated[Path, typer.Argument(metavar="FILE", help="A table.")
         _print_json(found)
     else:
         typer.echo(found.source)
+
+
+@datasets.command("list")
+def list_datasets(
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20, as_json: AsJson = False
+) -> None:
+    """List uploaded tables, newest first."""
+    with _client() as client:
+        page = client.datasets(limit=limit)
+    if as_json:
+        _print_json(page)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "MB", "owner", "uploaded", "source"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "MB" else "left")
+    for one in page.items:
+        table.add_row(
+            escape(one.name), f"{one.bytes / 2**20:.1f}", escape(one.owner), _ago(one.uploaded_at), one.source
+        )
+    Console().print(table)
+    if page.total > len(page.items):
+        _say(f"{len(page.items)} of {page.total}; --limit shows more")
+
+
+@datasets.command("delete")
+def delete_dataset(
+    dataset: Annotated[str, typer.Argument(metavar="SOURCE", help="As upload and dataset list print it.")],
+) -> None:
+    """Forget an uploaded table that no study needs any more."""
+    with _client() as client:
+        client.delete_dataset(dataset)
+    _say(f"{escape(dataset)} is gone")
 
 
 @tokens.command("create")

@@ -58,10 +58,17 @@ class TooManyError(SearchServiceError):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is asking."""
+    """Who is asking.
+
+    Attributes:
+        name: Of who it is.
+        role: What it may do.
+        token: Name of its token, which can be revoked; None for those who have none of their own.
+    """
 
     name: str
     role: Role
+    token: str | None = None
 
 
 class Access:
@@ -105,17 +112,13 @@ class Access:
             return Caller(ADMIN, "admin")
         row = self._store.token(digest)
         if row is not None and row.revoked_at is None:
-            return Caller(row.name, row.role)  # type: ignore[arg-type]
+            return Caller(row.name, row.role, row.name)  # type: ignore[arg-type]
         # Only wrong ones are slowed down: behind a proxy everybody has the same address.
         with self._lock:
             fine = self._rates.hit(RateLimitItemPerMinute(MOST_WRONG), "wrong", address)
         if not fine:
             raise TooManyError("too many wrong tokens; wait a minute")
         raise UnknownCallerError("this token is not known" if row is None else "this token was revoked")
-
-    def is_valid(self, caller: Caller) -> bool:
-        """Whether a caller may go on listening."""
-        return caller.name in (LOCAL, ADMIN) or not self._store.is_revoked(caller.name)
 
     def count(self, caller: Caller, what: str, per_minute: int) -> None:
         """Count a call.

@@ -1,7 +1,8 @@
 """A study's events to many who follow it, at the cost of one who does.
 
 One thread asks the store, twice a second, how far every study has come that anybody follows; whoever waits for one that
-has moved is woken. Followers that stand at the same event get the same page of events, read once.
+has moved is woken. Followers that stand at the same event get the same page of events, read once. The same look says
+whose token was revoked: they are told nothing more.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class Following:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._followers: Counter[str] = Counter()
+        # By the name of their token, and those of them whose token is of no use any more.
+        self._listeners: Counter[str] = Counter()
+        self._revoked: set[str] = set()
         # Study -> events and state; a study that is gone has none.
         self._progress: dict[str, tuple[int, State]] = {}
         self._moved = asyncio.Condition()
@@ -55,12 +59,22 @@ class Following:
         """How many follow a study."""
         return self._followers.total()
 
-    async def events(self, study_id: str, after: int) -> AsyncIterator[Sequence[StudyEvent]]:
-        """Events after one of them, as they come, until it has ended or is gone; none is a sign of life."""
-        with self._counted(study_id):
+    def has_lost(self, token: str | None) -> bool:
+        """Whether a follower's token was revoked."""
+        return token in self._revoked
+
+    async def events(self, study_id: str, after: int, token: str | None = None) -> AsyncIterator[Sequence[StudyEvent]]:
+        """Events after one of them, as they come; none is a sign of life.
+
+        Args:
+            study_id: It ends when the study has ended or is gone.
+            after: Number of an event; 0 for all.
+            token: Name of the one that the follower has shown, with which it ends too; None if none was needed.
+        """
+        with self._counted(study_id, token):
             progress = await asyncio.to_thread(self._store.progress, [study_id])
             self._progress |= progress
-            while study_id in self._progress:
+            while study_id in self._progress and not self.has_lost(token):
                 known, state = self._progress[study_id]
                 if after < known:
                     found = await self._page(study_id, after, known)
@@ -70,15 +84,17 @@ class Following:
                     yield found
                 elif state in ENDED:
                     return
-                elif not await self._has_moved(study_id, known, state):
+                elif not await self._has_moved(study_id, known, state, token):
                     yield []
 
-    async def _has_moved(self, study_id: str, known: int, state: State) -> bool:
-        """Wait until a study has come further than this, but not for ever."""
+    async def _has_moved(self, study_id: str, known: int, state: State, token: str | None) -> bool:
+        """Wait until a study has come further than this, or its follower is to go, but not for ever."""
 
         async def moved() -> None:
             async with self._moved:
-                await self._moved.wait_for(lambda: self._progress.get(study_id) != (known, state))
+                await self._moved.wait_for(
+                    lambda: self._progress.get(study_id) != (known, state) or self.has_lost(token)
+                )
 
         try:
             await asyncio.wait_for(moved(), SIGN_OF_LIFE_S)
@@ -104,11 +120,17 @@ class Following:
         return [StudyEvent(id=row.number, type=row.type, content=row.content) for row in rows]
 
     @contextmanager
-    def _counted(self, study_id: str) -> Iterator[None]:
+    def _counted(self, study_id: str, token: str | None) -> Iterator[None]:
         self._followers[study_id] += 1
+        if token is not None:
+            self._listeners[token] += 1
         try:
             yield
         finally:
+            if token is not None:
+                self._listeners[token] -= 1
+                if not self._listeners[token]:
+                    del self._listeners[token]
             self._followers[study_id] -= 1
             if not self._followers[study_id]:
                 del self._followers[study_id]
@@ -122,6 +144,7 @@ class Following:
                 continue
             try:
                 found = await asyncio.to_thread(self._store.progress, followed)
+                self._revoked = await asyncio.to_thread(self._store.revoked, list(self._listeners))
             except Exception as error:
                 # They wait until it is there again.
                 _log.warning("the store cannot be asked how far studies have come: %s", error)

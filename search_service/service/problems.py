@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from search_service.errors import DataError, InvalidSpecError, Problem, SearchServiceError
 from trainables.redaction import redact
@@ -88,6 +89,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     for unusable in (OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(unusable, _on_database)
+    app.add_exception_handler(ClientDisconnect, _on_leaving)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -148,6 +150,11 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 async def _on_database(request: Request, error: Exception) -> JSONResponse:
     _log.error("the database cannot be used: %s", error)
     return answer(request, 503, "the database cannot be used just now", headers={"Retry-After": "5"})
+
+
+async def _on_leaving(request: Request, error: Exception) -> Response:
+    # Nobody is there to read it; without an answer the server would log a traceback.
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:

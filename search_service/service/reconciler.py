@@ -143,12 +143,15 @@ class Reconciler:
             if not self._store.lease(LEASE, self._holder, LEASE_S):
                 return
         try:
-            while (begun := self._store.begin_next(self._settings.max_running)) is not None:
+            while (begun := self._begin_next()) is not None:
                 self._submit(*begun)
         except OutsideError as error:
             troubles.append(error)
         if troubles:
             raise troubles[0]
+
+    def _begin_next(self) -> tuple[StudyRow, AttemptRow] | None:
+        return self._store.begin_next(self._settings.max_running, LONGEST_RESTART_DELAY_S)
 
     def _look_after(self, study: StudyRow, troubles: list[Exception]) -> None:
         """Bring one study that is under way forward; what its events are wrong with is a trouble and no obstacle."""
@@ -178,7 +181,10 @@ class Reconciler:
             (folder / CANCEL_FILE).touch()
             self._jobs.cancel(attempt.job_id, folder)
             self._store.note_attempt(attempt, cancelled_at=now())
-        elif now() - attempt.cancelled_at > timedelta(seconds=CANCEL_WAIT_S):
+        elif (waited := now() - attempt.cancelled_at) < timedelta(0):
+            # The clock was set back: its time begins again.
+            self._store.note_attempt(attempt, cancelled_at=now())
+        elif waited > timedelta(seconds=CANCEL_WAIT_S):
             self._jobs.cancel(attempt.job_id, folder, at_once=True)
 
     def _submit(self, study: StudyRow, attempt: AttemptRow) -> None:
@@ -216,11 +222,13 @@ class Reconciler:
             self._store.end_attempt(attempt, outcome, **_cancelled())
         elif status.exit_code == InvalidSpecError.exit_code:
             # The config or its table is not usable any more: no restart mends that.
-            reason = f"the job could not begin: {_last_words(attempt, folder)}"
+            reason = f"the job could not begin: {self._last_words(attempt, folder)}"
             self._store.end_attempt(attempt, outcome, state=State.FAILED, reason=reason, finished_at=now())
         elif study.fruitless + 1 >= self._settings.max_attempts:
             n = study.fruitless + 1
-            reason = f"its job died {n} times without finishing a trial ({outcome}): {_last_words(attempt, folder)}"
+            reason = (
+                f"its job died {n} times without finishing a trial ({outcome}): {self._last_words(attempt, folder)}"
+            )
             ended = {"state": State.INTERRUPTED, "reason": reason, "finished_at": now(), "fruitless": n}
             self._store.end_attempt(attempt, outcome, **ended)
         else:
@@ -229,6 +237,17 @@ class Reconciler:
             wait_s = min(self._settings.restart_delay_s * 2**study.fruitless, LONGEST_RESTART_DELAY_S)
             again = {"state": State.PENDING, "fruitless": study.fruitless + 1}
             self._store.end_attempt(attempt, outcome, **again, not_before=now() + timedelta(seconds=wait_s))
+
+    def _last_words(self, attempt: AttemptRow, folder: Path) -> str:
+        """The end of what a job printed, without what only whoever runs the service can make something of."""
+        log = folder / f"{attempt.job_id}.log"
+        if not log.exists():
+            return "it printed nothing"
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LAST_BYTES))
+            said = _without_tracebacks(file.read().decode("utf-8", errors="replace"))
+        home = str(self._settings.home.absolute())
+        return " | ".join(said[-LAST_LINES:]).replace(f"{home}/", "").replace(home, "the home") or "it printed nothing"
 
     def _read_events(self, study: StudyRow, troubles: list[Exception]) -> None:
         """Enter what the study's job has written since the last time."""
@@ -256,6 +275,10 @@ class Reconciler:
             begin += len(whole)
 
 
+# What Python prints between two tracebacks.
+_LINKS = ("During handling of the above exception", "The above exception was the direct cause")
+
+
 def _results(folder: Path) -> dict[str, Any]:
     """The result and the report of a study that has ended, as columns of it."""
     report = folder / REPORT_FILE
@@ -270,13 +293,14 @@ def _cancelled() -> dict[str, Any]:
     return {"state": State.CANCELLED, "reason": reason, "finished_at": now()}
 
 
-def _last_words(attempt: AttemptRow, folder: Path) -> str:
-    """The end of what a job printed."""
-    log = folder / f"{attempt.job_id}.log"
-    if not log.exists():
-        return "it printed nothing"
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LAST_BYTES))
-        lines = file.read().decode("utf-8", errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return " | ".join(said[-LAST_LINES:]) or "it printed nothing"
+def _without_tracebacks(text: str) -> list[str]:
+    """Lines of what a program printed, of each traceback only the sentence in which it ends."""
+    kept, inside = [], False
+    for line in text.split("\n"):
+        if line.startswith("Traceback (most recent call last)"):
+            inside = True
+        elif not inside or (line.strip() and not line[0].isspace()):
+            inside = False
+            if line.strip() and not line.startswith(_LINKS):
+                kept.append(line.strip())
+    return kept

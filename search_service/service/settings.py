@@ -44,6 +44,12 @@ class ServiceSettings(Settings):
         default=None, description=f"A token with the role admin, at least {LEAST_TOKEN_LENGTH} characters."
     )
     max_upload_mb: int = Field(default=512, ge=1, description="Largest table that may be uploaded.")
+    max_uploads_mb: int = Field(
+        # Twenty of the largest, or thousands as people have them.
+        default=10_240,
+        ge=1,
+        description="Megabytes of all uploads of one caller together.",
+    )
     max_cells: int = Field(
         # Up to 70 bytes are needed for each, so that read_memory_mb is enough for any such table.
         default=50_000_000,

@@ -6,12 +6,27 @@ the database (unique keys, a lease), never by a process.
 
 from __future__ import annotations
 
+import math
+import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, create_engine, delete, event, func, make_url, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Text,
+    cast,
+    create_engine,
+    delete,
+    event,
+    func,
+    make_url,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
@@ -50,6 +65,20 @@ class ConflictError(SearchServiceError):
     http_status = 409
 
 
+class NotYoursError(SearchServiceError):
+    """It is somebody else's."""
+
+    exit_code = 2
+    http_status = 403
+
+
+class QuotaError(SearchServiceError):
+    """There is no room for more of this owner's."""
+
+    exit_code = 2
+    http_status = 413
+
+
 @dataclass(frozen=True)
 class NewStudy:
     """A valid submission.
@@ -78,6 +107,8 @@ class Store:
         self.engine = make_engine(url)
         self._reading = sessionmaker(self.engine, expire_on_commit=False)
         self._writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
+        # Leases of others as they were last seen, and since when, by this process's clock.
+        self._seen_leases: dict[str, tuple[tuple[str, datetime], float]] = {}
 
     def close(self) -> None:
         """Give all connections back."""
@@ -242,15 +273,19 @@ class Store:
         with self._reading() as session:
             return list(session.scalars(query))
 
-    def begin_next(self, most: int) -> tuple[StudyRow, AttemptRow] | None:
+    def begin_next(self, most: int, longest_wait_s: float = math.inf) -> tuple[StudyRow, AttemptRow] | None:
         """Begin the next attempt: of the study that waits with the highest priority, the oldest of those.
 
         Args:
             most: Studies that may run at the same time.
+            longest_wait_s: Seconds that a study may have to wait after its job died. One that would have to wait longer
+                was told so before the clock was set back, and may begin.
 
         Returns:
             None if nobody waits, or as many run as may.
         """
+        # As far as a date goes where there is no limit.
+        latest = now() + timedelta(seconds=min(longest_wait_s, 1e9))
         with self._writing.begin() as session:
             running = select(func.count()).where(StudyRow.state.in_([str(state) for state in ACTIVE]))
             if (session.scalar(running) or 0) >= most:
@@ -258,7 +293,7 @@ class Store:
             waiting = (
                 select(StudyRow)
                 .where(StudyRow.state == State.PENDING)
-                .where(StudyRow.not_before.is_(None) | (StudyRow.not_before <= now()))
+                .where(StudyRow.not_before.is_(None) | ~StudyRow.not_before.between(now(), latest))
                 .order_by(StudyRow.priority.desc(), StudyRow.submitted_at, StudyRow.id)
                 .limit(1)
                 .options(undefer(StudyRow.spec))
@@ -381,19 +416,62 @@ class Store:
 
     # ---- datasets ------------------------------------------------------------------------------------------------
 
-    def add_dataset(self, dataset_id: str, *, name: str, size: int, owner: str) -> tuple[DatasetRow, bool]:
+    def add_dataset(
+        self, dataset_id: str, *, name: str, size: int, owner: str, most_bytes: int | None = None
+    ) -> tuple[DatasetRow, bool]:
         """Enter an upload; the same bytes again are the same dataset, under its first name.
+
+        Args:
+            dataset_id: Of its bytes.
+            name: Of the file.
+            size: In bytes.
+            owner: Whose it is.
+            most_bytes: Of all uploads of this owner together; None for no limit.
 
         Returns:
             The dataset, and whether it is new.
+
+        Raises:
+            QuotaError: There is no room for it.
         """
         row = DatasetRow(id=dataset_id, name=name, bytes=size, owner=owner, uploaded_at=now())
         try:
             with self._writing.begin() as session:
+                if session.get(DatasetRow, dataset_id) is None and most_bytes is not None:
+                    _require_quota(session, owner, size, most_bytes)
                 session.add(row)
         except IntegrityError:
             return self.dataset(dataset_id), False
         return row, True
+
+    def delete_dataset(self, dataset_id: str, *, caller: str | None = None) -> None:
+        """Forget an upload.
+
+        Args:
+            dataset_id: Of it.
+            caller: Who asks, if it has to be the owner.
+
+        Raises:
+            NotFoundError: There is none.
+            NotYoursError: It is somebody else's.
+            ConflictError: A study may still read it.
+        """
+        # An id is a digest with an ending, which no other text of a config contains.
+        reads_it = cast(StudyRow.spec, Text).contains(dataset_id, autoescape=True)
+        over = [str(state) for state in ENDED if state not in RESUMABLE]
+        users = select(StudyRow.id).where(StudyRow.state.not_in(over), reads_it).order_by(StudyRow.id).limit(1)
+        with self._writing.begin() as session:
+            row = session.get(DatasetRow, dataset_id, with_for_update=True)
+            if row is None:
+                raise NotFoundError(f"there is no dataset {dataset_id}")
+            if caller is not None and row.owner != caller:
+                raise NotYoursError(f"dataset {dataset_id} is {row.owner}'s; only {row.owner} and admins may delete it")
+            if (user := session.scalar(users)) is not None:
+                raise ConflictError(
+                    f"study {user} reads dataset {dataset_id} and has not ended, or can be resumed; wait for it, or "
+                    "delete the study first"
+                )
+            session.delete(row)
 
     def dataset(self, dataset_id: str) -> DatasetRow:
         """An upload.
@@ -439,11 +517,13 @@ class Store:
         with self._reading() as session:
             return session.scalar(select(TokenRow).where(TokenRow.digest == digest))
 
-    def is_revoked(self, name: str) -> bool:
-        """Whether the token with this name is of no use any more."""
+    def revoked(self, names: Sequence[str]) -> set[str]:
+        """Which of these tokens are of no use any more."""
+        if not names:
+            return set()
+        query = select(TokenRow.name).where(TokenRow.name.in_(names), TokenRow.revoked_at.is_(None))
         with self._reading() as session:
-            row = session.get(TokenRow, name)
-        return row is None or row.revoked_at is not None
+            return set(names) - set(session.scalars(query))
 
     def tokens(self) -> list[TokenRow]:
         """All tokens, by name."""
@@ -468,6 +548,9 @@ class Store:
     def lease(self, name: str, holder: str, seconds: float) -> bool:
         """Take or renew a lease.
 
+        Clocks of machines differ, and may be set back or ahead while nobody looks. So a lease has run out when whoever
+        wants it has seen it unchanged for its length, by a clock of its own that only goes forward.
+
         Args:
             name: Of what only one may do.
             holder: Who wants to.
@@ -476,20 +559,27 @@ class Store:
         Returns:
             Whether ``holder`` has it now.
         """
-        until = now() + timedelta(seconds=seconds)
-        free = (LeaseRow.holder == holder) | (LeaseRow.until < now())
+        renewed = now() + timedelta(seconds=seconds)
+        with self._reading() as session:
+            row = session.get(LeaseRow, name)
+        if row is None:
+            try:
+                with self._writing.begin() as session:
+                    session.add(LeaseRow(name=name, holder=holder, until=renewed))
+            except IntegrityError:
+                return False
+            return True
+        if row.holder != holder:
+            seen = self._seen_leases.get(name)
+            if seen is None or seen[0] != (row.holder, row.until):
+                self._seen_leases[name] = seen = ((row.holder, row.until), time.monotonic())
+            if time.monotonic() - seen[1] < seconds:
+                return False
+        # Whoever was quicker has changed it.
+        same = (LeaseRow.name == name, LeaseRow.holder == row.holder, LeaseRow.until == row.until)
         with self._writing.begin() as session:
-            taken = session.execute(
-                update(LeaseRow).where(LeaseRow.name == name, free).values(holder=holder, until=until)
-            )
-            if taken.rowcount:  # type: ignore[attr-defined]
-                return True
-        try:
-            with self._writing.begin() as session:
-                session.add(LeaseRow(name=name, holder=holder, until=until))
-        except IntegrityError:
-            return False
-        return True
+            taken = session.execute(update(LeaseRow).where(*same).values(holder=holder, until=renewed))
+        return bool(taken.rowcount)  # type: ignore[attr-defined]
 
     def give_up_lease(self, name: str, holder: str) -> None:
         """Let another replica take over at once."""
@@ -535,6 +625,20 @@ def _study(session: Session, study_id: str, *, lock: bool = False, whole: bool =
     if row is None:
         raise NotFoundError(f"there is no study {study_id}")
     return row
+
+
+def _require_quota(session: Session, owner: str, size: int, most: int) -> None:
+    """See to it that an upload fits; others of the same owner wait until it is entered."""
+    if session.get_bind().dialect.name == "postgresql":
+        # On SQLite writers come one at a time anyway.
+        session.execute(select(func.pg_advisory_xact_lock(zlib.crc32(owner.encode()))))
+    used = session.scalar(select(func.sum(DatasetRow.bytes)).where(DatasetRow.owner == owner)) or 0
+    if used + size > most:
+        raise QuotaError(
+            f"the uploads of {owner} have {used / 2**20:.1f} MB and may have {most / 2**20:.0f} MB in all; this one "
+            f"would add {size / 2**20:.1f} MB: delete some (search-service dataset list, dataset delete ID), or ask "
+            "for a larger SEARCH_SERVICE_MAX_UPLOADS_MB"
+        )
 
 
 def _storable(value: Any) -> Any:

@@ -12,8 +12,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from search_service.service import migrations
+from search_service.service import store as storing
 from search_service.service.states import State, Wanted
-from search_service.service.store import ConflictError, NewStudy, NotFoundError, Store, make_engine, now
+from search_service.service.store import (
+    ConflictError,
+    NewStudy,
+    NotFoundError,
+    NotYoursError,
+    QuotaError,
+    Store,
+    make_engine,
+    now,
+)
 from search_service.service.tables import Base
 from tests.databases import new_database, postgresql_server
 
@@ -305,9 +315,74 @@ def test_a_lease_has_one_holder_until_it_runs_out_or_is_given_up(store):
     store.give_up_lease("reconciler", "b")
     assert not store.lease("reconciler", "b", 60)
     store.give_up_lease("reconciler", "a")
-    assert store.lease("reconciler", "b", -1)
-    # It has run out at once.
+    assert store.lease("reconciler", "b", 60)
+
+
+def test_e1_a_lease_runs_out_by_the_clock_of_whoever_waits_for_it(store, monkeypatch):
+    """A holder that was killed, and a clock that was set back or ahead: nobody waits for longer than the lease."""
+    seconds = [1000.0]
+    monkeypatch.setattr(storing.time, "monotonic", lambda: seconds[0])
     assert store.lease("reconciler", "a", 60)
+    # An hour later by the wall, so that it had run out long ago, or an hour earlier, so that it would for an hour more.
+    for hours in (1, -1):
+        clock = lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)  # noqa: E731
+        with monkeypatch.context() as patched:
+            patched.setattr(storing, "now", clock)
+            assert not store.lease("reconciler", "b", 60)
+    seconds[0] += 59
+    assert not store.lease("reconciler", "b", 60)
+    # The holder lives: what b has seen is not what stands there any more.
+    assert store.lease("reconciler", "a", 60)
+    seconds[0] += 59
+    assert not store.lease("reconciler", "b", 60)
+    seconds[0] += 60
+    assert store.lease("reconciler", "b", 60)
+    assert not store.lease("reconciler", "a", 60)
+
+
+def test_e1_a_study_waits_no_longer_than_it_may_when_the_clock_is_set_back(store):
+    store.add_study(new())
+    _, attempt = store.begin_next(1)
+    store.end_attempt(attempt, "it died", state=State.PENDING, not_before=now() + timedelta(hours=1))
+    assert store.begin_next(1, longest_wait_s=4000) is None
+    assert store.begin_next(1, longest_wait_s=300) is not None
+
+
+def test_e1_an_upload_goes_when_nobody_needs_it_and_has_its_share_of_the_disk(store):
+    for name, owner in (("a.csv", "ada"), ("b.csv", "grace")):
+        assert store.add_dataset(name, name=name, size=700, owner=owner, most_bytes=1000)[1]
+    with pytest.raises(QuotaError, match="dataset delete ID"):
+        store.add_dataset("c.csv", name="c.csv", size=301, owner="ada", most_bytes=1000)
+    # What is there already takes no more room.
+    assert not store.add_dataset("a.csv", name="a.csv", size=700, owner="ada", most_bytes=1000)[1]
+    with pytest.raises(NotYoursError, match="grace's"):
+        store.delete_dataset("b.csv", caller="ada")
+    with pytest.raises(NotFoundError, match=r"no dataset other\.csv"):
+        store.delete_dataset("other.csv")
+    store.add_study(new(spec={"data": {"source": "/home/datasets/a.csv"}}))
+    with pytest.raises(ConflictError, match="study digits-0 reads dataset"):
+        store.delete_dataset("a.csv", caller="ada")
+    _, attempt = store.begin_next(1)
+    store.end_attempt(attempt, "stopped", state=State.CANCELLED)
+    with pytest.raises(ConflictError, match="can be resumed"):
+        store.delete_dataset("a.csv", caller="ada")
+    store.delete_study("digits-0")
+    store.delete_dataset("a.csv", caller="ada")
+    assert store.add_dataset("c.csv", name="c.csv", size=301, owner="ada", most_bytes=1000)[1]
+
+
+def test_e1_uploads_at_once_stay_within_the_quota(store):
+    gate = threading.Barrier(6)
+
+    def enter(number: int) -> bool:
+        gate.wait()
+        try:
+            return store.add_dataset(f"{number}.csv", name="t", size=400, owner="ada", most_bytes=1000)[1]
+        except QuotaError:
+            return False
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(enter, range(6))) == 2
 
 
 def test_of_many_who_want_a_lease_at_once_one_gets_it(store):

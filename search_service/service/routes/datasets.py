@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
 
 from search_service.errors import InvalidSpecError, Problem
 from search_service.names import MOST_BYTES, flaw_of
 from search_service.service.access import Reader, Submitter
 from search_service.service.documents import Dataset, Page
-from search_service.service.parts import Service
+from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.routes.studies import Limit, Offset
+from search_service.service.store import ConflictError, QuotaError
 from search_service.service.submissions import DATASET, suffix_of
 from search_service.service.tables import DatasetRow
 from trainables.data.formats import SUFFIXES
@@ -40,7 +42,7 @@ _BODY: dict[str, Any] = {
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(413) | {200: {"model": Dataset, "description": "Uploaded before"}},
+    responses=responses(409, 413) | {200: {"model": Dataset, "description": "Uploaded before"}},
     openapi_extra=_BODY,
 )
 async def upload(
@@ -71,9 +73,7 @@ async def upload(
     folder = service.settings.datasets
     folder.mkdir(parents=True, exist_ok=True)
     digest, size = await _receive(request, folder, suffix)
-    row, is_new = await run_in_threadpool(
-        service.store.add_dataset, digest + suffix, name=name, size=size, owner=caller.name
-    )
+    row, is_new = await run_in_threadpool(_enter, service, digest + suffix, name, size, caller.name)
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     return _as_dataset(row)
 
@@ -83,6 +83,31 @@ def list_datasets(service: Service, _: Reader, limit: Limit = 50, offset: Offset
     """List uploaded tables, newest first."""
     rows, total = service.store.datasets(limit=limit, offset=offset)
     return Page(items=[_as_dataset(row) for row in rows], total=total, limit=limit, offset=offset)
+
+
+@router.delete("/{dataset_id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(404, 409))
+def delete_dataset(
+    service: Service,
+    caller: Submitter,
+    dataset_id: Annotated[str, PathParameter(max_length=80, description="As the answer to its upload has it.")],
+) -> None:
+    """Forget an upload that no study needs any more; its owner and admins may."""
+    service.store.delete_dataset(dataset_id, caller=None if caller.role == "admin" else caller.name)
+    (service.settings.datasets / dataset_id).unlink(missing_ok=True)
+
+
+def _enter(service: Parts, dataset_id: str, name: str, size: int, owner: str) -> tuple[DatasetRow, bool]:
+    """Enter what was received; what there is no room for is taken away again."""
+    path = service.settings.datasets / dataset_id
+    most = service.settings.max_uploads_mb * 2**20
+    try:
+        row, is_new = service.store.add_dataset(dataset_id, name=name, size=size, owner=owner, most_bytes=most)
+    except QuotaError:
+        path.unlink(missing_ok=True)
+        raise
+    if not path.exists():
+        raise ConflictError(f"dataset {dataset_id} was deleted while it was uploaded again; upload it once more")
+    return row, is_new
 
 
 async def _receive(request: Request, folder: Path, suffix: str) -> tuple[str, int]:

@@ -7,10 +7,10 @@ import codecs
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
@@ -39,7 +39,6 @@ def _existing(service: Service, caller: Reader, study_id: StudyId) -> tuple[str,
 )
 async def events(
     service: Service,
-    request: Request,
     existing: Annotated[tuple[str, Caller], Depends(_existing)],
     last_event_id: Annotated[
         int, Header(ge=0, le=2**31 - 1, description="Id of the last event heard; the stream begins after it.")
@@ -49,19 +48,19 @@ async def events(
     # FastAPI's own streams of events leave a traceback in the log for everybody who goes away before the end.
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     study_id, caller = existing
-    stream = _stream(service, study_id, last_event_id, lambda: request.app.state.access.is_valid(caller))
+    stream = _stream(service, study_id, last_event_id, caller.token)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _stream(service: Parts, study_id: str, after: int, may_listen: Callable[[], bool]) -> AsyncIterator[bytes]:
-    async for page in service.following.events(study_id, after):
+async def _stream(service: Parts, study_id: str, after: int, token: str | None) -> AsyncIterator[bytes]:
+    async for page in service.following.events(study_id, after, token):
         if not page:
-            if not await asyncio.to_thread(may_listen):
-                return
             yield KEEPALIVE_COMMENT
         for event in page:
             data = json.dumps(event.content)
             yield format_sse_event(data_str=data, event=event.type, id=str(event.id))
+    if service.following.has_lost(token):
+        return
     left = await asyncio.to_thread(service.store.progress, [study_id])
     state = left[study_id][1] if study_id in left else "deleted"
     yield format_sse_event(data_str=json.dumps({"state": state}), event="end")

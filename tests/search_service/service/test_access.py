@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from search_service.errors import InvalidSpecError
-from search_service.service import access, following
+from search_service.service import access
 from search_service.service.app import make_app
 from search_service.service.settings import ServiceSettings
 from search_service.service.submissions import shown_config
-from tests.services import ADMIN, ScriptedJobs, serving
+from tests.services import ADMIN, ScriptedJobs, serving, until, write_events
 
 # What anybody may call: whether it is there, and what it looks like.
 OPEN = {"/healthz", "/readyz"}
@@ -101,16 +103,32 @@ def test_d7_who_is_calling_is_asked_before_anything_is_read(service):
         assert answer.status_code == 401, path
 
 
-def test_d7_a_stream_ends_for_whom_it_is_no_longer_meant(service, tmp_path, monkeypatch):
-    monkeypatch.setattr(following, "SIGN_OF_LIFE_S", 0.2)
+def test_d7_a_stream_ends_with_the_token_that_it_was_opened_with(service, tmp_path):
+    """Also while a busy study goes on: it went on for as long as the study had something to say."""
     study = service.post("/api/v1/studies", json={"name": "digits", "data": {"source": "digits"}}).json()["id"]
+    folder = tmp_path / "studies" / study
+    until(folder.exists)
     token = service.post("/api/v1/tokens", json={"name": "reader", "role": "read"}).json()["token"]
     url = f"{service.base_url}/api/v1/studies/{study}/events"
-    with httpx.stream("GET", url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as answer:
-        lines = answer.iter_lines()
-        assert next(lines).startswith(":")
-        service.delete("/api/v1/tokens/reader")
-        assert set(lines) <= {": ping", ""}
+    ended = threading.Event()
+
+    def keep_talking() -> None:
+        while not ended.wait(0.02):
+            write_events(folder, {"type": "nothing"})
+
+    with ThreadPoolExecutor(1) as pool:
+        talking = pool.submit(keep_talking)
+        try:
+            with httpx.stream("GET", url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as answer:
+                lines = answer.iter_lines()
+                assert next(lines) == "event: nothing"
+                service.delete("/api/v1/tokens/reader")
+                until(lambda: service.get(f"/api/v1/studies/{study}").status_code == 200)
+                # It ends, and does not say that the study has.
+                assert "event: end" not in list(lines)
+        finally:
+            ended.set()
+        talking.result()
 
 
 def test_d7_addresses_and_configs_are_shown_without_what_is_secret(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +13,7 @@ import yaml
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
-from search_service import cli
+from search_service import Client, cli
 from search_service.errors import InvalidSpecError
 from search_service.event_journal import REPORT_FILE, RESULT_FILE
 from search_service.service import parts
@@ -239,6 +240,46 @@ def test_an_upload_that_is_too_large_is_refused(tmp_path, jobs):
         chunks = (b"x" * 100_000 for _ in range(20))
         assert service.post("/api/v1/datasets", content=chunks, params={"name": "mine.csv"}).status_code == 413
     assert list((tmp_path / "datasets").iterdir()) == []
+
+
+def test_e1_an_upload_is_deleted_by_its_owner_once_no_study_needs_it(service, jobs, tmp_path):
+    table = "x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(60))
+    uploaded = service.post("/api/v1/datasets", params={"name": "t.csv"}, content=table.encode()).json()
+    study = submit(service, {"name": "mine", "data": {"source": uploaded["source"], "target": "y"}})["id"]
+    refused = service.delete(f"/api/v1/datasets/{uploaded['id']}")
+    assert refused.status_code == 409
+    assert study in refused.json()["detail"]
+    until(lambda: jobs.submitted)
+    service.post(f"{STUDIES}/{study}/cancel")
+    jobs.end(f"{study}-1", 130)
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "cancelled")
+    assert service.delete(f"{STUDIES}/{study}").status_code == 204
+    client = Client(str(service.base_url))
+    assert [one.source for one in client.datasets().items] == [uploaded["source"]]
+    client.delete_dataset(uploaded["source"])
+    assert list((tmp_path / "datasets").iterdir()) == []
+    assert service.delete(f"/api/v1/datasets/{uploaded['id']}").status_code == 404
+
+
+def test_e1_uploads_have_a_quota_and_what_is_refused_leaves_nothing(tmp_path, jobs):
+    with serving(tmp_path, jobs, max_uploads_mb=1) as service:
+        first = service.post("/api/v1/datasets", params={"name": "a.csv"}, content=b"a" * 700_000)
+        assert first.status_code == 201
+        refused = service.post("/api/v1/datasets", params={"name": "b.csv"}, content=b"b" * 700_000)
+        assert refused.status_code == 413
+        assert "SEARCH_SERVICE_MAX_UPLOADS_MB" in refused.json()["detail"]
+        assert [path.name for path in (tmp_path / "datasets").iterdir()] == [first.json()["id"]]
+
+
+def test_e1_an_upload_that_breaks_off_is_no_mistake_of_ours(service, tmp_path, caplog):
+    address = service.base_url
+    with socket.create_connection((address.host, address.port)) as connection:
+        head = "POST /api/v1/datasets?name=t.csv HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nabc"
+        connection.sendall(head.encode())
+        until(lambda: list((tmp_path / "datasets").glob("unfinished-*")))
+    until(lambda: not list((tmp_path / "datasets").iterdir()))
+    assert service.get("/healthz").status_code == 200
+    assert "Traceback" not in caplog.text
 
 
 def test_lists_are_pages(service):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -121,6 +122,31 @@ def test_a_job_that_dies_is_started_again_and_one_that_dies_too_often_is_not(wor
     workshop.jobs.end(f"{study}-4", 1)
     workshop.reconciler.reconcile()
     assert workshop.state(study) == State.CHECKING
+
+
+def test_e1_a_reason_has_no_traceback_and_no_path_of_the_home(workshop):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    log = f"""Step 1     fine
+Traceback (most recent call last):
+  File "/usr/lib/python3.11/x.py", line 3, in f
+    raise ValueError
+
+ValueError: no such thing as {workshop.settings.home}/studies/{study}/x
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/usr/lib/python3.11/y.py", line 4, in g
+RuntimeError: it broke
+"""
+    for attempt in (1, 2, 3):
+        (workshop.folder(study) / f"{study}-{attempt}.log").write_text(log)
+        workshop.jobs.end(f"{study}-{attempt}", 1)
+        workshop.reconciler.reconcile()
+    reason = workshop.store.study(study).reason
+    said = f"Step 1     fine | ValueError: no such thing as studies/{study}/x | RuntimeError: it broke"
+    assert reason == f"its job died 3 times without finishing a trial (exit code 1): {said}"
 
 
 def test_deaths_between_which_trials_were_finished_do_not_add_up(workshop):
@@ -332,6 +358,20 @@ def test_a_job_that_does_not_end_when_asked_is_made_to(workshop, monkeypatch):
     workshop.reconciler.reconcile()
     workshop.reconciler.reconcile()
     assert (workshop.jobs.cancelled, workshop.jobs.killed) == ([f"{study}-1"], [])
+    monkeypatch.setattr(reconciling, "CANCEL_WAIT_S", -1)
+    workshop.reconciler.reconcile()
+    assert workshop.jobs.killed == [f"{study}-1"]
+
+
+def test_e1_a_job_is_made_to_end_also_when_the_clock_was_set_back(workshop, monkeypatch):
+    study = workshop.submit()
+    workshop.reconciler.reconcile()
+    workshop.store.want(study, Wanted.CANCEL)
+    workshop.reconciler.reconcile()
+    later = now() + timedelta(hours=1)
+    workshop.store.note_attempt(workshop.store.attempt(study), cancelled_at=later)
+    workshop.reconciler.reconcile()
+    assert workshop.store.attempt(study).cancelled_at < later
     monkeypatch.setattr(reconciling, "CANCEL_WAIT_S", -1)
     workshop.reconciler.reconcile()
     assert workshop.jobs.killed == [f"{study}-1"]
