@@ -55,6 +55,7 @@ LONG = {
     "search": {
         "sampler": "random", "population_size": 1, "max_cycles": 1, "early_stopping": False,
         "coarse": {"max_trials": 5_000, "max_epochs": 300},
+        "refined": {"max_trials": 1, "max_epochs": 300},
     },
 }  # fmt: skip
 

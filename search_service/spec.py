@@ -105,25 +105,29 @@ class ChecksSpec(FrozenModel):
     learning_rates: LearningRatesSpec = LearningRatesSpec()
 
 
+# Of a round. The driver keeps every trial's curve in memory; what is asked for beyond this is a slip of the finger.
+MOST_TRIALS, MOST_EPOCHS = 1_000_000, 1_000_000
+
+
 class RoundSpec(FrozenModel):
     """Budget of one round."""
 
-    max_trials: int = Field(ge=1, description="Configurations tried.")
-    max_epochs: int = Field(ge=1, description="Epochs of those that are not stopped early.")
+    max_trials: int = Field(ge=1, le=MOST_TRIALS, description="Configurations tried.")
+    max_epochs: int = Field(ge=1, le=MOST_EPOCHS, description="Epochs of those that are not stopped early.")
 
 
 class CoarseSpec(RoundSpec):
     """Budget of step 4: many configurations, few epochs."""
 
-    max_trials: int = Field(default=24, ge=1, description="Configurations tried.")
-    max_epochs: int = Field(default=9, ge=1, description="Epochs of those that are not stopped early.")
+    max_trials: int = Field(default=24, ge=1, le=MOST_TRIALS, description="Configurations tried.")
+    max_epochs: int = Field(default=9, ge=1, le=MOST_EPOCHS, description="Epochs of those that are not stopped early.")
 
 
 class RefinedSpec(RoundSpec):
     """Budget of step 5: fewer configurations, more epochs."""
 
-    max_trials: int = Field(default=16, ge=1, description="Configurations tried.")
-    max_epochs: int = Field(default=27, ge=1, description="Epochs of those that are not stopped early.")
+    max_trials: int = Field(default=16, ge=1, le=MOST_TRIALS, description="Configurations tried.")
+    max_epochs: int = Field(default=27, ge=1, le=MOST_EPOCHS, description="Epochs of those that are not stopped early.")
 
 
 SamplerName = Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]

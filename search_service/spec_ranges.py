@@ -67,11 +67,15 @@ class RangeSpec(FrozenModel):
     )
 
 
+# A search learns nothing of thousands of values side by side; a range has as many as one likes.
+MOST_CHOICES = 1_000
+
+
 class ChoicesSpec(FrozenModel):
     """A set of values of the search space."""
 
-    choices: Annotated[tuple[Scalar | tuple[Scalar, ...] | None, ...], Field(min_length=1)] = Field(
-        description="The values to choose from; a list is one value (hidden_sizes), null is off (clipping)."
+    choices: Annotated[tuple[Scalar | tuple[Scalar, ...] | None, ...], Field(min_length=1, max_length=MOST_CHOICES)] = (
+        Field(description="The values to choose from; a list is one value (hidden_sizes), null is off (clipping).")
     )
     when: dict[str, Allowed] = Field(
         default={}, description="Search it only where these leaves have these values; elsewhere it is as in trial."

@@ -70,3 +70,17 @@ def test_options_and_targets_it_names_exist():
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile, target
+
+
+def test_e1_every_test_that_the_security_page_names_is_there():
+    page = (REPOSITORY / "docs" / "security.md").read_text()
+    sources = {path.name: path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py")}
+    rows = [line for line in page.split("## Threats")[1].split("## What is not")[0].splitlines() if ".py" in line]
+    assert len(rows) >= 20
+    for row in rows:
+        cell = row.split("|")[3]
+        files = re.findall(r"(\w+\.py)`", cell)
+        assert files, row
+        text = "".join(sources[name] for name in files if name in sources)
+        for begin in re.findall(r"`(?:…)?(\w+)…`", cell):
+            assert begin in text, (begin, row)
