@@ -1,4 +1,4 @@
-"""The command line, ``search-service COMMAND``: run, plan, inspect, validate, export, predict, and so on.
+"""The command line, ``search-service COMMAND``: run, plan, inspect, validate, doctor, export, predict, and so on.
 
 Those here work on this machine, without a service; those that speak to one are in ``service_commands.py``.
 
@@ -242,6 +242,41 @@ def sync(
         _say(console, f"{study_id} is in the record at {escape(finished.places['page'])}")
     if not studies:
         _say(console, f"Every study under {settings.home} that is over is in the record.")
+
+
+@app.command()
+def doctor(
+    home: Home = None,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="auto|ADDRESS", help="Also whether this Ray cluster answers.")
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(metavar="URL", help="Also this service [default: SEARCH_SERVICE_URL].")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether this machine, the home and the record are fit for a study, and say what to do; nothing is changed.
+
+    Exit code 4 if something keeps a study from running.
+    """
+    settings = Settings() if home is None else Settings(home=home)
+    console = Console()
+    from search_service import doctor
+    from search_service.findings import State
+
+    marks = {State.OK: "[green]✓[/]", State.WARNING: "[yellow]⚠[/]", State.FAILED: "[bold red]✗[/]"}
+    found = []
+    # One by one: a look may take seconds.
+    for finding in doctor.look(settings, ray_address=ray_address, service=service):
+        found.append(finding)
+        if not as_json:
+            _say(console, f"{marks[finding.state]} {finding.name:<14} {escape(finding.text)}")
+            if finding.remedy:
+                _say(console, f"{'':<16} [bold]to do:[/] {escape(finding.remedy)}")
+    if as_json:
+        typer.echo(json.dumps([finding.as_document() for finding in found], indent=2))
+    if not doctor.is_fit(found):
+        raise typer.Exit(OutsideError.exit_code)
 
 
 @app.command()

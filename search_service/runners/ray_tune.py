@@ -42,6 +42,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 import torch
 from ray import tune
+from ray._private import services
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
@@ -314,6 +315,25 @@ class RayTuneRunner:
                 "search.gpus_per_trial"
             )
         return int(slots)
+
+
+def head_of(address: str) -> str:
+    """Where the head of a cluster listens, which has just accepted a connection; nothing is started or joined.
+
+    Args:
+        address: ``auto`` or ``host:port``.
+
+    Raises:
+        RunnerError: Nobody answers there, or there is no cluster to be found.
+    """
+    try:
+        found = services.canonicalize_bootstrap_address("auto") if address == "auto" else address
+        if found is None:
+            raise ConnectionError("no Ray cluster is running here")
+        _require_listener(found)
+    except (OSError, ValueError) as error:
+        raise RunnerError(str(error)) from error
+    return str(found)
 
 
 def _require_listener(address: str) -> None:
