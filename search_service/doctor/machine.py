@@ -32,7 +32,7 @@ def look_at_versions() -> Iterator[Finding]:
     """Versions, and whether they are what the package's own metadata require."""
     try:
         required = [Requirement(line) for line in importlib.metadata.requires(PACKAGE) or []]
-        python = SpecifierSet(importlib.metadata.metadata(PACKAGE).json.get("requires_python") or "")
+        python = SpecifierSet(str(importlib.metadata.metadata(PACKAGE).json.get("requires_python") or ""))
     except importlib.metadata.PackageNotFoundError:
         remedy = f"{_pip()} -e . in the project's folder, or make run there"
         yield Finding(VERSIONS, State.FAILED, f"{PACKAGE} is not installed for {sys.executable}", remedy)

@@ -192,7 +192,7 @@ def _damaged(path: Path, why: str) -> Finding:
 
 
 def _moved(path: Path) -> str:
-    return f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.broken')}"
+    return f"mv {shlex.quote(str(path))} {shlex.quote(_beside(path, 'broken'))}"
 
 
 def _moved_away(path: Path) -> str:
@@ -200,7 +200,12 @@ def _moved_away(path: Path) -> str:
 
 
 def _copied(path: Path) -> str:
-    return f"cp {shlex.quote(str(path))} {shlex.quote(f'{path}.before-upgrade')}"
+    return f"cp {shlex.quote(str(path))} {shlex.quote(_beside(path, 'before-upgrade'))}"
+
+
+def _beside(path: Path, suffix: str) -> str:
+    """A name that nothing has: what was moved or copied once is not written over."""
+    return f"{path}.{suffix}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 # ---- another database ------------------------------------------------------------------------------------------------
