@@ -7,12 +7,15 @@ installed, ``home.py`` at the home and its studies, ``others.py`` at a Ray clust
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from search_service.client import URL
 from search_service.doctor import home, machine, others
 from search_service.findings import Finding, State
 from search_service.settings import Settings
+from trainables.redaction import redact
 
 
 def look(settings: Settings, *, ray_address: str | None = None, service: str | None = None) -> Iterator[Finding]:
@@ -39,7 +42,8 @@ def look(settings: Settings, *, ray_address: str | None = None, service: str | N
             yield from one()
         # Whatever is broken here, the others are still to be looked at: a package may be missing, a disk may fail.
         except Exception as error:
-            text = f"this cannot be looked at: {type(error).__name__}: {error}"
+            words = redact(str(error), settings.record_uri, service or os.environ.get(URL, ""))
+            text = f"this cannot be looked at: {type(error).__name__}: {words}"
             yield Finding(name, State.FAILED, text, "mend what the others say first, then look again")
 
 

@@ -62,7 +62,7 @@ def look_at_studies(settings: Settings) -> Iterator[Finding]:
     folders = [StudyFolder(spec.parent) for spec in sorted(_studies(settings).glob("*/spec.json"))]
     taken = sum(status.st_size for status in _files(settings))
     count = "no studies" if not folders else "1 study" if len(folders) == 1 else f"{len(folders)} studies"
-    unfinished = [folder for folder in folders if not (folder.path / "ended.json").exists()]
+    unfinished = [folder for folder in folders if folder.ending is None]
     run = [folder for folder in unfinished if _is_run(folder.path)]
     text = f"{count}, {size(taken)}" if folders else count
     if run:

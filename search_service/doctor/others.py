@@ -60,6 +60,11 @@ def look_at_service(url: str | None) -> Iterator[Finding]:
         yield Finding(SERVICE, State.OK, f"none is named ({URL}), and studies of this machine need none")
         return
     token = os.environ.get(TOKEN)
+    if token and not re.fullmatch("[!-~]+", token):
+        # What could not send it would quote it.
+        text = f"the token in {TOKEN} cannot be sent: it has blanks, line breaks or letters beyond ASCII"
+        yield Finding(SERVICE, State.FAILED, text, _MAKE_TOKEN)
+        return
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S) as http:

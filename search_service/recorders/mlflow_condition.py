@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 from alembic.migration import MigrationContext
@@ -29,7 +30,7 @@ from sqlalchemy import Connection, NullPool, create_engine, func, inspect, make_
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.findings import Finding, State, clock_of
-from trainables.redaction import login_of, redact, shown
+from trainables.redaction import HIDDEN, login_of, redact, shown
 
 NAME = "record"
 _SQLITE = "sqlite:///"
@@ -42,6 +43,10 @@ _MOST_CHECKED = 256 * 2**20
 _HEADER = b"SQLite format 3\0"
 # Offset in the header of the number that is 2 in WAL mode.
 _WRITE_VERSION = 18
+# What is installed for a module that SQLAlchemy asks for, where the two have different names.
+_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}
+# How MLflow's server begins its answer to whoever calls it by a name that it does not know.
+_REFUSED_HOST = "Invalid Host header"
 # Letters of an error that are shown.
 _MOST_SHOWN = 300
 
@@ -219,17 +224,22 @@ def _look_at_database(uri: str) -> Finding:
         }
         engine = create_engine(url, poolclass=NullPool, connect_args=waiting)
     except ModuleNotFoundError as error:
-        remedy = f"{shlex.quote(sys.executable)} -m pip install {error.name}"
+        package = _PACKAGES.get(str(error.name), error.name)
+        remedy = f"{shlex.quote(sys.executable)} -m pip install {package}"
         return Finding(NAME, State.FAILED, f"{shown(uri)} needs the package {error.name}", remedy)
-    except SQLAlchemyError as error:
-        return Finding(NAME, State.FAILED, f"{shown(uri)}: {_short(error, uri)}", "correct MLFLOW_TRACKING_URI")
+    except (SQLAlchemyError, ValueError):
+        # What they say may quote a part of a password that was taken for a port.
+        remedy = "correct MLFLOW_TRACKING_URI; a user's name or password has / @ : as %2F %40 %3A in it"
+        return Finding(NAME, State.FAILED, f"{shown(uri)} cannot be understood as a database's address", remedy)
     try:
         with engine.connect() as connection:
             # For the driver of PostgreSQL; others do not know it and only read all the same.
             return _by_tables(connection.execution_options(postgresql_readonly=True), uri)
     except SQLAlchemyError as error:
         remedy = "start the database, or correct MLFLOW_TRACKING_URI, which has its user and password"
-        return Finding(NAME, State.FAILED, f"{shown(uri)} cannot be read: {_short(error, uri)}", remedy)
+        # The driver's own words, without SQLAlchemy's around them.
+        said = _short(getattr(error, "orig", None) or error, uri)
+        return Finding(NAME, State.FAILED, f"{shown(uri)} cannot be read: {said}", remedy)
     finally:
         engine.dispose()
 
@@ -265,7 +275,7 @@ def _by_version(found: str, version: str | None, uri: str, backup: str) -> Findi
 
 
 def _upgrade(uri: str) -> str:
-    login = "" if uri == shown(uri) else ", with the user and password in it"
+    login = "" if uri == shown(uri) else " (with the user and password in that address)"
     return f"{shlex.quote(str(Path(sys.executable).with_name('mlflow')))} db upgrade {shlex.quote(shown(uri))}{login}"
 
 
@@ -294,8 +304,10 @@ def _look_at_server(uri: str) -> Iterator[Finding]:
                 break
     except MlflowException as error:
         reason = error.__cause__ or error.__context__ or error
+        # A library may quote a header that it cannot send.
+        said = _short(reason, uri, creds.token, creds.password)
         remedy = "start the server, or correct MLFLOW_TRACKING_URI"
-        yield Finding(NAME, State.FAILED, f"{shown(uri)} does not answer: {_short(reason, uri)}", remedy)
+        yield Finding(NAME, State.FAILED, f"{shown(uri)} does not answer: {said}", remedy)
         return
     yield _by_answers(uri, answers, has_login=bool(creds.username or creds.password or creds.token))
     if (clock := clock_of(NAME, answers[path].headers.get("Date"), sent, received)) is not None:
@@ -304,6 +316,10 @@ def _look_at_server(uri: str) -> Iterator[Finding]:
 
 def _by_answers(uri: str, answers: dict[str, Any], *, has_login: bool) -> Finding:
     path, last = list(answers.items())[-1]
+    if _REFUSED_HOST in last.text:
+        host = urlsplit(uri).hostname
+        found = f"{shown(uri)} refuses to be called {host}"
+        return Finding(NAME, State.FAILED, found, f"start it with --allowed-hosts={host},{host}:*")
     if last.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         known = "what they are set to is refused" if has_login else "none of them is set"
         found = (
@@ -332,7 +348,11 @@ def _counted(runs: int) -> str:
     return "1 run" if runs == 1 else f"{runs} runs"
 
 
-def _short(error: BaseException, uri: str) -> str:
+def _short(error: BaseException, uri: str, *secrets: str | None) -> str:
     """The beginning of a library's words, which may be pages, without anything secret."""
-    words = " ".join(redact(str(error), uri).split())
+    words = redact(str(error), uri)
+    for secret in secrets:
+        if secret and secret.strip():
+            words = words.replace(secret.strip(), HIDDEN)
+    words = " ".join(words.split())
     return words if len(words) <= _MOST_SHOWN else words[:_MOST_SHOWN] + "…"

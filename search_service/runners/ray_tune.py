@@ -326,14 +326,17 @@ def head_of(address: str) -> str:
     Raises:
         RunnerError: Nobody answers there, or there is no cluster to be found.
     """
+    found: str | None = address
     try:
-        found = services.canonicalize_bootstrap_address("auto") if address == "auto" else address
+        if address == "auto":
+            found = services.canonicalize_bootstrap_address("auto")
         if found is None:
-            raise ConnectionError("no Ray cluster is running here")
+            raise ConnectionError("no cluster is running here")
         _require_listener(found)
     except (OSError, ValueError) as error:
-        raise RunnerError(str(error)) from error
-    return str(found)
+        where = "" if found in (None, address) else f"{found}: "
+        raise RunnerError(f"{where}{error}") from error
+    return found
 
 
 def _require_listener(address: str) -> None:

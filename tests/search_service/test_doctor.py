@@ -124,10 +124,7 @@ def test_e1_each_finding_is_a_line_with_a_sign_and_what_to_do_below_it(tmp_path)
 
 
 def test_e1_a_look_that_breaks_is_named_and_the_others_are_made(tmp_path):
-    (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "a").mkdir()
-    (tmp_path / "studies" / "a" / "spec.json").symlink_to("/proc/self/mem")
-    (tmp_path / "studies" / "a" / "study.lock").mkdir()
+    (study(tmp_path, "a") / "study.lock").mkdir()
     found = list(doctor.look(Settings(home=tmp_path)))
     (broken,) = named(found, "studies")
     assert broken.state is State.FAILED
@@ -329,8 +326,18 @@ def test_e1_a_damaged_record_is_named(settings, whole_record):
 def test_e1_another_database_that_does_not_answer_is_named_without_its_password():
     (found,) = mlflow_condition.look(f"postgresql+psycopg://ann:{PASSWORD}@127.0.0.1:1/record")
     assert found.state is State.FAILED
-    assert "postgresql+psycopg://127.0.0.1:1/record cannot be read" in found.text
+    assert "postgresql+psycopg://127.0.0.1:1/record cannot be read: " in found.text
+    assert "onnection" in found.text
     assert PASSWORD not in repr(found)
+
+
+def test_e1_what_is_no_address_of_a_database_is_named_without_quoting_a_password():
+    (found,) = mlflow_condition.look(f"postgresql+psycopg://ann:{PASSWORD}@127.0.0.1:port/record")
+    assert found.state is State.FAILED
+    assert "%2F" in found.remedy
+    assert PASSWORD not in repr(found)
+    (found,) = mlflow_condition.look("mysql://127.0.0.1:1/record")
+    assert "-m pip install mysqlclient" in found.remedy
 
 
 # ---- servers ---------------------------------------------------------------------------------------------------------
@@ -420,6 +427,24 @@ def test_e1_what_is_no_mlflow_server_or_answers_nothing_is_named(tmp_path):
     (found,) = server(tmp_path, f"http://user:{PASSWORD}@{place}")
     assert (found.state, "does not answer" in found.text) == (State.FAILED, True)
     assert PASSWORD not in repr(found)
+
+
+def test_e1_a_token_that_cannot_be_sent_is_named_and_not_quoted(tmp_path, monkeypatch):
+    with answering(MLFLOW) as place:
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", f"{PASSWORD}\n")
+        monkeypatch.setenv("SEARCH_SERVICE_TOKEN", f"{PASSWORD}\n")
+        found = server(tmp_path, f"http://{place}") + list(others.look_at_service(f"http://{place}"))
+    assert [finding.state for finding in found] == [State.FAILED, State.FAILED]
+    assert "header value" in found[0].text
+    assert "line breaks" in found[1].text
+    assert PASSWORD not in repr(found)
+
+
+def test_e1_a_server_that_does_not_know_its_name_is_named_with_the_option(tmp_path):
+    refused = (403, "Invalid Host header - possible DNS rebinding attack detected")
+    with answering(MLFLOW | {"/version": refused}) as place:
+        (found,) = server(tmp_path, f"http://{place}")
+    assert found.remedy == "start it with --allowed-hosts=127.0.0.1,127.0.0.1:*"
 
 
 def test_e1_clocks_that_agree_within_what_a_date_can_say_are_no_finding():
