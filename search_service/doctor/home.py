@@ -73,17 +73,21 @@ def look_at_studies(settings: Settings) -> Iterator[Finding]:
     of_service = [folder for folder in left if any(folder.path.glob(f"{folder.path.name}-*.log"))]
     own, home = [folder for folder in left if folder not in of_service], _home_option(settings)
     if own:
-        remedy = _commands(own, "search-service run --study {}" + home)
+        remedy = _commands(own, "search-service run --study STUDY" + home)
         yield Finding(STUDIES, State.WARNING, f"not over: {_named(own)}", remedy)
     if of_service:
         text = f"not over, and of a service, which goes on with them by itself: {_named(of_service)}"
-        remedy = f"{_commands(of_service, 'search-service resume {}')}, where the service says that it was interrupted"
+        remedy = (
+            f"{_commands(of_service, 'search-service resume STUDY')}, where the service says that it was interrupted"
+        )
         yield Finding(STUDIES, State.WARNING, text, remedy)
     from search_service import wiring
 
-    if unrecorded := [StudyFolder(_studies(settings) / study) for study in wiring.unrecorded(settings)]:
+    over = [StudyFolder(_studies(settings) / study) for study in wiring.unrecorded(settings)]
+    # Whoever ran one may just be waiting for the record.
+    if unrecorded := [folder for folder in over if not _is_run(folder.path)]:
         text = f"over, and not wholly in the record: {_named(unrecorded)}"
-        yield Finding(STUDIES, State.WARNING, text, _commands(unrecorded, "search-service sync {}" + home))
+        yield Finding(STUDIES, State.WARNING, text, _commands(unrecorded, "search-service sync STUDY" + home))
 
 
 def look_at_clock(settings: Settings) -> Iterator[Finding]:
@@ -94,9 +98,9 @@ def look_at_clock(settings: Settings) -> Iterator[Finding]:
         yield Finding(CLOCK, State.OK, f"{said}; there is no study's file to compare it with")
     elif newest - now > MOST_CLOCK_DIFFERENCE_S:
         text = (
-            f"{said}, and a file of a study is from {newest - now:.0f} s later: the clock was set back, or the disk's "
+            f"{said}, and a file of a study is from {newest - now:.0f} s later: the clock was set back, or the files "
+            "were written by a machine with another one"
         )
-        text += "machine has another one"
         yield Finding(CLOCK, State.WARNING, text, SET_CLOCK)
     else:
         yield Finding(CLOCK, State.OK, f"{said}, after every file of the studies")
@@ -146,5 +150,6 @@ def _named(folders: Sequence[StudyFolder]) -> str:
 
 
 def _commands(folders: Sequence[StudyFolder], command: str) -> str:
-    commands = "; ".join(command.format(shlex.quote(folder.path.name)) for folder in folders[:MOST_NAMED])
+    # No format: a folder's name may have braces.
+    commands = "; ".join(command.replace("STUDY", shlex.quote(folder.path.name), 1) for folder in folders[:MOST_NAMED])
     return commands if len(folders) <= MOST_NAMED else f"{commands}; likewise the others"

@@ -29,6 +29,7 @@ from search_service.findings import Finding, State, clock_of
 from search_service.recorders import mlflow_condition
 from search_service.runners import ray_tune
 from search_service.settings import Settings
+from search_service.study_folder import StudyFolder
 
 PASSWORD = "hunter2-is-secret"
 HOUR = 3600.0
@@ -186,10 +187,8 @@ def test_e1_the_home_of_the_environment_needs_no_option_and_many_studies_are_cou
 
 
 def test_e1_a_study_that_a_process_works_on_is_no_finding(tmp_path):
-    folder = study(tmp_path, "busy")
-    from search_service.study_folder import StudyFolder
-
-    with StudyFolder(folder).lock():
+    folder, recording = study(tmp_path, "busy"), study(tmp_path, "recording", ended=True)
+    with StudyFolder(folder).lock(), StudyFolder(recording).lock():
         (overview,) = home.look_at_studies(Settings(home=tmp_path))
     assert "busy is being run" in overview.text
 
