@@ -39,10 +39,10 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
-from search_service.halving import Halving
-from search_service.sampling import Method, Sampler
-from search_service.space import NumericRange
-from search_service.spec import RoundSpec, SearchSpec, grace_period, rung_spacing
+from search_service.early_stopping.halving import Halving
+from search_service.samplers.sampler import Method, Sampler
+from search_service.space.ranges import NumericRange
+from search_service.spec.study_spec import RoundSpec, SearchSpec, grace_period, rung_spacing
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 

@@ -20,9 +20,9 @@ import torch
 from reports import Reports
 from step_throughput import make_dataset
 
-from search_service.results import RoundPlan, RoundResult
+from search_service.records.results import RoundPlan, RoundResult
 from search_service.runners.ray_tune import RayTuneRunner
-from search_service.space import NumericRange
+from search_service.space.ranges import NumericRange
 from trainables.config import TrialConfig
 from trainables.process import prepare_process
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from search_service.events import TrialFinished, TrialProgressed
+from search_service.records.events import TrialFinished, TrialProgressed
 
 # Reports that come this soon after the first are of the same time: those of the cohorts that began together.
 TOGETHER_S = 0.3

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from search_service.sampling import Sampler
-from search_service.space import Choices, NumericRange, Range
-from search_service.spec import StudySpec
+from search_service.samplers.sampler import Sampler
+from search_service.space.ranges import Choices, NumericRange, Range
+from search_service.spec.study_spec import StudySpec
 from search_service.wiring import PreparedStudy
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows

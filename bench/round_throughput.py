@@ -43,12 +43,12 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
     """A round as the service runs it."""
     from reports import Reports
 
-    from search_service.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
     from search_service.recorders.background import BackgroundRecorder
-    from search_service.results import RoundPlan
+    from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
+    from search_service.records.results import RoundPlan
     from search_service.runners.ray_tune import RayTuneRunner
-    from search_service.space import NumericRange
-    from search_service.spec import parse
+    from search_service.space.ranges import NumericRange
+    from search_service.spec.study_spec import parse
     from search_service.study import summarize
     from search_service.wiring import prepare
     from trainables.config import TrialConfig
@@ -75,7 +75,7 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
         )  # fmt: skip
         recorder = None
         if recorded:
-            from search_service.recorders.mlflow import MlflowRecorder
+            from search_service.recorders.mlflow.recorder import MlflowRecorder
 
             recorder = BackgroundRecorder(MlflowRecorder(f"sqlite:///{folder}/mlflow.db", Path(folder, "artifacts")))
             summary = summarize(study.spec, study.table)
@@ -118,7 +118,7 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
 
 def digits() -> tuple[Any, Any]:
     """Training and validation rows as tensors, those of ours."""
-    from search_service.spec import parse
+    from search_service.spec.study_spec import parse
     from search_service.wiring import prepare
 
     dataset = prepare(parse({"name": "throughput", "data": {"source": "digits"}})).dataset

@@ -19,8 +19,8 @@ from typing import get_args
 
 import numpy as np
 
-from search_service.sampling import Method, Sampler
-from search_service.space import Choices, NumericRange
+from search_service.samplers.sampler import Method, Sampler
+from search_service.space.ranges import Choices, NumericRange
 from trainables.config import TrialConfig
 
 WORKERS = 8

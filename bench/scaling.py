@@ -24,14 +24,14 @@ import numpy as np
 import ray
 from ray.cluster_utils import Cluster
 
-from search_service.brackets import rungs_of
-from search_service.events import TrialFinished, TrialProgressed
-from search_service.results import EpochPoint, RoundPlan, TrialStatus
+from search_service.early_stopping.brackets import rungs_of
+from search_service.records.events import TrialFinished, TrialProgressed
+from search_service.records.results import EpochPoint, RoundPlan, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.ray_tune import RayTuneRunner
-from search_service.space import NumericRange
-from search_service.spec import parse
+from search_service.space.ranges import NumericRange
+from search_service.spec.study_spec import parse
 from search_service.wiring import prepare
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows

@@ -25,8 +25,9 @@ import numpy as np
 import ray
 from rivals import epochs_spent, random_search, ray_tune, seeded, summary
 
-from search_service import config_file, wiring
+from search_service import wiring
 from search_service.settings import Settings
+from search_service.spec import config_file
 from trainables.metrics import METRICS
 
 TABLES = Path(__file__).parent / "tables"

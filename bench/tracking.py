@@ -25,13 +25,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search_service.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
 from search_service.recorders.background import BackgroundRecorder
-from search_service.recorders.mlflow import MlflowRecorder
-from search_service.results import RoundPlan
+from search_service.recorders.mlflow.recorder import MlflowRecorder
+from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
+from search_service.records.results import RoundPlan
 from search_service.runners.ray_tune import RayTuneRunner
-from search_service.space import NumericRange
-from search_service.spec import parse
+from search_service.space.ranges import NumericRange
+from search_service.spec.study_spec import parse
 from search_service.study import summarize
 from search_service.wiring import PreparedStudy, prepare
 from trainables.config import TrialConfig

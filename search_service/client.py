@@ -27,7 +27,6 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
-from search_service import config_file
 from search_service.errors import InvalidSpecError, OutsideError, Problem, SearchServiceError
 from search_service.service.documents import (
     Best,
@@ -43,6 +42,7 @@ from search_service.service.documents import (
     Validated,
 )
 from search_service.service.states import State
+from search_service.spec import config_file
 from trainables.errors import one_line
 
 URL, TOKEN = "SEARCH_SERVICE_URL", "SEARCH_SERVICE_TOKEN"

@@ -26,11 +26,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from search_service.comparison_report import conclusion, report
-from search_service.comparison_results import ComparisonResult, LossSlice, OptimizerOutcome, PathOnSlice, RateTried
-from search_service.events import ComparisonFinished, ComparisonStarted, Listener, OptimizerCompared
-from search_service.results import DataSummary, EpochPoint, StudyStatus
-from search_service.spec import StudySpec
+from search_service.records.comparison_results import (
+    ComparisonResult,
+    LossSlice,
+    OptimizerOutcome,
+    PathOnSlice,
+    RateTried,
+)
+from search_service.records.events import ComparisonFinished, ComparisonStarted, Listener, OptimizerCompared
+from search_service.records.results import DataSummary, EpochPoint, StudyStatus
+from search_service.report.comparison_report import conclusion, report
+from search_service.spec.study_spec import StudySpec
 from trainables.config import OPTIMIZER_DEFAULTS, OptimizerConfig, OptimizerName, TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.landscape import PathRecorder, Plane, grid_around, losses_at, path_steps, slice_rows

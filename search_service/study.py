@@ -13,20 +13,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from search_service import disk
 from search_service.errors import CheckFailedError, NoRoomError
-from search_service.events import (
-    CheckFinished,
-    CycleDecided,
-    Event,
-    FinalistsFinished,
-    Listener,
-    ModelPacked,
-    RoundFinished,
-    StepStarted,
-    StudyFinished,
-    StudyStarted,
-)
+from search_service.folder import disk
+from search_service.folder.study_folder import Beginning, StudyFolder
 from search_service.recipe import (
     finalists,
     packing,
@@ -39,8 +28,20 @@ from search_service.recipe import (
     step6_repeat,
 )
 from search_service.recipe.rounds import Place, scored
-from search_service.report import report
-from search_service.results import (
+from search_service.records.earlier import EarlierStudy
+from search_service.records.events import (
+    CheckFinished,
+    CycleDecided,
+    Event,
+    FinalistsFinished,
+    Listener,
+    ModelPacked,
+    RoundFinished,
+    StepStarted,
+    StudyFinished,
+    StudyStarted,
+)
+from search_service.records.results import (
     CheckResult,
     Cycle,
     DataSummary,
@@ -54,12 +55,11 @@ from search_service.results import (
     StudyResult,
     StudyStatus,
 )
+from search_service.report.study_report import report
 from search_service.runners.base import Runner
-from search_service.space import narrow
-from search_service.spec import StudySpec
-from search_service.spec_ranges import LEARNING_RATE
-from search_service.study_folder import Beginning, StudyFolder
-from search_service.warm_start import EarlierStudy
+from search_service.space.ranges import narrow
+from search_service.spec.search_space import LEARNING_RATE
+from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS

@@ -23,30 +23,32 @@ from typing import Literal
 
 import torch
 
-from search_service import comparison_report, disk, journals, private_addresses, replaying, study_folder, warm_start
 from search_service.comparison import compare as compare_optimizers
-from search_service.comparison_results import ComparisonResult
 from search_service.errors import InvalidSpecError, Problem
-from search_service.event_journal import RESULT_FILE, EventJournal
-from search_service.events import ComparisonFinished, Event, Listener, StudyFinished
-from search_service.interrupts import Interrupts, catch_interrupts
-from search_service.planning import StudyPlan
-from search_service.planning import plan as plan_study
-from search_service.recipe import packing
+from search_service.folder import disk, journals, private_addresses, study_folder
+from search_service.folder.study_folder import StudyFolder
+from search_service.recipe import packing, warm_start
+from search_service.recipe.planning import StudyPlan
+from search_service.recipe.planning import plan as plan_study
 from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
-from search_service.replaying import Replay, Replayed
-from search_service.report import as_document
-from search_service.results import StudyResult
+from search_service.recorders.event_journal import RESULT_FILE, EventJournal
+from search_service.records.comparison_results import ComparisonResult
+from search_service.records.earlier import EarlierStudy
+from search_service.records.events import ComparisonFinished, Event, Listener, StudyFinished
+from search_service.records.results import StudyResult
+from search_service.report import comparison_report
+from search_service.report.study_report import as_document
+from search_service.runners import replaying
 from search_service.runners.base import Runner
+from search_service.runners.interrupts import Interrupts, catch_interrupts
+from search_service.runners.replaying import Replay, Replayed
 from search_service.runners.sizing import RAY_REPORT_S, most_members, place_of
 from search_service.runners.stopping import CANCEL_FILE
 from search_service.settings import Settings
-from search_service.spec import StudySpec, for_task, grace_period, parse
-from search_service.spec_ranges import ChoicesSpec, RangeSpec
+from search_service.spec.search_space import ChoicesSpec, RangeSpec
+from search_service.spec.study_spec import StudySpec, for_task, grace_period, parse
 from search_service.study import run_study, summarize
-from search_service.study_folder import StudyFolder
-from search_service.warm_start import EarlierStudy
 from trainables import population_size, timing
 from trainables.data import dataset as datasets
 from trainables.data.dataset import Dataset, Loaded, TestRows
@@ -166,7 +168,7 @@ def _earlier(spec: StudySpec, settings: Settings) -> EarlierStudy | None:
     study_id = spec.search.warm_start
     if study_id is None:
         return None
-    from search_service.recorders import mlflow_history
+    from search_service.recorders.mlflow import history as mlflow_history
 
     earlier = mlflow_history.read_study(settings.record_uri, study_id)
     if earlier is None:
@@ -642,7 +644,7 @@ def _recording(settings: Settings, spec: StudySpec) -> Iterator[BackgroundRecord
     """The recorder, in a home folder that exists; a record that is not there says so before anything starts."""
     _require_folder(settings.home)
     disk.require_room(settings.home)
-    from search_service.recorders.mlflow import MlflowRecorder
+    from search_service.recorders.mlflow.recorder import MlflowRecorder
 
     written = MlflowRecorder(settings.record_uri, settings.artifacts)
     written.open_experiment(spec.experiment or spec.name)

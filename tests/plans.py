@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search_service.results import RoundPlan
-from search_service.space import NumericRange
+from search_service.records.results import RoundPlan
+from search_service.space.ranges import NumericRange
 from trainables.config import NetworkConfig, ScheduleConfig, TrialConfig
 
 

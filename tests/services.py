@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from search_service.errors import RunnerError
-from search_service.event_journal import EVENTS_FILE
+from search_service.recorders.event_journal import EVENTS_FILE
 from search_service.service.app import make_app
 from search_service.service.jobs import Job, JobStatus, LocalJobs
 from search_service.service.settings import ServiceSettings

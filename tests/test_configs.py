@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from search_service import config_file, wiring
+from search_service import wiring
 from search_service.recorders.memory import MemoryRecorder
-from search_service.results import StudyStatus
+from search_service.records.results import StudyStatus
 from search_service.runners.inline import InlineRunner
+from search_service.spec import config_file
 from search_service.study import run_study
 from tests.conftest import REPOSITORY
 

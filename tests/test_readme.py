@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 import pytest
 
-from search_service.config_file import load
+from search_service.spec.config_file import load
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -61,7 +62,7 @@ def test_every_name_in_the_listing_exists():
 def test_options_and_targets_it_names_exist():
     from typer.main import get_command
 
-    from search_service.cli import app
+    from search_service.cli.commands import app
 
     run = get_command(app).commands["run"]
     options = {option for parameter in run.params for option in parameter.opts}
@@ -70,6 +71,15 @@ def test_options_and_targets_it_names_exist():
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile, target
+
+
+def test_the_map_of_the_architecture_is_that_of_the_code():
+    path = REPOSITORY / "docs" / "architecture_map.py"
+    spec = importlib.util.spec_from_file_location("architecture_map", path)
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    page = drawing.PAGE.read_text()
+    assert drawing.with_map(page) == page, f"run python {path.relative_to(REPOSITORY)}"
 
 
 def test_e1_every_test_that_the_security_page_names_is_there():

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from search_service.cli import app
+from search_service.cli.commands import app
 from search_service.settings import Settings
 from tests.conftest import REPOSITORY
 

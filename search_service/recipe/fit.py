@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from search_service.results import EpochPoint, FitReading
+from search_service.records.results import EpochPoint, FitReading
 from trainables.config import TrialConfig, applies
 from trainables.losses import ChanceScale
 

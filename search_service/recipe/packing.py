@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from search_service.events import ModelPacked
-from search_service.results import FinalistsResult
-from search_service.spec import StudySpec
+from search_service.records.events import ModelPacked
+from search_service.records.results import FinalistsResult
+from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Loaded
 from trainables.model import TableModel

@@ -19,8 +19,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_service.results import EpochPoint, Finalist, Refit
-from search_service.spec import StudySpec
+from search_service.records.results import EpochPoint, Finalist, Refit
+from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset

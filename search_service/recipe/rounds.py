@@ -11,15 +11,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from search_service import warm_start
 from search_service.errors import CheckFailedError
-from search_service.events import Listener, RoundFinished, RoundStarted
-from search_service.results import RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.recipe import warm_start
+from search_service.records.earlier import EarlierStudy
+from search_service.records.events import Listener, RoundFinished, RoundStarted
+from search_service.records.results import RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.runners.stopping import STOP_FILE, STOP_REQUESTED
-from search_service.space import Scored, Space
-from search_service.spec import RoundSpec, StudySpec, grace_period, rung_spacing
-from search_service.warm_start import EarlierStudy
+from search_service.space.ranges import Scored, Space
+from search_service.spec.study_spec import RoundSpec, StudySpec, grace_period, rung_spacing
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS

@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 
-from search_service.results import RoundResult, SeedNoise
-from search_service.spec import StudySpec
+from search_service.records.results import RoundResult, SeedNoise
+from search_service.spec.study_spec import StudySpec
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
 from trainables.process import device_for

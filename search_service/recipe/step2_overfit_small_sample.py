@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_service.recipe import gradient_health
-from search_service.results import HealthVerdict, OverfitResult
-from search_service.spec import OverfitSpec
+from search_service.records.results import HealthVerdict, OverfitResult
+from search_service.spec.study_spec import OverfitSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.measurements import Health, measure_health

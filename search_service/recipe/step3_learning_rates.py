@@ -16,9 +16,9 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from search_service.results import LearningRatesResult, RateLabel, RateOutcome
-from search_service.space import Choices, NumericRange, Range
-from search_service.spec import LearningRatesSpec
+from search_service.records.results import LearningRatesResult, RateLabel, RateOutcome
+from search_service.space.ranges import Choices, NumericRange, Range
+from search_service.spec.study_spec import LearningRatesSpec
 from trainables.config import OptimizerName, TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.seeds import derive_seed

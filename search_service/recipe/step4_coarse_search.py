@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search_service.layers import values_in
 from search_service.recipe.rounds import Place, search
-from search_service.results import LearningRatesResult, RoundResult
-from search_service.space import NumericRange, Range, Space
-from search_service.spec_ranges import LEARNING_RATE
+from search_service.records.results import LearningRatesResult, RoundResult
+from search_service.space.layers import values_in
+from search_service.space.ranges import NumericRange, Range, Space
+from search_service.spec.search_space import LEARNING_RATE
 from trainables.config import TrialConfig
 
 

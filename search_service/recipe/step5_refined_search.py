@@ -1,7 +1,7 @@
 """Step 5: in narrower ranges, with more epochs: which configuration is best?
 
 Why: after the coarse round the good regions are known, and what separates good from best shows only later in training.
-Ranges follow the winners of the coarse round by the rule in space.py; its best configurations are tried first.
+Ranges follow the winners of the coarse round by the rule in space/ranges.py; its best configurations are tried first.
 Passes as step 4 does.
 Source: the lecture's step 5, "refine grid, train longer".
 """
@@ -9,8 +9,8 @@ Source: the lecture's step 5, "refine grid, train longer".
 from __future__ import annotations
 
 from search_service.recipe.rounds import Place, by_place, scored, search
-from search_service.results import RoundResult
-from search_service.space import Space, narrow
+from search_service.records.results import RoundResult
+from search_service.space.ranges import Space, narrow
 from trainables.config import TrialConfig
 
 # The coarse round's best configurations that are trained longer before anything new is sampled.

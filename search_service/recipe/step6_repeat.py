@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from search_service.recipe import fit
-from search_service.results import Cycle, Decision, RoundResult, SeedNoise
-from search_service.spec import StudySpec
+from search_service.records.results import Cycle, Decision, RoundResult, SeedNoise
+from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale
 from trainables.metrics import METRICS, MetricName

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_service.errors import RecorderError
-from search_service.events import Event, TrialFinished, TrialProgressed
 from search_service.recorders.base import Recorder
+from search_service.records.events import Event, TrialFinished, TrialProgressed
 from trainables.redaction import redact
 
 # Trials handed on together at most: a bounded piece to write again after a failure.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from search_service.events import Event
+from search_service.records.events import Event
 
 
 class Recorder(Protocol):

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from search_service.sampling import Fate, Sampler, Suggestion
+from search_service.samplers.sampler import Fate, Sampler, Suggestion
 
 
 class AskingAhead:

@@ -32,20 +32,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from search_service import journals
-from search_service.brackets import journal_of, rungs_of
+from search_service.early_stopping.brackets import journal_of, rungs_of
 from search_service.errors import DamagedFileError, RunnerError
-from search_service.events import Listener, TrialFinished, TrialProgressed
-from search_service.layers import in_config
-from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.folder import journals
+from search_service.records.events import Listener, TrialFinished, TrialProgressed
+from search_service.records.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.paused import Part, Paused
 from search_service.runners.sizing import CohortSizes
 from search_service.runners.stopping import StoppingRules
-from search_service.sampling import Fate, Sampler, Suggestion
-from search_service.space import Choices
+from search_service.samplers.sampler import Fate, Sampler, Suggestion
+from search_service.space.layers import in_config
+from search_service.space.ranges import Choices
 from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
 

@@ -48,11 +48,11 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search_service import disk
-from search_service.brackets import Brackets, rules_of
+from search_service.early_stopping.brackets import Brackets, rules_of
 from search_service.errors import RunnerError
-from search_service.events import Listener
-from search_service.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
+from search_service.folder import disk
+from search_service.records.events import Listener
+from search_service.records.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining

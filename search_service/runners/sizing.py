@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_service.layers import in_config
-from search_service.results import RoundPlan
+from search_service.records.results import RoundPlan
+from search_service.space.layers import in_config
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.population_size import PopulationSize, choose

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from search_service import journals
+from search_service.folder import journals
 
 # What a job gets that must not begin a study of its own or call the service.
 _SECRETS = ("SEARCH_SERVICE_ADMIN_TOKEN", "SEARCH_SERVICE_DATABASE_URL", "SEARCH_SERVICE_TOKEN")

@@ -34,7 +34,7 @@ from trainables.data.locations import MOST_FETCHED_BYTES
 Work = Literal["check", "plan"]
 
 # What such a process needs, imported once for all of them.
-_PRELOADED = ["search_service.service.reading", "search_service.wiring", "search_service.planning_report"]
+_PRELOADED = ["search_service.service.reading", "search_service.wiring", "search_service.recipe.planning"]
 # Less urgent than the service itself: it answers others meanwhile.
 NICENESS = 5
 # Seconds beyond its time after which a process that does not even hear its alarm is killed.
@@ -209,7 +209,8 @@ def _bound(bounds: Bounds) -> None:
 
 
 def _check(raw: Any, settings: ServiceSettings) -> dict[str, Any]:
-    from search_service import spec, wiring
+    from search_service import wiring
+    from search_service.spec import study_spec as spec
     from trainables.errors import one_line
 
     prepared = wiring.prepare(spec.parse(raw), settings=settings)
@@ -226,11 +227,13 @@ def _check(raw: Any, settings: ServiceSettings) -> dict[str, Any]:
 
 
 def _plan(raw: Any, settings: ServiceSettings) -> dict[str, Any]:
-    from search_service import planning_report, spec, wiring
+    from search_service import wiring
+    from search_service.recipe import planning
+    from search_service.spec import study_spec as spec
 
     prepared = wiring.prepare(spec.parse(raw), settings=settings)
     planned = wiring.plan(prepared, runner=settings.runner)
-    return planning_report.as_document(prepared.spec, prepared.dataset, planned)
+    return planning.as_document(prepared.spec, prepared.dataset, planned)
 
 
 _DO = {"check": _check, "plan": _plan}

@@ -26,9 +26,10 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from search_service import journals, private_addresses
 from search_service.errors import InvalidSpecError, OutsideError
-from search_service.event_journal import EVENTS_FILE, REPORT_FILE, RESULT_FILE
+from search_service.folder import journals, private_addresses
+from search_service.folder.study_folder import StudyFolder
+from search_service.recorders.event_journal import EVENTS_FILE, REPORT_FILE, RESULT_FILE
 from search_service.runners.stopping import CANCEL_FILE, STOP_FILE
 from search_service.service.jobs import Job, Jobs, JobStatus, command_of
 from search_service.service.settings import ServiceSettings
@@ -36,7 +37,6 @@ from search_service.service.states import State, Wanted
 from search_service.service.store import Store, now
 from search_service.service.submissions import without_secrets
 from search_service.service.tables import AttemptRow, StudyRow
-from search_service.study_folder import StudyFolder
 
 # Seconds between two looks; a submission wakes it at once.
 INTERVAL_S = 0.5

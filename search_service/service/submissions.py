@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_service import config_file, private_addresses
 from search_service.errors import InvalidSpecError, Problem
+from search_service.folder import private_addresses
 from search_service.service import reading
 from search_service.service.settings import ServiceSettings
 from search_service.service.store import NotFoundError, Store
+from search_service.spec import config_file
 from trainables.data.locations import is_url
 from trainables.data.named_sets import BUNDLED, OPENML
 from trainables.metrics import MetricName

@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 
 from search_service import wiring
 from search_service.errors import InvalidSpecError
-from search_service.recorders.mlflow import MlflowRecorder
+from search_service.recorders.mlflow.recorder import MlflowRecorder
 from search_service.settings import Settings
-from search_service.spec import parse
+from search_service.spec.study_spec import parse
 
 # Characters that MLflow takes in no key, and more letters than it takes.
 COLUMNS = ["price (EUR)", "a=b&c,[d]#e?$%'+|", "n" * 240]

@@ -15,10 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from search_service import private_addresses, wiring
-from search_service.events import RoundStarted
+from search_service import wiring
+from search_service.folder import private_addresses
+from search_service.records.events import RoundStarted
 from search_service.settings import Settings
-from search_service.spec import parse
+from search_service.spec.study_spec import parse
 from tests.services import ADMIN, ScriptedJobs, serving, until
 
 SECRETS = ("pa55w0rd-of-alice", "signature-0123456789", "fragment-0123456789")

@@ -10,9 +10,10 @@ from pathlib import Path
 import mlflow.pyfunc
 import torch
 
-from search_service import cli, wiring
-from search_service.recorders import mlflow as recorder
+from search_service import wiring
+from search_service.cli import commands as cli
 from search_service.recorders.figures import comparison
+from search_service.recorders.mlflow import recorder
 
 __all__ = ["comparison", "mlflow", "recorder", "run", "torch", "wiring"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
-from search_service import journals
+from search_service.folder import journals
 from tests.chaos.variants import COARSE, REFINED
 
 Content = Mapping[str, Any]

@@ -21,7 +21,13 @@ from mlflow.exceptions import MlflowException
 from search_service import wiring
 from search_service.comparison import compare
 from search_service.errors import RecorderError
-from search_service.events import (
+from search_service.recorders.background import BackgroundRecorder
+from search_service.recorders.base import Recorder
+from search_service.recorders.figures import comparison as figures
+from search_service.recorders.memory import MemoryRecorder
+from search_service.recorders.mlflow import bulk as mlflow_bulk
+from search_service.recorders.mlflow.recorder import MlflowRecorder
+from search_service.records.events import (
     CheckFinished,
     ComparisonFinished,
     CycleDecided,
@@ -34,16 +40,10 @@ from search_service.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.importance import importance
-from search_service.recorders import mlflow_bulk
-from search_service.recorders.background import BackgroundRecorder
-from search_service.recorders.base import Recorder
-from search_service.recorders.figures import comparison as figures
-from search_service.recorders.memory import MemoryRecorder
-from search_service.recorders.mlflow import MlflowRecorder
-from search_service.results import ParetoPoint, ParetoSet, TrialStatus
+from search_service.records.results import ParetoPoint, ParetoSet, TrialStatus
+from search_service.report.importance import importance
 from search_service.runners.inline import InlineRunner
-from search_service.spec import parse
+from search_service.spec.study_spec import parse
 from search_service.study import run_study, summarize
 from tests.servers import mlflow_server
 

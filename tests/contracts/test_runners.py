@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from ray.tune.execution.tune_controller import TuneController
 
-from search_service.events import TrialFinished, TrialProgressed
-from search_service.results import RoundResult, TrialStatus
+from search_service.records.events import TrialFinished, TrialProgressed
+from search_service.records.results import RoundResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
 from search_service.runners.ray_tune import RayTuneRunner
-from search_service.space import Choices, NumericRange
+from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan
 from trainables.config import TrialConfig
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from search_service import wiring
 from search_service.errors import InvalidSpecError
 from search_service.recorders.memory import MemoryRecorder
-from search_service.results import StudyStatus
+from search_service.records.results import StudyStatus
 from search_service.runners.inline import InlineRunner
-from search_service.spec import parse
+from search_service.spec.study_spec import parse
 from search_service.study import run_study
 
 # What a cell of a column can be, by the kind of column; drawn from a small or a large pool.

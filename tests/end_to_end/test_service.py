@@ -13,8 +13,10 @@ from collections import Counter
 import pytest
 from typer.testing import CliRunner
 
-from search_service import Client, cli, journals
+from search_service import Client
+from search_service.cli import commands as cli
 from search_service.errors import InvalidSpecError
+from search_service.folder import journals
 from tests.conftest import REPOSITORY
 from tests.services import ADMIN, end_jobs, serving
 from tests.services import until as wait_until

@@ -17,11 +17,11 @@ import pytest
 from mlflow import MlflowClient
 
 from search_service import wiring
-from search_service.events import TrialFinished, TrialProgressed
-from search_service.results import TrialStatus
+from search_service.records.events import TrialFinished, TrialProgressed
+from search_service.records.results import TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings
-from search_service.space import NumericRange
+from search_service.space.ranges import NumericRange
 from tests.conftest import REPOSITORY
 from tests.plans import make_plan
 from trainables.config import TrialConfig

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from search_service import config_file, wiring
-from search_service.events import FinalistsFinished, RoundStarted
+from search_service import wiring
 from search_service.recorders import background
+from search_service.records.events import FinalistsFinished, RoundStarted
 from search_service.settings import Settings
+from search_service.spec import config_file
 from tests.chaos.invariants import content, violations
 from tests.chaos.proxy import Proxy
 from tests.chaos.variants import VARIANTS

@@ -15,15 +15,16 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from search_service import config_file, wiring
+from search_service import wiring
 from search_service.errors import DataError, RunnerError, StudyBusyError
-from search_service.events import TrialFinished
+from search_service.folder.study_folder import StudyFolder
+from search_service.records.events import TrialFinished
 from search_service.runners.book import RoundBook
 from search_service.runners.inline import InlineRunner
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from search_service.settings import Settings
-from search_service.spec import parse
-from search_service.study_folder import StudyFolder
+from search_service.spec import config_file
+from search_service.spec.study_spec import parse
 from tests.faults.victim import run_until
 
 CONFIG = """

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from search_service import config_file, wiring
-from search_service.events import (
+from search_service import wiring
+from search_service.recorders.mlflow import bulk as mlflow_bulk
+from search_service.records.events import (
     CycleDecided,
     Event,
     FinalistsFinished,
@@ -23,8 +24,8 @@ from search_service.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.recorders import mlflow_bulk
 from search_service.settings import Settings
+from search_service.spec import config_file
 
 
 def die() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from search_service import replaying, wiring
+from search_service import wiring
+from search_service.folder.study_folder import StudyFolder
 from search_service.recorders.memory import MemoryRecorder
-from search_service.results import StudyStatus
+from search_service.records.results import StudyStatus
+from search_service.runners import replaying
 from search_service.runners.inline import InlineRunner
 from search_service.runners.ray_tune import RayTuneRunner
-from search_service.spec import parse
+from search_service.spec.study_spec import parse
 from search_service.study import run_study
-from search_service.study_folder import StudyFolder
 from trainables.training import PopulationTraining
 
 SPEC = {

@@ -10,12 +10,12 @@ import torch
 
 from search_service import comparison, wiring
 from search_service.comparison import best_rate, compare, first_rates, rates_beyond, sweep, with_optimizer
-from search_service.comparison_report import as_document, conclusion, report, table
-from search_service.comparison_results import ComparisonResult, OptimizerOutcome, RateTried
-from search_service.events import ComparisonFinished, ComparisonStarted, OptimizerCompared
 from search_service.recorders.memory import MemoryRecorder
-from search_service.results import EpochPoint, StudyStatus
-from search_service.spec import parse
+from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome, RateTried
+from search_service.records.events import ComparisonFinished, ComparisonStarted, OptimizerCompared
+from search_service.records.results import EpochPoint, StudyStatus
+from search_service.report.comparison_report import as_document, conclusion, report, table
+from search_service.spec.study_spec import parse
 from search_service.study import summarize
 from trainables.config import TrialConfig
 from trainables.landscape import slice_rows

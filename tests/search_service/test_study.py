@@ -10,7 +10,9 @@ import pytest
 
 from search_service import wiring
 from search_service.errors import RunnerError
-from search_service.events import (
+from search_service.recorders.figures import parallel, search_map, slices
+from search_service.recorders.memory import MemoryRecorder
+from search_service.records.events import (
     CheckFinished,
     FinalistsFinished,
     RoundFinished,
@@ -19,13 +21,11 @@ from search_service.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.importance import importance
-from search_service.recorders.figures import parallel, search_map, slices
-from search_service.recorders.memory import MemoryRecorder
-from search_service.results import StudyStatus, TrialStatus
+from search_service.records.results import StudyStatus, TrialStatus
+from search_service.report.importance import importance
 from search_service.runners.inline import InlineRunner
 from search_service.runners.stopping import STOP_FILE
-from search_service.spec import parse
+from search_service.spec.study_spec import parse
 from search_service.study import run_study
 from trainables.data.dataset import Rows
 
@@ -247,7 +247,7 @@ def test_c4_a_time_budget_spent_in_the_first_round_still_ends_with_an_answer(tmp
 
 def test_b_a_failed_check_in_a_later_cycle_does_not_throw_away_what_was_found(tmp_path, monkeypatch):
     from search_service.recipe import step3_learning_rates, step6_repeat
-    from search_service.results import Decision
+    from search_service.records.results import Decision
 
     def fails_later(*arguments, cycle, **options):
         result = real(*arguments, cycle=cycle, **options)

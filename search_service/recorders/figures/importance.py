@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from search_service.importance import BEST_SHARE, Importance
 from search_service.recorders.figures.style import GREY, new_figure
 from search_service.recorders.figures.trials import colour_of
+from search_service.report.importance import BEST_SHARE, Importance
 
 # Height of a bar and of what surrounds them, in inches.
 _BAR, _MARGINS = 0.2, 1.5

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from search_service.comparison_results import ComparisonResult, LossSlice, PathOnSlice
-from search_service.report import finite
+from search_service.records.comparison_results import ComparisonResult, LossSlice, PathOnSlice
+from search_service.report.study_report import finite
 from trainables.config import OptimizerName
 
 # Digits of a coordinate or a loss: finer than a pixel of any screen, and a third of the file's size.

@@ -19,8 +19,8 @@ from matplotlib.patches import Rectangle
 
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.recorders.figures.trials import BROKEN, MARKERS
-from search_service.results import RoundResult, TrialResult, TrialStatus
-from search_service.space import NumericRange
+from search_service.records.results import RoundResult, TrialResult, TrialStatus
+from search_service.space.ranges import NumericRange
 from trainables.metrics import METRICS
 
 X = "optimizer.lr"

@@ -14,7 +14,6 @@ from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
 
 from search_service.errors import InvalidSpecError, Problem
-from search_service.names import MOST_BYTES, flaw_of
 from search_service.service.access import Reader, Submitter
 from search_service.service.documents import Dataset, Page
 from search_service.service.parts import Parts, Service
@@ -23,6 +22,7 @@ from search_service.service.routes.studies import Limit, Offset
 from search_service.service.store import ConflictError, QuotaError
 from search_service.service.submissions import DATASET, suffix_of
 from search_service.service.tables import DatasetRow
+from search_service.spec.names import MOST_BYTES, flaw_of
 from trainables.data.formats import SUFFIXES
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from search_service.recipe import finalists, seed_noise, step6_repeat
 from search_service.recipe.step6_repeat import standard_error
-from search_service.results import (
+from search_service.records.results import (
     Cycle,
     EpochPoint,
     Finalist,
@@ -23,7 +23,7 @@ from search_service.results import (
     TrialStatus,
 )
 from search_service.runners.inline import InlineRunner
-from search_service.spec import parse
+from search_service.spec.study_spec import parse
 from tests.plans import make_plan, plain
 from trainables import checkpoint
 from trainables.data.dataset import Rows

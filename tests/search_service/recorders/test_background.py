@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from search_service.errors import RecorderError, RecordRefusedError
-from search_service.events import StepStarted, TrialFinished, TrialProgressed
 from search_service.recorders import background
 from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.memory import MemoryRecorder
+from search_service.records.events import StepStarted, TrialFinished, TrialProgressed
 
 # Seconds, generously: nothing here takes any.
 SOON_S = 30

@@ -13,10 +13,10 @@ import pytest
 
 from search_service import wiring
 from search_service.comparison import compare
-from search_service.events import ComparisonFinished
 from search_service.recorders.figures import comparison, paths_page
 from search_service.recorders.memory import MemoryRecorder
-from search_service.spec import parse
+from search_service.records.events import ComparisonFinished
+from search_service.spec.study_spec import parse
 from search_service.study import summarize
 
 

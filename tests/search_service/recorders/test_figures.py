@@ -12,7 +12,7 @@ import pytest
 
 from search_service.recipe import step1_initial_loss, step2_overfit_small_sample, step3_learning_rates
 from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
-from search_service.results import (
+from search_service.records.results import (
     EpochPoint,
     Finalist,
     FinalistsResult,
@@ -23,8 +23,8 @@ from search_service.results import (
     TrialResult,
     TrialStatus,
 )
-from search_service.space import Choices, NumericRange
-from search_service.spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
+from search_service.space.ranges import Choices, NumericRange
+from search_service.spec.study_spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
 from trainables.measurements import Health, LayerHealth

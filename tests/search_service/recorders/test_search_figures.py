@@ -11,14 +11,14 @@ import sys
 import numpy as np
 import pytest
 
-from search_service.halving import Halving
-from search_service.importance import Importance, importance
+from search_service.early_stopping.halving import Halving
 from search_service.recorders.figures import history, parallel, pareto, rungs, slices
 from search_service.recorders.figures import importance as bars
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, label_of
-from search_service.recorders.mlflow_search import trials_table
-from search_service.results import EpochPoint, ParetoPoint, ParetoSet, RoundResult, TrialResult, TrialStatus
-from search_service.space import Choices, NumericRange
+from search_service.recorders.mlflow.search import trials_table
+from search_service.records.results import EpochPoint, ParetoPoint, ParetoSet, RoundResult, TrialResult, TrialStatus
+from search_service.report.importance import Importance, importance
+from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan, plain
 
 ONE = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}

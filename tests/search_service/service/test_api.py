@@ -13,11 +13,12 @@ import yaml
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
-from search_service import Client, cli
+from search_service import Client
+from search_service.cli import commands as cli
 from search_service.errors import InvalidSpecError
-from search_service.event_journal import REPORT_FILE, RESULT_FILE
+from search_service.folder.study_folder import StudyFolder
+from search_service.recorders.event_journal import REPORT_FILE, RESULT_FILE
 from search_service.service import parts
-from search_service.study_folder import StudyFolder
 from tests.conftest import REPOSITORY
 from tests.contracts.test_stores import ROUND, STARTED, trial
 from tests.services import ScriptedJobs, serving, until, write_events

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from search_service.errors import RunnerError, StudyBusyError
-from search_service.event_journal import RESULT_FILE
+from search_service.folder.study_folder import StudyFolder
+from search_service.recorders.event_journal import RESULT_FILE
 from search_service.runners.stopping import CANCEL_FILE, STOP_FILE
 from search_service.service import migrations
 from search_service.service import reconciler as reconciling
@@ -16,7 +17,6 @@ from search_service.service.reconciler import Reconciler
 from search_service.service.settings import ServiceSettings
 from search_service.service.states import State, Wanted
 from search_service.service.store import NewStudy, Store, now
-from search_service.study_folder import StudyFolder
 from tests.contracts.test_stores import ROUND, STARTED, trial
 from tests.services import ScriptedJobs, write_events
 

@@ -1,0 +1,133 @@
+"""What ``search-service inspect`` says about a table: for people (``show``) and for programs (``as_document``)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from search_service.report.study_report import finite, for_terminal
+from search_service.spec.study_spec import StudySpec
+from trainables.data.dataset import Loaded
+from trainables.data.profile import ColumnProfile, Profile
+from trainables.redaction import shown
+
+# Columns listed one by one; of wider tables the rest is counted.
+LISTED_COLUMNS = 60
+# Characters that the columns beside the values take; the values have the rest of the line.
+OTHER_COLUMNS = 72
+# Characters of the bar that stands for the most frequent class.
+BAR_WIDTH = 30
+
+
+def as_document(spec: StudySpec, table: Loaded) -> dict[str, Any]:
+    """One JSON document."""
+    dataset, profile = table.dataset, _profile(table)
+    document = {
+        "name": spec.name,
+        "rows": profile.rows,
+        "parts": _parts(table),
+        "task": dataset.task,
+        "task_reason": table.task_reason,
+        "target": {"name": table.target, "distribution": dict(profile.target)},
+        "columns": [asdict(column) for column in profile.columns],
+        "features": {"raw": len(table.preparation.schema), "prepared": dataset.n_inputs},
+        "fingerprint": dataset.fingerprint,
+        "notes": list(table.notes),
+        "suspicious": [vars(problem) for problem in table.warnings],
+    }
+    plain: dict[str, Any] = finite(document)
+    return plain
+
+
+def show(spec: StudySpec, table: Loaded, console: Console) -> None:
+    """The same, to be read."""
+    dataset, profile = table.dataset, _profile(table)
+    parts = ", ".join(f"{rows} {part}" for part, rows in _parts(table).items())
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("[bold]table[/]", for_terminal(shown(str(spec.data.source or spec.data.train))))
+    facts.add_row("[bold]rows[/]", f"{profile.rows} read; divided: {parts}")
+    facts.add_row(
+        "[bold]features[/]", f"{len(table.preparation.schema)} columns, {dataset.n_inputs} numbers once prepared"
+    )
+    facts.add_row("[bold]target[/]", f"{for_terminal(table.target)}: {dataset.task}, {for_terminal(table.task_reason)}")
+    for note in table.notes:
+        facts.add_row("[bold]note[/]", for_terminal(note))
+    for block in (facts, _columns(profile, console.width)):
+        console.print(Padding(block, (0, 0, 1, 0), expand=False), highlight=False)
+    hidden = len(profile.columns) - LISTED_COLUMNS
+    if hidden > 0:
+        console.print(f"... and {hidden} more columns (--json lists them all)\n")
+    console.print(Padding(_target(table, profile), (0, 0, 1, 0), expand=False), highlight=False)
+    _say_suspicious(table, console)
+
+
+def _profile(table: Loaded) -> Profile:
+    assert table.profile is not None, "the table was read without a profile"
+    return table.profile
+
+
+def _parts(table: Loaded) -> dict[str, int]:
+    dataset = table.dataset
+    return {"training": len(dataset.train), "validation": len(dataset.validation), "test": len(table.test_rows)}
+
+
+def _columns(profile: Profile, width: int) -> Table:
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for title in ("column", "kind", "missing", "different", "values", "prepared"):
+        numbers = title in ("missing", "different")
+        shown.add_column(
+            title,
+            justify="right" if numbers else "left",
+            no_wrap=title != "prepared",
+            min_width=len("categorical") if title == "kind" else len(title),
+        )
+    for column in profile.columns[:LISTED_COLUMNS]:
+        gaps = f"{column.missing / profile.rows:.1%}" if column.missing else "–"
+        kind = column.kind if column.role == "feature" else f"[dim]{for_terminal(column.kind)}[/]"
+        shown.add_row(
+            f"[bold]{for_terminal(column.name)}[/]",
+            kind,
+            gaps,
+            str(column.distinct),
+            for_terminal(_cut(column.values, width - OTHER_COLUMNS)),
+            _use(column),
+        )
+    return shown
+
+
+def _cut(text: str, width: int) -> str:
+    # Some of it has to be seen on the narrowest screen.
+    most = max(width, 12)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _use(column: ColumnProfile) -> str:
+    return column.prepared if column.role == "feature" else f"[dim]{column.role}[/]"
+
+
+def _target(table: Loaded, profile: Profile) -> Table:
+    shown = Table.grid(padding=(0, 2))
+    most = max(profile.target.values(), default=1.0)
+    for name, value in profile.target.items():
+        if table.dataset.class_names:
+            bar = "█" * max(1, round(BAR_WIDTH * value / most))
+            shown.add_row(f"[bold]{for_terminal(name)}[/]", f"{value:.1%}", f"[dim]{bar}[/]")
+        else:
+            shown.add_row(f"[bold]{name}[/]", f"{value:.6g}")
+    hidden = len(table.dataset.class_names) - len(profile.target)
+    if hidden > 0:
+        shown.add_row(f"and {hidden} more classes")
+    return shown
+
+
+def _say_suspicious(table: Loaded, console: Console) -> None:
+    if not table.warnings:
+        console.print("[bold green]✓[/] nothing suspicious", highlight=False)
+        return
+    console.print("[bold yellow]Suspicious[/] (errors with data.strict: true)", highlight=False)
+    for problem in table.warnings:
+        console.print(for_terminal(str(problem)), highlight=False, soft_wrap=True)

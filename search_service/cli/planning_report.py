@@ -1,0 +1,91 @@
+"""What ``search-service plan`` says."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from search_service.recipe.planning import PlannedRound, StudyPlan, duration
+from search_service.report.study_report import counted, for_terminal
+from search_service.space.ranges import conditions
+from search_service.spec.study_spec import StudySpec
+from trainables.data.dataset import Dataset
+from trainables.redaction import shown
+
+
+def show(spec: StudySpec, dataset: Dataset, plan: StudyPlan, console: Console) -> None:
+    """Print a plan, to be read."""
+    facts = Table.grid(padding=(0, 2))
+    rows = f"{len(dataset.train)} training, {len(dataset.validation)} validation rows"
+    facts.add_row("[bold]table[/]", f"{for_terminal(shown(str(spec.data.source or spec.data.train)))}: {rows}")
+    facts.add_row("[bold]searched[/]", for_terminal(_searched(spec)))
+    facts.add_row("[bold]optimised[/]", f"validation {spec.metric}")
+    for block in (facts, _steps(spec, plan)):
+        console.print(Padding(block, (0, 0, 1, 0), expand=False), highlight=False)
+    for sentence in (_trials(plan), _epochs(plan), *_time(plan)):
+        console.print(for_terminal(sentence), highlight=False, soft_wrap=True)
+
+
+def _searched(spec: StudySpec) -> str:
+    ranges = {leaf: f"{range_} {conditions(range_)}".rstrip() for leaf, range_ in spec.asked.ranges().items()}
+    ranges.setdefault("optimizer.lr", "where step 3 sees the loss fall")
+    return "; ".join(f"{leaf} {text}" for leaf, text in sorted(ranges.items()))
+
+
+def _steps(spec: StudySpec, plan: StudyPlan) -> Table:
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for title in ("step", "", "trainings", "epochs", "rungs", "in total", "at most"):
+        numbers = title in ("trainings", "epochs", "in total", "at most")
+        # Where there is little room, words and rungs take several lines; numbers are never cut off.
+        whole = numbers or title == "step"
+        shown.add_column(title, justify="right" if numbers else "left", no_wrap=whole, overflow="fold")
+    shown.add_row("[bold]1 – 3[/]", "checks", "", "", "", "", "")
+    for round_ in plan.rounds:
+        shown.add_row(f"[bold]{round_.step}[/]", f"{round_.name}, {spec.search.sampler}", *_numbers(round_))
+    again = "" if plan.max_cycles == 1 else f" steps 3 to 5 {counted(plan.max_cycles, 'time')} at most"
+    shown.add_row("[bold]6[/]", f"again?{again}", "", "", "", "", "")
+    last, n = plan.finalists, plan.finalists.trainings
+    what = f"finalists: {last.configurations} × {counted(last.seeds, 'seed')}"
+    what += f" × (1 + {counted(last.folds, 'fold')})" if last.folds else ""
+    total = str(n * last.epochs)
+    shown.add_row("", what, str(n), str(last.epochs), "", total, total)
+    if last.refit:
+        # A shorter length is tried by the winner's seeds first.
+        n = 1 + last.seeds
+        shown.add_row("", "model: the winner", str(n), str(last.epochs), "", str(n * last.epochs), str(n * last.epochs))
+    return shown
+
+
+def _numbers(round_: PlannedRound) -> tuple[str, ...]:
+    rungs = ", ".join(map(str, round_.rungs)) or "none"
+    return str(round_.trials), str(round_.epochs), rungs, f"{round_.epochs_expected:.0f}", str(round_.epochs_at_most)
+
+
+def _trials(plan: StudyPlan) -> str:
+    per_cycle = plan.trials_at_most // plan.max_cycles
+    if plan.max_cycles == 1:
+        return f"At most {counted(plan.trials_at_most, 'trial')}."
+    return f"At most {counted(plan.trials_at_most, 'trial')}: {per_cycle} in each of {plan.max_cycles} cycles."
+
+
+def _epochs(plan: StudyPlan) -> str:
+    expected, most = f"{plan.epochs_expected:.0f}", counted(plan.epochs_at_most, "epoch")
+    cycle = " in one cycle" if plan.max_cycles > 1 else ""
+    budget = "" if plan.max_total_epochs is None else f" No trial is started after {plan.max_total_epochs} in total."
+    return f"Their epochs: about {expected}{cycle}, if one trial in η goes on at each rung; at most {most}.{budget}"
+
+
+def _time(plan: StudyPlan) -> list[str]:
+    if plan.pace is None or plan.seconds_expected is None or plan.seconds_at_most is None:
+        return []
+    cycle = " with one cycle" if plan.max_cycles > 1 else ""
+    at_once = f"{counted(plan.concurrency, 'cohort')} at once"
+    budget = "" if plan.time_budget_s is None else f" No trial is started after {plan.time_budget_s:g} s."
+    return [
+        f"Rounds and finalists take {duration(plan.seconds_expected)}{cycle}, {duration(plan.seconds_at_most)} at "
+        f"most, with {at_once}.{budget}",
+        f"Measured: an epoch of the config's own trial takes {plan.pace.seconds_per_epoch / plan.pace.size:.2g} s here "
+        f"({plan.pace.steps_per_epoch} steps). Steps 1 to 3, simpler models and what Ray itself takes come on top; "
+        "searched shapes and batch sizes may be faster or slower.",
+    ]

@@ -1,0 +1,137 @@
+"""Asynchronous successive halving (ASHA): the only file that decides to stop a trial early.
+
+A rung is an epoch at which trials are compared. When a trial reaches one, its score is compared with the scores that
+others had there, whenever that was; below the best 1/η of them it stops. Nobody waits for anybody.
+Source: Li et al., "A system for massively parallel hyperparameter tuning", 2020, in the stopping form that Ray
+Tune's ``ASHAScheduler`` has. With ``spacing`` and ``standing`` left out, the decisions are the same as that scheduler's
+(it is the oracle of the tests), and:
+
+- trials of a cohort report a rung together; each is judged against everyone else, its own cohort included;
+- a score that is not finite stops at once and is no score to compare with;
+- a report repeated after a restart gets the answer it had;
+- with a journal, the rungs outlive the process.
+
+Two things are ours, since they find random search's best sooner (bench/early_stopping.py, docs/search.md). Rungs may
+lie closer to each other than η apart (``spacing``). And a trial does not live on the luck of having been first: whoever
+reaches a rung must still be within a share of the trials at each rung before it (``standing``), with the scores that
+have come in since.
+
+>>> halving = Halving(grace_period=3, max_epochs=27, reduction_factor=3, mode="max")
+>>> halving.rungs
+(3, 9)
+>>> halving.report(3, {"a": 0.9}), halving.report(3, {"b": 0.5})
+({'a'}, set())
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from search_service.folder import journals
+
+
+class Halving:
+    """The rungs of one round.
+
+    Args:
+        grace_period: First rung, in epochs.
+        max_epochs: Where trials end by themselves; no rung lies at or beyond it.
+        reduction_factor: η; one in η goes on at each rung.
+        mode: Whether larger or smaller scores are better.
+        spacing: Rungs lie at grace_period · spacingᵏ; None for η.
+        standing: Share of the trials at each earlier rung, the best first, that a trial must still be among when it
+            reaches the next; None for not asking again.
+        journal: File to append decisions to, and to read them back from if it exists.
+
+    Attributes:
+        rungs: Epochs, ascending.
+    """
+
+    def __init__(
+        self,
+        *,
+        grace_period: float,
+        max_epochs: int,
+        reduction_factor: float,
+        mode: Literal["max", "min"],
+        spacing: float | None = None,
+        standing: float | None = None,
+        journal: Path | None = None,
+    ) -> None:
+        self.rungs = rung_epochs(grace_period, max_epochs, spacing or reduction_factor)
+        self._keep_share, self._standing = 1 / reduction_factor, standing
+        self._sign = 1.0 if mode == "max" else -1.0
+        # rung -> trial -> score, larger is better; and who was told to go on.
+        self._scores: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
+        self._answers: dict[tuple[int, str], bool] = {}
+        self._journal = journal
+        if journal is not None and journal.exists():
+            self._replay(journal)
+
+    def report(self, rung: int, scores: Mapping[str, float]) -> set[str]:
+        """Judge the members of a cohort at a rung.
+
+        Args:
+            rung: Epoch, one of ``rungs``.
+            scores: By trial, in the metric's own direction.
+
+        Returns:
+            The trials that go on.
+        """
+        recorded = self._scores[rung]
+        new = {
+            trial: self._sign * score
+            for trial, score in scores.items()
+            if math.isfinite(score) and (rung, trial) not in self._answers
+        }
+        recorded.update(new)
+        entries: list[Mapping[str, object]] = []
+        for trial in scores:
+            if (rung, trial) in self._answers:
+                continue
+            goes_on = trial in new and self._is_among(trial, recorded, self._keep_share) and self._stands(trial, rung)
+            self._answers[rung, trial] = goes_on
+            entries.append({"rung": rung, "trial": trial, "score": recorded.get(trial), "goes_on": goes_on})
+        if self._journal is not None and entries:
+            journals.append(self._journal, entries)
+        return {trial for trial in scores if self._answers[rung, trial]}
+
+    def _stands(self, trial: str, rung: int) -> bool:
+        """Whether a trial is still good enough at the rungs before ``rung``."""
+        if self._standing is None:
+            return True
+        before = (self._scores[earlier] for earlier in self.rungs if earlier < rung)
+        return all(self._is_among(trial, recorded, self._standing) for recorded in before if trial in recorded)
+
+    @staticmethod
+    def _is_among(trial: str, recorded: Mapping[str, float], share: float) -> bool:
+        """Whether a trial is among the best ``share`` of those at a rung; alone, it is."""
+        others = [score for name, score in recorded.items() if name != trial]
+        if not others:
+            return True
+        # numpy's linear percentile, as in Tune: the two must agree to the last bit to decide alike.
+        cutoff = np.nanpercentile(others, (1 - share) * 100)
+        return bool(recorded[trial] >= cutoff)
+
+    def _replay(self, journal: Path) -> None:
+        # The last line of a process that was killed while writing it was never answered, so it is asked again.
+        for entry in journals.mend(journal):
+            if entry["score"] is not None:
+                self._scores[entry["rung"]][entry["trial"]] = entry["score"]
+            self._answers[entry["rung"], entry["trial"]] = entry["goes_on"]
+
+
+def rung_epochs(grace_period: float, max_epochs: int, spacing: float) -> tuple[int, ...]:
+    """Epochs at which trials are compared, ascending, all below ``max_epochs``."""
+    rungs = []
+    rung = float(grace_period)
+    while round(rung) < max_epochs:
+        rungs.append(round(rung))
+        rung *= spacing
+    # A spacing close to 1 rounds several rungs to one epoch.
+    return tuple(sorted(set(rungs)))

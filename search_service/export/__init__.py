@@ -1,0 +1,1 @@
+"""What leaves the project: a model in formats that others read, and predictions."""

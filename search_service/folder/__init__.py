@@ -1,0 +1,1 @@
+"""A study on the disk: its folder, its journals, and room for both."""

@@ -1,0 +1,194 @@
+"""A study's folder: what is finished there is read and not done again, in whatever process.
+
+spec.json       what was asked
+addresses.json  what is secret of its tables' addresses, until it is over (private_addresses.py)
+study.json      the table's fingerprint and the libraries' versions, as it began
+elapsed.json    seconds that processes have worked on it
+done/           results of finished parts: step-1.json, step-3-cycle-1.json, decision-1.json, finalists.json
+round-N/        journals of a round (runners/book.py)
+ended.json      there once the study is over for good: completed, or a check failed
+recorded.json   there once all of that is in the record, too
+study.lock      held by the process that works on it
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from search_service.errors import DataError, Problem, StudyBusyError
+from search_service.folder import journals, private_addresses
+
+# What a study is called in messages.
+OPTION = "--study"
+LOCK_FILE = "study.lock"
+# Seconds between two notes of the time spent: at most so much is forgotten by a kill.
+NOTE_EVERY_S = 1.0
+
+_WITHOUT_BEGINNING = "remove it: the study goes on, and whether the table is still the same is not looked at"
+_SPEC_ELSEWHERE = "bring it back from a backup, or from MLflow, where the study's run has it as spec.json"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a study's results depend on beside its spec.
+
+    Attributes:
+        study_id: Its name.
+        fingerprint: Of the table.
+        versions: Of the libraries.
+    """
+
+    study_id: str
+    fingerprint: str
+    versions: Mapping[str, str]
+
+
+class StudyFolder:
+    """The files of one study.
+
+    Args:
+        path: Of the folder, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._noted = -NOTE_EVERY_S
+
+    @property
+    def beginning(self) -> Beginning | None:
+        """How the study began; None if nobody has worked on it."""
+        found = journals.read_whole(self.path / "study.json", remedy=_WITHOUT_BEGINNING)
+        return None if found is None else Beginning(**found)
+
+    def begin(self, beginning: Beginning) -> None:
+        """Write down how the study begins, once."""
+        if self.beginning is None:
+            content = {"study_id": beginning.study_id, "fingerprint": beginning.fingerprint}
+            journals.write_whole(self.path / "study.json", content | {"versions": dict(beginning.versions)})
+
+    @property
+    def seconds(self) -> float:
+        """Time that earlier processes have spent on it."""
+        found = journals.read_whole(self.path / "elapsed.json", rebuild=True)
+        return 0.0 if found is None else float(found["seconds"])
+
+    def note_seconds(self, seconds: float, *, at_once: bool = False) -> None:
+        """Write down the time spent; unless it is to be ``at_once``, not if that was done just now."""
+        if at_once or time.monotonic() - self._noted >= NOTE_EVERY_S:
+            self._noted = time.monotonic()
+            journals.write_whole(self.path / "elapsed.json", {"seconds": round(seconds, 3)}, durable=at_once)
+
+    @property
+    def ending(self) -> str | None:
+        """How the study ended for good, in words; None if it has not."""
+        found = journals.read_whole(self.path / "ended.json", rebuild=True)
+        return None if found is None else f"{found['status']}: {found['reason']}"
+
+    def end(self, status: str, reason: str) -> None:
+        """Write down that there is nothing left to do; nobody needs what is secret of an address any more."""
+        journals.write_whole(self.path / "ended.json", {"status": str(status), "reason": reason})
+        private_addresses.forget(self.path)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the record has everything of a study that is over."""
+        return (self.path / "recorded.json").exists()
+
+    def note_recorded(self, where: str) -> None:
+        """Write down that the record has everything.
+
+        Args:
+            where: Which record, as others may see it.
+        """
+        journals.write_whole(self.path / "recorded.json", {"record": where})
+
+    def once(
+        self, name: str, kind: type[T], do: Callable[[], T], is_whole: Callable[[T], bool] = lambda result: True
+    ) -> T:
+        """The result of a part: read if it was finished before, else done now and written down.
+
+        Args:
+            name: Of the part, unique in the study.
+            kind: Of the result, a dataclass.
+            do: Does it.
+            is_whole: Whether the files that a result names are still what they were; else it is done again.
+
+        Raises:
+            DataError: What was written cannot be read any more.
+        """
+        path, adapter = self.path / "done" / f"{name}.json", TypeAdapter(kind)
+        found = journals.read_whole(path, rebuild=True)
+        if found is not None:
+            try:
+                result = adapter.validate_python(found)
+            except ValidationError as error:
+                rule = f"a result that this version can read ({error.error_count()} values do not fit)"
+                raise DataError([Problem(str(path), name, rule, "start a new study")]) from error
+            if is_whole(result):
+                return result
+        result = do()
+        path.parent.mkdir(exist_ok=True)
+        # What is not set in a trial's configuration is left out: its defaults depend on its choices.
+        journals.write_whole(path, adapter.dump_python(result, mode="json", exclude_unset=True))
+        return result
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out; a process that dies lets go by itself.
+
+        Raises:
+            StudyBusyError: Another process has it.
+        """
+        lock = FileLock(self.path / LOCK_FILE)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            rule, fix = "a study that no other process is running", "wait for that process, or stop it"
+            raise StudyBusyError(str(Problem(OPTION, self.path.name, rule, fix))) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process works on it."""
+        lock = FileLock(self.path / LOCK_FILE)
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+
+def find(studies: Path, study_id: str) -> StudyFolder:
+    """The folder of a study.
+
+    Args:
+        studies: Where studies are.
+        study_id: Which.
+
+    Raises:
+        DataError: There is none.
+    """
+    folder = studies / study_id
+    # A name and no path: nothing outside is opened.
+    if Path(study_id).name != study_id or not (folder / "spec.json").is_file():
+        rule, fix = f"a study under {studies}", "check the id, or --home"
+        raise DataError([Problem(OPTION, study_id, rule, fix)])
+    return StudyFolder(folder)
+
+
+def load_spec(folder: StudyFolder) -> Any:
+    """What was asked, as plain data for ``spec.parse``."""
+    return journals.read_whole(folder.path / "spec.json", remedy=_SPEC_ELSEWHERE)

@@ -1,0 +1,253 @@
+"""What a study would do, before it does it: trials, epochs, and how long. Arithmetic only; nothing is run.
+
+Epochs of a round, of n trials, rungs r₁ < r₂ < … < rₘ and R epochs for those that are not stopped:
+
+    at most      n · R
+    expected     n · (r₁ + (r₂ - r₁)/η + (r₃ - r₂)/η² + … + (R - rₘ)/ηᵐ)
+
+since ASHA lets about one trial in η go on at each rung; with several brackets, the mean over them. The first trials at
+a rung have nobody to be compared with, so short rounds stop fewer than that. Steps 3 to 5 are done once if the first
+repetition brings no improvement, and ``search.max_cycles`` times at most.
+
+>>> expected_epochs((3, 9), 27, 3.0)
+7.0
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from search_service.early_stopping.brackets import rungs_by_bracket, shares, union
+from search_service.report.study_report import finite
+from search_service.spec.study_spec import RoundSpec, SearchSpec, StudySpec, grace_period, rung_spacing
+from trainables.data.dataset import Dataset
+from trainables.timing import Pace
+
+
+@dataclass(frozen=True)
+class PlannedRound:
+    """One round of a cycle.
+
+    Attributes:
+        step: 4 (coarse) or 5 (refined).
+        trials: Configurations, at most.
+        epochs: Of a trial that is not stopped.
+        rungs: Epochs at which trials are compared; none without early stopping.
+        epochs_at_most: Of all trials, if none is stopped.
+        epochs_expected: Of all trials, by the formula above.
+    """
+
+    step: Literal[4, 5]
+    trials: int
+    epochs: int
+    rungs: tuple[int, ...]
+    epochs_at_most: int
+    epochs_expected: float
+
+    @property
+    def name(self) -> str:
+        """As the recipe calls it."""
+        return "coarse search" if self.step == 4 else "refined search"
+
+
+@dataclass(frozen=True)
+class PlannedFinalists:
+    """The last act; ``folds`` is 0 without a cross-validation.
+
+    Attributes:
+        configurations: Trained again.
+        seeds: Of each.
+        folds: Divisions on which each is trained beside the study's own.
+        epochs: Of each training.
+        refit: Whether the winner is trained once more, at most as long, to be the model.
+    """
+
+    configurations: int
+    seeds: int
+    folds: int
+    epochs: int
+    refit: bool
+
+    @property
+    def trainings(self) -> int:
+        """Networks trained to be compared."""
+        return self.configurations * self.seeds * (1 + self.folds)
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What would run.
+
+    Attributes:
+        rounds: Of one cycle.
+        max_cycles: Times that steps 3 to 5 are done at most.
+        finalists: The last act.
+        population: Configurations trained together.
+        concurrency: Populations at once.
+        pace: Of a population of the config's trial; None if nothing was measured.
+        finalists_pace: Of the config's trial from as many seeds as a finalist has.
+        time_budget_s: After which no trial is started; None for no limit.
+        max_total_epochs: Of all trials, likewise.
+    """
+
+    rounds: tuple[PlannedRound, ...]
+    max_cycles: int
+    finalists: PlannedFinalists
+    population: int
+    concurrency: int
+    pace: Pace | None = None
+    finalists_pace: Pace | None = None
+    time_budget_s: float | None = None
+    max_total_epochs: int | None = None
+
+    @property
+    def trials_at_most(self) -> int:
+        """Of all cycles."""
+        return self.max_cycles * sum(round_.trials for round_ in self.rounds)
+
+    @property
+    def epochs_at_most(self) -> int:
+        """Of the trials of all cycles, if none is stopped."""
+        return self.max_cycles * sum(round_.epochs_at_most for round_ in self.rounds)
+
+    @property
+    def epochs_expected(self) -> float:
+        """Of the trials of one cycle."""
+        return sum(round_.epochs_expected for round_ in self.rounds)
+
+    @property
+    def seconds_expected(self) -> float | None:
+        """Of the rounds of one cycle and the finalists; None if nothing was measured."""
+        return self._seconds([round_.epochs_expected for round_ in self.rounds])
+
+    @property
+    def seconds_at_most(self) -> float | None:
+        """Of the rounds of all cycles, with nothing stopped, and the finalists, at the pace that was measured."""
+        return self._seconds([self.max_cycles * round_.epochs_at_most for round_ in self.rounds])
+
+    def _seconds(self, epochs: Sequence[float]) -> float | None:
+        """Of the finalists, and of rounds with so many epochs of their trials."""
+        if self.pace is None or self.finalists_pace is None:
+            return None
+        # Trials of a population share its epochs; a round with few of them cannot use every worker.
+        rounds = sum(
+            total
+            / self.pace.size
+            * self.pace.seconds_per_epoch
+            / min(self.concurrency, math.ceil(round_.trials / self.population))
+            for total, round_ in zip(epochs, self.rounds, strict=True)
+        )
+        if self.time_budget_s is not None:
+            rounds = min(rounds, self.time_budget_s)
+        last = self.finalists
+        # Its length is tried by the winner's seeds first; the network alone takes less than they do.
+        populations = last.configurations * (1 + last.folds) + 2 * last.refit
+        return rounds + populations * last.epochs * self.finalists_pace.seconds_per_epoch
+
+
+def plan(
+    spec: StudySpec, *, concurrency: int, pace: Pace | None = None, finalists_pace: Pace | None = None
+) -> StudyPlan:
+    """What a study of ``spec`` would do.
+
+    Args:
+        spec: What was asked.
+        concurrency: Populations that the runner trains at once.
+        pace: Of a population as the rounds train them.
+        finalists_pace: Of the seeds of one finalist.
+    """
+    search, last = spec.search, spec.finalists
+    rounds = (_round(spec, 4, search.coarse), _round(spec, 5, search.refined))
+    available = search.max_cycles * sum(round_.trials for round_ in rounds)
+    return StudyPlan(
+        rounds=rounds,
+        max_cycles=search.max_cycles,
+        # They are trained as long as the trials that went furthest.
+        finalists=PlannedFinalists(
+            min(last.top, available), last.seeds, last.folds or 0, search.refined.max_epochs, spec.model.refit
+        ),
+        population=_population(search, pace),
+        concurrency=concurrency,
+        pace=pace,
+        finalists_pace=finalists_pace,
+        time_budget_s=search.time_budget_s,
+        max_total_epochs=search.max_total_epochs,
+    )
+
+
+def _population(search: SearchSpec, pace: Pace | None) -> int:
+    """Configurations trained together: as they were timed, if they were."""
+    if pace is not None:
+        return pace.size
+    return 1 if search.population_size == "auto" else search.population_size
+
+
+def _round(spec: StudySpec, step: Literal[4, 5], budget: RoundSpec) -> PlannedRound:
+    search, trials, epochs = spec.search, budget.max_trials, budget.max_epochs
+    stops = search.early_stopping
+    rungs = rungs_by_bracket(
+        search.brackets if stops else 1,
+        grace_period=grace_period(search, epochs) if stops else epochs,
+        max_epochs=epochs,
+        reduction_factor=search.reduction_factor,
+        spacing=rung_spacing(search, budget),
+    )
+    expected = [expected_epochs(own, epochs, search.reduction_factor) for own in rungs]
+    mean = sum(share * of_one for share, of_one in zip(shares(rungs), expected, strict=True))
+    return PlannedRound(step, trials, epochs, union(rungs), trials * epochs, trials * mean)
+
+
+def expected_epochs(rungs: Sequence[int], max_epochs: int, reduction_factor: float) -> float:
+    """Epochs of a trial in the mean, if one in ``reduction_factor`` goes on at each rung."""
+    stages = itertools.pairwise((0, *rungs, max_epochs))
+    return sum((end - start) / reduction_factor**rung for rung, (start, end) in enumerate(stages))
+
+
+def duration(seconds: float) -> str:
+    """A time as exactly as an estimate knows it: ``about 40 seconds``, ``about 4 minutes``, ``about 3 hours``.
+
+    >>> duration(3.2), duration(47), duration(250), duration(9000)
+    ('about 3 seconds', 'about 50 seconds', 'about 4 minutes', 'about 2.5 hours')
+    """
+    if seconds < 1:
+        return "about a second"
+    # One digit that means something, two from ten minutes and hours on.
+    for unit, size, least in (("hour", 3600, 1.5), ("minute", 60, 1.5), ("second", 1, 0)):
+        amount = seconds / size
+        if amount >= least:
+            rounded = _round_to(amount, 10 if unit == "second" and amount >= 10 else 0.5 if unit == "hour" else 1)
+            return f"about {rounded:g} {unit}{'' if rounded == 1 else 's'}"
+    raise AssertionError(seconds)
+
+
+def _round_to(amount: float, grain: float) -> float:
+    return max(grain, math.floor(amount / grain + 0.5) * grain)
+
+
+def as_document(spec: StudySpec, dataset: Dataset, plan: StudyPlan) -> dict[str, Any]:
+    """A plan as one JSON document, for programs."""
+    last = plan.finalists
+    document = {
+        "name": spec.name,
+        "rows": {"training": len(dataset.train), "validation": len(dataset.validation)},
+        "sampler": spec.search.sampler,
+        "rounds": [{"name": round_.name, **asdict(round_), "rungs": list(round_.rungs)} for round_ in plan.rounds],
+        "max_cycles": plan.max_cycles,
+        "trials_at_most": plan.trials_at_most,
+        "epochs_at_most": plan.epochs_at_most,
+        "epochs_expected": plan.epochs_expected,
+        "finalists": asdict(last) | {"trainings": last.trainings},
+        "population_size": plan.population,
+        "concurrency": plan.concurrency,
+        "seconds_per_epoch": plan.pace.seconds_per_epoch / plan.pace.size if plan.pace else None,
+        "seconds_expected": plan.seconds_expected,
+        "seconds_at_most": plan.seconds_at_most,
+        "time_budget_s": plan.time_budget_s,
+        "max_total_epochs": plan.max_total_epochs,
+    }
+    plain: dict[str, Any] = finite(document)
+    return plain

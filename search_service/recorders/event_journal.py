@@ -1,0 +1,159 @@
+"""What has happened in a study, in its folder, for whoever watches from elsewhere: the service, a script, ``tail -f``.
+
+``events.jsonl`` has one event a line, oldest first; a line's number is its id. A study that goes on is told again from
+its beginning: what stands there already is not written again, so that a reader who has followed it hears nothing twice.
+The text of the report is written beside it once the study is over.
+
+>>> as_entry(StepStarted(4, "coarse search", cycle=1))
+{'type': 'step_started', 'step': 4, 'name': 'coarse search', 'cycle': 1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from search_service.folder import journals
+from search_service.records.events import (
+    CheckFinished,
+    CycleDecided,
+    Event,
+    FinalistsFinished,
+    ModelPacked,
+    RoundFinished,
+    RoundStarted,
+    StepStarted,
+    StudyFinished,
+    StudyStarted,
+    TrialFinished,
+    TrialProgressed,
+)
+from search_service.records.results import TrialResult
+from search_service.report.study_report import check_document, finite
+
+EVENTS_FILE, REPORT_FILE, RESULT_FILE = "events.jsonl", "report.txt", "result.json"
+# Every process that works on a study begins it and ends it: these stand there once for each.
+_OF_A_PROCESS = ("study_started", "study_finished")
+# What tells two events of a type apart.
+_IDENTITY = ("type", "step", "cycle", "round", "trial", "epoch")
+
+
+class EventJournal:
+    """Writes events into a study's folder.
+
+    Args:
+        folder: Of the study, which exists.
+        page: The study's page below the address of the record's UI.
+    """
+
+    def __init__(self, folder: Path, page: str = "") -> None:
+        self._folder, self._page = folder, page
+        self._known = {_identity(entry) for entry in journals.mend(folder / EVENTS_FILE, rebuild=True)}
+
+    def record(self, event: Event) -> None:
+        """Write an event, unless it stands there."""
+        entry = as_entry(event)
+        if entry is None:
+            return
+        if isinstance(event, StudyStarted):
+            entry["page"] = self._page
+        if isinstance(event, StudyFinished):
+            (self._folder / REPORT_FILE).write_text(event.report, encoding="utf-8")
+        identity = _identity(entry)
+        if identity in self._known and entry["type"] not in _OF_A_PROCESS:
+            return
+        self._known.add(identity)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        journals.append(self._folder / EVENTS_FILE, [{"at": at, **finite(entry)}])
+
+
+def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911 (one for each kind of event)
+    """An event as plain data; None for those of a comparison, which is no study."""
+    match event:
+        case StudyStarted():
+            return {
+                "type": "study_started",
+                "resumed": event.resumed,
+                "metric": event.spec.metric,
+                "rows": {"train": event.data.n_train, "validation": event.data.n_validation, "test": event.data.n_test},
+                "fingerprint": event.data.fingerprint,
+            }
+        case StepStarted():
+            return {"type": "step_started", "step": event.step, "name": event.name, "cycle": event.cycle}
+        case CheckFinished():
+            return {"type": "check_finished", "cycle": event.check.cycle, **check_document(event.check)}
+        case RoundStarted():
+            plan = event.plan
+            return {
+                "type": "round_started",
+                "round": plan.number,
+                "step": plan.step,
+                "cycle": plan.cycle,
+                "name": plan.name,
+                "max_trials": plan.max_trials,
+                "max_epochs": plan.max_epochs,
+                "decided": list(event.sentences),
+            }
+        case TrialProgressed():
+            return {"type": "trial_progressed", "trial": event.trial_id, "epoch": event.epoch, "score": event.score}
+        case TrialFinished():
+            return {"type": "trial_finished", **_trial(event.trial)}
+        case RoundFinished():
+            done = event.result
+            return {
+                "type": "round_finished",
+                "round": done.plan.number,
+                "trials": len(done.trials),
+                "best": done.best.trial_id if done.best else None,
+                "best_score": done.best.score if done.best else None,
+                "reason": done.stop_reason,
+                "seconds": round(done.seconds, 3),
+            }
+        case CycleDecided():
+            decision = event.decision
+            return {
+                "type": "cycle_decided",
+                "cycle": decision.cycle,
+                "stop": decision.stop,
+                "reason": decision.reason,
+                "decided": list(decision.narrowing),
+            }
+        case FinalistsFinished():
+            return {
+                "type": "finalists_finished",
+                "winner": event.result.winner.trial_id,
+                "test_score": event.result.test_mean,
+            }
+        case ModelPacked():
+            return {"type": "model_packed", "folder": event.folder.name, "test_score": event.test_score}
+        case StudyFinished():
+            result = event.result
+            return {
+                "type": "study_finished",
+                "status": str(result.status),
+                "reason": result.reason,
+                "seconds": round(result.seconds, 3),
+            }
+        case _:
+            return None
+
+
+def _trial(trial: TrialResult) -> dict[str, Any]:
+    best = trial.best_point
+    return {
+        "trial": trial.trial_id,
+        "round": int(trial.trial_id.removeprefix("r").partition("-")[0]),
+        "status": str(trial.status),
+        "reason": trial.reason,
+        "score": trial.score,
+        "best_epoch": best.epoch if best else None,
+        "epochs": trial.epochs,
+        "values": dict(trial.values),
+        "worker": trial.worker,
+    }
+
+
+def _identity(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(entry.get(key) for key in _IDENTITY)

@@ -1,0 +1,99 @@
+"""Trials of earlier studies, read back from an MLflow store: what a warm start learns from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from search_service.errors import RecorderError
+from search_service.recorders.mlflow.store import open_client
+from search_service.records.earlier import EarlierStudy, EarlierTrial
+from search_service.records.results import TrialStatus
+from trainables.redaction import redact
+
+# How a trial's run calls its score, before the metric's name; its validation loss begins so too.
+_SCORE, _LOSS = "validation_", "validation_loss"
+
+
+def read_study(uri: str, study_id: str) -> EarlierStudy | None:
+    """A study with its trials, or None if the store has no such study.
+
+    Args:
+        uri: Of the store; a SQLite file that is not there is not made.
+        study_id: Which.
+
+    Raises:
+        RecorderError: The store cannot be read.
+    """
+    # An id with a quote would end the text in the filter; no study has such an id.
+    if "'" in study_id or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()):
+        return None
+    try:
+        return _read(open_client(uri), study_id)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = redact(str(error).splitlines()[0], uri)
+        raise RecorderError(f"MLflow at {uri} cannot be read: {reason}") from error
+
+
+def _read(client: MlflowClient, study_id: str) -> EarlierStudy | None:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.study_id = '{study_id}' and tags.kind = 'study'", max_results=1)
+    if not found:
+        return None
+    (study,) = found
+    rounds = list(_children(client, study, "round"))
+    trials = [(run, int(parent.data.params["max_epochs"])) for parent in rounds for run in _trials(client, parent)]
+    return EarlierStudy(
+        study_id=study_id,
+        metric=_metric_of(trials[0][0]) if trials else "",
+        task=study.data.params.get("data.is", ""),
+        fingerprint=study.data.tags.get("data.fingerprint", ""),
+        trials=tuple(_trial(run, max_epochs) for run, max_epochs in trials),
+    )
+
+
+def _trials(client: MlflowClient, parent: Run) -> Iterator[Run]:
+    """The trials of a round; one that was never finished has no status."""
+    return (run for run in _children(client, parent, "trial") if "status" in run.data.tags)
+
+
+def _children(client: MlflowClient, parent: Run, kind: str) -> Iterator[Run]:
+    where, token = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.kind = '{kind}'", None
+    while True:
+        page = client.search_runs([parent.info.experiment_id], where, max_results=1_000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _metric_of(trial: Run) -> str:
+    names = (name for name in trial.data.metrics if name.startswith(_SCORE) and name != _LOSS)
+    return next(names, "").removeprefix(_SCORE)
+
+
+def _trial(run: Run, max_epochs: int) -> EarlierTrial:
+    return EarlierTrial(
+        trial_id=run.info.run_name,
+        parameters={leaf: _parse(text) for leaf, text in run.data.params.items()},
+        status=TrialStatus(run.data.tags["status"]),
+        score=run.data.metrics.get("score", math.nan),
+        epochs=int(run.data.metrics.get("epochs", 0)),
+        max_epochs=max_epochs,
+    )
+
+
+def _parse(text: str) -> Any:
+    """A parameter's value: the recorder writes texts as they are and everything else as JSON."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,170 @@
+"""What happens in a study, as it happens: what recorders and progress displays hear.
+
+In the order of the recipe: StudyStarted, then StepStarted, CheckFinished, RoundStarted, TrialProgressed, TrialFinished,
+RoundFinished, CycleDecided, FinalistsFinished, ModelPacked, and at the end, however the study ends, StudyFinished.
+A comparison of optimisers has its own: ComparisonStarted, OptimizerCompared for each, ComparisonFinished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome
+from search_service.records.results import (
+    CheckResult,
+    DataSummary,
+    Decision,
+    FinalistsResult,
+    RoundPlan,
+    RoundResult,
+    StudyResult,
+    TrialResult,
+)
+from search_service.spec.study_spec import StudySpec
+from trainables.metrics import MetricName
+
+
+@dataclass(frozen=True)
+class StudyStarted:
+    """The config is valid and the data is loaded; ``resumed`` if an earlier process had begun the study."""
+
+    study_id: str
+    spec: StudySpec
+    data: DataSummary
+    versions: Mapping[str, str]
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step begins; for whoever is watching."""
+
+    step: int
+    name: str
+    cycle: int = 1
+
+
+@dataclass(frozen=True)
+class CheckFinished:
+    """A check has its verdict."""
+
+    check: CheckResult
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """A round begins."""
+
+    plan: RoundPlan
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialProgressed:
+    """A trial has reached a rung (or the end) and goes on."""
+
+    trial_id: str
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    """A trial is over."""
+
+    trial: TrialResult
+
+
+@dataclass(frozen=True)
+class RoundFinished:
+    """A round is over."""
+
+    result: RoundResult
+
+
+@dataclass(frozen=True)
+class CycleDecided:
+    """Step 6 has decided."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class FinalistsFinished:
+    """The winner is known and tested."""
+
+    result: FinalistsResult
+
+
+@dataclass(frozen=True)
+class ModelPacked:
+    """The winner's network can be called with raw rows.
+
+    Attributes:
+        folder: Of a ``trainables.model.TableModel``, which knows its columns and has a few rows as an example.
+        metric: Of the score.
+        test_score: Of this very network.
+        test_fingerprint: Of the rows that it was tested on: scores on other rows cannot be compared.
+        register_as: Name in the recorder's registry of models; None keeps it out.
+    """
+
+    folder: Path
+    metric: MetricName
+    test_score: float
+    test_fingerprint: str
+    register_as: str | None
+
+
+@dataclass(frozen=True)
+class StudyFinished:
+    """The study is over, one way or another."""
+
+    result: StudyResult
+    report: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class ComparisonStarted:
+    """The config is valid and the data is loaded."""
+
+    comparison_id: str
+    spec: StudySpec
+    data: DataSummary
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class OptimizerCompared:
+    """One optimiser has had its sweep and its training."""
+
+    outcome: OptimizerOutcome
+
+
+@dataclass(frozen=True)
+class ComparisonFinished:
+    """The comparison is over, one way or another; ``files`` are its pictures, none if it was cut short."""
+
+    result: ComparisonResult
+    report: str = field(default="", repr=False)
+    files: tuple[Path, ...] = ()
+
+
+Event = (
+    StudyStarted
+    | StepStarted
+    | CheckFinished
+    | RoundStarted
+    | TrialProgressed
+    | TrialFinished
+    | RoundFinished
+    | CycleDecided
+    | FinalistsFinished
+    | ModelPacked
+    | StudyFinished
+    | ComparisonStarted
+    | OptimizerCompared
+    | ComparisonFinished
+)
+Listener = Callable[[Event], None]

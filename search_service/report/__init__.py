@@ -1,0 +1,1 @@
+"""Results in words and numbers, for people and for programs."""

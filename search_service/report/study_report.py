@@ -1,0 +1,404 @@
+"""A study's result as what a person reads (``report``) and as what a program reads (``as_document``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.markup import escape
+
+from search_service.records.results import (
+    CheckResult,
+    DataSummary,
+    Decision,
+    Finalist,
+    FinalistsResult,
+    FitReading,
+    HealthReading,
+    InitialLossResult,
+    OverfitResult,
+    StudyResult,
+    TrialStatus,
+)
+from search_service.report.looking_back import (
+    compare_finalists,
+    describe_pareto,
+    format_interval,
+    importance_document,
+    what_mattered,
+)
+from search_service.spec.study_spec import StudySpec
+from trainables.baselines import Baseline
+from trainables.calibration import Calibration
+from trainables.config import TrialConfig
+from trainables.initialization import resolve
+from trainables.metrics import METRICS, MetricName
+from trainables.visible import visible_lines
+
+# Raised when a key of the document changes its meaning or goes.
+DOCUMENT_VERSION = 1
+# Of a round with layers of many widths, shapes that are worth a line each; the document has them all.
+MOST_SHAPES = 3
+
+
+def report(spec: StudySpec, result: StudyResult) -> str:
+    """Markdown: the answer first, then how it came about."""
+    lines = [f"# {spec.name}: {result.status}", ""]
+    if result.finalists is not None:
+        lines += _answer(spec, result.finalists)
+    lines += [f"**Why it ended.** {result.reason}", ""]
+    if result.data is not None:
+        lines += ["## Data", "", *(f"- {sentence}" for sentence in describe_data(result.data)), ""]
+    lines += ["## Checks", ""]
+    for check in result.checks:
+        verdict = "passed" if check.passed else "FAILED"
+        advice = f" *To do: {check.advice}.*" if check.advice else ""
+        lines.append(
+            f"- **Step {check.step}, {check.name}** (cycle {check.cycle}): {verdict}. {check.summary}.{advice}"
+        )
+    if result.rounds:
+        lines += [
+            "",
+            "## Rounds",
+            "",
+            "| round | trials | completed | stopped early | diverged | failed | best | seconds |",
+        ]
+        lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for done in result.rounds:
+        counts = [
+            done.count(s) for s in (TrialStatus.COMPLETED, TrialStatus.PRUNED, TrialStatus.DIVERGED, TrialStatus.FAILED)
+        ]
+        best = f"{done.best.score:.4g} ({done.best.trial_id})" if done.best else "none"
+        cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    lines += ["", *(f"- Round {done.plan.number} ended: {done.stop_reason}" for done in result.rounds)]
+    lines += [
+        f"- Round {done.plan.number} trained {size}" for done in result.rounds for size in done.sizes[:MOST_SHAPES]
+    ]
+    lines += [f"- Step 6, cycle {d.cycle}: {d.reason}{_in_numbers(d)}" for d in result.decisions] + [""]
+    lines += what_mattered(result.rounds)
+    lines += _readings(result)
+    return visible_lines("\n".join(lines))
+
+
+def _in_numbers(decision: Decision) -> str:
+    """What step 6 compared; nothing where it had nothing to compare."""
+    if decision.gain is None or decision.expected_gain is None or decision.noise is None:
+        return ""
+    expected, noise = f"expected of another cycle {decision.expected_gain:.2g}", f"noise {decision.noise:.2g}"
+    return f" (gain {decision.gain:.2g}, {expected}, {noise})"
+
+
+def describe_data(data: DataSummary) -> list[str]:
+    """The table in sentences; what is suspicious last, each marked."""
+    kinds = ", ".join(f"{n} {kind}" for kind, n in data.columns.items())
+    task = f"{data.n_outputs} classes" if data.task == "classification" else "a number"
+    because = f" ({data.task_reason})" if data.task_reason else ""
+    return [
+        f"{data.source}: {data.n_train} training, {data.n_validation} validation and {data.n_test} test rows",
+        f"{kinds} {'column' if sum(data.columns.values()) == 1 else 'columns'}, {data.n_inputs} features once "
+        f"prepared; predicting {data.target}, {task}{because}",
+        *data.notes,
+        *(f"⚠ {warning}" for warning in data.warnings),
+    ]
+
+
+def _readings(result: StudyResult) -> list[str]:
+    """Gradient health wherever it was looked at, and how the finalists' curves read."""
+    rows: list[tuple[str, HealthReading, FitReading | None]] = [
+        (f"step {check.step}, {check.name}", health, None) for check in result.checks if (health := health_of(check))
+    ]
+    finalists = result.finalists.finalists if result.finalists else ()
+    rows += [(f"finalist {f.trial_id} (gradients: first seed)", f.health, f.fit) for f in finalists]
+    if not rows:
+        return []
+    lines = [
+        "## Gradients and fit",
+        "",
+        "| network | gradient health | loss curves | to do |",
+        "| --- | --- | --- | --- |",
+    ]
+    for where, health, fit in rows:
+        to_do = "; ".join(text for text in (health.verdict.remedy, fit.remedy if fit else "") if text)
+        lines.append(f"| {where} | {health.verdict.summary} | {fit.summary if fit else '—'} | {to_do or '—'} |")
+    return [*lines, ""]
+
+
+def health_of(check: CheckResult) -> HealthReading | None:
+    """The reading of a check that looks at gradients."""
+    return check.health if isinstance(check, (InitialLossResult, OverfitResult)) else None
+
+
+def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
+    winner = final.winner
+    validation = f"validation, over {trainings(winner)}" if winner.fold_scores else "validation"
+    lines = [
+        f"Best configuration (found in trial {winner.trial_id}), mean ± standard deviation over "
+        f"{counted(len(winner.seeds), 'fresh seed')}:",
+        "",
+        "| | " + final.metric + " |",
+        "| --- | --- |",
+        f"| {validation} | {winner.mean:.4g} ± {winner.std:.2g} |",
+        *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
+        f"| **test** (used once) | **{final.test_mean:.4g} ± {final.test_std:.2g}** |",
+        f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
+        f"| test, the model | {final.model_test_score:.4g} |",
+        "",
+        f"The model is {describe_model(final)}.",
+        "",
+        "| hyperparameter | value |",
+        "| --- | --- |",
+        *(f"| {leaf} | {format_value(value)} |" for leaf, value in describe(winner.config).items()),
+        "",
+    ]
+    return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final) + describe_pareto(final)
+
+
+def describe_model(final: FinalistsResult) -> str:
+    """Which network is the model, in a clause."""
+    refit = final.refit
+    if refit is None:
+        return "the network of the seed with the best validation score"
+    rows = f"{refit.rows:,} training and validation rows together"
+    if refit.checkpoint is None:
+        return f"the network of the seed with the best validation score: trained again on {rows}, it did not learn them"
+    return f"the winner trained once more, on {rows}, for {counted(refit.epochs, 'epoch')}{_why_so_long(final)}"
+
+
+def _why_so_long(final: FinalistsResult) -> str:
+    """Of the lengths that a refit could have had, why this one."""
+    if final.refit is None or len(final.refit.lengths) < 2:
+        return ""
+    scores = dict(final.refit.lengths)
+    chosen = scores.pop(final.refit.epochs)
+    ((other, score),) = scores.items()
+    return f" (validation {final.metric} at the end {chosen:.4g}, and {score:.4g} after {other})"
+
+
+def _comparison(final: FinalistsResult) -> list[str]:
+    """Every metric on test rows: the winner, what simpler models reach, and what ignores the inputs."""
+    names = list(final.trivial_test_metrics)
+    of_models = {f"the network, mean over {counted(len(final.winner.seeds), 'seed')}": final.test_metrics}
+    of_models |= {baseline.model: baseline.test for baseline in final.baselines}
+    of_models["ignoring the inputs"] = final.trivial_test_metrics
+    lines = ["## Every metric, and simpler models", "", "| test | " + " | ".join(names) + " |"]
+    lines.append("| --- |" + " --- |" * len(names))
+    for model, scores in of_models.items():
+        cells = [f"{scores[name]:.4g}" if name in scores else "—" for name in names]
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    lines.append("")
+    if (verdict := worth(final)) is not None:
+        lines += [f"**Was it worth it?** {verdict}.", ""]
+    for baseline in final.baselines:
+        if baseline.unavailable or baseline.note:
+            missing = f"not available ({baseline.unavailable})" if baseline.unavailable else baseline.note
+            lines += [f"- {baseline.model}: {missing}"]
+    if final.calibration is not None:
+        lines += [f"- {describe_calibration(final.calibration)}"]
+    return [*lines, ""]
+
+
+def worth(final: FinalistsResult) -> str | None:
+    """Whether the network beats the simpler models on test rows, in a sentence; None if there is none to compare with.
+
+    It has to be better by more than one standard deviation over its seeds; of the models that it does not beat so, the
+    simplest is named, and the best where that is another.
+    """
+    metric, mean, noise = METRICS[final.metric], final.test_mean, final.test_std
+    scored = [b for b in final.baselines if math.isfinite(b.test.get(final.metric, math.nan))]
+    if not scored:
+        return None
+    best = min(scored, key=lambda baseline: metric.rank(baseline.test[final.metric]))
+    lead = noise if metric.mode == "max" else -noise
+    as_good = [b for b in scored if not metric.better(mean - lead, b.test[final.metric])]
+    network = f"test {final.metric} {mean:.4g} ± {noise:.2g}"
+    if not as_good:
+        return f"Yes: {network} is better than the best baseline, {_with_score(best, final.metric)}"
+    simplest = as_good[0]
+    others = "" if simplest is best else f", and {_with_score(best, final.metric)} is the best baseline"
+    if not metric.better(simplest.test[final.metric], mean + lead):
+        named = f"{_with_score(simplest, final.metric)}, which is simpler"
+        return f"No: {network} is not better, within its seeds' noise, than {named}{others}"
+    return f"No: {network} is worse than {_with_score(simplest, final.metric)}, which is simpler{others}"
+
+
+def _with_score(baseline: Baseline, metric: MetricName) -> str:
+    return f"{baseline.model} ({baseline.test[metric]:.4g})"
+
+
+def describe_calibration(found: Calibration) -> str:
+    """What a temperature does, in a clause."""
+    if found.temperature == 1:
+        return "temperature 1: no validation row is wrong, so nothing says how sure the model may be"
+    losses = f"log loss {found.log_loss_before:.4g} → {found.log_loss_after:.4g}"
+    errors = f"expected calibration error {found.error_before:.2%} → {found.error_after:.2%}"
+    return f"temperature {found.temperature:.3g} for the model, on test rows: {losses}, {errors}"
+
+
+def trainings(finalist: Finalist) -> str:
+    """What its mean is over: ``5 seeds``, or ``4 folds × 5 seeds``."""
+    seeds = counted(len(finalist.seeds), "seed")
+    return f"{counted(len(finalist.fold_scores), 'fold')} × {seeds}" if finalist.fold_scores else seeds
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def describe(config: TrialConfig) -> dict[str, Any]:
+    """The leaves of a configuration that a person wants to see: without the seed and what is switched off."""
+    shown = {k: value for k, value in config.flat().items() if k != "seed" and not _is_off(k, value, config)}
+    if config.network.init == "auto":
+        shown["network.init"] = f"auto ({resolve(config.network)})"
+    return shown
+
+
+def _is_off(leaf: str, value: Any, config: TrialConfig) -> bool:
+    if leaf == "schedule.unit":
+        return config.schedule.name == "none" and not config.schedule.warmup
+    # No hyperparameter is of interest at 0 but one that was searched, and a range in log space never ends there.
+    return value is None or value == "none" or (isinstance(value, (int, float)) and value == 0)
+
+
+def format_value(value: Any) -> str:
+    """A hyperparameter's value with as many digits as mean something."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str]) -> dict[str, Any]:
+    """One JSON document: best configuration, scores, verdicts, counts, places.
+
+    Args:
+        spec: Of the study.
+        result: Of the study.
+        places: Where the record and the files are, by name.
+    """
+    trials = [trial for done in result.rounds for trial in done.trials]
+    document = {
+        "document_version": DOCUMENT_VERSION,
+        "study_id": result.study_id,
+        "name": spec.name,
+        "status": str(result.status),
+        "reason": result.reason,
+        "seconds": round(result.seconds, 3),
+        "data": asdict(result.data) if result.data else None,
+        "best": _best_document(result.finalists),
+        "checks": [check_document(check) for check in result.checks],
+        "rounds": [
+            {
+                "number": done.plan.number,
+                "name": done.plan.name,
+                "cycle": done.plan.cycle,
+                "trials": len(done.trials),
+                "best_score": done.best.score if done.best else None,
+                "stop_reason": done.stop_reason,
+                "sizes": [asdict(size) for size in done.sizes],
+                "importance": importance_document(done),
+            }
+            for done in result.rounds
+        ],
+        "decisions": [decision.reason for decision in result.decisions],
+        "trials": {str(s): sum(t.status is s for t in trials) for s in TrialStatus if s is not TrialStatus.RUNNING}
+        | {"total": len(trials)},
+        "places": dict(places),
+    }
+    plain: dict[str, Any] = finite(document)
+    return plain
+
+
+def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
+    if final is None:
+        return None
+    winner = final.winner
+    return {
+        "trial_id": winner.trial_id,
+        "config": {key: value for key, value in winner.config.to_plain().items() if key != "seed"},
+        "metric": final.metric,
+        "validation_mean": winner.mean,
+        "validation_std": winner.std,
+        "validation_interval": winner.interval and list(winner.interval),
+        "alike": list(final.alike),
+        "parameters": winner.parameters,
+        "validation_folds": [list(scores) for scores in winner.fold_scores],
+        "validation_metrics": dict(winner.validation_metrics),
+        "test_mean": final.test_mean,
+        "test_std": final.test_std,
+        "test_trivial": final.trivial_test_score,
+        "test_metrics": dict(final.test_metrics),
+        "test_metrics_trivial": dict(final.trivial_test_metrics),
+        "baselines": [_baseline_document(baseline) for baseline in final.baselines],
+        "worth": worth(final),
+        "model": _model_document(final),
+        "calibration": None if final.calibration is None else asdict(final.calibration),
+        "pareto": None if final.pareto is None else asdict(final.pareto),
+        "seeds": list(winner.seeds),
+        "gradient_health": _health_document(winner.health),
+        "fit": {"name": winner.fit.name, "summary": winner.fit.summary},
+    }
+
+
+def _model_document(final: FinalistsResult) -> dict[str, Any]:
+    refit = final.refit if final.is_refit else None
+    return {
+        "test_score": final.model_test_score,
+        "seed": final.winner.seeds[final.exported] if refit is None else refit.seed,
+        "is_refit": refit is not None,
+        "rows": None if refit is None else refit.rows,
+        "epochs": None if refit is None else refit.epochs,
+        "lengths": None if refit is None else [list(length) for length in refit.lengths],
+        "test_metrics": None if refit is None else dict(refit.test_metrics),
+        "summary": describe_model(final),
+    }
+
+
+def _baseline_document(baseline: Baseline) -> dict[str, Any]:
+    return {
+        "name": baseline.name,
+        "model": baseline.model,
+        "rows": baseline.rows,
+        "validation_metrics": dict(baseline.validation),
+        "test_metrics": dict(baseline.test),
+        "note": baseline.note,
+        "unavailable": baseline.unavailable,
+    }
+
+
+def check_document(check: CheckResult) -> dict[str, Any]:
+    """A check's verdict as plain data."""
+    return {
+        "step": check.step,
+        "name": check.name,
+        "cycle": check.cycle,
+        "passed": check.passed,
+        "summary": check.summary,
+        "advice": check.advice,
+        "gradient_health": _health_document(health_of(check)),
+        "measured": dict(check.measured),
+        "expected": dict(check.expected),
+    }
+
+
+def _health_document(reading: HealthReading | None) -> dict[str, Any] | None:
+    if reading is None:
+        return None
+    verdict = reading.verdict
+    return {"name": verdict.name, "layers": list(verdict.layers), "summary": verdict.summary, "remedy": verdict.remedy}
+
+
+def for_terminal(text: str) -> str:
+    """A text for rich's console: brackets are no markup, and control characters of titles and labels are escapes."""
+    return escape(visible_lines(text))
+
+
+def finite(value: Any) -> Any:
+    """NaN and infinity as None: JSON has no word for them, and strict readers refuse Python's."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list) else value

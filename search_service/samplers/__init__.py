@@ -1,0 +1,1 @@
+"""Which configurations are tried: random, quasi-random, grid, TPE, GP and CMA-ES."""

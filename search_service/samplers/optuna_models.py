@@ -1,0 +1,104 @@
+"""Samplers that learn from what they are told: Gaussian processes and CMA-ES, both of them Optuna's.
+
+They are told once, at a configuration's end, with its score: for them a repeated point is noise. Numbers are drawn as
+coordinates from 0 to 1 in which their range is uniform, and become values by the range itself. A configuration that
+diverged is told as the worst there is, so that its neighbourhood is avoided, and one that is being trained is known to
+be, so that parallel workers are kept apart.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import TrialState
+
+from search_service.space.ranges import Choices, Range, Space, drawn_leaves
+from trainables.config import TrialConfig
+from trainables.seeds import derive_seed
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+AdaptiveMethod = Literal["gp", "cma_es"]
+# Points drawn at random before a model is believed. Optuna's default.
+STARTUP = 10
+
+
+class OptunaModel:
+    """Draws configurations from an Optuna study of its own.
+
+    Args:
+        space: Ranges by leaf, choices before what depends on them.
+        base: Says which choices hold where ``space`` does not sample them.
+        method: Which model.
+        mode: Whether larger or smaller scores are better.
+        seed: With a configuration's number, decides what is drawn.
+    """
+
+    def __init__(
+        self, space: Space, base: TrialConfig, *, method: AdaptiveMethod, mode: Literal["max", "min"], seed: int
+    ) -> None:
+        self._space, self._base, self._method, self._seed = space, base, method, seed
+        # Larger is better.
+        self._sign = 1.0 if mode == "max" else -1.0
+        # Numbers in Optuna's study of those that have not ended.
+        self._running: dict[int, int] = {}
+        self._worst = math.nan
+        self._relative = self._make_sampler(seed % 2**32) if method == "cma_es" else None
+        self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+
+    def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration's leaves, of which ``fixed`` are given."""
+        if fixed:
+            self._study.enqueue_trial({leaf: _encode(self._space[leaf], value) for leaf, value in fixed.items()})
+        self._study.sampler = self._relative or self._make_sampler(derive_seed(self._seed, number) % 2**32)
+        with warnings.catch_warnings():
+            # CMA-ES draws categories and conditional leaves by themselves, which is what they are.
+            warnings.simplefilter("ignore")
+            trial = self._study.ask()
+            # A given value is kept as it is: there and back again it would be off in its last digit.
+            values = drawn_leaves(
+                self._space, self._base, lambda leaf, range_: fixed.get(leaf, _draw(trial, leaf, range_))
+            )
+        self._running[number] = trial.number
+        return values
+
+    def observe(self, number: int, score: float) -> None:
+        """A configuration has a score at a rung, and goes on: what it is worth is told at its end."""
+
+    def end(self, number: int, score: float | None) -> None:
+        """A configuration has ended, at its last score, or without one that counts."""
+        if score is not None and not self._sign * score >= self._sign * self._worst:
+            self._worst = score
+        told = score if score is not None else self._worst
+        if math.isfinite(told):
+            self._study.tell(self._running.pop(number), told)
+        else:
+            # Nothing has a score yet to be the worst.
+            self._study.tell(self._running.pop(number), state=TrialState.FAIL)
+
+    def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        with warnings.catch_warnings():
+            # "Experimental", says Optuna of some of these settings.
+            warnings.simplefilter("ignore")
+            if self._method == "gp":
+                return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
+            # It keeps the state of its evolution: one for the whole round.
+            return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
+
+
+def _encode(range_: Range, value: Any) -> Any:
+    # Optuna's categories are scalars; hidden_sizes are lists. JSON text stands for any choice.
+    return json.dumps(value) if isinstance(range_, Choices) else range_.to_unit(value)
+
+
+def _draw(trial: optuna.Trial, leaf: str, range_: Range) -> Any:
+    if isinstance(range_, Choices):
+        encoded = {_encode(range_, choice): choice for choice in range_.choices}
+        return encoded[trial.suggest_categorical(leaf, list(encoded))]
+    # Not the range's own numbers: for whole ones Optuna takes five times as long.
+    return range_.from_unit(trial.suggest_float(leaf, 0.0, 1.0))

@@ -1,0 +1,1 @@
+"""What is searched: ranges, sets of choices, and shapes of networks in them."""

@@ -1,0 +1,1 @@
+"""A config: its sections, its rules, and how a file becomes one."""

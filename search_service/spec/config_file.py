@@ -1,0 +1,202 @@
+"""A study's YAML or JSON file, and ``--set`` on top of it, to a StudySpec.
+
+YAML here is the subset that a config needs: numbers as YAML 1.2 and every programming language write them (``1e-3``
+is a number), ``yes`` and ``no`` are words, dates are words, a key may stand once, and there are no aliases (330 bytes
+of them can unfold to 52 MB). A config is data: no tag can make an object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search_service.errors import InvalidSpecError, Problem
+from search_service.spec import study_spec as spec_module
+from search_service.spec.search_space import ChoicesSpec, RangeSpec
+from search_service.spec.study_spec import StudySpec
+from trainables.data.locations import is_url
+from trainables.data.named_sets import BUNDLED, OPENML
+
+# The largest config that a person would write has a few KB; more is a mistake or an attack.
+MAX_BYTES = 256 * 1024
+
+
+# Keys of the section data that name tables.
+PLACES = ("source", "train", "validation", "test")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader without aliases and duplicate keys, with YAML 1.2 scalars."""
+
+    # A copy, emptied: the parent's resolvers read 1e-3 as text, no as False and 2026-01-01 as a date.
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own class attribute)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# tag -> (what a scalar of this kind looks like, the characters that it can begin with)
+_SCALARS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "int": (r"[-+]?[0-9]+", list("-+0123456789")),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+}
+for _kind, (_pattern, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def _construct_int(loader: _Loader, node: Any) -> int:
+    # Base 10 always: YAML 1.1 reads 010 as 8.
+    return int(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
+    """Read a config file.
+
+    Args:
+        path: YAML, or JSON, which is YAML too. Relative paths of data files are relative to it.
+        overrides: ``key=value`` each, with a dotted key and the value as YAML, applied in order.
+
+    Raises:
+        InvalidSpecError: Every mistake found.
+    """
+    return spec_module.parse(load_plain(path, overrides))
+
+
+def load_plain(path: Path, overrides: Sequence[str] = ()) -> Any:
+    """A config file as plain data, unchecked; arguments and errors as of ``load``."""
+    return _with_paths_from(overridden(read(path), overrides), path.parent)
+
+
+def overridden(raw: Any, overrides: Sequence[str]) -> Any:
+    """Plain data of a config, changed in its place by ``key=value`` each.
+
+    Raises:
+        InvalidSpecError: One is not of that form.
+    """
+    for override in overrides:
+        _override(raw, override)
+    return raw
+
+
+def local_files(raw: Any) -> dict[str, Path]:
+    """Files of this machine that a config's plain data names, by key of its section ``data``."""
+    data = raw.get("data") if isinstance(raw, dict) else None
+    if not isinstance(data, dict):
+        return {}
+    given = {place: data[place] for place in PLACES if isinstance(data.get(place), str) and data[place]}
+    return {place: Path(value) for place, value in given.items() if not is_url(value) and Path(value).is_file()}
+
+
+def read(path: Path) -> Any:
+    """The plain data of a config file.
+
+    Raises:
+        InvalidSpecError: It cannot be read.
+    """
+    shown = str(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            rule = f"at most {MAX_BYTES // 1024} KB"
+            raise InvalidSpecError([Problem(shown, f"{size} bytes", rule, "is this the config, or the data?")])
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InvalidSpecError([Problem("CONFIG", shown, "an existing file", "check the path")]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSpecError([Problem("CONFIG", shown, "a readable text file", f"mend it: {error}")]) from error
+    return read_text(text, shown)
+
+
+def read_text(text: str, where: str) -> Any:
+    """The plain data of a config's text.
+
+    Args:
+        text: YAML or JSON.
+        where: What the text is, for messages.
+
+    Raises:
+        InvalidSpecError: It is neither.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or (
+            "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        )
+        raise InvalidSpecError([Problem(where + line, reason, "readable YAML or JSON", "mend this line")]) from error
+
+
+def _override(raw: Any, override: str) -> None:
+    """Apply one ``key=value``; the key's parents are made where they are missing."""
+    key, equals, text = override.partition("=")
+    if not equals or not key or not isinstance(raw, dict):
+        rule, fix = "key=value with a dotted key", "for example --set search.coarse.max_trials=8"
+        raise InvalidSpecError([Problem("--set", override, rule, fix)])
+    value = read_text(text, f"--set {key}")
+    inner = raw
+    *parents, last = _parts(key)
+    for parent in parents:
+        inner = inner.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise InvalidSpecError([Problem("--set", override, "a key inside keys", f"{key} passes through a value")])
+    inner[last] = value
+
+
+def _parts(key: str) -> list[str]:
+    """Keys on the way to a dotted key; leaves of the search space have dots of their own."""
+    section, _, leaf = key.partition(".")
+    if section != "search_space" or not leaf:
+        return key.split(".")
+    leaf, _, condition = leaf.partition(".when.")
+    if condition:
+        return [section, leaf, "when", condition]
+    leaf, _, last = leaf.rpartition(".")
+    if leaf and last in {*RangeSpec.model_fields, *ChoicesSpec.model_fields}:
+        return [section, leaf, last]
+    return [section, key.removeprefix("search_space.")]
+
+
+def _with_paths_from(raw: Any, folder: Path) -> Any:
+    """Data files of the config, relative to the folder that it lies in."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict):
+        return raw
+    data = dict(raw["data"])
+    for place in PLACES:
+        value = data.get(place)
+        if not isinstance(value, str) or not value or value in BUNDLED or value.startswith(OPENML) or is_url(value):
+            continue
+        place_here = folder / Path(value).expanduser()
+        # A word that is no file or folder here is more likely the name of a bundled set, misspelt.
+        if Path(value).suffix or "/" in value or place_here.exists():
+            data[place] = str(place_here)
+    return raw | {"data": data}

@@ -1,0 +1,366 @@
+"""D4: the command line as a person and a program use it: output, exit codes, and nothing left behind by a mistake."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search_service.spec.config_file import load
+from tests.conftest import REPOSITORY
+
+SMALL = """
+name: small
+data: {source: wine}
+trial: {network: {hidden_sizes: [8]}, optimizer: {lr: 1e-2}, batch_size: 16}
+search: {coarse: {max_trials: 4, max_epochs: 4}, refined: {max_trials: 3, max_epochs: 6}, max_cycles: 1}
+finalists: {top: 2, seeds: 2}
+"""
+
+
+def search_service(*arguments, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "search_service", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_a_command_that_trains_nothing_does_not_wait_for_torch():
+    """It takes seconds to import: --help, schema and what speaks to a service do without."""
+    code = "import sys, search_service.cli.commands; from search_service import Client; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, tmp_path):
+    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "Step 1     ✓ initial loss: untrained loss 1.",
+        "Step 2     ✓ overfit a small sample: memorised 20 rows",
+        "Step 3     ✓ learning rates: searching",
+        "Step 4     coarse search: 4 configurations, up to 4 epochs each",
+        "Step 5     refined search",
+        "Step 6     repeat? stop: ",
+        "test accuracy",
+        "why it stopped",
+        "open the record with",
+    ):
+        assert words in done.stdout, words
+    assert "Traceback" not in done.stderr
+    assert "\x1b[" not in done.stdout  # Plain lines where there is no terminal.
+
+
+def run_for_a_program(folder):
+    """What ``run --json`` prints."""
+    config = folder / "small.yaml"
+    config.write_text(SMALL)
+    return search_service(
+        "run", config, "--runner", "inline", "--home", folder / "home", "--json", "--set", "seed=7", cwd=folder
+    )
+
+
+@pytest.fixture(scope="module")
+def done_for_a_program(tmp_path_factory):
+    return run_for_a_program(tmp_path_factory.mktemp("for-a-program"))
+
+
+def test_json_prints_one_document_and_nothing_else(done_for_a_program, tmp_path):
+    done = done_for_a_program
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert document["status"] == "completed"
+    assert document["best"]["test_mean"] > 0.7
+    assert document["trials"]["total"] == 7
+    assert [check["passed"] for check in document["checks"]] == [True] * 3
+    folder = Path(document["places"]["folder"])
+    assert json.loads((folder / "result.json").read_text()) == document
+    # What was found can be put into a config as it stands.
+    (tmp_path / "best.yaml").write_text(
+        json.dumps({"name": "best", "data": {"source": "wine"}, "trial": document["best"]["config"]})
+    )
+    assert load(tmp_path / "best.yaml").trial.optimizer.lr == document["best"]["config"]["optimizer"]["lr"]
+
+
+def test_the_same_seed_gives_the_same_document(done_for_a_program, tmp_path):
+    one, other = (json.loads(done.stdout) for done in (done_for_a_program, run_for_a_program(tmp_path)))
+    assert one["best"] == other["best"]
+
+
+def test_a_failed_check_exits_with_3_and_its_diagnosis_and_is_recorded(config, tmp_path):
+    done = search_service(
+        "run",
+        config,
+        "--runner",
+        "inline",
+        "--home",
+        tmp_path / "home",
+        "--set",
+        "trial.network.init=zeros",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 3
+    assert "Step 1     ✗ initial loss" in done.stdout
+    assert "all units of hidden layer 1 get the same gradient" in done.stdout
+    assert "To do: set trial.network.init: auto" in done.stdout
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    study = next(run for run in runs if run.data.tags["kind"] == "study")
+    assert study.info.status == "FAILED"
+    assert "the same gradient" in study.data.tags["reason"]
+    check = next(run for run in runs if run.data.tags["kind"] == "check")
+    assert check.data.tags["verdict"] == "failed"
+
+
+def write_table(path, text):
+    path.write_text(text)
+    return path
+
+
+# Columns a (counts the rows), b (amounts), c (always the same) and y (two classes).
+ROWS = "".join(f"{i},{i * i * 7919 % 1009},5,{'ab'[i % 2]}\n" for i in range(60))
+BAD = {
+    "unknown key": (["serch=1"], "serch", "did you mean search?"),
+    "wrong type": (["trial.optimizer.lr=fast"], "trial.optimizer.lr", "a number"),
+    "low ≥ high": (["search_space.optimizer.lr={low: 1, high: 0.1}"], "search_space.optimizer.lr", "low below high"),
+    "log from 0": (
+        ["search_space.optimizer.lr={low: 0, high: 1, log: true}"],
+        "search_space.optimizer.lr.low",
+        "above 0",
+    ),
+    "missing file": (["data.source=nowhere.csv", "data.target=y"], "data.source", "existing file"),
+    "empty file": (["data.source=empty.csv", "data.target=y"], "data.source", "empty"),
+    "unreadable file": (["data.source=broken.parquet", "data.target=y"], "data.source", "readable PARQUET"),
+    "no such column": (["data.source=good.csv", "data.target=z"], "data.target", "one of: 'a', 'b', 'c', 'y'"),
+    "no name": (['data.source=""'], "data.source", "at least 1 characters"),
+    "one class": (["data.source=one.csv", "data.target=y"], "data.target", "one class only"),
+    "few rows": (["data.source=few.csv", "data.target=y"], "data.target", "at least 3 rows of each class"),
+    "mixed types": (["data.source=mixed.csv", "data.target=y"], "data.source", "column a, row 31: '?'"),
+    "ragged line": (["data.source=ragged.csv", "data.target=y"], "data.source", "mend line 32"),
+    "repeated name": (["data.source=twice.csv", "data.target=y"], "data.source", "rename"),
+    "missing target": (["data.source=gap.csv", "data.target=y"], "data.source", "data.missing_target: drop"),
+    "constant target": (["data.source=good.csv", "data.target=c", "data.task=regression"], "data.target", "varies"),
+    "trap": (["data.source=good.csv", "data.target=y", "data.strict=true", "data.drop=[c]"], "data.drop", "as ids do"),
+    "wrong task": (
+        ["data.source=good.csv", "data.target=b", "trial.class_weights=balanced"],
+        "trial.class_weights",
+        "data.task",
+    ),
+    "infinity": (["data.source=inf.csv", "data.target=y"], "data.source", "finite"),
+    "protocol": (["data.source=file:///etc/passwd.csv"], "data.source", "a path, or a URL of http"),
+    "batch": (["trial.batch_size=5000"], "trial.batch_size", "at most 106"),
+    "searched batch": (["search_space.batch_size={low: 8, high: 5000}"], "search_space.batch_size.high", "at most 106"),
+    "tiny fraction": (["data.test_fraction=0.001"], "data.test_fraction", "one of every class"),
+}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    (folder / "small.yaml").write_text(SMALL)
+    write_table(folder / "good.csv", "a,b,c,y\n" + ROWS)
+    write_table(folder / "empty.csv", "")
+    write_table(folder / "broken.parquet", "nothing")
+    names = "a,b,c,y\n"
+    write_table(folder / "one.csv", names + ROWS.replace("b\n", "a\n"))
+    write_table(folder / "few.csv", names + ROWS + "1,2,5,c\n")
+    write_table(folder / "inf.csv", names + ROWS + "1,inf,5,a\n")
+    write_table(folder / "gap.csv", names + ROWS + "1,2,5,\n")
+    lines = ROWS.splitlines(keepends=True)
+    write_table(folder / "mixed.csv", names + "".join([*lines[:30], "?,1,5,a\n", *lines[30:]]))
+    write_table(folder / "ragged.csv", names + "".join([*lines[:30], "1,1,5,6,a\n", *lines[30:]]))
+    write_table(folder / "twice.csv", "a,a,c,y\n" + ROWS)
+    return folder
+
+
+@pytest.mark.parametrize("mistake", BAD, ids=str)
+def test_bad_input_is_one_error_with_path_value_rule_and_fix(mistake, tables, capsys, monkeypatch):
+    """In this process: the same entry point without the seconds of a start."""
+    from search_service.cli import commands as cli
+
+    overrides, path, words = BAD[mistake]
+    arguments = [part for override in overrides for part in ("--set", override)]
+    home = tables / "home"
+    monkeypatch.setattr(
+        sys, "argv", ["search-service", "run", str(tables / "small.yaml"), "--home", str(home), *arguments]
+    )
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "1 mistake" in error
+    assert f"{path}: " in error
+    assert words in error
+    assert "rule:" in error
+    assert "fix:" in error
+    assert not home.exists()  # Nothing is left behind.
+
+
+# ---- compare-optimizers ----------------------------------------------------------------------------------------
+
+QUICK = ("optimizers=[sgd, adam]", "seeds=2", "epochs=3", "sweep_seeds=1", "sweep_epochs=2", "rates=[0.1, 0.01]")
+QUICKLY = [part for override in QUICK for part in ("--set", f"comparison.{override}")]
+
+
+def test_a14_compare_optimizers_shows_each_the_table_and_the_places(tmp_path):
+    digits, home = REPOSITORY / "configs" / "01_digits.yaml", tmp_path / "home"
+    done = search_service("compare-optimizers", digits, "--home", home, *QUICKLY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "Comparison ",
+        "1167 training, 270 validation",
+        "each at its own best learning rate; 2 seeds and 3 epochs each",
+        "sgd        ✓ learning rate ",
+        "adam       ✓ learning rate ",
+        "and in the",
+        "best validation accuracy: ",
+        "play the paths",
+        "open the record with",
+    ):
+        assert words in done.stdout, words
+    (folder,) = (home / "comparisons").iterdir()
+    files = ["loss_curves.png", "loss_slice.png", "paths.html", "result.json", "spec.json"]
+    assert sorted(file.name for file in folder.iterdir()) == files
+    assert str(folder / "paths.html") in done.stdout
+    document = json.loads((folder / "result.json").read_text())
+    assert all(outcome["validation_mean"] > 0.8 for outcome in document["optimizers"])
+
+
+def in_this_process(monkeypatch, *arguments) -> int | None:
+    """Exit code of the same entry point, without the seconds of a start."""
+    from search_service.cli import commands as cli
+
+    monkeypatch.setattr(sys, "argv", ["search-service", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code
+
+
+def test_a14_json_of_a_comparison_is_one_document_and_nothing_else(config, tmp_path, capsys, monkeypatch):
+    assert not in_this_process(
+        monkeypatch, "compare-optimizers", config, "--home", tmp_path / "home", "--json", *QUICKLY
+    )
+    out = capsys.readouterr().out
+    document = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert [outcome["name"] for outcome in document["optimizers"]] == ["sgd", "adam"]
+    assert [tried["rate"] for tried in document["optimizers"][0]["rates"][:2]] == [0.01, 0.1]
+    assert len(document["optimizers"][0]["curves"]) == 2
+    assert json.loads((Path(document["places"]["folder"]) / "result.json").read_text()) == document
+
+
+def test_a14_a_mistake_in_the_comparison_exits_with_2(config, tmp_path, capsys, monkeypatch):
+    arguments = ["--set", "comparison.optimizers=[adma]", "--home", tmp_path / "home"]
+    assert in_this_process(monkeypatch, "compare-optimizers", config, *arguments) == 2
+    errors = capsys.readouterr().err
+    assert "comparison.optimizers.0: " in errors
+    assert "did you mean adam" in errors
+    assert not (tmp_path / "home").exists()
+
+
+def test_a14_a_comparison_that_cannot_be_recorded_exits_with_4(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert in_this_process(monkeypatch, "compare-optimizers", config, "--home", tmp_path / "home", *QUICKLY) == 4
+    assert "cannot record" in capsys.readouterr().err
+
+
+def test_a14_an_interrupted_comparison_exits_with_130_and_is_recorded(config, tmp_path):
+    arguments = ["--home", str(tmp_path / "home"), "--set", "comparison.epochs=1000000"]
+    command = [sys.executable, "-m", "search_service", "compare-optimizers", str(config), *arguments]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        # The fourth line is printed when the comparison has started.
+        lines = [running.stdout.readline() for _ in range(4)]
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert "from the same start" in lines[3]
+    assert running.returncode == 130
+    assert "Interrupted. What was finished is recorded." in errors
+    assert "Traceback" not in errors
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    assert (run.info.status, run.data.tags["status"]) == ("KILLED", "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "give a config to run"),
+        (["c.yaml", "--study", "s"], "give a config to run"),
+        (["--study", "s", "--set", "seed=1"], "a study goes on as it was asked for"),
+        (["--study", "no-such-study"], "--study: 'no-such-study'"),
+        (["--study", "../../etc"], "--study: '../../etc'"),
+    ],
+)
+def test_d6_run_takes_a_config_or_a_study_that_is_there(options, words, tmp_path, capsys, monkeypatch):
+    assert in_this_process(monkeypatch, "run", *options, "--home", tmp_path / "home") == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "home").exists()
+
+
+def test_validate_and_schema(config, tmp_path):
+    done = search_service("validate", config, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "is valid: 178 rows, 13 features, classification" in done.stdout
+    bad = search_service("validate", config, "--set", "serch=1", cwd=tmp_path)
+    assert bad.returncode == 2
+    assert "did you mean search?" in bad.stderr
+    schema = json.loads(search_service("schema", cwd=tmp_path).stdout)
+    assert {"search_space", "comparison"} <= set(schema["properties"])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_home_that_cannot_be_is_the_users_mistake(config, tmp_path):
+    done = search_service("run", config, "--runner", "inline", "--home", config / "x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--home: " in done.stderr
+    assert "a folder that can be written" in done.stderr
+
+
+def test_an_inline_run_takes_no_ray_address(config, tmp_path):
+    done = search_service("run", config, "--runner", "inline", "--ray-address", "auto", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "an inline run uses no Ray" in done.stderr
+
+
+def test_mlflow_that_cannot_be_reached_exits_with_4(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "MLflow at http://127.0.0.1:9 cannot record the study" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_ray_that_cannot_be_reached_exits_with_4(config, tmp_path):
+    done = search_service("run", config, "--ray-address", "127.0.0.1:9", "--home", tmp_path / "home", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "Ray cannot be reached or started at 127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_npz_and_parquet_from_the_command_line(tmp_path):
+    random = np.random.default_rng(0)
+    features = random.normal(size=(90, 4))
+    np.savez(tmp_path / "t.npz", X=features, y=features[:, 0] > 0)
+    (tmp_path / "c.yaml").write_text("name: npz\ndata: {source: t.npz}\n")
+    done = search_service("validate", "c.yaml", cwd=tmp_path)
+    # 54 training rows and a default batch of 64: nobody wrote that number, so nobody is scolded for it.
+    assert "90 rows, 4 features, classification" in done.stdout, done.stderr
+
+
+def test_every_example_in_configs_is_reachable_from_the_repository():
+    assert load(REPOSITORY / "configs" / "04_csv.yaml").data.source.endswith("configs/iris.csv")

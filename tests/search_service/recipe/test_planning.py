@@ -1,0 +1,147 @@
+"""C5: what a study would do, against a calculation by hand and against what studies then do."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from search_service import wiring
+from search_service.cli import commands as cli
+from search_service.recipe.planning import duration, expected_epochs, plan
+from search_service.runners.inline import InlineRunner
+from search_service.spec.study_spec import parse
+from search_service.study import run_study
+from tests.conftest import REPOSITORY
+from trainables.timing import Pace
+
+SPEC = {
+    "name": "planned",
+    "data": {"source": "wine"},
+    "trial": {"network": {"hidden_sizes": [8]}, "optimizer": {"lr": 0.01}, "batch_size": 16},
+    "search": {
+        "coarse": {"max_trials": 9, "max_epochs": 9},
+        "refined": {"max_trials": 6, "max_epochs": 27},
+        "max_cycles": 2,
+        "reduction_factor": 3,
+        "rung_spacing": 3,
+    },
+    "finalists": {"top": 2, "seeds": 3, "folds": 2},
+}
+
+
+def test_c5_trials_epochs_and_trainings_by_hand():
+    planned = plan(parse(SPEC), concurrency=1)
+    coarse, refined = planned.rounds
+    assert (coarse.rungs, refined.rungs) == ((3,), (3, 9))
+    # 9 trials to epoch 3, a third of them to 9; 6 trials to 3, 2 to 9 and two thirds of one to 27.
+    assert coarse.epochs_expected == pytest.approx(9 * 3 + 3 * 6)
+    assert refined.epochs_expected == pytest.approx(6 * 3 + 2 * 6 + 2 / 3 * 18)
+    assert (coarse.epochs_at_most, refined.epochs_at_most) == (81, 162)
+    assert (planned.trials_at_most, planned.epochs_at_most) == (30, 486)
+    # 2 configurations × 3 seeds, on the study's own division and on 2 folds.
+    assert planned.finalists.trainings == 18
+    assert planned.seconds_expected is None
+
+
+def test_c5_without_early_stopping_nothing_is_saved():
+    spec = parse(SPEC | {"search": SPEC["search"] | {"early_stopping": False}})
+    planned = plan(spec, concurrency=1)
+    assert planned.rounds[1].rungs == ()
+    assert planned.epochs_expected == planned.epochs_at_most / 2 == 243
+
+
+def test_c5_the_formula_is_the_mean_over_trials_that_survive_by_lot():
+    """η = 2 and rungs at 2 and 4 of 8 epochs: half the trials train 2 epochs, a quarter 4, a quarter 8."""
+    assert expected_epochs((2, 4), 8, 2.0) == 0.5 * 2 + 0.25 * 4 + 0.25 * 8
+
+
+def test_c5_seconds_by_hand():
+    spec = parse(SPEC | {"search": SPEC["search"] | {"population_size": 3}})
+    pace = Pace(size=3, seconds_per_step=0.1, seconds_per_validation=1.0, steps_per_epoch=20)  # 3 s for 3 members
+    last = Pace(size=3, seconds_per_step=0.05, seconds_per_validation=1.0, steps_per_epoch=20)  # 2 s for 3 seeds
+    planned = plan(spec, concurrency=8, pace=pace, finalists_pace=last)
+    # 9 trials are 3 cohorts, 6 are 2: no more train at once. 3 seconds for 3 trials are 1 for each.
+    rounds = 45 / 3 + 42 / 2
+    finalists = (2 * (1 + 2) + 2) * 27 * 2
+    assert planned.seconds_expected == pytest.approx(rounds + finalists)
+    limited = plan(
+        parse(SPEC | {"search": spec.search.model_dump() | {"time_budget_s": 10}}),
+        concurrency=8, pace=pace, finalists_pace=last,
+    )  # fmt: skip
+    assert limited.seconds_at_most == pytest.approx(10 + finalists)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "about a second"),
+        (3.4, "about 3 seconds"),
+        (47, "about 50 seconds"),
+        (260, "about 4 minutes"),
+        (3600, "about 60 minutes"),
+        (9100, "about 2.5 hours"),
+    ],
+)
+def test_c5_times_are_rounded_to_what_an_estimate_knows(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_c5_a_study_never_does_more_than_planned(tmp_path):
+    small = {"coarse": {"max_trials": 5, "max_epochs": 4}, "refined": {"max_trials": 4, "max_epochs": 6}}
+    spec = parse(SPEC | {"search": small | {"max_cycles": 2}, "finalists": {"top": 2, "seeds": 2}})
+    planned = plan(spec, concurrency=1)
+    study = wiring.prepare(spec)
+    result = run_study(
+        spec, study.table, InlineRunner(), lambda event: None, study_id="s", folder=tmp_path, versions={}
+    )
+    trials = [trial for done in result.rounds for trial in done.trials]
+    assert len(trials) <= planned.trials_at_most
+    assert sum(trial.epochs for trial in trials) <= planned.epochs_at_most
+    for done, round_ in zip(result.rounds, planned.rounds * 2, strict=False):
+        assert len(done.trials) == round_.trials
+        assert {trial.epochs for trial in done.trials} <= {*round_.rungs, round_.epochs}
+    assert sum(len(finalist.curves) for finalist in result.finalists.finalists) == planned.finalists.trainings
+    assert planned.finalists.refit
+    assert result.finalists.refit.epochs <= planned.finalists.epochs
+    assert {len(curve) for f in result.finalists.finalists for curve in f.curves} == {planned.finalists.epochs}
+
+
+def shown(monkeypatch, capsys, *options) -> str:
+    config = str(REPOSITORY / "configs" / "04_csv.yaml")
+    monkeypatch.setattr(sys, "argv", ["search-service", "plan", config, *options])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    return capsys.readouterr().out
+
+
+def test_c5_a_person_sees_rounds_totals_and_a_time_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    out = shown(monkeypatch, capsys, "--set", "search.max_cycles=2", "--set", "search.sampler=random",
+                "--set", "search.max_total_epochs=500", "--set", "search.rung_spacing=3",
+                "--set", "search.reduction_factor=3")  # fmt: skip
+    for words in (
+        "coarse search, random",
+        "3, 9",
+        "finalists: 2 × 5 seeds",
+        "model: the winner",
+        "At most 40 trials: 20 in each of 2 cycles.",
+        "about 116 in one cycle",
+        "at most 648 epochs",
+        "No trial is started after 500 in total.",
+        "Rounds and finalists take about ",
+    ):
+        assert words in out, words
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_c5_a_program_gets_one_document(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    document = json.loads(shown(monkeypatch, capsys, "--json", "--runner", "inline"))
+    assert document["trials_at_most"] == 20
+    assert (document["finalists"]["trainings"], document["finalists"]["refit"]) == (10, True)
+    assert document["concurrency"] == 1
+    assert 0 < document["seconds_expected"] <= document["seconds_at_most"]
+    assert list(tmp_path.iterdir()) == []
