@@ -1,23 +1,67 @@
 """What to train next, where, and what we learnt: a hyperparameter search that follows the six-step recipe.
 
-Begin with ``study.py``, which reads like the recipe itself; docs/architecture.md has the map.
+    from pathlib import Path
+
+    import search_service
+
+    study = search_service.prepare(search_service.load(Path("my.yaml")))
+    finished = search_service.run(study, settings=search_service.Settings(home="runs"))
+
+What ``__all__`` names is the public surface; everything else may move. To read the code, begin with ``study.py``, which
+reads like the recipe itself; docs/architecture.md has the map.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search_service.client import Client
+    from search_service.errors import InvalidSpecError, OutsideError, SearchServiceError
+    from search_service.records.results import StudyResult, StudyStatus
+    from search_service.settings import Settings
+    from search_service.spec.config_file import load
+    from search_service.spec.study_spec import StudySpec, parse
+    from search_service.wiring import FinishedStudy, PreparedStudy, prepare, prepare_again, run
 
 __version__ = "0.1.0"
-__all__ = ["Client", "__version__"]
+__all__ = [
+    "Client",
+    "FinishedStudy",
+    "InvalidSpecError",
+    "OutsideError",
+    "PreparedStudy",
+    "SearchServiceError",
+    "Settings",
+    "StudyResult",
+    "StudySpec",
+    "StudyStatus",
+    "__version__",
+    "load",
+    "parse",
+    "prepare",
+    "prepare_again",
+    "run",
+]
+# Where each is: imported when it is asked for, since torch and MLflow take seconds.
+_HOMES = {
+    "client": ("Client",),
+    "errors": ("InvalidSpecError", "OutsideError", "SearchServiceError"),
+    "records.results": ("StudyResult", "StudyStatus"),
+    "settings": ("Settings",),
+    "spec.config_file": ("load",),
+    "spec.study_spec": ("StudySpec", "parse"),
+    "wiring": ("FinishedStudy", "PreparedStudy", "prepare", "prepare_again", "run"),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    # Only who wants a client waits for what it imports.
-    if name == "Client":
-        from search_service.client import Client
-
-        return Client
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

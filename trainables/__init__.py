@@ -4,4 +4,52 @@ Everything trained here is a population: K networks of one shape whose parameter
 This package knows torch and the table libraries (in ``data/``), and nothing of Ray, MLflow, Optuna or the
 search service. Axes are named K (population), B (batch), D (features), H (units of a layer), C (outputs),
 P (parameters of one network) throughout.
+
+What ``__all__`` names is the public surface; everything else may move.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainables.config import TrialConfig
+    from trainables.data.config import DataConfig
+    from trainables.data.dataset import Dataset, load
+    from trainables.errors import DataError
+    from trainables.metrics import METRICS
+    from trainables.model import TableModel
+    from trainables.training import PopulationTraining
+
+__all__ = [
+    "METRICS",
+    "DataConfig",
+    "DataError",
+    "Dataset",
+    "PopulationTraining",
+    "TableModel",
+    "TrialConfig",
+    "load",
+]
+# Where each is: imported when it is asked for, since torch takes seconds.
+_MODULES = {
+    "METRICS": "metrics",
+    "DataConfig": "data.config",
+    "DataError": "errors",
+    "Dataset": "data.dataset",
+    "PopulationTraining": "training",
+    "TableModel": "model",
+    "TrialConfig": "config",
+    "load": "data.dataset",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
