@@ -152,6 +152,8 @@ def _trial(trial: TrialResult) -> dict[str, Any]:
         "epochs": trial.epochs,
         "values": dict(trial.values),
         "worker": trial.worker,
+        "began_at": trial.times.began_at if trial.times else None,
+        "seconds": round(trial.times.seconds, 3) if trial.times else None,
     }
 
 

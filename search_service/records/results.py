@@ -169,7 +169,8 @@ class LearningRatesResult(CheckResult):
 # ---- rounds: steps 4 and 5 -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+# With slots: a round keeps one for every epoch of every trial.
+@dataclass(frozen=True, slots=True)
 class EpochPoint:
     """One epoch of one trial."""
 
@@ -272,6 +273,22 @@ class RoundPlan:
         return f"{self.step} {'coarse' if self.step == 4 else 'refined'} search"
 
 
+@dataclass(frozen=True, slots=True)
+class TrialTimes:
+    """When a trial was trained, and for how long.
+
+    Attributes:
+        began_at: Start of its first epoch, in seconds since 1970, by the driver's clock.
+        ended_at: When the driver heard of its end, likewise.
+        seconds: Time in which it was trained: without waiting for a worker, for ASHA, or paused for others. Members of
+            a population are trained together, so each of them has the whole time.
+    """
+
+    began_at: float
+    ended_at: float
+    seconds: float
+
+
 @dataclass(frozen=True)
 class TrialResult:
     """One configuration of a round and what became of it.
@@ -286,6 +303,7 @@ class TrialResult:
         curve: Its epochs, ascending.
         metric: Of the scores.
         worker: Process that trained it.
+        times: When it was trained; None if it was not, or by a version that did not write it down.
     """
 
     trial_id: str
@@ -297,6 +315,8 @@ class TrialResult:
     curve: tuple[EpochPoint, ...]
     metric: MetricName
     worker: str = ""
+    # Two trainings with the same numbers are the same result, however long each took.
+    times: TrialTimes | None = field(default=None, compare=False)
 
     @property
     def best_point(self) -> EpochPoint | None:

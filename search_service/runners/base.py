@@ -78,12 +78,21 @@ class MemberReport:
 
 @dataclass(frozen=True)
 class CohortReport:
-    """One report of a cohort, at a rung or at its end."""
+    """One report of a cohort, at a rung or at its end.
+
+    Attributes:
+        cohort_id: Unique in the round.
+        epoch: That it has reached.
+        members: What happened to each that was in training.
+        worker: Process that trained it.
+        seconds: Of training since its last report.
+    """
 
     cohort_id: str
     epoch: int
     members: tuple[MemberReport, ...]
     worker: str
+    seconds: float = 0.0
 
     @property
     def finished(self) -> bool:

@@ -36,11 +36,11 @@ from search_service.early_stopping.brackets import journal_of, rungs_of
 from search_service.errors import DamagedFileError, RunnerError
 from search_service.folder import journals
 from search_service.records.events import Listener, TrialFinished, TrialProgressed
-from search_service.records.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.records.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus, TrialTimes
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
 from search_service.runners.cohort import CohortTraining
-from search_service.runners.paused import Part, Paused
+from search_service.runners.paused import Part, Paused, Training
 from search_service.runners.sizing import CohortSizes
 from search_service.runners.stopping import StoppingRules
 from search_service.samplers.sampler import Fate, Sampler, Suggestion
@@ -90,6 +90,7 @@ class RoundBook:
         self._paused = Paused(plan.folder.absolute() / "paused")
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
+        self._trained: dict[str, Training] = {}
         self._results: dict[str, TrialResult] = {}
         # Cohorts of an earlier process that had not ended.
         self._interrupted: deque[Cohort] = deque()
@@ -139,10 +140,13 @@ class RoundBook:
     def report(self, report: CohortReport) -> None:
         """Enter a cohort's report."""
         members = {member.trial_id: member for member in self._members_of(report.cohort_id)}
+        began_at = time.time() - report.seconds
         for news in report.members:
             if news.trial_id in self._results:
                 continue
             self._points[news.trial_id] |= {point.epoch: point for point in news.points}
+            training = self._trained.setdefault(news.trial_id, Training(began_at, {}))
+            training.seconds[report.epoch] = report.seconds
             if news.status is TrialStatus.RUNNING:
                 last = news.points[-1]
                 self._asking.observe(members[news.trial_id].number, last.validation_score)
@@ -179,7 +183,8 @@ class RoundBook:
         part = self._paused.keep(report.cohort_id, report.epoch, left, saved)
         # Once it is there: what is not written down was never paused, and begins again.
         curves = {member.trial_id: self._curve(member.trial_id) for member in left}
-        self._write("paused", [{"cohort": part.cohort_id, "epoch": part.epoch, "curves": curves}])
+        times = {trial: asdict(self._trained[trial]) for trial in curves}
+        self._write("paused", [{"cohort": part.cohort_id, "epoch": part.epoch, "curves": curves, "times": times}])
         self._paused.put(part)
 
     def fail(self, cohort_id: str, reason: str) -> None:
@@ -188,6 +193,11 @@ class RoundBook:
             if member.trial_id not in self._results:
                 self._finish(member, TrialStatus.FAILED, reason, cohort_id)
         self._paused.end(cohort_id)
+
+    def begin_again(self, cohort_id: str) -> None:
+        """Have a cohort whose worker was lost trained once more, from its beginning and to the same numbers."""
+        self._paused.leaving.discard(cohort_id)
+        self._interrupted.append(self._cohorts.get(cohort_id) or self._merged[cohort_id])
 
     def _members_of(self, cohort_id: str) -> tuple[Member, ...]:
         return (self._cohorts.get(cohort_id) or self._merged[cohort_id]).members
@@ -308,7 +318,8 @@ class RoundBook:
             if CohortTraining.is_saved(folder):
                 left = self._find(members, entry["curves"], "paused")
                 curves = {trial: _points(curve) for trial, curve in entry["curves"].items()}
-                parts[name] = Part(name, entry["epoch"], left, folder, curves)
+                times = {trial: Training.read(raw) for trial, raw in entry.get("times", {}).items()}
+                parts[name] = Part(name, entry["epoch"], left, folder, curves, times)
         return parts
 
     def _read_merged(self, members: Mapping[str, Member]) -> list[Cohort]:
@@ -330,6 +341,8 @@ class RoundBook:
             if member.trial_id not in self._results:
                 self._observe(member, part.curves[member.trial_id])
                 self._points[member.trial_id] = {point.epoch: point for point in part.curves[member.trial_id]}
+                if (training := part.times.get(member.trial_id)) is not None:
+                    self._trained[member.trial_id] = training
 
     def _observe(self, member: Member, points: Sequence[EpochPoint]) -> None:
         """Tell the sampler what it heard before."""
@@ -370,7 +383,9 @@ class RoundBook:
         points = _points(entry["curve"])
         self._points[member.trial_id] = {point.epoch: point for point in points}
         self._observe(member, points[:-1])
-        trial = self._end(member, TrialStatus(entry["status"]), entry["reason"], entry["worker"], entry["seconds"])
+        times = TrialTimes(**entry["times"]) if "times" in entry else None
+        status = TrialStatus(entry["status"])
+        trial = self._end(member, status, entry["reason"], entry["worker"], entry["seconds"], times)
         self._sampler.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
 
@@ -422,8 +437,12 @@ class RoundBook:
             "config": member.config.to_plain(),
             "curve": self._curve(member.trial_id),
         }
+        times = None
+        if (training := self._trained.pop(member.trial_id, None)) is not None:
+            times = TrialTimes(training.began_at, time.time(), sum(training.seconds.values()))
+            entry["times"] = asdict(times)
         self._write("told", [entry])
-        trial = self._end(member, status, reason, worker, seconds)
+        trial = self._end(member, status, reason, worker, seconds, times)
         self._asking.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
 
@@ -431,7 +450,15 @@ class RoundBook:
         """What was reported of a trial, as plain data."""
         return [asdict(point) for _, point in sorted(self._points[trial].items())]
 
-    def _end(self, member: Member, status: TrialStatus, reason: str, worker: str, seconds: float) -> TrialResult:
+    def _end(
+        self,
+        member: Member,
+        status: TrialStatus,
+        reason: str,
+        worker: str,
+        seconds: float,
+        times: TrialTimes | None,
+    ) -> TrialResult:
         curve = tuple(point for _, point in sorted(self._points[member.trial_id].items()))
         trial = TrialResult(
             trial_id=member.trial_id,
@@ -443,6 +470,7 @@ class RoundBook:
             curve=curve,
             metric=self._plan.metric,
             worker=worker,
+            times=times,
         )
         self._results[member.trial_id] = trial
         self._rules.note(trial, seconds)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class CohortTraining:
         goal = next((rung for rung in self._rungs if rung > self._training.epoch), self._plan.max_epochs)
         points: dict[str, list[EpochPoint]] = {trial: [] for trial in self._alive}
         ended: dict[str, tuple[TrialStatus, str]] = {}
-        epochs = self._training.epochs()
+        epochs, began = self._training.epochs(), time.perf_counter()
         while self._alive and self._training.epoch < goal:
             record = next(epochs)
             rows = zip(self._alive, record.train_loss, record.validation_loss, record.validation_score, strict=True)
@@ -69,6 +70,7 @@ class CohortTraining:
                 if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
                     ended[trial] = (TrialStatus.DIVERGED, f"the loss was not finite in epoch {record.epoch}")
             self._keep({trial for trial in self._alive if trial not in ended})
+        seconds = time.perf_counter() - began
         if goal == self._plan.max_epochs:
             ended |= dict.fromkeys(self._alive, (TrialStatus.COMPLETED, f"trained for {goal} epochs"))
             self._keep(set())
@@ -85,6 +87,7 @@ class CohortTraining:
             epoch=goal,
             members=tuple(MemberReport(trial, tuple(new), *ended.get(trial, running)) for trial, new in points.items()),
             worker=f"{socket.gethostname()}:{os.getpid()}",
+            seconds=seconds,
         )
 
     def save(self, folder: Path) -> None:

@@ -16,14 +16,33 @@ MOST_WAITING = 4
 
 
 @dataclass(frozen=True)
+class Training:
+    """How long a trial under way has been trained.
+
+    Attributes:
+        began_at: Start of its first epoch, in seconds since 1970.
+        seconds: By the epoch of the report that said so: one that is repeated after a restart counts once.
+    """
+
+    began_at: float
+    seconds: dict[int, float]
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> Training:
+        """Of a journal, whose keys are text."""
+        return cls(raw["began_at"], {int(epoch): seconds for epoch, seconds in raw["seconds"].items()})
+
+
+@dataclass(frozen=True)
 class Part:
-    """A paused cohort: who is left of it, where it was saved and, in another process, their curves until then."""
+    """A paused cohort: who is left of it, where it was saved, and what is known of them in another process."""
 
     cohort_id: str
     epoch: int
     members: tuple[Member, ...]
     folder: Path
     curves: Mapping[str, Sequence[EpochPoint]] = field(default_factory=dict)
+    times: Mapping[str, Training] = field(default_factory=dict)
 
 
 # Epoch and structure: whoever shares them can go on together.

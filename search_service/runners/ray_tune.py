@@ -21,6 +21,7 @@ import pickle
 import shutil
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -63,7 +64,9 @@ from trainables.process import device_for, prepare_process
 
 _log = logging.getLogger(__name__)
 
-# Times that Tune restarts a cohort whose worker died; what fails more often fails for a reason.
+# Times that Tune restarts a cohort whose worker died, and that we have it begin again when Tune has given it up; what
+# fails more often fails for a reason. Tune gives up too soon: one death is several errors if several answers of the
+# worker were due, and the second one ends a trial that waits for a new worker, however often it may be restarted.
 MAX_FAILURES = 2
 # Times that a round starts Ray again; the same reason.
 MOST_RESTARTS = 3
@@ -380,7 +383,9 @@ class _CohortSearcher(Searcher):
     def __init__(self, book: RoundBook, folder: Path, require_ray: Callable[[], None]) -> None:
         super().__init__(metric=None, mode=None)
         self._book, self._folder, self._require_ray = book, folder, require_ray
+        # Cohorts by the trial of Tune that trains them, and how often each was given up.
         self._cohorts: dict[str, str] = {}
+        self._given_up: Counter[str] = Counter()
         # Whether a disk is full: then nothing is begun any more, and nothing has failed.
         self.is_full = False
 
@@ -393,12 +398,13 @@ class _CohortSearcher(Searcher):
             return str(Searcher.FINISHED)
         cohort = self._book.next_cohort()
         if cohort is None:
-            # None at all is "not now": Tune asks again.
-            return str(Searcher.FINISHED) if self._book.is_closed else None
+            # None at all is "not now": Tune asks again. Whoever is under way may have to begin again.
+            return str(Searcher.FINISHED) if self._book.is_closed and not self._cohorts else None
         self._cohorts[trial_id] = cohort.cohort_id
         return {"cohort": _Packed(cohort)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        cohort = self._cohorts.pop(trial_id)
         # A trial's last result is told here only, those before it to the scheduler only.
         if result and _REPORT in result and (report := _decode(result[_REPORT])).finished:
             self._book.report(report)
@@ -408,9 +414,12 @@ class _CohortSearcher(Searcher):
         if error and not disk.has_room(self._folder):
             # It goes on when there is room again.
             self.is_full = True
+        elif error and self._given_up[cohort] < MAX_FAILURES:
+            self._given_up[cohort] += 1
+            self._book.begin_again(cohort)
         elif error:
-            reason = f"its worker failed more than {MAX_FAILURES} times; see the error file in the round's folder"
-            self._book.fail(self._cohorts[trial_id], reason)
+            reason = f"its worker failed more than {MAX_FAILURES} times; see the error files in the round's folder"
+            self._book.fail(cohort, reason)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: resuming reads the book's journals, not Tune's snapshot."""
@@ -570,4 +579,4 @@ def _decode(text: str) -> CohortReport:
         )
         for member in raw["members"]
     )
-    return CohortReport(raw["cohort_id"], raw["epoch"], members, raw["worker"])
+    return CohortReport(raw["cohort_id"], raw["epoch"], members, raw["worker"], raw["seconds"])

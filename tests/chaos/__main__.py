@@ -23,6 +23,7 @@ def main() -> int:
     """Run what was asked for."""
     options = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     options.add_argument("--runs", type=int, default=20, help="studies, taking turns over the variants")
+    options.add_argument("--begin", type=int, default=0, help="number of the first run, to go on after an earlier one")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     options.add_argument("--keep", type=Path, help="folder for the studies; by default they go when all is well")
@@ -30,7 +31,7 @@ def main() -> int:
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         ground = Ground(given.keep or Path(scratch))
-        for number in range(given.runs):
+        for number in range(given.begin, given.begin + given.runs):
             variant = VARIANTS[given.variants[number % len(given.variants)]]
             outcome = disturb(variant, given.seed * 100_000 + number, ground)
             outcomes.append(outcome)

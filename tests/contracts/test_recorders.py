@@ -382,6 +382,14 @@ def test_a12_a13_layers_have_metrics_by_step_and_finalists_their_verdicts(record
         assert "gradient_health.png" in [file.path for file in client.list_artifacts(run.info.run_id)]
 
 
+def test_e1_a_trials_run_lasts_as_long_as_the_trial(record, story):
+    _, _, runs = record
+    for event in story.of(TrialFinished):
+        run, times = runs[event.trial.trial_id], event.trial.times
+        assert (run.info.start_time, run.info.end_time) == (round(times.began_at * 1000), round(times.ended_at * 1000))
+        assert run.data.metrics["training_seconds"] == pytest.approx(times.seconds)
+
+
 def test_d3_trials_have_dotted_parameters_and_metrics_with_the_epoch_as_step(record, story):
     client, _, runs = record
     for event in story.of(TrialFinished):

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,15 @@ def test_journals_hold_what_was_asked_decided_and_told(plain_round):
     assert stopped == {trial.trial_id for trial in result.trials if trial.status is TrialStatus.PRUNED}
     for entry, trial in zip(sorted(told, key=lambda e: e["trial"]), result.trials, strict=True):
         assert TrialConfig.model_validate(entry["config"]) == trial.config
+
+
+def test_e1_when_and_how_long_each_trial_was_trained_is_written_down(plain_round):
+    told = {entry["trial"]: entry["times"] for entry in journal(plain_round.folder, "told.jsonl")}
+    for trial in plain_round.result.trials:
+        assert asdict(trial.times) == told[trial.trial_id]
+        # A training of six epochs is shorter than a round; half a second is for clocks and rounding.
+        assert 0 < trial.times.seconds <= trial.times.ended_at - trial.times.began_at + 0.5
+        assert time.time() - 3600 < trial.times.began_at
 
 
 def test_a_trial_whose_loss_is_not_finite_is_diverged_and_the_round_goes_on(runner, digits, tmp_path):

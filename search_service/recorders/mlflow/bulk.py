@@ -35,7 +35,7 @@ ROWS_AT_ONCE = 2_000
 
 # Where a server takes whole runs; a GET says whether it does, and in which form.
 PATH = "/api/2.0/search-service/whole-runs"
-FORM = {"whole_runs": 1}
+FORM = {"whole_runs": 2}
 # Of one request to a server: a megabyte or two of JSON, some tenths of a second.
 MOST_RUNS, MOST_VALUES = 200, 20_000
 
@@ -69,6 +69,7 @@ class WholeRun(BaseModel):
         tags: Beside the name; texts short enough for MLflow.
         params: Likewise.
         metrics: With their times and steps.
+        start_ms: When it began, in milliseconds since 1970; by default at its first value.
         end_ms: When it was over, in milliseconds since 1970; by default when it is written.
     """
 
@@ -80,6 +81,7 @@ class WholeRun(BaseModel):
     tags: Mapping[Key, Annotated[str, Field(max_length=8_000)]]
     params: Mapping[Key, Annotated[str, Field(max_length=6_000)]]
     metrics: Sequence[Value]
+    start_ms: int | None = None
     end_ms: int | None = None
 
 
@@ -206,7 +208,7 @@ def _run(run: WholeRun, experiment: Any, now: int) -> dict[str, Any]:
         "source_version": "",
         "user_id": "unknown",
         "status": RunStatus.to_string(RunStatus.from_string(run.status)),
-        "start_time": min(times, default=end),
+        "start_time": min(times, default=end) if run.start_ms is None else run.start_ms,
         "end_time": max(end, *times) if times else end,
         "lifecycle_stage": LifecycleStage.ACTIVE,
     }

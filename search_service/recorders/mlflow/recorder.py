@@ -252,6 +252,9 @@ class MlflowRecorder:
         """New ones in one transaction where that is possible; those that were begun before are gone on with."""
         fresh, others = [], []
         for trial, at_ms in trials:
+            if trial.times is not None:
+                # By the journal and not by when it was heard of: told again, it is the same run.
+                at_ms = _ms(trial.times.ended_at)  # noqa: PLW2901
             if self._write_whole and not self._runs.is_there("trial", trial.trial_id):
                 fresh.append(self._whole(trial, at_ms))
             elif self._runs.ended("trial", trial.trial_id) is None:
@@ -261,7 +264,13 @@ class MlflowRecorder:
         # One after another: what must not be repeated is asked with a setting of the whole process.
         begun = [
             (
-                self._runs.start(trial.trial_id, "trial", parent=self._round, tags=_trial_tags(trial), start_ms=at_ms),
+                self._runs.start(
+                    trial.trial_id,
+                    "trial",
+                    parent=self._round,
+                    tags=_trial_tags(trial),
+                    start_ms=_start_ms(trial, at_ms),
+                ),
                 trial,
                 at_ms,
             )
@@ -284,6 +293,7 @@ class MlflowRecorder:
             tags=self._runs.tags(name, "trial", self._round, _trial_tags(trial)),
             params={key: format_param(value)[:MAX_PARAM_LENGTH] for key, value in trial.config.flat().items()},
             metrics=[mlflow_bulk.Value(m.key, m.value, at_ms, m.step) for m in _trial_metrics(trial)],
+            start_ms=_start_ms(trial, at_ms),
             end_ms=at_ms,
         )
 
@@ -516,7 +526,17 @@ def _trial_metrics(trial: TrialResult) -> list[Metric]:
     metrics = [m for point in trial.curve for m in _point_metrics(point, trial.metric)]
     if trial.best_point is not None:
         metrics += [_metric("score", trial.score), _metric("best_epoch", trial.best_point.epoch)]
+    if trial.times is not None:
+        metrics.append(_metric("training_seconds", trial.times.seconds))
     return [*metrics, _metric("epochs", trial.epochs)]
+
+
+def _ms(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+def _start_ms(trial: TrialResult, at_ms: int) -> int:
+    return at_ms if trial.times is None else _ms(trial.times.began_at)
 
 
 def _round_name(plan: RoundPlan) -> str:

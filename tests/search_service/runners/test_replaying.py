@@ -106,6 +106,8 @@ def test_c7_d6_a_round_that_was_cut_short_goes_on_bit_for_bit_with_whoever_was_m
     ]
     for name in ("asked", "rungs", "paused", "merged"):
         one, other = (journals.read(folder / f"{name}.jsonl") for folder in (plan.folder, tmp_path / "calm"))
+        for entry in (*one, *other):
+            entry.pop("times", None)
         assert one == other, name
     assert not (plan.folder / "paused").exists()
     found = list(replaying.replay(StudyFolder(tmp_path), digits[0]))
