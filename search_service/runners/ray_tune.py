@@ -154,6 +154,8 @@ class RayTuneRunner:
         book = RoundBook(plan, self._sizes(plan, dataset), listen)
         if book.has_ended:
             return book.result()
+        # Measuring may have taken seconds, and whoever places or stores something without a raylet is ended by Ray.
+        self._require_ray()
         searcher, paused = _CohortSearcher(book, plan.folder, self._require_ray), _Pausing(book)
         # Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then
         # brings back the rungs.

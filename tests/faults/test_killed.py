@@ -24,6 +24,7 @@ from search_service.settings import Settings
 from search_service.space.ranges import NumericRange
 from tests.conftest import REPOSITORY
 from tests.plans import make_plan
+from tests.services import until
 from trainables.config import TrialConfig
 
 
@@ -105,8 +106,9 @@ def test_e1_a_ray_that_dies_is_started_again_and_the_round_goes_on(ray_runner, d
         return found
 
     ray_runner.run_round(make_plan(tmp_path / "before", max_trials=2, max_epochs=1), digits[0], lambda event: None)
-    agents = own("raylet").children()
-    own("raylet").kill()
+    agents, raylet = own("raylet").children(), own("raylet")
+    raylet.kill()
+    until(lambda: raylet.status() == psutil.STATUS_ZOMBIE)
     changes = {"base": TrialConfig().replace({"network.hidden_sizes": (128, 128)}), "max_trials": 6, "max_epochs": 40}
     changes |= {"grace_period": 10, "reduction_factor": 2.0}
     finished: list[str] = []
