@@ -31,7 +31,7 @@ check: $(INSTALLED)   ## Formatting, lint, types and import rules.
 
 # Two processes, a file at a time: fixtures like Ray start once in each. More would only wait for the CPUs that two Rays use.
 test: check           ## Everything CI runs: `check`, then the tests.
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --durations 15 $(PYTEST)
 
 # More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
 chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,32 @@ REPOSITORY = Path(__file__).parent.parent
 def trains_as_trials_do() -> None:
     """One thread, as in every trial."""
     prepare_process()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mlflows_tables_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow's migrations take seconds for each new store: every one but the first is a copy of that.
+
+    Other processes make their own, and what kills them meanwhile is shown there (test_store.py).
+    """
+    store = sys.modules.get("search_service.recorders.mlflow.store")
+    if store is None:
+        # None of the tests that were collected has anything to do with MLflow.
+        yield
+        return
+    template, make = tmp_path_factory.mktemp("mlflow") / "fresh.db", store._make_tables
+
+    def copy(path: Path) -> None:
+        if path.exists():
+            make(path)
+            return
+        if not template.exists():
+            make(template)
+        shutil.copyfile(template, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_make_tables", copy)
+        yield
 
 
 def _standard(name: str) -> tuple[Dataset, TestRows]:
