@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import threadpoolctl
@@ -26,9 +26,8 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows, RowTensors
 from trainables.losses import class_weights
 from trainables.metrics import MetricName, metrics_for
+from trainables.records import Baseline, BaselineName
 from trainables.scores import LEAST_FREQUENCY, SCORES
-
-BaselineName = Literal["linear", "boosting"]
 
 # Training rows at most: beyond, either model's score moves by less than the seeds of a network do.
 MOST_ROWS = 200_000
@@ -47,31 +46,6 @@ ROWS_PER_FEATURE, NUMBERS_PER_TREE = 7_000, 100_000
 # scikit-learn's own number of rounds; it stops early, on a tenth of the rows, where there are more rows than this, and
 # may then go on for longer.
 ROUNDS, MOST_ROUNDS, STOPS_EARLY_ABOVE = 100, 500, 10_000
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A simpler model and what it reaches.
-
-    Attributes:
-        name: linear or boosting.
-        model: As people call it.
-        validation: Score on validation rows by metric, in the target's own units.
-        test: Likewise, on test rows.
-        rows: Training rows that it learnt from.
-        note: What a reader should know: fewer rows than there are, no convergence.
-        unavailable: Why it has no scores; empty if it has.
-        seconds: Time taken.
-    """
-
-    name: BaselineName
-    model: str
-    validation: Mapping[MetricName, float] = field(default_factory=dict)
-    test: Mapping[MetricName, float] = field(default_factory=dict)
-    rows: int = 0
-    note: str = ""
-    unavailable: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ Source: Guo et al. 2017, "On calibration of modern neural networks".
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from trainables.records import Calibration
 from trainables.scores import SCORES, predicted_classes, probabilities
 
 # Temperatures looked for: beyond, a network says nothing (all classes alike) or is certain of everything.
@@ -26,26 +26,6 @@ LOWEST, HIGHEST = 0.05, 20.0
 TOLERANCE = 1e-4
 # Bins of the confidence, as in the source.
 BINS = 15
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a temperature does to a network's probabilities.
-
-    Attributes:
-        temperature: What outputs are divided by; above 1 for a network that is too sure of itself, 1 where validation
-            rows could not tell.
-        log_loss_before: On rows that the temperature was not fitted on, as the network is.
-        log_loss_after: Likewise, with the temperature.
-        error_before: Expected calibration error on the same rows, as the network is.
-        error_after: Likewise, with the temperature.
-    """
-
-    temperature: float
-    log_loss_before: float
-    log_loss_after: float
-    error_before: float
-    error_after: float
 
 
 def fit_temperature(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> float:

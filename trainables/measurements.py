@@ -6,53 +6,16 @@ rows as they come: what a unit does for a row does not depend on how much the ro
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from trainables.activations import CAN_DIE, SATURATES_OUTSIDE
 from trainables.config import ActivationName
 from trainables.data.dataset import RowTensors
+from trainables.records import Health, LayerActivations, LayerGradients, LayerHealth
 from trainables.training import PopulationTraining
 
 HISTOGRAM_BINS = 40
-
-
-@dataclass(frozen=True)
-class LayerActivations:
-    """Activations of one hidden layer of one member over a batch of rows.
-
-    Attributes:
-        mean: Over rows and units.
-        std: Over rows and units.
-        dead: Share of units that are 0 for every row (relu), else 0.
-        saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
-        counts: Histogram of the activations, ``HISTOGRAM_BINS`` counts.
-        edges: Its ``HISTOGRAM_BINS + 1`` bin edges.
-    """
-
-    mean: float
-    std: float
-    dead: float
-    saturated: float
-    counts: tuple[float, ...]
-    edges: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class LayerGradients:
-    """Gradient of the loss with respect to one layer's weights, for one member.
-
-    Attributes:
-        norm: L2 norm.
-        unit_spread: How much the gradients of the layer's units differ: the norm of their deviation from the
-            mean unit, over the norm. 0 when every unit gets the same gradient, or none at all.
-    """
-
-    norm: float
-    unit_spread: float
 
 
 @torch.no_grad()
@@ -119,50 +82,6 @@ def layer_gradients(training: PopulationTraining, rows: RowTensors, member: int 
         spread = (units - units.mean(dim=1, keepdim=True)).norm().item()
         described.append(LayerGradients(norm=norm, unit_spread=spread / norm if norm > 0 else 0.0))
     return described
-
-
-@dataclass(frozen=True)
-class LayerHealth:
-    """One layer of one member at one moment of its training.
-
-    Attributes:
-        mean: Of the layer's activations (of the outputs, in the last layer), over rows and units.
-        std: Likewise.
-        dead: Share of units that are 0 for every row (relu), else 0.
-        saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
-        signal: What comes back to the layer: root mean square over rows, by weight, of the norm of the gradient of a
-            row's loss with respect to the layer's activations. How wide the layer or its inputs are does not matter.
-        gradient_norm: L2 norm of the loss's gradient with respect to the layer's weights, before any clipping.
-        update_ratio: Norm of the next step's change of the weights over the weights' norm; about 0.001 is usual.
-    """
-
-    mean: float
-    std: float
-    dead: float
-    saturated: float
-    signal: float
-    gradient_norm: float
-    update_ratio: float
-
-
-@dataclass(frozen=True)
-class Health:
-    """One member after ``step`` parameter updates.
-
-    Attributes:
-        step: Updates done.
-        loss: On the rows measured, without penalties.
-        layers: First to last; the last one is the outputs.
-    """
-
-    step: int
-    loss: float
-    layers: tuple[LayerHealth, ...]
-
-    @property
-    def gradient_norm(self) -> float:
-        """L2 norm of the gradient over the weights of all layers."""
-        return math.hypot(*(layer.gradient_norm for layer in self.layers))
 
 
 def _signal(back: Tensor, rows: RowTensors) -> Tensor:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from statistics import median
 
 import torch
@@ -22,6 +21,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.losses import count_outputs
 from trainables.network import count_parameters
+from trainables.records import PopulationSize
 from trainables.timing import time_steps
 from trainables.training import PopulationTraining
 
@@ -45,31 +45,6 @@ MEMORY_SHARE = 0.25
 COPIES_OF_PARAMETERS = 6
 # And per activation of a batch: z, a, a mask and their derivatives.
 COPIES_OF_ACTIVATIONS = 5
-
-
-@dataclass(frozen=True)
-class PopulationSize:
-    """What was chosen for a shape.
-
-    Attributes:
-        layer_sizes: D, the units of each hidden layer, C.
-        batch_rows: B.
-        size: K.
-        gain: Networks trained per second, as a multiple of one by one.
-        measured: (size, gain) of every size that was timed.
-    """
-
-    layer_sizes: tuple[int, ...]
-    batch_rows: int
-    size: int
-    gain: float
-    measured: tuple[tuple[int, float], ...]
-
-    def __str__(self) -> str:
-        shape = " × ".join(map(str, self.layer_sizes))
-        if self.size == 1:
-            return f"networks of {shape} one by one: several at once would not be faster"
-        return f"{self.size} networks of {shape} at a time: {self.gain:.1f} × as fast as one by one"
 
 
 def choose(

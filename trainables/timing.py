@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import median
 
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import MetricName
 from trainables.recorded_step import UNRECORDED
+from trainables.records import Pace
 from trainables.training import PopulationTraining
 
 # The first steps allocate memory and choose kernels; three have done so.
@@ -29,28 +29,6 @@ TIMED_STEPS = 20
 TIMED_PASSES = 3
 # Seconds after which steps of a large table are no longer repeated.
 ENOUGH_S = 5.0
-
-
-@dataclass(frozen=True)
-class Pace:
-    """What a population of ``size`` members takes, in seconds.
-
-    Attributes:
-        size: K.
-        seconds_per_step: One parameter update of all members on one batch.
-        seconds_per_validation: Loss and score of all members on all validation rows.
-        steps_per_epoch: Parameter updates of an epoch.
-    """
-
-    size: int
-    seconds_per_step: float
-    seconds_per_validation: float
-    steps_per_epoch: int
-
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Of all members together."""
-        return self.steps_per_epoch * self.seconds_per_step + self.seconds_per_validation
 
 
 def measure(

@@ -32,9 +32,10 @@ from search_service.spec.study_spec import StudySpec
 from trainables import baselines, calibration, checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, RowTensors, TestRows
-from trainables.measurements import Health, measure_health
+from trainables.measurements import measure_health
 from trainables.metrics import METRICS, MetricName, metrics_for
 from trainables.process import device_for
+from trainables.records import Calibration, Health
 from trainables.seeds import derive_seed
 from trainables.training import EpochRecord, PopulationTraining, trivial_scores
 
@@ -139,7 +140,7 @@ def _metrics(config: TrialConfig) -> tuple[MetricName, ...]:
 
 def _calibrate(
     training: PopulationTraining, member: int, model: PopulationTraining | None, tests: RowTensors
-) -> calibration.Calibration:
+) -> Calibration:
     """The temperature of one network, by validation rows, and what it does to the model on test rows.
 
     A model that has learnt from the validation rows is too sure of them to say how sure it may be: it takes the

@@ -4,7 +4,7 @@ Why: a deep network that does not learn shows the reason in its layers, long bef
 out on its way back, or grows with every layer; the nonlinearity is flat nearly everywhere; units have died.
 The untrained network is judged in step 1, the one that memorises in step 2, and the finalists while they train.
 
-The rule, for the hidden layers 1 … L and the ``signal`` that reaches each of them (measurements.LayerHealth):
+The rule, for the hidden layers 1 … L and the ``signal`` that reaches each of them (``trainables.records.LayerHealth``):
 
 - saturated: in some layer more than half of the activations (while training: 90 %) are where the slope is nearly 0.
 - exploding: something is not finite; or signal 1 is more than 100 × signal L before training; or while training the
@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from search_service.records.results import HealthName, HealthReading, HealthVerdict
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale
-from trainables.measurements import Health, LayerHealth
+from trainables.records import Health, LayerHealth
 
 # Rows measured on: shares of units and activations are then exact to about 1 %.
 MAX_ROWS = 1_000

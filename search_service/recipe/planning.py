@@ -25,7 +25,7 @@ from search_service.early_stopping.brackets import rungs_by_bracket, shares, uni
 from search_service.report.study_report import finite
 from search_service.spec.study_spec import RoundSpec, SearchSpec, StudySpec, grace_period, rung_spacing
 from trainables.data.dataset import Dataset
-from trainables.timing import Pace
+from trainables.records import Pace
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,8 @@ from search_service.spec.study_spec import InitialLossSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.initialization import resolve
-from trainables.measurements import (
-    LayerActivations,
-    LayerGradients,
-    layer_activations,
-    layer_gradients,
-    measure_health,
-)
+from trainables.measurements import layer_activations, layer_gradients, measure_health
+from trainables.records import LayerActivations, LayerGradients
 from trainables.training import PopulationTraining
 
 NAME = "initial loss"

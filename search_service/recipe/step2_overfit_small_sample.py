@@ -20,7 +20,8 @@ from search_service.records.results import HealthVerdict, OverfitResult
 from search_service.spec.study_spec import OverfitSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
-from trainables.measurements import Health, measure_health
+from trainables.measurements import measure_health
+from trainables.records import Health
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
 

@@ -12,12 +12,9 @@ from typing import Any, Literal
 from search_service.records.significance import confidence_interval
 from search_service.space.ranges import Space
 from search_service.spec.study_spec import SamplerName, SecondObjective
-from trainables.baselines import Baseline
-from trainables.calibration import Calibration
 from trainables.config import TrialConfig
-from trainables.measurements import Health, LayerActivations, LayerGradients
 from trainables.metrics import METRICS, MetricName
-from trainables.population_size import PopulationSize
+from trainables.records import Baseline, Calibration, Health, LayerActivations, LayerGradients, PopulationSize
 
 
 class TrialStatus(StrEnum):

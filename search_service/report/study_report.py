@@ -30,11 +30,10 @@ from search_service.report.looking_back import (
     what_mattered,
 )
 from search_service.spec.study_spec import StudySpec
-from trainables.baselines import Baseline
-from trainables.calibration import Calibration
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
 from trainables.metrics import METRICS, MetricName
+from trainables.records import Baseline, Calibration
 from trainables.visible import visible_lines
 
 # Raised when a key of the document changes its meaning or goes.

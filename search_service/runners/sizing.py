@@ -9,8 +9,9 @@ from search_service.records.results import RoundPlan
 from search_service.space.layers import in_config
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
-from trainables.population_size import PopulationSize, choose
+from trainables.population_size import choose
 from trainables.process import device_for
+from trainables.records import PopulationSize
 
 # Of a round's trials, one in this many is in training at once at most: the sampler and ASHA learn from those before.
 IN_TRAINING = 4

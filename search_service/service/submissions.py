@@ -18,8 +18,7 @@ from search_service.service import reading
 from search_service.service.settings import ServiceSettings
 from search_service.service.store import NotFoundError, Store
 from search_service.spec import config_file
-from trainables.data.locations import is_url
-from trainables.data.named_sets import BUNDLED, OPENML
+from trainables.data.locations import BUNDLED, OPENML, is_url
 from trainables.metrics import MetricName
 
 # How a config names an uploaded table.

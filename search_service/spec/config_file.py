@@ -18,8 +18,7 @@ from search_service.errors import InvalidSpecError, Problem
 from search_service.spec import study_spec as spec_module
 from search_service.spec.search_space import ChoicesSpec, RangeSpec
 from search_service.spec.study_spec import StudySpec
-from trainables.data.locations import is_url
-from trainables.data.named_sets import BUNDLED, OPENML
+from trainables.data.locations import BUNDLED, OPENML, is_url
 
 # The largest config that a person would write has a few KB; more is a mistake or an attack.
 MAX_BYTES = 256 * 1024

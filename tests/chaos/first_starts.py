@@ -61,6 +61,7 @@ def first(home: Path, moment: float, how: signal.Signals) -> str:
     with (home / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(moment)
+            return f"ended by itself with {process.returncode}"
         os.kill(process.pid, how)
         process.wait(MOST_S)
     if any(home.glob("studies/*/round-1/told.jsonl")):

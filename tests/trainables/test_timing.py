@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from tests.plans import plain
-from trainables.timing import Pace, measure
+from trainables.records import Pace
+from trainables.timing import measure
 from trainables.training import PopulationTraining
 
 

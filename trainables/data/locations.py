@@ -18,10 +18,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
-from trainables.data.named_sets import BUNDLED, OPENML
 from trainables.errors import DataError, Problem
 from trainables.redaction import redact, shown
 
+# Tables by name (named_sets.py).
+BUNDLED = ("breast_cancer", "diabetes", "digits", "wine")
+OPENML = "openml:"
 # What may be fetched. Others that fsspec knows (local, reference, zip, chains with ::) lead back to files of this
 # machine, past the rule which folders may be read.
 PROTOCOLS = ("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "ftp", "sftp", "memory")

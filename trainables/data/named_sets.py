@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trainables.data.locations import OPENML
 from trainables.errors import DataError, Problem
 
-BUNDLED = ("breast_cancer", "diabetes", "digits", "wine")
-OPENML = "openml:"
 # The column that a bundled set's target gets.
 TARGET = "target"
 

@@ -85,12 +85,12 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
 
 
 def _read(source: str, wanted: Wanted, path: str) -> Read:
-    if source in named_sets.BUNDLED:
+    if source in locations.BUNDLED:
         if wanted.target is not None:
             rule = f"no target for the bundled set {source}, which has its own"
             raise DataError([Problem("data.target", wanted.target, rule, "remove it")])
         return Read(*named_sets.read_bundled(source))
-    if source.startswith(named_sets.OPENML):
+    if source.startswith(locations.OPENML):
         return Read(*named_sets.read_openml(source, wanted.target, path))
     if locations.is_unknown_word(source):
         raise DataError([Problem(path, source, *_NOT_A_SET)])
@@ -99,6 +99,6 @@ def _read(source: str, wanted: Wanted, path: str) -> Read:
 
 
 _NOT_A_SET = (
-    f"a bundled set ({', '.join(named_sets.BUNDLED)}), openml:NAME, or a file ending in {', '.join(formats.SUFFIXES)}",
+    f"a bundled set ({', '.join(locations.BUNDLED)}), openml:NAME, or a file ending in {', '.join(formats.SUFFIXES)}",
     "name one of these sets, or give the path of a file",
 )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import GREY, new_figure
 from search_service.records.results import HealthReading
-from trainables.measurements import LayerHealth
+from trainables.records import LayerHealth
 
 # Layers up to this number are named in the legend; more are told apart by a colour bar.
 MAX_NAMED = 8

@@ -12,7 +12,8 @@ from search_service.recipe import gradient_health, step1_initial_loss, step2_ove
 from search_service.spec.study_spec import InitialLossSpec, OverfitSpec
 from tests.plans import plain
 from trainables.losses import ChanceScale
-from trainables.measurements import Health, LayerHealth, measure_health
+from trainables.measurements import measure_health
+from trainables.records import Health, LayerHealth
 from trainables.training import PopulationTraining
 
 SCALE = ChanceScale(least=0.0, chance=1.0)

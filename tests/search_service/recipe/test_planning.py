@@ -14,7 +14,7 @@ from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
 from tests.conftest import REPOSITORY
-from trainables.timing import Pace
+from trainables.records import Pace
 
 SPEC = {
     "name": "planned",

@@ -27,7 +27,7 @@ from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.study_spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
-from trainables.measurements import Health, LayerHealth
+from trainables.records import Health, LayerHealth
 
 LR = NumericRange(1e-4, 1e-1, log=True)
 DECAY = NumericRange(1e-4, 1.0, log=True)

@@ -27,7 +27,7 @@ from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
 from tests.plans import plain
-from trainables.baselines import Baseline
+from trainables.records import Baseline
 
 SPEC = {
     "name": "small",

@@ -1,0 +1,186 @@
+"""What is measured on networks, as plain records without torch: what only reads them does not wait for it.
+
+The modules that compute them are named beside each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trainables.metrics import MetricName
+
+BaselineName = Literal["linear", "boosting"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simpler model and what it reaches.
+
+    Attributes:
+        name: linear or boosting.
+        model: As people call it.
+        validation: Score on validation rows by metric, in the target's own units.
+        test: Likewise, on test rows.
+        rows: Training rows that it learnt from.
+        note: What a reader should know: fewer rows than there are, no convergence.
+        unavailable: Why it has no scores; empty if it has.
+        seconds: Time taken.
+    """
+
+    name: BaselineName
+    model: str
+    validation: Mapping[MetricName, float] = field(default_factory=dict)
+    test: Mapping[MetricName, float] = field(default_factory=dict)
+    rows: int = 0
+    note: str = ""
+    unavailable: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a temperature does to a network's probabilities.
+
+    Attributes:
+        temperature: What outputs are divided by; above 1 for a network that is too sure of itself, 1 where validation
+            rows could not tell.
+        log_loss_before: On rows that the temperature was not fitted on, as the network is.
+        log_loss_after: Likewise, with the temperature.
+        error_before: Expected calibration error on the same rows, as the network is.
+        error_after: Likewise, with the temperature.
+    """
+
+    temperature: float
+    log_loss_before: float
+    log_loss_after: float
+    error_before: float
+    error_after: float
+
+
+@dataclass(frozen=True)
+class LayerActivations:
+    """Activations of one hidden layer of one member over a batch of rows.
+
+    Attributes:
+        mean: Over rows and units.
+        std: Over rows and units.
+        dead: Share of units that are 0 for every row (relu), else 0.
+        saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
+        counts: Histogram of the activations, ``HISTOGRAM_BINS`` counts.
+        edges: Its ``HISTOGRAM_BINS + 1`` bin edges.
+    """
+
+    mean: float
+    std: float
+    dead: float
+    saturated: float
+    counts: tuple[float, ...]
+    edges: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class LayerGradients:
+    """Gradient of the loss with respect to one layer's weights, for one member.
+
+    Attributes:
+        norm: L2 norm.
+        unit_spread: How much the gradients of the layer's units differ: the norm of their deviation from the
+            mean unit, over the norm. 0 when every unit gets the same gradient, or none at all.
+    """
+
+    norm: float
+    unit_spread: float
+
+
+@dataclass(frozen=True)
+class LayerHealth:
+    """One layer of one member at one moment of its training.
+
+    Attributes:
+        mean: Of the layer's activations (of the outputs, in the last layer), over rows and units.
+        std: Likewise.
+        dead: Share of units that are 0 for every row (relu), else 0.
+        saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
+        signal: What comes back to the layer: root mean square over rows, by weight, of the norm of the gradient of a
+            row's loss with respect to the layer's activations. How wide the layer or its inputs are does not matter.
+        gradient_norm: L2 norm of the loss's gradient with respect to the layer's weights, before any clipping.
+        update_ratio: Norm of the next step's change of the weights over the weights' norm; about 0.001 is usual.
+    """
+
+    mean: float
+    std: float
+    dead: float
+    saturated: float
+    signal: float
+    gradient_norm: float
+    update_ratio: float
+
+
+@dataclass(frozen=True)
+class Health:
+    """One member after ``step`` parameter updates.
+
+    Attributes:
+        step: Updates done.
+        loss: On the rows measured, without penalties.
+        layers: First to last; the last one is the outputs.
+    """
+
+    step: int
+    loss: float
+    layers: tuple[LayerHealth, ...]
+
+    @property
+    def gradient_norm(self) -> float:
+        """L2 norm of the gradient over the weights of all layers."""
+        return math.hypot(*(layer.gradient_norm for layer in self.layers))
+
+
+@dataclass(frozen=True)
+class PopulationSize:
+    """What was chosen for a shape.
+
+    Attributes:
+        layer_sizes: D, the units of each hidden layer, C.
+        batch_rows: B.
+        size: K.
+        gain: Networks trained per second, as a multiple of one by one.
+        measured: (size, gain) of every size that was timed.
+    """
+
+    layer_sizes: tuple[int, ...]
+    batch_rows: int
+    size: int
+    gain: float
+    measured: tuple[tuple[int, float], ...]
+
+    def __str__(self) -> str:
+        shape = " × ".join(map(str, self.layer_sizes))
+        if self.size == 1:
+            return f"networks of {shape} one by one: several at once would not be faster"
+        return f"{self.size} networks of {shape} at a time: {self.gain:.1f} × as fast as one by one"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a population of ``size`` members takes, in seconds.
+
+    Attributes:
+        size: K.
+        seconds_per_step: One parameter update of all members on one batch.
+        seconds_per_validation: Loss and score of all members on all validation rows.
+        steps_per_epoch: Parameter updates of an epoch.
+    """
+
+    size: int
+    seconds_per_step: float
+    seconds_per_validation: float
+    steps_per_epoch: int
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Of all members together."""
+        return self.steps_per_epoch * self.seconds_per_step + self.seconds_per_validation
