@@ -7,6 +7,7 @@ On a terminal the bar is live; elsewhere (a file, a pipe, CI) everything is plai
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 from rich.console import Console
 from rich.padding import Padding
@@ -21,6 +22,7 @@ from search_service.records.events import (
     CycleDecided,
     Event,
     FinalistsFinished,
+    ModelPacked,
     OptimizerCompared,
     RoundFinished,
     RoundStarted,
@@ -71,7 +73,7 @@ class ProgressDisplay:
         self._bar: Progress | None = None
         self._round = _RoundSoFar()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event) -> None:  # noqa: PLR0912 (one for each kind of event)
         """Show one event."""
         match event:
             case StudyStarted():
@@ -100,6 +102,11 @@ class ProgressDisplay:
                 self._show_end(result)
             case ComparisonStarted() | OptimizerCompared() | ComparisonFinished():
                 self._show_comparison(event)
+            case StepStarted() | ModelPacked():
+                # What they begin or hold is shown by those that follow.
+                pass
+            case _:
+                assert_never(event)
 
     def _print(self, label: str, text: str) -> None:
         """One line: a label in a column of its own, so that a long text wraps beside it and not below."""

@@ -13,15 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from search_service.folder import journals
 from search_service.records.events import (
     CheckFinished,
+    ComparisonFinished,
+    ComparisonStarted,
     CycleDecided,
     Event,
     FinalistsFinished,
     ModelPacked,
+    OptimizerCompared,
     RoundFinished,
     RoundStarted,
     StepStarted,
@@ -69,7 +72,7 @@ class EventJournal:
         journals.append(self._folder / EVENTS_FILE, [{"at": at, **finite(entry)}])
 
 
-def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911 (one for each kind of event)
+def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (one for each kind of event)
     """An event as plain data; None for those of a comparison, which is no study."""
     match event:
         case StudyStarted():
@@ -136,8 +139,10 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911 (one for e
                 "reason": result.reason,
                 "seconds": round(result.seconds, 3),
             }
-        case _:
+        case ComparisonStarted() | OptimizerCompared() | ComparisonFinished():
             return None
+        case _:
+            assert_never(event)
 
 
 def _trial(trial: TrialResult) -> dict[str, Any]:
