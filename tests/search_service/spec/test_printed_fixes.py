@@ -1,0 +1,126 @@
+"""What a message about a config tells to do is done, to the letter, and the message is gone.
+
+Every key and every choice of the spec, misspelt; what tables' messages print is in tests/trainables/data.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from search_service.errors import InvalidSpecError
+from search_service.spec.study_spec import StudySpec, parse
+from trainables.config import leaf_paths
+
+PLAIN: dict[str, Any] = {"name": "x", "data": {"source": "digits"}}
+MEANT = re.compile(r"did you mean (\S+)\?")
+
+
+def keys(model: type[BaseModel], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key of the spec as a path, and what may stand there."""
+    for name, field in model.model_fields.items():
+        yield (*before, field.alias or name), field.annotation
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from keys(field.annotation, (*before, field.alias or name))
+
+
+KEYS = dict(keys(StudySpec))
+CHOICES = {
+    path: [choice for choice in get_args(kind) if isinstance(choice, str)]
+    for path, kind in KEYS.items()
+    if get_origin(kind) is Literal
+}
+
+
+def written(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """The plain config with a value at a key."""
+    config = copy.deepcopy(PLAIN)
+    section = config
+    for part in path[:-1]:
+        section = section.setdefault(part, {})
+    section[path[-1]] = value
+    return config
+
+
+def misspelt(word: str) -> str:
+    """With its last two letters the wrong way round, as a hurried hand writes it; short ones with one more."""
+    turned = word[:-2] + word[-1] + word[-2]
+    return turned if len(word) > 5 and turned != word and word.isalpha() else word + "x"
+
+
+def complaints(config: dict[str, Any]) -> dict[str, str]:
+    """What to do, by path."""
+    try:
+        parse(config)
+    except InvalidSpecError as error:
+        return {problem.path: problem.fix for problem in error.problems}
+    return {}
+
+
+def test_there_is_something_to_misspell():
+    assert len(KEYS) > 80
+    assert len(CHOICES) > 8
+
+
+@pytest.mark.parametrize("path", KEYS, ids=".".join)
+def test_e1_a_key_that_is_misspelt_is_found_by_what_the_message_says(path):
+    wrong = (*path[:-1], misspelt(path[-1]))
+    said = complaints(written(wrong, None))
+    meant = MEANT.match(said[".".join(wrong)])
+    assert meant, said
+    assert meant[1] == path[-1]
+    assert ".".join(wrong) not in complaints(written((*path[:-1], meant[1]), None))
+
+
+@pytest.mark.parametrize(("path", "choice"), [(path, choice) for path, all_ in CHOICES.items() for choice in all_])
+def test_e1_a_choice_that_is_misspelt_is_found_by_what_the_message_says(path, choice):
+    where = ".".join(path)
+    said = complaints(written(path, misspelt(choice)))
+    meant = MEANT.match(said[where])
+    assert meant, said
+    assert meant[1] == choice
+    # What else it needs, such as a table of the other task, is said of other keys or in other words.
+    assert complaints(written(path, meant[1])).get(where) != said[where]
+
+
+@pytest.mark.parametrize("leaf", [leaf for leaf in leaf_paths() if leaf not in ("seed", "loss")])
+def test_e1_a_leaf_of_the_space_that_is_misspelt_is_found_by_what_the_message_says(leaf):
+    said = complaints(PLAIN | {"search_space": {misspelt(leaf): {"low": 1, "high": 2}}})
+    meant = MEANT.match(said[f"search_space.{misspelt(leaf)}"])
+    assert meant, said
+    assert meant[1] == leaf
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"search_space": {"batch_size": {"choices": [16, 16]}}}, "search_space.batch_size.choices"),
+        ({"trial": None}, "trial"),
+        ({"search": {"coarse": {"max_trials": 0}}}, "search.coarse.max_trials"),
+        ({"search": {"coarse": {"max_trials": 10**9}}}, "search.coarse.max_trials"),
+    ],
+)
+def test_e1_removing_lowering_and_raising_help_where_they_are_advised(config, path):
+    said = complaints(PLAIN | config)
+    (where,) = [key for key in said if key.startswith(path)]
+    fix = said[where]
+    fixed = copy.deepcopy(PLAIN | config)
+    *parents, last = path.split(".")
+    section = fixed
+    for part in parents:
+        section = section[part]
+    if fix.startswith(("remove", "fill it in, or remove")):
+        if fix == "remove the repeated ones":
+            section[last] = sorted(set(section[last]))
+        else:
+            section.pop(last)
+    elif bound := re.search(r"(?:at least|at most) ([\d,]+)", fix):
+        section[last] = int(bound[1].replace(",", ""))
+    else:
+        pytest.fail(f"nobody can follow this: {fix}")
+    assert where not in complaints(fixed)
