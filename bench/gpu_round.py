@@ -20,7 +20,7 @@ import torch
 from reports import Reports
 from step_throughput import make_dataset
 
-from search_service.records.results import RoundPlan, RoundResult
+from search_service.records.rounds import RoundPlan, RoundResult
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import NumericRange
 from trainables.config import TrialConfig

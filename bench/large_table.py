@@ -79,7 +79,7 @@ def run_round(file: Path, concurrent: int, answers: Any) -> None:
     """In a fresh process: the peak of all memory of this process and Ray's, in GiB, with so many trials at once."""
     import psutil
 
-    from search_service.records.results import RoundPlan, TrialStatus
+    from search_service.records.rounds import RoundPlan, TrialStatus
     from search_service.runners.ray_tune import RayTuneRunner
     from search_service.space.ranges import NumericRange
     from trainables.config import TrialConfig

@@ -26,7 +26,7 @@ from ray.cluster_utils import Cluster
 
 from search_service.early_stopping.brackets import rungs_of
 from search_service.records.events import TrialFinished, TrialProgressed
-from search_service.records.results import EpochPoint, RoundPlan, TrialStatus
+from search_service.records.rounds import EpochPoint, RoundPlan, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.ray_tune import RayTuneRunner

@@ -28,7 +28,7 @@ from pathlib import Path
 from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.mlflow.recorder import MlflowRecorder
 from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
-from search_service.records.results import RoundPlan
+from search_service.records.rounds import RoundPlan
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import NumericRange
 from search_service.spec.study_spec import parse

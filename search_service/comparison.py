@@ -34,7 +34,8 @@ from search_service.records.comparison_results import (
     RateTried,
 )
 from search_service.records.events import ComparisonFinished, ComparisonStarted, Listener, OptimizerCompared
-from search_service.records.results import DataSummary, EpochPoint, StudyStatus
+from search_service.records.results import DataSummary, StudyStatus
+from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import conclusion, report
 from search_service.spec.study_spec import StudySpec
 from trainables.config import OPTIMIZER_DEFAULTS, OptimizerConfig, OptimizerName, TrialConfig

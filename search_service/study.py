@@ -28,6 +28,7 @@ from search_service.recipe import (
     step6_repeat,
 )
 from search_service.recipe.rounds import Place, scored
+from search_service.records.checks import CheckResult, InitialLossResult, LearningRatesResult, OverfitResult
 from search_service.records.earlier import EarlierStudy
 from search_service.records.events import (
     CheckFinished,
@@ -41,20 +42,9 @@ from search_service.records.events import (
     StudyFinished,
     StudyStarted,
 )
-from search_service.records.results import (
-    CheckResult,
-    Cycle,
-    DataSummary,
-    Decision,
-    FinalistsResult,
-    InitialLossResult,
-    LearningRatesResult,
-    OverfitResult,
-    RoundResult,
-    SeedNoise,
-    StudyResult,
-    StudyStatus,
-)
+from search_service.records.finalists import Cycle, Decision, FinalistsResult, SeedNoise
+from search_service.records.results import DataSummary, StudyResult, StudyStatus
+from search_service.records.rounds import RoundResult
 from search_service.report.study_report import report
 from search_service.runners.base import Runner
 from search_service.space.ranges import narrow

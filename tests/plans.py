@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search_service.records.results import RoundPlan
+from search_service.records.rounds import RoundPlan
 from search_service.space.ranges import NumericRange
 from trainables.config import NetworkConfig, ScheduleConfig, TrialConfig
 

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from search_service.records.checks import CheckResult
 from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome
 from search_service.records.events import (
     CheckFinished,
@@ -32,16 +33,9 @@ from search_service.records.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.records.results import (
-    CheckResult,
-    DataSummary,
-    FinalistsResult,
-    RoundResult,
-    StudyResult,
-    StudyStatus,
-    TrialResult,
-    TrialStatus,
-)
+from search_service.records.finalists import FinalistsResult
+from search_service.records.results import DataSummary, StudyResult, StudyStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.comparison_report import score, table
 from search_service.report.study_report import (
     counted,

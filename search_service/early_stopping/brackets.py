@@ -29,7 +29,7 @@ from trainables.seeds import derive_seed
 
 if TYPE_CHECKING:
     # The process that judges has no use for torch, which plans and metrics bring with them: seconds and 200 MB.
-    from search_service.records.results import RoundPlan
+    from search_service.records.rounds import RoundPlan
 
 # derive_seed gives numbers below this.
 _SEEDS = 2**63

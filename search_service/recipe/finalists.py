@@ -26,7 +26,8 @@ import torch
 
 from search_service.errors import CheckFailedError
 from search_service.recipe import fit, gradient_health, refitting, second_objective
-from search_service.records.results import EpochPoint, Finalist, FinalistsResult, ParetoSet, RoundResult, TrialResult
+from search_service.records.finalists import Finalist, FinalistsResult, ParetoSet
+from search_service.records.rounds import EpochPoint, RoundResult, TrialResult
 from search_service.records.significance import told_apart
 from search_service.spec.study_spec import StudySpec
 from trainables import baselines, calibration, checkpoint

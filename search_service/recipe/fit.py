@@ -20,7 +20,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from search_service.records.results import EpochPoint, FitReading
+from search_service.records.readings import FitReading
+from search_service.records.rounds import EpochPoint
 from trainables.config import TrialConfig, applies
 from trainables.losses import ChanceScale
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from search_service.records.results import HealthName, HealthReading, HealthVerdict
+from search_service.records.readings import HealthName, HealthReading, HealthVerdict
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale
 from trainables.records import Health, LayerHealth

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from search_service.records.events import ModelPacked
-from search_service.records.results import FinalistsResult
+from search_service.records.finalists import FinalistsResult
 from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Loaded

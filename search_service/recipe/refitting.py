@@ -19,7 +19,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_service.records.results import EpochPoint, Finalist, Refit
+from search_service.records.finalists import Finalist, Refit
+from search_service.records.rounds import EpochPoint
 from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.config import TrialConfig

@@ -15,7 +15,7 @@ from search_service.errors import CheckFailedError
 from search_service.recipe import warm_start
 from search_service.records.earlier import EarlierStudy
 from search_service.records.events import Listener, RoundFinished, RoundStarted
-from search_service.records.results import RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.runners.stopping import STOP_FILE, STOP_REQUESTED
 from search_service.space.ranges import Scored, Space

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 
-from search_service.records.results import RoundResult, SeedNoise
+from search_service.records.finalists import SeedNoise
+from search_service.records.rounds import RoundResult
 from search_service.spec.study_spec import StudySpec
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS

@@ -16,7 +16,8 @@ import math
 from collections.abc import Sequence
 
 from search_service.recipe import gradient_health
-from search_service.records.results import HealthVerdict, InitialLossResult
+from search_service.records.checks import InitialLossResult
+from search_service.records.readings import HealthVerdict
 from search_service.spec.study_spec import InitialLossSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_service.recipe import gradient_health
-from search_service.records.results import HealthVerdict, OverfitResult
+from search_service.records.checks import OverfitResult
+from search_service.records.readings import HealthVerdict
 from search_service.spec.study_spec import OverfitSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from search_service.records.results import LearningRatesResult, RateLabel, RateOutcome
+from search_service.records.checks import LearningRatesResult, RateLabel, RateOutcome
 from search_service.space.ranges import Choices, NumericRange, Range
 from search_service.spec.study_spec import LearningRatesSpec
 from trainables.config import OptimizerName, TrialConfig

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from search_service.recipe.rounds import Place, search
-from search_service.records.results import LearningRatesResult, RoundResult
+from search_service.records.checks import LearningRatesResult
+from search_service.records.rounds import RoundResult
 from search_service.space.layers import values_in
 from search_service.space.ranges import NumericRange, Range, Space
 from search_service.spec.search_space import LEARNING_RATE

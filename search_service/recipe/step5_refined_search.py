@@ -9,7 +9,7 @@ Source: the lecture's step 5, "refine grid, train longer".
 from __future__ import annotations
 
 from search_service.recipe.rounds import Place, by_place, scored, search
-from search_service.records.results import RoundResult
+from search_service.records.rounds import RoundResult
 from search_service.space.ranges import Space, narrow
 from trainables.config import TrialConfig
 

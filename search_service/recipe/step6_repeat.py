@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from search_service.recipe import fit
-from search_service.records.results import Cycle, Decision, RoundResult, SeedNoise
+from search_service.records.finalists import Cycle, Decision, SeedNoise
+from search_service.records.rounds import RoundResult
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale

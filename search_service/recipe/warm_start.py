@@ -20,7 +20,7 @@ from typing import Any
 from search_service.early_stopping.brackets import rungs_of
 from search_service.errors import Problem
 from search_service.records.earlier import EarlierStudy, EarlierTrial
-from search_service.records.results import PastTrial, RoundPlan, TrialStatus
+from search_service.records.rounds import PastTrial, RoundPlan, TrialStatus
 from search_service.space.layers import SIZES, as_numbers
 from search_service.space.ranges import Space, can_draw, in_order, is_searched
 from trainables.config import TrialConfig

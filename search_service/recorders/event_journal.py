@@ -33,7 +33,7 @@ from search_service.records.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.records.results import TrialResult
+from search_service.records.rounds import TrialResult
 from search_service.report.study_report import check_document, finite
 
 EVENTS_FILE, REPORT_FILE, RESULT_FILE = "events.jsonl", "report.txt", "result.json"

@@ -13,7 +13,8 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from search_service.records.results import DataSummary, EpochPoint, StudyStatus
+from search_service.records.results import DataSummary, StudyStatus
+from search_service.records.rounds import EpochPoint
 from trainables.config import OptimizerName, TrialConfig
 from trainables.metrics import METRICS, MetricName
 

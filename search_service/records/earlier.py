@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_service.records.results import TrialStatus
+from search_service.records.rounds import TrialStatus
 
 
 @dataclass(frozen=True)

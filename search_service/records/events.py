@@ -11,17 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from search_service.records.checks import CheckResult
 from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome
-from search_service.records.results import (
-    CheckResult,
-    DataSummary,
-    Decision,
-    FinalistsResult,
-    RoundPlan,
-    RoundResult,
-    StudyResult,
-    TrialResult,
-)
+from search_service.records.finalists import Decision, FinalistsResult
+from search_service.records.results import DataSummary, StudyResult
+from search_service.records.rounds import RoundPlan, RoundResult, TrialResult
 from search_service.spec.study_spec import StudySpec
 from trainables.metrics import MetricName
 

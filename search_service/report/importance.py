@@ -25,7 +25,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_service.records.results import RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, Range, Space
 from trainables.metrics import METRICS
 

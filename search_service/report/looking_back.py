@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from search_service.records.results import Finalist, FinalistsResult, RoundResult
+from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.rounds import RoundResult
 from search_service.report.importance import BEST_SHARE, Importance, importance
 
 

@@ -9,19 +9,11 @@ from typing import Any
 
 from rich.markup import escape
 
-from search_service.records.results import (
-    CheckResult,
-    DataSummary,
-    Decision,
-    Finalist,
-    FinalistsResult,
-    FitReading,
-    HealthReading,
-    InitialLossResult,
-    OverfitResult,
-    StudyResult,
-    TrialStatus,
-)
+from search_service.records.checks import CheckResult, InitialLossResult, OverfitResult
+from search_service.records.finalists import Decision, Finalist, FinalistsResult
+from search_service.records.readings import FitReading, HealthReading
+from search_service.records.results import DataSummary, StudyResult
+from search_service.records.rounds import TrialStatus
 from search_service.report.looking_back import (
     compare_finalists,
     describe_pareto,

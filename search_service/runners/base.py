@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search_service.records.events import Listener
-from search_service.records.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
+from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialStatus
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 

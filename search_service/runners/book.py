@@ -36,7 +36,7 @@ from search_service.early_stopping.brackets import journal_of, rungs_of
 from search_service.errors import DamagedFileError, RunnerError
 from search_service.folder import journals
 from search_service.records.events import Listener, TrialFinished, TrialProgressed
-from search_service.records.results import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus, TrialTimes
+from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus, TrialTimes
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
 from search_service.runners.cohort import CohortTraining

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from search_service.early_stopping.brackets import rungs_of
-from search_service.records.results import EpochPoint, RoundPlan, TrialStatus
+from search_service.records.rounds import EpochPoint, RoundPlan, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from trainables import checkpoint
 from trainables.data.dataset import Dataset

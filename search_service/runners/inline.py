@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search_service.early_stopping.brackets import Brackets, rules_of
 from search_service.records.events import Listener
-from search_service.records.results import RoundPlan, RoundResult
+from search_service.records.rounds import RoundPlan, RoundResult
 from search_service.runners.base import Cohort
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining, Judge

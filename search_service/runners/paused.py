@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search_service.records.results import EpochPoint
+from search_service.records.rounds import EpochPoint
 from search_service.runners.base import Cohort, Member
 
 # Groups of paused cohorts at most: what a round that is to end has still to train.

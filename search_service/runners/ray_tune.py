@@ -53,7 +53,7 @@ from search_service.early_stopping.brackets import Brackets, rules_of
 from search_service.errors import RunnerError
 from search_service.folder import disk
 from search_service.records.events import Listener
-from search_service.records.results import EpochPoint, RoundPlan, RoundResult, TrialStatus
+from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining

@@ -20,7 +20,7 @@ from typing import Any
 from search_service.errors import DataError, Problem
 from search_service.folder import journals
 from search_service.folder.study_folder import StudyFolder
-from search_service.records.results import EpochPoint
+from search_service.records.rounds import EpochPoint
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset

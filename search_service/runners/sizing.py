@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_service.records.results import RoundPlan
+from search_service.records.rounds import RoundPlan
 from search_service.space.layers import in_config
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from search_service.records.results import RoundPlan, TrialResult, TrialStatus
+from search_service.records.rounds import RoundPlan, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
 # In a study's folder: whoever wants the study to end well, and soon, makes it.

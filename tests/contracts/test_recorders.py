@@ -40,7 +40,8 @@ from search_service.records.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.records.results import ParetoPoint, ParetoSet, TrialStatus
+from search_service.records.finalists import ParetoPoint, ParetoSet
+from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse

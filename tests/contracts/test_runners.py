@@ -14,7 +14,7 @@ import pytest
 from ray.tune.execution.tune_controller import TuneController
 
 from search_service.records.events import TrialFinished, TrialProgressed
-from search_service.records.results import RoundResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining

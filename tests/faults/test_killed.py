@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from search_service import wiring
 from search_service.records.events import TrialFinished, TrialProgressed
-from search_service.records.results import TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings
 from search_service.space.ranges import NumericRange

@@ -13,7 +13,8 @@ from search_service.comparison import best_rate, compare, first_rates, rates_bey
 from search_service.recorders.memory import MemoryRecorder
 from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome, RateTried
 from search_service.records.events import ComparisonFinished, ComparisonStarted, OptimizerCompared
-from search_service.records.results import EpochPoint, StudyStatus
+from search_service.records.results import StudyStatus
+from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import as_document, conclusion, report, table
 from search_service.spec.study_spec import parse
 from search_service.study import summarize

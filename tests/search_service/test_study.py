@@ -21,7 +21,8 @@ from search_service.records.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.records.results import StudyStatus, TrialStatus
+from search_service.records.results import StudyStatus
+from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
 from search_service.runners.inline import InlineRunner
 from search_service.runners.stopping import STOP_FILE
@@ -247,7 +248,7 @@ def test_c4_a_time_budget_spent_in_the_first_round_still_ends_with_an_answer(tmp
 
 def test_b_a_failed_check_in_a_later_cycle_does_not_throw_away_what_was_found(tmp_path, monkeypatch):
     from search_service.recipe import step3_learning_rates, step6_repeat
-    from search_service.records.results import Decision
+    from search_service.records.finalists import Decision
 
     def fails_later(*arguments, cycle, **options):
         result = real(*arguments, cycle=cycle, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
-from search_service.records.results import InitialLossResult
+from search_service.records.checks import InitialLossResult
 
 # Layers drawn; a deeper network shows its first and last ones.
 MAX_LAYERS = 8

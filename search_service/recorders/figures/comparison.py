@@ -21,7 +21,7 @@ from matplotlib.ticker import PercentFormatter
 from search_service.recorders.figures import paths_page
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.records.comparison_results import ComparisonResult, LossSlice, OptimizerOutcome, PathOnSlice
-from search_service.records.results import EpochPoint
+from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import score
 from trainables.config import OptimizerName
 from trainables.metrics import METRICS, MetricName

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import GREY, new_figure
-from search_service.records.results import HealthReading
+from search_service.records.readings import HealthReading
 from trainables.records import LayerHealth
 
 # Layers up to this number are named in the legend; more are told apart by a colour bar.

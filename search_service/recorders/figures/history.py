@@ -22,7 +22,7 @@ from search_service.recorders.figures.trials import (
     round_label,
     status_handles,
 )
-from search_service.records.results import RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
 # Share of the width from which on a round's name fits above it.

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import COLOURS, new_figure
-from search_service.records.results import EpochPoint, FinalistsResult, LearningRatesResult, OverfitResult
+from search_service.records.checks import LearningRatesResult, OverfitResult
+from search_service.records.finalists import FinalistsResult
+from search_service.records.rounds import EpochPoint
 
 # A loss this far above the first one is cut off: a diverging curve would flatten all others.
 CUT_AT = 4.0

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import GREY, new_figure
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, all_trials, has_score, leaves_of
-from search_service.records.results import RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
 # Lines that are coloured: a tenth of the trials, but not fewer than 5 nor more than the eye follows.

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from search_service.early_stopping.brackets import rungs_of
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.recorders.figures.trials import BROKEN, MARKERS, ScoreWindow, round_label
-from search_service.records.results import RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 
 # Colour and width of a curve by how its trial ended.
 _LINES = {

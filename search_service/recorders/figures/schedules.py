@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import COLOURS, new_figure
-from search_service.records.results import FinalistsResult
+from search_service.records.finalists import FinalistsResult
 
 
 def draw(final: FinalistsResult) -> Figure:

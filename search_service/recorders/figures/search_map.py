@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.recorders.figures.trials import BROKEN, MARKERS
-from search_service.records.results import RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import NumericRange
 from trainables.metrics import METRICS
 

@@ -26,7 +26,7 @@ from search_service.recorders.figures.trials import (
     round_handles,
     status_handles,
 )
-from search_service.records.results import RoundResult
+from search_service.records.rounds import RoundResult
 
 # Panels side by side: more would be too narrow for their numbers.
 MOST_COLUMNS = 4

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from search_service.recorders.figures.style import COLOURS, GREY
-from search_service.records.results import RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, NumericRange
 from trainables.metrics import METRICS, MetricName
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from search_service.errors import RecorderError
 from search_service.recorders.mlflow.store import open_client
 from search_service.records.earlier import EarlierStudy, EarlierTrial
-from search_service.records.results import TrialStatus
+from search_service.records.rounds import TrialStatus
 from trainables.redaction import redact
 
 # How a trial's run calls its score, before the metric's name; its validation loss begins so too.

@@ -56,6 +56,7 @@ from search_service.recorders.mlflow import search as mlflow_search
 from search_service.recorders.mlflow.pictures import log_picture
 from search_service.recorders.mlflow.runs import MAX_PARAM_LENGTH, Runs, format_param
 from search_service.recorders.mlflow.store import alone, open_client
+from search_service.records.checks import CheckResult, InitialLossResult, LearningRatesResult, OverfitResult
 from search_service.records.events import (
     CheckFinished,
     ComparisonFinished,
@@ -72,20 +73,10 @@ from search_service.records.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.records.results import (
-    CheckResult,
-    EpochPoint,
-    FinalistsResult,
-    HealthReading,
-    InitialLossResult,
-    LearningRatesResult,
-    OverfitResult,
-    RoundPlan,
-    RoundResult,
-    StudyStatus,
-    TrialResult,
-    TrialStatus,
-)
+from search_service.records.finalists import FinalistsResult
+from search_service.records.readings import HealthReading
+from search_service.records.results import StudyStatus
+from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.report.study_report import describe, describe_data, format_value, health_of, worth
 from search_service.space.ranges import conditions
 from trainables.redaction import redact

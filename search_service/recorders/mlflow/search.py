@@ -22,7 +22,8 @@ from search_service.recorders.figures import history, parallel, pareto, rungs, s
 from search_service.recorders.figures import importance as importance_bars
 from search_service.recorders.figures.trials import leaves_of
 from search_service.recorders.mlflow.pictures import log_picture
-from search_service.records.results import Finalist, FinalistsResult, RoundResult, TrialResult
+from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.rounds import RoundResult, TrialResult
 from search_service.report.importance import importance
 
 TRIAL_COLUMNS = ("trial_id", "round", "status", "reason", "epochs", "score", "best_epoch")

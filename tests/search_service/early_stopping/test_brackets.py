@@ -16,7 +16,7 @@ from ray.tune.schedulers.async_hyperband import AsyncHyperBandScheduler
 from search_service.early_stopping.brackets import Brackets, journal_of, rules_of, rungs_of
 from search_service.recipe.planning import expected_epochs
 from search_service.recipe.planning import plan as planned
-from search_service.records.results import TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan

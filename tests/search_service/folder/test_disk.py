@@ -12,7 +12,8 @@ import pytest
 from search_service import wiring
 from search_service.errors import NoRoomError
 from search_service.folder import disk
-from search_service.records.results import StudyStatus, TrialStatus
+from search_service.records.results import StudyStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners import cohort
 from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from search_service.recipe import fit
-from search_service.records.results import EpochPoint
+from search_service.records.rounds import EpochPoint
 from tests.plans import plain
 from trainables.losses import ChanceScale
 from trainables.training import PopulationTraining

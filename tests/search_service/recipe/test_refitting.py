@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from search_service.recipe import finalists, refitting
-from search_service.records.results import EpochPoint
+from search_service.records.rounds import EpochPoint
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan

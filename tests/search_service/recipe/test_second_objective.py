@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from search_service.recipe import finalists, second_objective
 from search_service.recipe.second_objective import non_dominated
-from search_service.records.results import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan, plain
 from trainables.plain_network import Architecture

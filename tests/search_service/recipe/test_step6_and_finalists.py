@@ -12,16 +12,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from search_service.recipe import finalists, seed_noise, step6_repeat
 from search_service.recipe.step6_repeat import standard_error
-from search_service.records.results import (
-    Cycle,
-    EpochPoint,
-    Finalist,
-    LearningRatesResult,
-    RoundResult,
-    SeedNoise,
-    TrialResult,
-    TrialStatus,
-)
+from search_service.records.checks import LearningRatesResult
+from search_service.records.finalists import Cycle, Finalist, SeedNoise
+from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan, plain

@@ -17,7 +17,7 @@ from search_service.recipe.warm_start import lesson
 from search_service.recorders.mlflow import history as mlflow_history
 from search_service.records.earlier import EarlierStudy, EarlierTrial
 from search_service.records.events import RoundStarted, TrialFinished
-from search_service.records.results import TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.settings import Settings
 from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.study_spec import parse

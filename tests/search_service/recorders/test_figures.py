@@ -12,17 +12,9 @@ import pytest
 
 from search_service.recipe import step1_initial_loss, step2_overfit_small_sample, step3_learning_rates
 from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
-from search_service.records.results import (
-    EpochPoint,
-    Finalist,
-    FinalistsResult,
-    FitReading,
-    HealthReading,
-    HealthVerdict,
-    RoundResult,
-    TrialResult,
-    TrialStatus,
-)
+from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.readings import FitReading, HealthReading, HealthVerdict
+from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.study_spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain

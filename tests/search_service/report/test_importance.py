@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from search_service.records.results import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
 from search_service.report.importance import FEWEST_TRIALS, _distribution, _encode, importance
 from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan, plain

@@ -11,7 +11,7 @@ import pytest
 
 from search_service import wiring
 from search_service.recorders.memory import MemoryRecorder
-from search_service.records.results import Finalist, FinalistsResult, Refit
+from search_service.records.finalists import Finalist, FinalistsResult, Refit
 from search_service.report.importance import importance
 from search_service.report.looking_back import describe_contenders
 from search_service.report.study_report import (

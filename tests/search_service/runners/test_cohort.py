@@ -10,7 +10,7 @@ import torch
 from search_service.early_stopping.halving import Halving
 from search_service.errors import DamagedFileError
 from search_service.folder import journals
-from search_service.records.results import EpochPoint, TrialStatus
+from search_service.records.rounds import EpochPoint, TrialStatus
 from search_service.runners.base import CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.inline import InlineRunner

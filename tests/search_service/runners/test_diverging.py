@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from search_service.records.results import RoundResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.runners import inline
 from search_service.runners.base import Cohort, Member
 from search_service.runners.book import RoundBook

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ray.tune.search import Searcher
 
-from search_service.records.results import TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners import ray_tune
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining

@@ -15,7 +15,7 @@ from search_service.errors import DataError
 from search_service.folder import journals
 from search_service.folder.study_folder import StudyFolder
 from search_service.records.events import TrialFinished
-from search_service.records.results import TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners import replaying
 from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings

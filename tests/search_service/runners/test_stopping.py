@@ -8,7 +8,8 @@ from itertools import accumulate
 import pytest
 
 from search_service import wiring
-from search_service.records.results import EpochPoint, StudyStatus, TrialResult, TrialStatus
+from search_service.records.results import StudyStatus
+from search_service.records.rounds import EpochPoint, TrialResult, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.runners.stopping import StoppingRules
 from search_service.spec.study_spec import parse

@@ -18,14 +18,9 @@ import pytest
 from search_service.early_stopping.halving import Halving
 from search_service.recipe import step6_repeat
 from search_service.recipe.rounds import by_place, scored
-from search_service.records.results import (
-    Cycle,
-    EpochPoint,
-    LearningRatesResult,
-    RoundResult,
-    TrialResult,
-    TrialStatus,
-)
+from search_service.records.checks import LearningRatesResult
+from search_service.records.finalists import Cycle
+from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
 from search_service.samplers.sampler import Method, Sampler
 from search_service.space.ranges import Choices, NumericRange, Space, narrow
 from search_service.spec.study_spec import parse

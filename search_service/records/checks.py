@@ -1,0 +1,85 @@
+"""What steps 1 to 3 found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from search_service.records.readings import HealthReading
+from trainables.records import LayerActivations, LayerGradients
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Verdict of a check.
+
+    Attributes:
+        step: 1, 2 or 3.
+        name: As the recipe calls it.
+        passed: The verdict.
+        summary: One sentence with the numbers behind it.
+        advice: What to do; empty if nothing.
+        measured: What was measured, by name.
+        expected: What was expected, by the same names.
+        cycle: Which repetition of steps 3 to 5, from 1.
+    """
+
+    step: int
+    name: str
+    passed: bool
+    summary: str
+    advice: str
+    measured: Mapping[str, float]
+    expected: Mapping[str, float]
+    cycle: int = 1
+
+
+@dataclass(frozen=True)
+class InitialLossResult(CheckResult):
+    """Step 1, with what its figure shows: activations and gradients per layer of the untrained network."""
+
+    activations: tuple[LayerActivations, ...] = ()
+    gradients: tuple[LayerGradients, ...] = ()
+    health: HealthReading | None = None
+
+
+@dataclass(frozen=True)
+class OverfitResult(CheckResult):
+    """Step 2, with the loss curve of each learning rate tried: (rate, losses at ``steps``)."""
+
+    steps: tuple[int, ...] = ()
+    curves: tuple[tuple[float, tuple[float, ...]], ...] = ()
+    threshold: float = math.nan
+    health: HealthReading | None = None
+
+
+RateLabel = Literal["diverged", "too slow", "works"]
+
+
+@dataclass(frozen=True)
+class RateOutcome:
+    """One candidate learning rate of step 3.
+
+    Attributes:
+        rate: The learning rate.
+        label: Verdict over its starts.
+        falls_to: Median over starts of the final smoothed loss as a share of the first; inf if not finite.
+        curves: Loss per step of each start.
+    """
+
+    rate: float
+    label: RateLabel
+    falls_to: float
+    curves: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class LearningRatesResult(CheckResult):
+    """Step 3; ``low`` and ``high`` bound the region that works, padded, or are NaN if there is none."""
+
+    outcomes: tuple[RateOutcome, ...] = ()
+    low: float = math.nan
+    high: float = math.nan
+    best: float = math.nan

@@ -1,0 +1,279 @@
+"""What step 6 decided, and what the final evaluation found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search_service.records.checks import LearningRatesResult
+from search_service.records.readings import FitReading, HealthReading
+from search_service.records.rounds import EpochPoint, RoundResult
+from search_service.records.significance import confidence_interval
+from search_service.spec.study_spec import SecondObjective
+from trainables.config import TrialConfig
+from trainables.metrics import MetricName
+from trainables.records import Baseline, Calibration
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One repetition of steps 3 to 5."""
+
+    rates: LearningRatesResult
+    coarse: RoundResult
+    refined: RoundResult
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """A configuration trained again from other seeds: the best validation score of each, NaN for one that diverged."""
+
+    trial_id: str
+    scores: tuple[float, ...]
+
+    @property
+    def std(self) -> float:
+        """Standard deviation (n - 1) of the finite ones; NaN with fewer than two."""
+        finite = [score for score in self.scores if math.isfinite(score)]
+        return _std(finite) if len(finite) > 1 else math.nan
+
+    @property
+    def of_difference(self) -> float:
+        """Standard deviation of the difference between two trainings."""
+        return math.sqrt(2) * self.std
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Step 6: whether steps 3 to 5 are done again, and why, in a sentence.
+
+    Attributes:
+        cycle: After which.
+        stop: Whether it was the last.
+        reason: Why.
+        narrowing: What the ranges become, in sentences; empty if it was the last.
+        gain: By how much the score has improved, in its own unit; None where there was nothing to compare.
+        expected_gain: By how much another cycle is expected to improve it.
+        noise: What is not above it is no improvement.
+    """
+
+    cycle: int
+    stop: bool
+    reason: str
+    narrowing: tuple[str, ...] = ()
+    gain: float | None = None
+    expected_gain: float | None = None
+    noise: float | None = None
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A configuration trained again from fresh seeds.
+
+    Attributes:
+        trial_id: Where the configuration was found.
+        config: It.
+        seeds: One per network.
+        scores: Best validation score of each.
+        curves: Epochs of each.
+        health: Of the first seed's network while it trained, steps of its looks included.
+        fit: How the mean curves over the seeds read.
+        learning_rates: Of each epoch, at its end.
+        validation_metrics: Every metric on the validation rows, mean over seeds, with the weights that are kept.
+        fold_scores: Best validation score of each seed, by fold of a cross-validation; empty without one.
+        parameters: Numbers that are trained in one of its networks.
+    """
+
+    trial_id: str
+    config: TrialConfig
+    seeds: tuple[int, ...]
+    scores: tuple[float, ...]
+    curves: tuple[tuple[EpochPoint, ...], ...]
+    health: HealthReading
+    fit: FitReading
+    learning_rates: tuple[float, ...]
+    validation_metrics: Mapping[MetricName, float] = field(default_factory=dict)
+    fold_scores: tuple[tuple[float, ...], ...] = ()
+    parameters: int = 0
+
+    @property
+    def judged(self) -> tuple[float, ...]:
+        """The scores that it is judged by: of all folds × seeds, or of its seeds where there are no folds."""
+        return tuple(score for fold in self.fold_scores for score in fold) or self.scores
+
+    @property
+    def mean(self) -> float:
+        """Mean of the scores that it is judged by."""
+        return sum(self.judged) / len(self.judged)
+
+    @property
+    def std(self) -> float:
+        """Their standard deviation (n - 1)."""
+        return _std(self.judged)
+
+    @property
+    def by_seed(self) -> tuple[float, ...]:
+        """Score of each seed, its mean over the folds where there are some."""
+        return tuple(sum(of_seed) / len(of_seed) for of_seed in zip(*self.fold_scores, strict=True)) or self.scores
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of 95 % confidence in the mean, over the seeds; None with fewer than 2 (significance.py)."""
+        return confidence_interval(self.by_seed)
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The winner trained once more, on training and validation rows together (recipe/refitting.py).
+
+    Attributes:
+        epochs: Of the training.
+        lengths: Epochs that were considered, each with the mean validation score of the winner's seeds at its end.
+        rows: Trained on.
+        seed: Of the network.
+        epochs_spent: On it and on the choice of its length.
+        checkpoint: The network; None if the training went wrong and it is not to be used.
+        test_metrics: Every metric on test rows; empty likewise.
+    """
+
+    epochs: int
+    lengths: tuple[tuple[int, float], ...]
+    rows: int
+    seed: int
+    epochs_spent: int
+    checkpoint: Path | None
+    test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """A trial by both objectives.
+
+    Attributes:
+        trial_id: Of the trial.
+        score: Its best validation score.
+        second: Its second objective, in the unit of the set.
+        is_optimal: Whether no other trial is at least as good in both and better in one.
+    """
+
+    trial_id: str
+    score: float
+    second: float
+    is_optimal: bool
+
+
+@dataclass(frozen=True)
+class ParetoSet:
+    """The trials that were trained to the end, by score and a second objective of which less is better.
+
+    Attributes:
+        second: Which one.
+        points: Best score first.
+    """
+
+    second: SecondObjective
+    points: tuple[ParetoPoint, ...]
+
+    @property
+    def optimal(self) -> tuple[ParetoPoint, ...]:
+        """Those that no other dominates, best score first."""
+        return tuple(point for point in self.points if point.is_optimal)
+
+    @property
+    def name(self) -> str:
+        """``parameters`` or ``prediction time``."""
+        return self.second.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """With its unit."""
+        return "parameters" if self.second == "parameters" else "prediction time (ms per 1 000 rows, one thread)"
+
+
+@dataclass(frozen=True)
+class FinalistsResult:
+    """The winner and its one look at the test rows.
+
+    Attributes:
+        finalists: The winner first, then by mean.
+        metric: Of the scores.
+        test_scores: Of the winner's networks, in the order of its seeds.
+        exported: Index of the winner's network with the best validation score: the model, unless ``refit`` is.
+        trivial_test_metrics: Every metric on test rows of the predictor that ignores its inputs (class frequencies, or
+            the mean).
+        checkpoint: The winner's networks at their best epochs, one population.
+        seconds: Time taken.
+        test_metrics: Every metric on test rows, mean over the winner's seeds.
+        baselines: What simpler models reach, the simplest first; empty if nobody asked.
+        calibration: Of the model, on test rows; None if nobody asked.
+        pareto: The trials by both objectives; None if there is only one.
+        contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
+        refit: The winner on training and validation rows together; None if nobody asked.
+    """
+
+    finalists: tuple[Finalist, ...]
+    metric: MetricName
+    test_scores: tuple[float, ...]
+    exported: int
+    trivial_test_metrics: Mapping[MetricName, float]
+    checkpoint: Path
+    seconds: float
+    test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
+    baselines: tuple[Baseline, ...] = ()
+    calibration: Calibration | None = None
+    contenders: tuple[str, ...] = ()
+    pareto: ParetoSet | None = None
+    refit: Refit | None = None
+
+    @property
+    def model(self) -> tuple[Path, int]:
+        """The network that is the model: the file of its population, and its index there."""
+        if self.refit is not None and self.refit.checkpoint is not None:
+            return self.refit.checkpoint, 0
+        return self.checkpoint, self.exported
+
+    @property
+    def is_refit(self) -> bool:
+        """Whether the model is the network of the refit."""
+        return self.model[0] != self.checkpoint
+
+    @property
+    def model_test_score(self) -> float:
+        """Of the very network that is the model."""
+        if self.refit is not None and self.is_refit:
+            return self.refit.test_metrics[self.metric]
+        return self.test_scores[self.exported]
+
+    @property
+    def winner(self) -> Finalist:
+        """The finalist with the best mean or, if the user prefers it, the simplest that cannot be told from it."""
+        return self.finalists[0]
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """Trial ids of the contenders beside the winner."""
+        return tuple(trial_id for trial_id in self.contenders if trial_id != self.winner.trial_id)
+
+    @property
+    def trivial_test_score(self) -> float:
+        """Test score of the predictor that ignores its inputs."""
+        return self.trivial_test_metrics[self.metric]
+
+    @property
+    def test_mean(self) -> float:
+        """Mean test score of the winner over its seeds."""
+        return sum(self.test_scores) / len(self.test_scores)
+
+    @property
+    def test_std(self) -> float:
+        """Standard deviation of the winner's test score over its seeds (n - 1)."""
+        return _std(self.test_scores)
+
+
+def _std(values: Sequence[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
