@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from search_service import wiring
+from search_service.errors import InvalidSpecError
 from search_service.folder import private_addresses
 from search_service.records.events import RoundStarted
 from search_service.settings import Settings
@@ -99,7 +100,7 @@ def test_e1_a_study_of_a_secret_address_goes_on_and_leaves_no_secret(tmp_path, a
     # To train its trials again, the whole address is given once more.
     again = wiring.replay(folder.name, settings=Settings(home=settings.home, addresses=f"https://other.org/ {address}"))
     assert again.agrees
-    with pytest.raises(wiring.InvalidSpecError, match="403") as refused:
+    with pytest.raises(InvalidSpecError, match="403") as refused:
         wiring.replay(folder.name, settings=settings)
     assert all(secret not in str(refused.value) for secret in SECRETS)
 

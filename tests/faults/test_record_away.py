@@ -11,6 +11,7 @@ from search_service.recorders import background
 from search_service.records.events import FinalistsFinished, RoundStarted
 from search_service.settings import Settings
 from search_service.spec import config_file
+from search_service.wiring import record
 from tests.chaos.invariants import content, violations
 from tests.chaos.proxy import Proxy
 from tests.chaos.variants import VARIANTS
@@ -62,7 +63,7 @@ def test_e1_answers_that_are_lost_make_nothing_double(spec, calm, server, tmp_pa
 
 @pytest.mark.parametrize("mode", ["away", "broken"])
 def test_e1_a_study_ends_without_its_record_which_sync_completes(spec, calm, server, tmp_path, monkeypatch, mode):
-    monkeypatch.setattr(wiring, "RECORD_PATIENCE_S", 1.0)
+    monkeypatch.setattr(record, "RECORD_PATIENCE_S", 1.0)
 
     def leave(event):
         if isinstance(event, RoundStarted):

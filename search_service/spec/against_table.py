@@ -1,0 +1,67 @@
+"""What a config says that its table does not bear."""
+
+from __future__ import annotations
+
+import math
+
+from search_service.errors import Problem
+from search_service.spec.search_space import ChoicesSpec, RangeSpec
+from search_service.spec.study_spec import StudySpec
+from trainables.data.dataset import Dataset
+
+
+def problems_against_table(spec: StudySpec, dataset: Dataset) -> list[Problem]:
+    """What the config says of rows and classes must be true of this table."""
+    rows = len(dataset.train)
+    return _batches_too_large(spec, rows) + _warmup_too_long(spec, rows) + _wrong_classes(spec, dataset)
+
+
+def _batches_too_large(spec: StudySpec, rows: int) -> list[Problem]:
+    """Batches that the user asks for must fit into the training rows; the default's are cut to them."""
+    asked: dict[str, object] = {}
+    if "batch_size" in spec.trial.model_fields_set:
+        asked["trial.batch_size"] = spec.trial.batch_size
+    searched = spec.search_space.get("batch_size")
+    if isinstance(searched, RangeSpec):
+        asked["search_space.batch_size.high"] = searched.high
+    elif isinstance(searched, ChoicesSpec):
+        asked |= {f"search_space.batch_size.choices.{i}": value for i, value in enumerate(searched.choices)}
+    fix = "lower it, or use full for all rows in one batch"
+    return [
+        Problem(path, value, f"at most {rows}, the training rows of this table", fix)
+        for path, value in asked.items()
+        if isinstance(value, (int, float)) and value > rows
+    ]
+
+
+def _warmup_too_long(spec: StudySpec, rows: int) -> list[Problem]:
+    """Warm-up in steps; how long a training is follows from the table. In epochs, the spec itself finds it."""
+    schedule, batch = spec.trial.schedule, spec.trial.batch_size
+    steps = spec.search.coarse.max_epochs * (1 if batch == "full" else math.ceil(rows / batch))
+    if schedule.unit != "steps" or schedule.warmup < steps:
+        return []
+    rule = f"fewer than the {steps} steps that a training of the coarse search has"
+    return [Problem("trial.schedule.warmup", schedule.warmup, rule, "lower it, or train longer")]
+
+
+def _wrong_classes(spec: StudySpec, dataset: Dataset) -> list[Problem]:
+    """Binary cross-entropy is for two classes, and class weights are one per class."""
+    if dataset.task != "classification":
+        return []
+    n, first = dataset.n_outputs, dataset.class_names[:8]
+    names = ", ".join(first) + (", …" if n > len(first) else "")
+    problems = []
+    if spec.trial.loss == "binary_cross_entropy" and n != 2:
+        rule = f"a loss for {n} classes, which this table has ({names})"
+        problems.append(Problem("trial.loss", spec.trial.loss, rule, "use cross_entropy"))
+    asked: dict[str, object] = {"trial.class_weights": spec.trial.class_weights}
+    searched = spec.search_space.get("class_weights")
+    if isinstance(searched, ChoicesSpec):
+        asked |= {f"search_space.class_weights.choices.{i}": value for i, value in enumerate(searched.choices)}
+    rule, fix = f"{n} weights, one for each class in this order: {names}", "give as many, or use balanced"
+    problems += [
+        Problem(path, list(value), rule, fix)
+        for path, value in asked.items()
+        if isinstance(value, tuple) and len(value) != n
+    ]
+    return problems

@@ -1,0 +1,26 @@
+"""Joins a runner and recorders and runs a study: the only room that knows both.
+
+``prepare`` does everything that can find a mistake of the user's, before anything is started or written; ``run``
+then runs the study, and ``compare`` a comparison of optimisers.
+"""
+
+from search_service.wiring.comparing import FinishedComparison, compare
+from search_service.wiring.planning import plan
+from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
+from search_service.wiring.replaying import replay
+from search_service.wiring.running import FinishedStudy, run, sync, unrecorded
+
+__all__ = [
+    "FinishedComparison",
+    "FinishedStudy",
+    "PreparedStudy",
+    "compare",
+    "inspect",
+    "plan",
+    "prepare",
+    "prepare_again",
+    "replay",
+    "run",
+    "sync",
+    "unrecorded",
+]

@@ -1,0 +1,195 @@
+"""A study: run, gone on with, and told to its record once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from search_service.errors import Problem
+from search_service.folder import journals, private_addresses, study_folder
+from search_service.folder.study_folder import StudyFolder
+from search_service.recorders.background import BackgroundRecorder, Backlog
+from search_service.recorders.base import Recorder
+from search_service.recorders.event_journal import RESULT_FILE, EventJournal
+from search_service.records.events import Listener
+from search_service.records.results import StudyResult
+from search_service.report.study_report import as_document
+from search_service.runners.interrupts import catch_interrupts
+from search_service.runners.stopping import CANCEL_FILE
+from search_service.settings import Settings
+from search_service.spec.study_spec import StudySpec
+from search_service.study import run_study
+from search_service.wiring.preparing import PreparedStudy, read_again, require_unfinished
+from search_service.wiring.record import places_of, recording, wait_for_record
+from search_service.wiring.surroundings import (
+    RunnerName,
+    installed_versions,
+    make_folder,
+    make_runner,
+    new_id,
+    one_listener,
+    scratch_folder,
+)
+from trainables.errors import DataError
+from trainables.process import prepare_process
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A study that is over.
+
+    Attributes:
+        result: What was learnt.
+        places: Where to look, by name: ``folder`` (files), ``record`` (MLflow store), ``page`` (in the MLflow UI) and,
+            where there are such, ``model`` (folder of the model), ``registered`` (which version it is in the registry,
+            whether it is the champion, and why), ``open_record`` (the command that starts the UI) and ``sync`` (the
+            command that completes the record).
+        backlog: What is not in the record.
+    """
+
+    result: StudyResult
+    places: dict[str, str]
+    backlog: Backlog
+
+
+def run(
+    study: PreparedStudy,
+    *,
+    settings: Settings,
+    runner: RunnerName = "ray",
+    ray_address: str | None = None,
+    listeners: Sequence[Listener] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> FinishedStudy:
+    """Run a study and record it, or go on with one.
+
+    Args:
+        study: From ``prepare`` or ``prepare_again``.
+        settings: Where things live.
+        runner: ``inline`` (this process) or ``ray``.
+        ray_address: An existing cluster; None starts Ray here for the time of the study.
+        listeners: Hear every event after the journal and the recorder.
+        say: Hears what takes long when the study is over, in a sentence.
+
+    Returns:
+        The result, where everything is, and what the record still lacks.
+
+    Raises:
+        DataError: Another process has finished it.
+        StudyBusyError: Another process is running it.
+        OutsideError: Ray broke, or MLflow cannot be reached when it begins.
+        KeyboardInterrupt: After everything was stopped.
+    """
+    # Steps 1 to 3 and the finalists train in this process, beside Ray's workers.
+    prepare_process()
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(catch_interrupts())
+        if study.folder is not None:
+            # Before anything is opened: a study that is being run is left alone.
+            stack.enter_context(study.folder.lock())
+            require_unfinished(study.folder)
+        recorder = stack.enter_context(recording(settings, study.spec))
+        made = make_runner(runner, ray_address)
+        interrupts.rearm()
+        stack.callback(made.close)
+        files = study.folder
+        if files is None:
+            files = StudyFolder(make_folder(settings, "studies", new_id(study.spec), study.spec))
+            private_addresses.keep(files.path, study.addresses)
+            stack.enter_context(files.lock())
+        stack.enter_context(scratch_folder(files.path))
+        # Of the last time, that is.
+        (files.path / CANCEL_FILE).unlink(missing_ok=True)
+        # The journal first: what the record is told stands in the folder, whatever becomes of this process.
+        everybody = [EventJournal(files.path, recorder.page).record, recorder.record, *listeners]
+        result = run_study(
+            study.spec,
+            study.table,
+            made,
+            one_listener(everybody, interrupts, files.path / CANCEL_FILE),
+            study_id=files.path.name,
+            folder=files.path,
+            versions=installed_versions(study.spec.search.gpus_per_trial),
+            earlier=study.earlier,
+            deliver=partial(_deliver, settings, files, recorder, study.spec),
+        )
+        # The study is over; the record may not be, and needs no workers for it.
+        made.close()
+        return _finish_record(settings, files, recorder, study.spec, result, say)
+
+
+def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lambda text: None) -> FinishedStudy:
+    """Complete the record of a study that is over: tell it everything again; what it has stays as it is.
+
+    Args:
+        study_id: Of a study under ``settings.home``.
+        settings: Where studies are, and the record.
+        say: Hears what takes long, in a sentence.
+
+    Raises:
+        DataError: There is no such study, it is not over, or its table is not what it was.
+        InvalidSpecError: The table cannot be used any more.
+        StudyBusyError: Another process works on it.
+        RecorderError: MLflow cannot be reached.
+        KeyboardInterrupt: Before everything was written.
+    """
+    prepare_process()
+    files = study_folder.find(settings.home.absolute() / "studies", study_id)
+    if files.ending is None:
+        rule, fix = (
+            "a study that is over",
+            f"search-service run --study {study_id}, which goes on with it and records it",
+        )
+        raise DataError([Problem("STUDY", study_id, rule, fix)])
+    study = read_again(files, settings)
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(catch_interrupts())
+        stack.enter_context(files.lock())
+        recorder = stack.enter_context(recording(settings, study.spec))
+        stack.enter_context(scratch_folder(files.path))
+        result = run_study(
+            study.spec,
+            study.table,
+            make_runner("inline", None),
+            one_listener([recorder.record], interrupts),
+            study_id=study_id,
+            folder=files.path,
+            versions=files.beginning.versions if files.beginning else {},
+        )
+        return _finish_record(settings, files, recorder, study.spec, result, say)
+
+
+def unrecorded(settings: Settings) -> list[str]:
+    """Ids of the studies under ``settings.home`` that are over and not wholly in the record, oldest first."""
+    folders = (StudyFolder(path.parent) for path in settings.home.absolute().glob("studies/*/ended.json"))
+    left = [files for files in folders if not files.is_recorded]
+    return [files.path.name for files in sorted(left, key=lambda files: (files.path / "ended.json").stat().st_mtime)]
+
+
+def _deliver(
+    settings: Settings, files: StudyFolder, recorder: Recorder, spec: StudySpec, result: StudyResult
+) -> dict[str, str]:
+    """Write the result of a study into its folder; returns where everything is."""
+    places = places_of(settings, files.path, recorder)
+    journals.write_whole(files.path / RESULT_FILE, as_document(spec, result, places))
+    return places
+
+
+def _finish_record(
+    settings: Settings,
+    files: StudyFolder,
+    recorder: BackgroundRecorder,
+    spec: StudySpec,
+    result: StudyResult,
+    say: Callable[[str], None],
+) -> FinishedStudy:
+    """Wait for the record of a study that is over, and write its result again, with what only the record knew."""
+    backlog = wait_for_record(recorder, say)
+    if backlog.is_complete:
+        files.note_recorded(settings.shown_record)
+    places = _deliver(settings, files, recorder, spec, result)
+    if not backlog.is_complete:
+        places["sync"] = f"search-service sync {files.path.name}"
+    return FinishedStudy(result, places, backlog)

@@ -1,0 +1,96 @@
+"""What a study runs in: its runner, its folder, its listeners, temporary files and versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from search_service.folder import journals
+from search_service.records.events import ComparisonFinished, Event, Listener, StudyFinished
+from search_service.runners.base import Runner
+from search_service.runners.interrupts import Interrupts
+from search_service.settings import Settings
+from search_service.spec.study_spec import StudySpec
+from trainables.process import device_for
+
+RunnerName = Literal["inline", "ray"]
+
+
+def make_runner(name: RunnerName, ray_address: str | None) -> Runner:
+    """A runner by its name; of Ray, one that starts its own unless there is an address."""
+    if name == "inline":
+        from search_service.runners.inline import InlineRunner
+
+        return InlineRunner()
+    from search_service.runners.ray_tune import RayTuneRunner
+
+    return RayTuneRunner(ray_address)
+
+
+# Below a study's folder: temporary files of the process that works on it.
+SCRATCH_FOLDER = "tmp"
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[None]:
+    """Keep temporary files in a study's folder: what a killed process leaves, the next one takes away."""
+    scratch, before = folder / SCRATCH_FOLDER, tempfile.tempdir
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    tempfile.tempdir = str(scratch)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def one_listener(listeners: Sequence[Listener], interrupts: Interrupts, cancel_file: Path | None = None) -> Listener:
+    """One listener for all, which also looks whether somebody asked to stop, by a signal or by making a file."""
+
+    def listen(event: Event) -> None:
+        # Ray may have started since the last event, and taken SIGTERM for itself.
+        interrupts.rearm()
+        for listener in listeners:
+            listener(event)
+        if not isinstance(event, (StudyFinished, ComparisonFinished)):
+            interrupts.check()
+            if cancel_file is not None and cancel_file.exists():
+                raise KeyboardInterrupt
+
+    return listen
+
+
+def new_id(spec: StudySpec) -> str:
+    """The id of a study or comparison that begins now."""
+    return f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> Path:
+    """The folder of a study or comparison, with what was asked."""
+    folder = settings.home.absolute() / kind / name
+    folder.mkdir(parents=True)
+    journals.write_whole(folder / "spec.json", spec.model_dump(mode="json", exclude_unset=True))
+    return folder
+
+
+_RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
+
+
+def installed_versions(gpus: float = 0) -> dict[str, str]:
+    """What numbers depend on beside the config and the table; of ``gpus``, whose there are here."""
+    versions = {name: importlib.metadata.version(name) for name in _RECORDED_VERSIONS}
+    versions["python"] = platform.python_version()
+    if device_for(gpus) == "cuda":
+        versions["gpu"] = torch.cuda.get_device_name()
+    return versions
