@@ -35,22 +35,22 @@ import math
 import re
 import statistics
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial, singledispatchmethod
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from mlflow.entities import Experiment, LifecycleStage, Metric
+from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import InvalidSpecError, Problem, RecorderError, RecordRefusedError
 from search_service.recorders.figures import activations, gradients, losses, schedules
 from search_service.recorders.mlflow import bulk as mlflow_bulk
+from search_service.recorders.mlflow import metrics as values
 from search_service.recorders.mlflow import models as mlflow_models
 from search_service.recorders.mlflow import search as mlflow_search
 from search_service.recorders.mlflow.pictures import log_picture
@@ -74,9 +74,8 @@ from search_service.records.events import (
     TrialFinished,
 )
 from search_service.records.finalists import FinalistsResult
-from search_service.records.readings import HealthReading
 from search_service.records.results import StudyStatus
-from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundPlan, RoundResult, TrialResult, TrialStatus
 from search_service.report.study_report import describe, describe_data, format_value, health_of, worth
 from search_service.space.ranges import conditions
 from trainables.redaction import redact
@@ -209,13 +208,13 @@ class MlflowRecorder:
         tags = {"verdict": verdict, "summary": check.summary, "advice": check.advice, "cycle": str(check.cycle)}
         run = self._runs.start(name, "check", parent=self._study, tags=tags, start_ms=self._step_started_ms)
         note = f"**{verdict}**: {check.summary}" + (f"\n\n**To do**: {check.advice}" if check.advice else "")
-        metrics = [_metric(f"measured.{key}", value) for key, value in check.measured.items()]
-        metrics += [_metric(f"expected.{key}", value) for key, value in check.expected.items()]
-        metrics += [_metric("passed", float(check.passed)), *_curves(check)]
+        metrics = [values.metric(f"measured.{key}", value) for key, value in check.measured.items()]
+        metrics += [values.metric(f"expected.{key}", value) for key, value in check.expected.items()]
+        metrics += [values.metric("passed", float(check.passed)), *values.of_check(check)]
         health = health_of(check)
         if health is not None:
             tags = {"gradient_health": health.verdict.name}
-            self._runs.batch(run, metrics=_health_metrics(health), tags=tags)
+            self._runs.batch(run, metrics=values.of_health(health), tags=tags)
         self._runs.batch(run, metrics=metrics, tags={"mlflow.note.content": note})
         self._figures_of(check, run)
         self._runs.end(run, "FINISHED" if check.passed else "FAILED")
@@ -272,7 +271,7 @@ class MlflowRecorder:
                 list(pool.map(lambda of: self._write_trial(*of), begun))
 
     def _write_trial(self, run: str, trial: TrialResult, at_ms: int) -> None:
-        self._runs.batch(run, metrics=_trial_metrics(trial), params=trial.config.flat(), at_ms=at_ms)
+        self._runs.batch(run, metrics=values.of_trial(trial), params=trial.config.flat(), at_ms=at_ms)
         self._runs.end(run, _RUN_STATUS[trial.status], at_ms=at_ms)
 
     def _whole(self, trial: TrialResult, at_ms: int) -> mlflow_bulk.WholeRun:
@@ -283,7 +282,7 @@ class MlflowRecorder:
             status=_RUN_STATUS[trial.status],
             tags=self._runs.tags(name, "trial", self._round, _trial_tags(trial)),
             params={key: format_param(value)[:MAX_PARAM_LENGTH] for key, value in trial.config.flat().items()},
-            metrics=[mlflow_bulk.Value(m.key, m.value, at_ms, m.step) for m in _trial_metrics(trial)],
+            metrics=[mlflow_bulk.Value(m.key, m.value, at_ms, m.step) for m in values.of_trial(trial)],
             start_ms=_start_ms(trial, at_ms),
             end_ms=at_ms,
         )
@@ -294,16 +293,16 @@ class MlflowRecorder:
         self._rounds[result.plan.number] = result
         if self._runs.ended("round", _round_name(result.plan)):
             return
-        metrics = [_metric(f"trials.{s}", result.count(s)) for s in TrialStatus if s is not TrialStatus.RUNNING]
-        metrics.append(_metric("seconds", result.seconds))
+        metrics = [values.metric(f"trials.{s}", result.count(s)) for s in TrialStatus if s is not TrialStatus.RUNNING]
+        metrics.append(values.metric("seconds", result.seconds))
         tags = {"stop_reason": result.stop_reason}
         if result.sizes:
             tags["populations"] = "; ".join(map(str, result.sizes))
-            metrics.append(_metric("population_gain", statistics.fmean(size.gain for size in result.sizes)))
+            metrics.append(values.metric("population_gain", statistics.fmean(size.gain for size in result.sizes)))
         if result.best is not None:
-            metrics.append(_metric("best_score", result.best.score))
+            metrics.append(values.metric("best_score", result.best.score))
             tags["best_trial"] = result.best.trial_id
-        metrics += _finite(mlflow_search.importance_metrics(result))
+        metrics += values.finite(mlflow_search.importance_metrics(result))
         self._runs.batch(self._round, metrics=metrics, tags=tags)
         mlflow_search.log_round(self._client, self._round, list(self._rounds.values()))
         self._runs.end(self._round)
@@ -321,7 +320,7 @@ class MlflowRecorder:
         run = self._runs.start(name, "decision", parent=self._study, tags=tags)
         numbers = {"gain": decision.gain, "expected_gain": decision.expected_gain, "noise": decision.noise}
         known = {key: value for key, value in numbers.items() if value is not None}
-        self._runs.batch(run, metrics=_finite(known))
+        self._runs.batch(run, metrics=values.finite(known))
         self._runs.end(run)
 
     @_write.register
@@ -331,7 +330,7 @@ class MlflowRecorder:
             self._write_finalists(final)
         self._runs.batch(
             self._study,
-            metrics=_finite(_answer(final)),
+            metrics=values.finite(values.of_answer(final)),
             tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
             | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
             | {"worth": worth(final) or "", "alike": " ".join(final.alike)},
@@ -346,17 +345,19 @@ class MlflowRecorder:
             if self._runs.ended("finalist", f"finalist {finalist.trial_id}"):
                 continue
             run = self._runs.start(f"finalist {finalist.trial_id}", "finalist", parent=group)
-            metrics = [_metric("score_mean", finalist.mean), _metric("score_std", finalist.std)]
-            metrics += _finite(mlflow_search.finalist_metrics(finalist))
-            metrics += [_metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
+            metrics = [values.metric("score_mean", finalist.mean), values.metric("score_std", finalist.std)]
+            metrics += values.finite(mlflow_search.finalist_metrics(finalist))
+            metrics += [values.metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
             metrics += [
-                _metric("score_by_fold", sum(scores) / len(scores), step=i)
+                values.metric("score_by_fold", sum(scores) / len(scores), step=i)
                 for i, scores in enumerate(finalist.fold_scores, start=1)
             ]
-            metrics += _finite({f"validation_mean_{name}": v for name, v in finalist.validation_metrics.items()})
-            metrics += [m for point in _mean_curve(finalist.curves) for m in _point_metrics(point, final.metric)]
-            metrics += [_metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)]
-            metrics += _health_metrics(finalist.health)
+            metrics += values.finite({f"validation_mean_{name}": v for name, v in finalist.validation_metrics.items()})
+            metrics += [m for point in values.mean_curve(finalist.curves) for m in values.of_point(point, final.metric)]
+            metrics += [
+                values.metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)
+            ]
+            metrics += values.of_health(finalist.health)
             tags = {
                 "contender": str(finalist.trial_id in final.contenders).lower(),
                 "gradient_health": finalist.health.verdict.name,
@@ -367,7 +368,7 @@ class MlflowRecorder:
             title = f"Finalist {finalist.trial_id}, first seed"
             self._picture(run, "gradient_health.png", partial(gradients.draw, finalist.health, title))
             self._runs.end(run)
-        self._runs.batch(group, metrics=[_metric("seconds", final.seconds)])
+        self._runs.batch(group, metrics=[values.metric("seconds", final.seconds)])
         self._picture(group, "finalists.png", partial(losses.draw_finalists, final))
         self._picture(group, "learning_rates.png", partial(schedules.draw, final))
         self._runs.end(group)
@@ -396,7 +397,7 @@ class MlflowRecorder:
             # Cut short by Ctrl-C or a failure outside.
             self._runs.end(self._round, "KILLED")
         tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
-        self._runs.batch(self._study, metrics=[_metric("seconds", result.seconds)], tags=tags)
+        self._runs.batch(self._study, metrics=[values.metric("seconds", result.seconds)], tags=tags)
         self._client.log_text(self._study, event.report, "report.md")
         mlflow_search.log_study(self._client, self._study, result.rounds)
         self._runs.check()
@@ -416,11 +417,17 @@ class MlflowRecorder:
             outcome.name, "optimizer", parent=self._comparison, tags={"swept": "; ".join(outcome.swept)}
         )
         self._optimizers[outcome.name] = run
-        metrics = [m for point in outcome.mean_curve for m in _point_metrics(point, outcome.metric)]
-        metrics += [_metric(f"sweep.lr_{tried.rate:.3g}", tried.loss) for tried in outcome.rates]
-        metrics += [_metric("divergences", outcome.diverged), _metric("divergences_sweep", outcome.diverged_in_sweep)]
+        metrics = [m for point in outcome.mean_curve for m in values.of_point(point, outcome.metric)]
+        metrics += [values.metric(f"sweep.lr_{tried.rate:.3g}", tried.loss) for tried in outcome.rates]
+        metrics += [
+            values.metric("divergences", outcome.diverged),
+            values.metric("divergences_sweep", outcome.diverged_in_sweep),
+        ]
         if outcome.config is not None:
-            metrics += [_metric("best_score_mean", outcome.best_mean), _metric("best_score_std", outcome.best_std)]
+            metrics += [
+                values.metric("best_score_mean", outcome.best_mean),
+                values.metric("best_score_std", outcome.best_std),
+            ]
         self._runs.batch(run, metrics=metrics, params=describe(outcome.config) if outcome.config else {})
         self._runs.end(run, "FINISHED" if outcome.config else "FAILED")
 
@@ -434,11 +441,11 @@ class MlflowRecorder:
             epochs = result.epochs_to_arrive(outcome)
             # Ctrl-C may have come before its run was made.
             if epochs is not None and outcome.name in self._optimizers:
-                self._runs.batch(self._optimizers[outcome.name], metrics=[_metric("epochs_to_95", epochs)])
+                self._runs.batch(self._optimizers[outcome.name], metrics=[values.metric("epochs_to_95", epochs)])
         tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
-        metrics = [_metric("seconds", result.seconds)]
+        metrics = [values.metric("seconds", result.seconds)]
         if math.isfinite(result.best_drop):
-            metrics += [_metric("start_loss", result.start_loss), _metric("best_drop", result.best_drop)]
+            metrics += [values.metric("start_loss", result.start_loss), values.metric("best_drop", result.best_drop)]
         self._runs.batch(self._comparison, metrics=metrics, tags=tags)
         self._client.log_text(self._comparison, event.report, "report.md")
         for file in event.files:
@@ -513,15 +520,6 @@ def _trial_tags(trial: TrialResult) -> dict[str, str]:
     return {"status": str(trial.status), "reason": trial.reason, "worker": trial.worker}
 
 
-def _trial_metrics(trial: TrialResult) -> list[Metric]:
-    metrics = [m for point in trial.curve for m in _point_metrics(point, trial.metric)]
-    if trial.best_point is not None:
-        metrics += [_metric("score", trial.score), _metric("best_epoch", trial.best_point.epoch)]
-    if trial.times is not None:
-        metrics.append(_metric("training_seconds", trial.times.seconds))
-    return [*metrics, _metric("epochs", trial.epochs)]
-
-
 def _ms(seconds: float) -> int:
     return round(1000 * seconds)
 
@@ -532,6 +530,10 @@ def _start_ms(trial: TrialResult, at_ms: int) -> int:
 
 def _round_name(plan: RoundPlan) -> str:
     return plan.name + (f" (cycle {plan.cycle})" if plan.cycle > 1 else "")
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _require_active(experiment: Experiment) -> None:
@@ -564,93 +566,3 @@ def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif value is not None:
             flat[prefix + key] = value
     return flat
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
-
-
-def _metric(key: str, value: float, step: int = 0) -> Metric:
-    # MLflow takes no plus sign in a name, as in 1e+03.
-    # Its time is that of the event, which whoever writes it knows.
-    return Metric(key.replace("+", ""), float(value), 0, step)
-
-
-def _finite(values: Mapping[str, float]) -> list[Metric]:
-    """Those that are numbers: an area under a curve is none where only one class occurs."""
-    return [_metric(name, value) for name, value in values.items() if math.isfinite(value)]
-
-
-def _answer(final: FinalistsResult) -> dict[str, float]:
-    """What the study's own run says: every metric of the winner, of simpler models and of what ignores the inputs."""
-    values: dict[str, float] = {f"validation_{name}": value for name, value in final.winner.validation_metrics.items()}
-    # Of the objective, what the winner was chosen by: over the folds, where there are any.
-    values[f"validation_{final.metric}"] = final.winner.mean
-    values |= {f"test_{name}": value for name, value in final.test_metrics.items()}
-    values |= {f"test_{final.metric}": final.test_mean, f"test_{final.metric}_std": final.test_std}
-    values |= {f"test_{name}_trivial": value for name, value in final.trivial_test_metrics.items()}
-    for baseline in final.baselines:
-        values |= {f"validation_{name}_{baseline.name}": value for name, value in baseline.validation.items()}
-        values |= {f"test_{name}_{baseline.name}": value for name, value in baseline.test.items()}
-    values |= {f"winner.{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
-    values[f"model_test_{final.metric}"] = final.model_test_score
-    if final.refit is not None:
-        values |= {f"model_test_{name}": value for name, value in final.refit.test_metrics.items()}
-    if final.calibration is not None:
-        values |= {f"calibration.{name}": value for name, value in asdict(final.calibration).items()}
-    return values
-
-
-def _point_metrics(point: EpochPoint, metric: str) -> list[Metric]:
-    return [
-        _metric("train_loss", point.train_loss, point.epoch),
-        _metric("validation_loss", point.validation_loss, point.epoch),
-        _metric(f"validation_{metric}", point.validation_score, point.epoch),
-    ]
-
-
-def _curves(check: CheckResult) -> list[Metric]:
-    """Loss curves of a check, as metrics by learning rate."""
-    if isinstance(check, OverfitResult):
-        return [
-            _metric(_by_rate(rate), loss, step)
-            for rate, curve in check.curves
-            for step, loss in zip(check.steps, curve, strict=True)
-        ]
-    if isinstance(check, LearningRatesResult):
-        return [
-            _metric(_by_rate(outcome.rate), sum(at_step) / len(at_step), step)
-            for outcome in check.outcomes
-            for step, at_step in enumerate(zip(*outcome.curves, strict=True))
-        ]
-    return []
-
-
-def _health_metrics(reading: HealthReading) -> list[Metric]:
-    """What was measured of each layer, with the parameter update as step; layers are numbered from 1."""
-    return [
-        _metric(f"layer_{number}.{name}", value, look.step)
-        for look in reading.history
-        for number, layer in enumerate(look.layers, start=1)
-        for name, value in asdict(layer).items()
-    ]
-
-
-def _by_rate(rate: float) -> str:
-    return f"loss.lr_{rate:.3g}"
-
-
-def _mean_curve(curves: Iterable[Iterable[EpochPoint]]) -> list[EpochPoint]:
-    """Average over seeds, epoch by epoch."""
-    averaged = []
-    for points in zip(*curves, strict=True):
-        n = len(points)
-        averaged.append(
-            EpochPoint(
-                epoch=points[0].epoch,
-                train_loss=sum(p.train_loss for p in points) / n,
-                validation_loss=sum(p.validation_loss for p in points) / n,
-                validation_score=sum(p.validation_score for p in points) / n,
-            )
-        )
-    return averaged

@@ -1,0 +1,112 @@
+"""What a study's results are as metrics of MLflow: names, values and steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from mlflow.entities import Metric
+
+from search_service.recorders.mlflow import search as mlflow_search
+from search_service.records.checks import CheckResult, LearningRatesResult, OverfitResult
+from search_service.records.finalists import FinalistsResult
+from search_service.records.readings import HealthReading
+from search_service.records.rounds import EpochPoint, TrialResult
+
+
+def of_trial(trial: TrialResult) -> list[Metric]:
+    """A trial's curves, with the epoch as step, its best score, and how long it was trained."""
+    metrics = [m for point in trial.curve for m in of_point(point, trial.metric)]
+    if trial.best_point is not None:
+        metrics += [metric("score", trial.score), metric("best_epoch", trial.best_point.epoch)]
+    if trial.times is not None:
+        metrics.append(metric("training_seconds", trial.times.seconds))
+    return [*metrics, metric("epochs", trial.epochs)]
+
+
+def metric(key: str, value: float, step: int = 0) -> Metric:
+    """One value; its time is that of the event, which whoever writes it knows."""
+    # MLflow takes no plus sign in a name, as in 1e+03.
+    return Metric(key.replace("+", ""), float(value), 0, step)
+
+
+def finite(values: Mapping[str, float]) -> list[Metric]:
+    """Those that are numbers: an area under a curve is none where only one class occurs."""
+    return [metric(name, value) for name, value in values.items() if math.isfinite(value)]
+
+
+def of_answer(final: FinalistsResult) -> dict[str, float]:
+    """What the study's own run says: every metric of the winner, of simpler models and of what ignores the inputs."""
+    values: dict[str, float] = {f"validation_{name}": value for name, value in final.winner.validation_metrics.items()}
+    # Of the objective, what the winner was chosen by: over the folds, where there are any.
+    values[f"validation_{final.metric}"] = final.winner.mean
+    values |= {f"test_{name}": value for name, value in final.test_metrics.items()}
+    values |= {f"test_{final.metric}": final.test_mean, f"test_{final.metric}_std": final.test_std}
+    values |= {f"test_{name}_trivial": value for name, value in final.trivial_test_metrics.items()}
+    for baseline in final.baselines:
+        values |= {f"validation_{name}_{baseline.name}": value for name, value in baseline.validation.items()}
+        values |= {f"test_{name}_{baseline.name}": value for name, value in baseline.test.items()}
+    values |= {f"winner.{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
+    values[f"model_test_{final.metric}"] = final.model_test_score
+    if final.refit is not None:
+        values |= {f"model_test_{name}": value for name, value in final.refit.test_metrics.items()}
+    if final.calibration is not None:
+        values |= {f"calibration.{name}": value for name, value in asdict(final.calibration).items()}
+    return values
+
+
+def of_point(point: EpochPoint, score: str) -> list[Metric]:
+    """The losses and the score of one epoch; ``score`` is the metric that it is of."""
+    return [
+        metric("train_loss", point.train_loss, point.epoch),
+        metric("validation_loss", point.validation_loss, point.epoch),
+        metric(f"validation_{score}", point.validation_score, point.epoch),
+    ]
+
+
+def of_check(check: CheckResult) -> list[Metric]:
+    """Loss curves of a check, as metrics by learning rate."""
+    if isinstance(check, OverfitResult):
+        return [
+            metric(_by_rate(rate), loss, step)
+            for rate, curve in check.curves
+            for step, loss in zip(check.steps, curve, strict=True)
+        ]
+    if isinstance(check, LearningRatesResult):
+        return [
+            metric(_by_rate(outcome.rate), sum(at_step) / len(at_step), step)
+            for outcome in check.outcomes
+            for step, at_step in enumerate(zip(*outcome.curves, strict=True))
+        ]
+    return []
+
+
+def of_health(reading: HealthReading) -> list[Metric]:
+    """What was measured of each layer, with the parameter update as step; layers are numbered from 1."""
+    return [
+        metric(f"layer_{number}.{name}", value, look.step)
+        for look in reading.history
+        for number, layer in enumerate(look.layers, start=1)
+        for name, value in asdict(layer).items()
+    ]
+
+
+def _by_rate(rate: float) -> str:
+    return f"loss.lr_{rate:.3g}"
+
+
+def mean_curve(curves: Iterable[Iterable[EpochPoint]]) -> list[EpochPoint]:
+    """Average over seeds, epoch by epoch."""
+    averaged = []
+    for points in zip(*curves, strict=True):
+        n = len(points)
+        averaged.append(
+            EpochPoint(
+                epoch=points[0].epoch,
+                train_loss=sum(p.train_loss for p in points) / n,
+                validation_loss=sum(p.validation_loss for p in points) / n,
+                validation_score=sum(p.validation_score for p in points) / n,
+            )
+        )
+    return averaged
