@@ -34,20 +34,20 @@ __all__ = [
 ]
 # Where each is: imported when it is asked for, since torch takes seconds.
 _MODULES = {
-    "METRICS": "metrics",
-    "DataConfig": "data.config",
-    "DataError": "errors",
-    "Dataset": "data.dataset",
-    "PopulationTraining": "training",
-    "TableModel": "model",
-    "TrialConfig": "config",
-    "load": "data.dataset",
+    "METRICS": "trainables.metrics",
+    "DataConfig": "trainables.data.config",
+    "DataError": "trainables.errors",
+    "Dataset": "trainables.data.dataset",
+    "PopulationTraining": "trainables.training",
+    "TableModel": "trainables.model",
+    "TrialConfig": "trainables.config",
+    "load": "trainables.data.dataset",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

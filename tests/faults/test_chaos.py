@@ -20,7 +20,8 @@ def ground(tmp_path_factory) -> Ground:
         ("inline-tpe-4", 6),
         ("inline-tpe-4", 7),
         ("inline-server-4", 8),
-        ("ray-random-1", 9),
+        # One kill of a worker.
+        ("ray-random-1", 31),
     ],
 )
 def test_e1_a_killed_study_ends_with_everything_once(ground, variant, seed):

@@ -80,7 +80,7 @@ def kill(home: Path, config: Path, point: str) -> None:
 def journal(folder: str, name: str) -> list[dict]:
     """Entries of all rounds, without what is allowed to differ."""
     return [
-        {key: value for key, value in json.loads(line).items() if key not in ("seconds", "worker", "crc")}
+        {key: value for key, value in json.loads(line).items() if key not in ("seconds", "times", "worker", "crc")}
         for path in sorted(Path(folder).glob(f"round-*/{name}.jsonl"))
         for line in path.read_text().splitlines()
     ]
