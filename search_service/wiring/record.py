@@ -17,8 +17,6 @@ from search_service.spec.study_spec import StudySpec
 # Seconds in which nothing could be recorded, after which a study that is over does not wait for its record any longer:
 # a server that is started again takes half of that. And of one that was cut short, whose user wants to be gone.
 RECORD_PATIENCE_S, HURRIED_PATIENCE_S = 60.0, 5.0
-
-
 # Seconds of waiting for the record that need no word.
 SILENT_WAIT_S = 10.0
 

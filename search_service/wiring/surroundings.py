@@ -24,6 +24,9 @@ from search_service.spec.study_spec import StudySpec
 from trainables.process import device_for
 
 RunnerName = Literal["inline", "ray"]
+# Below a study's folder: temporary files of the process that works on it.
+SCRATCH_FOLDER = "tmp"
+_RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
 def make_runner(name: RunnerName, ray_address: str | None) -> Runner:
@@ -35,10 +38,6 @@ def make_runner(name: RunnerName, ray_address: str | None) -> Runner:
     from search_service.runners.ray_tune import RayTuneRunner
 
     return RayTuneRunner(ray_address)
-
-
-# Below a study's folder: temporary files of the process that works on it.
-SCRATCH_FOLDER = "tmp"
 
 
 @contextmanager
@@ -82,9 +81,6 @@ def make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> Pa
     folder.mkdir(parents=True)
     journals.write_whole(folder / "spec.json", spec.model_dump(mode="json", exclude_unset=True))
     return folder
-
-
-_RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
 def installed_versions(gpus: float = 0) -> dict[str, str]:
