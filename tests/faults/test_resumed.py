@@ -144,7 +144,7 @@ def calm(config, tmp_path_factory):
     "points",
     [
         ("step 3", "a rung of r1", "recording r1-001", "round 1 over"),
-        ("r2-002 told", "finalists", "tested", "packed", "recording a finalist"),
+        ("r2-002 told", "finalists", "tested", "recording a finalist", "packed"),
     ],
     ids=["early", "late"],
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -48,6 +49,18 @@ POINTS: dict[str, Callable[[Event], bool]] = {
 RECORDED = {"recording a finalist": "finalist "}
 # And of a transaction that writes trials.
 WRITTEN = {"recording r1-001": "r1-001"}
+# The study waits there for the recorder's thread, which may be a whole study behind on a busy machine.
+WAITS: dict[str, Callable[[Event], bool]] = {
+    "recording r1-001": POINTS["round 1 over"],
+    "recording a finalist": POINTS["tested"],
+}
+# Seconds in which the thread gets there, with the imports that MLflow does at its first write.
+LONGEST_WAIT_S = 100.0
+
+
+def wait_to_die() -> None:
+    threading.Event().wait(LONGEST_WAIT_S)
+    raise AssertionError("the recorder's thread never got there")
 
 
 def die_while_writing(trial: str) -> None:
@@ -84,5 +97,11 @@ def run_until(home: Path, config: Path, point: str) -> None:
         die_while_recording(RECORDED[point])
     if point in WRITTEN:
         die_while_writing(WRITTEN[point])
-    reached = POINTS.get(point, lambda event: False)
-    wiring.run(study, settings=settings, runner="inline", listeners=[lambda event: die() if reached(event) else None])
+
+    def listen(event: Event) -> None:
+        if point in POINTS and POINTS[point](event):
+            die()
+        if point in WAITS and WAITS[point](event):
+            wait_to_die()
+
+    wiring.run(study, settings=settings, runner="inline", listeners=[listen])
