@@ -20,6 +20,7 @@ from trainables.config import TrialConfig
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load
 from trainables.process import prepare_process
+from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 
 
@@ -31,7 +32,7 @@ def scores(source: str, target: str, loss: str, epochs: int, seeds: int) -> tupl
     training = PopulationTraining(configs, dataset, order_seed=0, max_epochs=epochs)
     for _ in itertools.islice(training.epochs(), epochs):
         pass
-    own = training.evaluate(test_rows.to_tensors(training.device, torch.float32))[1].tolist()
+    own = training.evaluate(to_tensors(test_rows, training.device, torch.float32))[1].tolist()
     return training.metric, own, time.perf_counter() - started
 
 

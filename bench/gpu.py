@@ -21,6 +21,7 @@ from step_throughput import MOST_MEMBERS, make_configs, make_dataset, make_netwo
 from trainables import training as population_training
 from trainables.population_size import choose
 from trainables.process import prepare_process
+from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 
 # (width, batch): tiny networks, the default's width, and ones that fill a device by themselves.
@@ -64,7 +65,7 @@ def population_rate(width: int, members: int, batch: int, device: str, *, record
 def loop_rate(width: int, batch: int, device: str) -> float:
     """The same of a loop over torch.nn networks."""
     configs = make_configs(width, LOOPED, batch)
-    rows = make_dataset(batch).train.to_tensors(device, torch.float32)
+    rows = to_tensors(make_dataset(batch).train, device, torch.float32)
     networks = [make_network(config).to(device) for config in configs]
     optimizers = [
         torch.optim.AdamW(network.parameters(), lr=config.optimizer.lr, fused=True)

@@ -27,6 +27,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
 from trainables.metrics import METRICS, MetricName
 from trainables.process import prepare_process
+from trainables.row_tensors import to_tensors
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
 
@@ -76,7 +77,7 @@ def train(
 ) -> Iterator[Epoch]:
     """Train one configuration, epoch by epoch, until it diverges."""
     training = PopulationTraining([config], dataset, order_seed=config.seed, max_epochs=max_epochs, metric=metric)
-    tests = test_rows.to_tensors(training.device, training.dtype)
+    tests = to_tensors(test_rows, training.device, training.dtype)
     best, test = math.nan, math.nan
     for record in training.epochs():
         score = record.validation_score[0]

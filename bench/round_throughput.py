@@ -31,6 +31,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from trainables.row_tensors import to_tensors
+
 TRIALS, MAX_EPOCHS, GRACE, ETA, HIDDEN, BATCH = 512, 27, 3, 3, (64, 64), 64
 SCALED_FROM = 32
 LR, DECAY = (1e-4, 1e-1), (1e-4, 1.0)
@@ -124,7 +126,7 @@ def digits() -> tuple[Any, Any]:
     dataset = prepare(parse({"name": "throughput", "data": {"source": "digits"}})).dataset
     import torch
 
-    return dataset.train.to_tensors("cpu", torch.float32), dataset.validation.to_tensors("cpu", torch.float32)
+    return to_tensors(dataset.train, "cpu", torch.float32), to_tensors(dataset.validation, "cpu", torch.float32)
 
 
 def train(config: dict[str, float], rows: tuple[Any, Any], max_epochs: int = MAX_EPOCHS) -> Iterator[dict[str, float]]:

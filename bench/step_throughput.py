@@ -29,6 +29,7 @@ from trainables.data.dataset import Dataset, Rows
 from trainables.optimizers import OPTIMIZERS
 from trainables.population_size import choose
 from trainables.process import prepare_process
+from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 
 # (width, K, batch): from where overhead dominates to where the arithmetic of one network fills a core.
@@ -139,7 +140,7 @@ def make_torch_optimizer(config: TrialConfig, network: torch.nn.Module) -> torch
 
 
 def loop_step(configs: list[TrialConfig], batch: int) -> Callable[[], None]:
-    rows = make_dataset(batch).train.to_tensors("cpu", torch.float32)
+    rows = to_tensors(make_dataset(batch).train, "cpu", torch.float32)
     clipping, smoothing, scheduled = configs[0].clipping, configs[0].label_smoothing, configs[0].schedule.name
     trios = []
     for config in configs:

@@ -13,8 +13,9 @@ reads like the recipe itself; docs/architecture.md has the map.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from trainables.lazy import attach
 
 if TYPE_CHECKING:
     from search_service.client import Client
@@ -44,24 +45,15 @@ __all__ = [
     "prepare_again",
     "run",
 ]
-# Where each is: imported when it is asked for, since torch and MLflow take seconds.
-_HOMES = {
-    "client": ("Client",),
-    "errors": ("InvalidSpecError", "OutsideError", "SearchServiceError"),
-    "records.results": ("StudyResult", "StudyStatus"),
-    "settings": ("Settings",),
-    "spec.config_file": ("load",),
-    "spec.study_spec": ("StudySpec", "parse"),
-    "wiring": ("FinishedStudy", "PreparedStudy", "prepare", "prepare_again", "run"),
-}
-_MODULES = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "client": ("Client",),
+        "errors": ("InvalidSpecError", "OutsideError", "SearchServiceError"),
+        "records.results": ("StudyResult", "StudyStatus"),
+        "settings": ("Settings",),
+        "spec.config_file": ("load",),
+        "spec.study_spec": ("StudySpec", "parse"),
+        "wiring": ("FinishedStudy", "PreparedStudy", "prepare", "prepare_again", "run"),
+    },
+)

@@ -11,8 +11,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from trainables.data.dataset import RowTensors
 from trainables.recorded_step import Step
+from trainables.row_tensors import RowTensors
 from trainables.training import PopulationTraining
 
 

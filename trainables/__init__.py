@@ -10,8 +10,9 @@ What ``__all__`` names is the public surface; everything else may move.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from trainables.lazy import attach
 
 if TYPE_CHECKING:
     from trainables.config import TrialConfig
@@ -32,24 +33,15 @@ __all__ = [
     "TrialConfig",
     "load",
 ]
-# Where each is: imported when it is asked for, since torch takes seconds.
-_MODULES = {
-    "METRICS": "trainables.metrics",
-    "DataConfig": "trainables.data.config",
-    "DataError": "trainables.errors",
-    "Dataset": "trainables.data.dataset",
-    "PopulationTraining": "trainables.training",
-    "TableModel": "trainables.model",
-    "TrialConfig": "trainables.config",
-    "load": "trainables.data.dataset",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "config": ("TrialConfig",),
+        "data.config": ("DataConfig",),
+        "data.dataset": ("Dataset", "load"),
+        "errors": ("DataError",),
+        "metrics": ("METRICS",),
+        "model": ("TableModel",),
+        "training": ("PopulationTraining",),
+    },
+)

@@ -23,10 +23,11 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, Rows, RowTensors
+from trainables.data.dataset import Dataset, Rows
 from trainables.losses import class_weights
 from trainables.metrics import MetricName, metrics_for
 from trainables.records import Baseline, BaselineName
+from trainables.row_tensors import RowTensors, to_tensors
 from trainables.scores import LEAST_FREQUENCY, SCORES
 
 # Training rows at most: beyond, either model's score moves by less than the seeds of a network do.
@@ -117,7 +118,7 @@ def _fit(name: BaselineName, plan: _Plan, config: TrialConfig, dataset: Dataset,
             name, plan.model, unavailable=f"too expensive with {size}: it could learn from {plan.rows} rows"
         )
     try:
-        rows = dataset.train.to_tensors("cpu", torch.float32).spread(min(plan.rows, MOST_ROWS))
+        rows = to_tensors(dataset.train, "cpu", torch.float32).spread(min(plan.rows, MOST_ROWS))
         # As many threads as networks train with: the machine may be busy with other things.
         with threadpoolctl.threadpool_limits(torch.get_num_threads()), warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
@@ -150,7 +151,7 @@ def _weights(config: TrialConfig, dataset: Dataset, rows: RowTensors) -> NDArray
 
 def _score(model: Any, dataset: Dataset, rows: Rows) -> dict[MetricName, float]:
     """Every metric of the task on ``rows``."""
-    judged = rows.to_tensors("cpu", torch.float64)
+    judged = to_tensors(rows, "cpu", torch.float64)
     outputs = _outputs(model, dataset, rows.inputs)
     names = metrics_for(dataset.task, gives_probabilities=True)
     return {name: SCORES[name](outputs, judged.targets, dataset.target_scale, judged.weights).item() for name in names}

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor
 
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, RowTensors
+from trainables.data.dataset import Dataset
 from trainables.losses import count_outputs, make_loss
 from trainables.network import PopulationNetwork
+from trainables.row_tensors import RowTensors, to_tensors
 from trainables.training import EVALUATION_CHUNK, PopulationTraining
 
 # Points of one path: enough for a curve without corners, and a few kilobytes in a picture.
@@ -123,7 +124,7 @@ class PathRecorder:
 
 def slice_rows(dataset: Dataset) -> RowTensors:
     """The training rows on which a slice is evaluated: all, or ``MOST_ROWS`` of them at even distances."""
-    return dataset.train.to_tensors("cpu", torch.float32).spread(MOST_ROWS)
+    return to_tensors(dataset.train, "cpu", torch.float32).spread(MOST_ROWS)
 
 
 @torch.no_grad()
@@ -145,7 +146,7 @@ def losses_at(config: TrialConfig, dataset: Dataset, points: Tensor) -> Tensor:
     members = max(1, min(len(points), EVALUATION_CHUNK // (len(rows) * widest)))
     configs = [config] * members
     network = PopulationNetwork(configs, dataset.n_inputs, count_outputs(config.loss, dataset.n_outputs))
-    every = dataset.train.to_tensors("cpu", torch.float32)
+    every = to_tensors(dataset.train, "cpu", torch.float32)
     loss = make_loss(configs, every.targets, dataset.n_outputs, torch.float32, every.weights)
     losses = []
     for part in points.split(members):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from trainables.activations import CAN_DIE, SATURATES_OUTSIDE
 from trainables.config import ActivationName
-from trainables.data.dataset import RowTensors
 from trainables.records import Health, LayerActivations, LayerGradients, LayerHealth
+from trainables.row_tensors import RowTensors
 from trainables.training import PopulationTraining
 
 HISTOGRAM_BINS = 40

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "rmse", "mae", "r2"]
 
@@ -71,5 +72,5 @@ def effective_rows(weights: NDArray[np.float32] | None, rows: int) -> float:
     """
     if weights is None:
         return rows
-    w = weights.astype(np.float64)
+    w = weights.astype("float64")
     return float(w.sum() ** 2 / (w**2).sum())

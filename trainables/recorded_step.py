@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trainables.data.dataset import RowTensors
+from trainables.row_tensors import RowTensors
 
 # Trains on a batch and gives the losses [K].
 Step = Callable[[RowTensors], Tensor]

@@ -23,13 +23,14 @@ from torch import Tensor
 
 from trainables.clipping import Clipping
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, Rows, RowTensors
+from trainables.data.dataset import Dataset, Rows
 from trainables.losses import ChanceScale, Loss, count_outputs, make_loss
 from trainables.metrics import MetricName
 from trainables.network import PopulationNetwork, Trace
 from trainables.optimizers import make_optimizer
 from trainables.recorded_step import RECORDED_UP_TO, RecordedStep
 from trainables.regularization import Penalties
+from trainables.row_tensors import RowTensors, to_tensors
 from trainables.schedules import Schedule
 from trainables.scores import SCORES, trivial_outputs
 from trainables.seeds import derive_seed
@@ -88,8 +89,8 @@ class PopulationTraining:
         self.metric: MetricName = metric or ("accuracy" if dataset.task == "classification" else "rmse")
         self.device, self.dtype = device, dtype
         self.epoch = 0
-        self.train_rows = dataset.train.to_tensors(device, dtype)
-        self.validation_rows = dataset.validation.to_tensors(device, dtype)
+        self.train_rows = to_tensors(dataset.train, device, dtype)
+        self.validation_rows = to_tensors(dataset.validation, device, dtype)
         self._score_scale = dataset.target_scale
         n_outputs = count_outputs(configs[0].loss, dataset.n_outputs)
         self.network = PopulationNetwork(configs, dataset.n_inputs, n_outputs, device=device, dtype=dtype)
@@ -315,7 +316,7 @@ def frequency_baseline(config: TrialConfig, dataset: Dataset) -> float | None:
 
 
 def _train_rows_and_loss(config: TrialConfig, dataset: Dataset) -> tuple[RowTensors, Loss]:
-    rows = dataset.train.to_tensors("cpu", torch.float32)
+    rows = to_tensors(dataset.train, "cpu", torch.float32)
     return rows, make_loss([config], rows.targets, dataset.n_outputs, torch.float32, rows.weights)
 
 
@@ -326,7 +327,7 @@ def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:
 
 def trivial_scores(dataset: Dataset, rows: Rows, metrics: Sequence[MetricName]) -> dict[MetricName, float]:
     """Several scores of that predictor."""
-    train, judged = (part.to_tensors("cpu", torch.float32) for part in (dataset.train, rows))
+    train, judged = (to_tensors(part, "cpu", torch.float32) for part in (dataset.train, rows))
     outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs, train.weights)
     scale, weights = dataset.target_scale, judged.weights
     return {name: SCORES[name](outputs, judged.targets, scale, weights).item() for name in metrics}

@@ -1,4 +1,4 @@
-"""The commands that speak to a service, and the one that starts it: ``cli.py`` takes them in.
+"""The commands that speak to a service, and the one that starts it: ``commands.py`` takes them in.
 
 Which service: ``SEARCH_SERVICE_URL``; who we are: ``SEARCH_SERVICE_TOKEN``. With ``--json`` a command prints the
 service's own documents, for programs.
@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from search_service.cli.options import StudyId
+from search_service.cli.terminal import say
 from search_service.errors import CheckFailedError, OutsideError
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ LOG_EVERY_S = 1.0
 # As recipe/packing.py has it, whose imports take seconds.
 MODEL_FOLDER = "model"
 
-StudyId = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config; may be repeated.")
@@ -100,12 +101,12 @@ def submit(
             if as_json:
                 _print_json(study)
             else:
-                _say(f"[bold]{study.id}[/] is {study.state}")
-                _say(f"  watch it with  search-service logs -f {study.id}")
-                _say(f"  or look at it  search-service show {study.id}")
+                say(f"[bold]{study.id}[/] is {study.state}")
+                say(f"  watch it with  search-service logs -f {study.id}")
+                say(f"  or look at it  search-service show {study.id}")
             return
         if not as_json:
-            _say(f"[bold]{study.id}[/] is {study.state}")
+            say(f"[bold]{study.id}[/] is {study.state}")
         for event in client.events(study.id):
             if not as_json:
                 _print_event(event)
@@ -139,7 +140,7 @@ def list_studies(
         table.add_row(one.id, one.state, _step(one), str(one.trials), best)
     Console().print(table)
     if page.total > len(page.items):
-        _say(f"{len(page.items)} of {page.total}; --limit shows more")
+        say(f"{len(page.items)} of {page.total}; --limit shows more")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -153,15 +154,15 @@ def show(study: StudyId, as_json: AsJson = False) -> None:
         _print_study(found)
         for check in client.checks(study):
             mark = "[green]passed[/]" if check.passed else "[bold red]failed[/]"
-            _say(f"  step {check.step}  {mark}  {escape(check.summary)}")
+            say(f"  step {check.step}  {mark}  {escape(check.summary)}")
             if check.advice:
-                _say(f"          to do: {escape(check.advice)}")
+                say(f"          to do: {escape(check.advice)}")
         best = client.trials(study, limit=5)
     for trial in best.items:
         values = ", ".join(f"{leaf}={_value(value)}" for leaf, value in trial.values.items())
-        _say(f"  {trial.id}  {_number(trial.score)}  {trial.epochs} epochs  {trial.status}  {escape(values)}")
+        say(f"  {trial.id}  {_number(trial.score)}  {trial.epochs} epochs  {trial.status}  {escape(values)}")
     if best.total > len(best.items):
-        _say(f"  the best {len(best.items)} of {best.total} trials")
+        say(f"  the best {len(best.items)} of {best.total} trials")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -215,7 +216,7 @@ def delete(study: StudyId) -> None:
     """Forget a study and its files; its record in MLflow stays."""
     with _client() as client:
         client.delete(study)
-    _say(f"{study} is gone; its record in MLflow is kept")
+    say(f"{study} is gone; its record in MLflow is kept")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -255,7 +256,7 @@ def list_datasets(
         )
     Console().print(table)
     if page.total > len(page.items):
-        _say(f"{len(page.items)} of {page.total}; --limit shows more")
+        say(f"{len(page.items)} of {page.total}; --limit shows more")
 
 
 @datasets.command("delete")
@@ -265,7 +266,7 @@ def delete_dataset(
     """Forget an uploaded table that no study needs any more."""
     with _client() as client:
         client.delete_dataset(dataset)
-    _say(f"{escape(dataset)} is gone")
+    say(f"{escape(dataset)} is gone")
 
 
 @tokens.command("create")
@@ -301,7 +302,7 @@ def revoke_token(name: Annotated[str, typer.Argument(help="Of the token.")]) -> 
     """Let a token be of no use from now on."""
     with _client() as client:
         client.revoke_token(name)
-    _say(f"the token {escape(name)} is revoked")
+    say(f"the token {escape(name)} is revoked")
 
 
 def fetched_model(study: str, scratch: Path) -> Path:
@@ -330,27 +331,23 @@ def _print_json(document: BaseModel) -> None:
     typer.echo(document.model_dump_json(indent=2))
 
 
-def _say(text: str) -> None:
-    Console().print(text, highlight=False, soft_wrap=True)
-
-
 def _print_asked(study: Study, as_json: bool) -> None:
     if as_json:
         _print_json(study)
     else:
-        _say(f"[bold]{study.id}[/] is {study.state}" + ("" if study.has_ended else f", asked to {study.wanted}"))
+        say(f"[bold]{study.id}[/] is {study.state}" + ("" if study.has_ended else f", asked to {study.wanted}"))
 
 
 def _print_study(study: Study) -> None:
-    _say(f"[bold]{study.id}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
+    say(f"[bold]{study.id}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
     at = f"step {_step(study)}" if study.step else "waiting"
-    _say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
+    say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
     if study.best_trial:
         tested = f", test {_number(study.test_score)}" if study.test_score is not None else ""
-        _say(f"  best {study.best_trial}: {study.metric} {_number(study.best_score)}{tested}")
+        say(f"  best {study.best_trial}: {study.metric} {_number(study.best_score)}{tested}")
     for place, address in (("MLflow", study.links.mlflow), ("Ray", study.links.ray)):
         if address:
-            _say(f"  {place:<7}{address}")
+            say(f"  {place:<7}{address}")
 
 
 def _print_event(event: StudyEvent) -> None:
@@ -358,21 +355,21 @@ def _print_event(event: StudyEvent) -> None:
     content: dict[str, Any] = event.content
     match event.type:
         case "step_started":
-            _say(f"step {content['step']}  {content['name']}")
+            say(f"step {content['step']}  {content['name']}")
         case "check_finished":
             mark = "[green]passed[/]" if content["passed"] else "[bold red]failed[/]"
-            _say(f"        {mark}  {escape(content['summary'])}")
+            say(f"        {mark}  {escape(content['summary'])}")
         case "round_started":
-            _say(f"        up to {content['max_trials']} trials of {content['max_epochs']} epochs")
+            say(f"        up to {content['max_trials']} trials of {content['max_epochs']} epochs")
             for sentence in content["decided"]:
-                _say(f"        {escape(sentence)}")
+                say(f"        {escape(sentence)}")
         case "trial_finished":
             score, where = _number(content["score"]), content["worker"]
-            _say(f"        {content['trial']}  {content['status']:<9}  {score:<7}  at {where}")
+            say(f"        {content['trial']}  {content['status']:<9}  {score:<7}  at {where}")
         case "round_finished" | "cycle_decided":
-            _say(f"        {escape(content['reason'])}")
+            say(f"        {escape(content['reason'])}")
         case "study_finished":
-            _say(f"        {content['status']} after {content['seconds']:.0f} s")
+            say(f"        {content['status']} after {content['seconds']:.0f} s")
 
 
 def _exit_as(study: Study) -> None:

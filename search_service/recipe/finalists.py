@@ -32,11 +32,12 @@ from search_service.records.significance import told_apart
 from search_service.spec.study_spec import StudySpec
 from trainables import baselines, calibration, checkpoint
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, RowTensors, TestRows
+from trainables.data.dataset import Dataset, TestRows
 from trainables.measurements import measure_health
 from trainables.metrics import METRICS, MetricName, metrics_for
 from trainables.process import device_for
 from trainables.records import Calibration, Health
+from trainables.row_tensors import RowTensors, to_tensors
 from trainables.seeds import derive_seed
 from trainables.training import EpochRecord, PopulationTraining, trivial_scores
 
@@ -91,7 +92,7 @@ def run(
     exported = min(range(len(winner.seeds)), key=lambda i: rank(winner.scores[i]))
 
     metrics = _metrics(winner.config)
-    tests = test_rows.to_tensors(training.device, training.dtype)
+    tests = to_tensors(test_rows, training.device, training.dtype)
     test_scores = training.scores(tests, metrics)
     refit, model = None, None
     if spec.model.refit and math.isfinite(winner.scores[exported]):

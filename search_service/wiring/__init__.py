@@ -4,11 +4,18 @@
 then runs the study, and ``compare`` a comparison of optimisers.
 """
 
-from search_service.wiring.comparing import FinishedComparison, compare
-from search_service.wiring.planning import plan
-from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
-from search_service.wiring.replaying import replay
-from search_service.wiring.running import FinishedStudy, run, sync, unrecorded
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainables.lazy import attach
+
+if TYPE_CHECKING:
+    from search_service.wiring.comparing import FinishedComparison, compare
+    from search_service.wiring.planning import plan
+    from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
+    from search_service.wiring.replaying import replay
+    from search_service.wiring.running import FinishedStudy, run, sync, unrecorded
 
 __all__ = [
     "FinishedComparison",
@@ -24,3 +31,15 @@ __all__ = [
     "sync",
     "unrecorded",
 ]
+
+# ``validate`` and ``inspect`` only read a table: they wait for no torch, Ray or MLflow.
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "comparing": ("FinishedComparison", "compare"),
+        "planning": ("plan",),
+        "preparing": ("PreparedStudy", "inspect", "prepare", "prepare_again"),
+        "replaying": ("replay",),
+        "running": ("FinishedStudy", "run", "sync", "unrecorded"),
+    },
+)

@@ -19,6 +19,7 @@ from trainables.config import ActivationName, NormalizationName, OptimizerName, 
 from trainables.data.dataset import Rows
 from trainables.measurements import layer_gradients, measure_health
 from trainables.optimizers import OPTIMIZERS
+from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining, chance_scale, frequency_baseline, trivial_score
 
 RATES = (1e-4, 1e-3, 1e-2, 3e-2)
@@ -212,7 +213,7 @@ def test_a8_a_member_alone_equals_a_member_of_a_population_also_with_weighted_ro
 
 def test_a8_weights_stay_with_their_rows(digits):
     dataset = with_weights(digits[0], np.arange(1.0, 1.0 + len(digits[0].train)))
-    rows = dataset.train.to_tensors("cpu", torch.float64)
+    rows = to_tensors(dataset.train, "cpu", torch.float64)
     assert rows.weights.dtype == torch.float64
     spread = rows.spread(7)
     places = [int(weight) - 1 for weight in spread.weights]
@@ -223,7 +224,7 @@ def test_a8_weights_stay_with_their_rows(digits):
         own = batch.weights.long() - 1
         assert torch.equal(batch.inputs, training.train_rows.inputs[own])
         assert torch.equal(batch.targets, training.train_rows.targets[own])
-    assert digits[0].train.to_tensors("cpu", torch.float32).spread(7).weights is None
+    assert to_tensors(digits[0].train, "cpu", torch.float32).spread(7).weights is None
 
 
 def test_a8_the_loss_of_an_epoch_is_the_mean_over_its_rows_by_weight(digits):

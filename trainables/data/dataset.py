@@ -8,15 +8,12 @@ the winner.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from trainables.data import preparation, splits, targets, traps
 from trainables.data.config import DataConfig
@@ -28,45 +25,15 @@ from trainables.data.schema import Schema
 from trainables.data.targets import Task
 from trainables.errors import DataError, Problem
 
-__all__ = ["Dataset", "Folds", "Loaded", "RowTensors", "Rows", "Task", "TestRows", "load", "read"]
+__all__ = ["Dataset", "Folds", "Loaded", "Rows", "Task", "TestRows", "load", "read"]
 
 # Raw training rows kept as the example of a model's input: enough for two batch sizes, few enough to look at.
 EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
-class RowTensors:
-    """Rows on a device: inputs ``[N, D]`` and targets ``[N]`` (class indices or standardised numbers).
-
-    Where rows do not count alike they have positive weights, ``[N]``.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    weights: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    @property
-    def total_weight(self) -> Tensor | int:
-        """How many rows these count as."""
-        return len(self) if self.weights is None else self.weights.sum()
-
-    def take(self, index: Tensor | slice) -> RowTensors:
-        """The rows at ``index``; of a slice they are views."""
-        weights = None if self.weights is None else self.weights[index]
-        return RowTensors(self.inputs[index], self.targets[index], weights)
-
-    def spread(self, most: int) -> RowTensors:
-        """All rows, or ``most`` of them at even distances: a table may be sorted."""
-        index = torch.linspace(0, len(self) - 1, min(len(self), most), dtype=torch.float64).round().long()
-        return self.take(index)
-
-
-@dataclass(frozen=True)
 class Rows:
-    """Prepared rows as arrays, which travel between processes without copies.
+    """Prepared rows as arrays, which travel between processes without copies; ``row_tensors`` puts them on a device.
 
     Attributes:
         inputs: ``[N, D]`` float32.
@@ -88,16 +55,6 @@ class Rows:
             weights = np.concatenate([self.weights, others.weights])
         inputs, targets = ([getattr(rows, name) for rows in (self, others)] for name in ("inputs", "targets"))
         return Rows(np.concatenate(inputs), np.concatenate(targets), weights)
-
-    def to_tensors(self, device: str, dtype: torch.dtype) -> RowTensors:
-        """The same rows as tensors; on the CPU in float32 they share the arrays' memory."""
-        with warnings.catch_warnings():
-            # Arrays out of Ray's object store are read-only; nothing here writes to its rows.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            inputs, targets = torch.from_numpy(self.inputs), torch.from_numpy(self.targets)
-            weights = None if self.weights is None else torch.from_numpy(self.weights).to(device, dtype)
-        targets = targets.to(device, dtype) if targets.is_floating_point() else targets.to(device)
-        return RowTensors(inputs.to(device, dtype), targets, weights)
 
 
 class TestRows(Rows):

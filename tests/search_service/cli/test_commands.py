@@ -49,6 +49,24 @@ def test_what_trains_nothing_does_not_wait_for_what_takes_seconds_to_import(what
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["validate", "table.yaml"]], ids=" ".join)
+def test_help_and_validate_wait_for_no_torch_ray_or_mlflow(arguments, tmp_path):
+    rows = "".join(f"{i % 7},{i % 2}\n" for i in range(60))
+    (tmp_path / "table.csv").write_text("a,y\n" + rows)
+    (tmp_path / "table.yaml").write_text("name: table\ndata: {source: table.csv, target: y}\n")
+    code = f"""import sys
+from search_service.cli.commands import main
+sys.argv[1:] = {arguments}
+try:
+    main()
+finally:
+    print([name for name in ("torch", "ray", "mlflow", "optuna") if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout
+    assert done.stderr == "[]\n"
+
+
 def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, tmp_path):
     done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

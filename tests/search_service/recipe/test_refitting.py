@@ -17,6 +17,7 @@ from search_service.spec.study_spec import parse
 from tests.plans import make_plan
 from trainables import calibration, checkpoint
 from trainables.data.dataset import Rows
+from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 
 
@@ -78,7 +79,7 @@ def test_b_the_model_is_the_winner_trained_on_both_kinds_of_rows(final, digits):
     model = checkpoint.load(path, dataset)
     assert model.network.parameters.equal(training.network.parameters)
     # What is said of it is what scikit-learn says.
-    outputs = model.outputs(test_rows.to_tensors("cpu", model.dtype).inputs)[0]
+    outputs = model.outputs(to_tensors(test_rows, "cpu", model.dtype).inputs)[0]
     predicted, p = outputs.argmax(dim=1).numpy(), outputs.double().softmax(dim=1).numpy()
     assert final.model_test_score == final.refit.test_metrics["accuracy"]
     assert final.model_test_score == pytest.approx(accuracy_score(test_rows.targets, predicted))
@@ -117,7 +118,7 @@ def test_b_the_model_has_the_temperature_of_its_twin_that_does_not_know_the_vali
     validation = twins.validation_rows
     outputs = twins.outputs(validation.inputs)[final.exported]
     assert final.calibration.temperature == calibration.fit_temperature(outputs, validation.targets)
-    tests = test_rows.to_tensors("cpu", model.dtype)
+    tests = to_tensors(test_rows, "cpu", model.dtype)
     p = (model.outputs(tests.inputs)[0].double() / final.calibration.temperature).softmax(dim=1).numpy()
     assert final.calibration.log_loss_after == pytest.approx(log_loss(tests.targets, p, labels=range(10)))
 

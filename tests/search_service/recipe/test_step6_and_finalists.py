@@ -21,6 +21,7 @@ from tests.plans import make_plan, plain
 from trainables import checkpoint
 from trainables.data.dataset import Rows
 from trainables.losses import ChanceScale
+from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 
 
@@ -219,7 +220,7 @@ def test_the_score_of_a_seed_is_that_of_the_weights_kept(outcome, digits):
     dataset, test_rows = digits
     networks = checkpoint.load(final.checkpoint, dataset)
     assert networks.evaluate(networks.validation_rows)[1].tolist() == pytest.approx(list(final.winner.scores))
-    again = networks.evaluate(test_rows.to_tensors("cpu", networks.dtype))[1].tolist()
+    again = networks.evaluate(to_tensors(test_rows, "cpu", networks.dtype))[1].tolist()
     assert again == pytest.approx(list(final.test_scores))
     assert final.winner.scores[final.exported] == max(final.winner.scores)
     assert final.trivial_test_score < 0.2 < final.test_mean
@@ -275,7 +276,7 @@ def test_b_every_metric_is_recorded_for_finalists_and_winner(outcome, digits):
     names = {"accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss"}
     for rows, found in (
         (networks.validation_rows, final.winner.validation_metrics),
-        (test_rows.to_tensors("cpu", networks.dtype), final.test_metrics),
+        (to_tensors(test_rows, "cpu", networks.dtype), final.test_metrics),
     ):
         assert set(found) == names
         p = networks.outputs(rows.inputs).double().softmax(dim=2).numpy()
@@ -302,7 +303,7 @@ def test_b_calibration_of_a_network_is_by_its_validation_rows(outcome, digits, t
     assert final.baselines == ()
     assert final.test_scores == without.test_scores
     networks = checkpoint.load(final.checkpoint, dataset)
-    own, tests = networks.validation_rows, test_rows.to_tensors("cpu", networks.dtype)
+    own, tests = networks.validation_rows, to_tensors(test_rows, "cpu", networks.dtype)
     outputs = networks.outputs(own.inputs)[final.exported].double()
     around = [final.calibration.temperature * factor for factor in (0.98, 1.0, 1.02)]
     losses = [log_loss(own.targets, (outputs / t).softmax(dim=1).numpy(), labels=range(10)) for t in around]

@@ -13,6 +13,7 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import load, read
 from trainables.data.splits import Division, split
 from trainables.errors import DataError
+from trainables.row_tensors import to_tensors
 
 N = 200
 
@@ -174,9 +175,9 @@ def test_regression_targets_are_standardised_and_know_their_units(diabetes):
 
 def test_tensors_share_the_arrays_memory(digits):
     rows = digits[0].train
-    tensors = rows.to_tensors("cpu", torch.float32)
+    tensors = to_tensors(rows, "cpu", torch.float32)
     assert tensors.inputs.data_ptr() == rows.inputs.ctypes.data
-    assert rows.to_tensors("cpu", torch.float64).inputs.dtype == torch.float64
+    assert to_tensors(rows, "cpu", torch.float64).inputs.dtype == torch.float64
 
 
 @pytest.mark.parametrize(

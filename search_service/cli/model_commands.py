@@ -1,0 +1,65 @@
+"""The commands for a model that was found: export, predict."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search_service.cli import service_commands
+from search_service.cli.options import Home, settings_for
+from search_service.errors import DataError, Problem
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's id, a folder, or models:/NAME@champion.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to make.")],
+    home: Home = None,
+) -> None:
+    """Write a study's model into a folder: to serve with MLflow, to call, and to read as a torch module.
+
+    With SEARCH_SERVICE_URL set, also that of a study of the service.
+    """
+    settings = settings_for(home)
+    from search_service.export import exporting
+
+    with tempfile.TemporaryDirectory(prefix="search-service-") as scratch:
+        # With a service set, what is nothing here is a study of that one.
+        away = (
+            "SEARCH_SERVICE_URL" in os.environ and "/" not in study and not (settings.home / "studies" / study).is_dir()
+        )
+        if away:
+            study = str(service_commands.fetched_model(study, Path(scratch)))
+        for note in exporting.export(study, to, settings):
+            typer.echo(note)
+    typer.echo(f"{to}: read {to / 'README.md'}")
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="An exported folder, a study's id, or models:/NAME@champion.")
+    ],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Path or URL of a table; it needs no target column.")],
+    to: Annotated[Path | None, typer.Option("--to", metavar="OUT.csv", help="Instead of standard output.")] = None,
+    home: Home = None,
+) -> None:
+    """Predict the rows of a file, as CSV."""
+    settings = settings_for(home)
+    from search_service.export import exporting
+
+    text = exporting.predict(model, file, settings).to_csv(index=False)
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        to.write_text(text, encoding="utf-8")
+    except OSError as error:
+        rule, fix = "a file that can be written", f"choose another place ({error.strerror})"
+        raise DataError([Problem("--to", str(to), rule, fix)]) from error

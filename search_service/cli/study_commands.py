@@ -1,0 +1,257 @@
+"""The commands that run studies here, or work on what those left: run, plan, replay, compare-optimizers, sync."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from search_service.cli.options import AsJson, Config, Home, Overrides, RunnerChoice, StudyId, load, settings_for
+from search_service.cli.terminal import say
+from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, OutsideError
+
+if TYPE_CHECKING:
+    from search_service.recorders.background import Backlog
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")
+    ] = None,
+    study_id: Annotated[
+        str | None,
+        typer.Option("--study", metavar="ID", help="Instead of CONFIG: go on with a study that was cut short."),
+    ] = None,
+    runner: Annotated[
+        RunnerChoice, typer.Option(help="inline: this process, no Ray. ray: Ray Tune.")
+    ] = RunnerChoice.RAY,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="auto|ADDRESS", help="Join this Ray cluster instead of starting Ray here.")
+    ] = None,
+    home: Home = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study, all six steps, recorded in MLflow; or go on with one that was cut short."""
+    _require_what_fits(config, study_id, runner, ray_address, overrides)
+    settings = settings_for(home)
+    # Progress is for people, the document for programs: with --json people read stderr's errors only.
+    console = Console(stderr=as_json)
+    spec = None if config is None else load(config, overrides)
+    # Imported here: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
+    from search_service import wiring
+    from search_service.cli.progress import ProgressDisplay
+    from search_service.records.events import Event, Listener, StudyStarted
+    from search_service.records.results import StudyStatus
+    from search_service.report.study_report import as_document
+
+    if spec is not None:
+        study = wiring.prepare(spec, settings=settings)
+    else:
+        assert study_id is not None
+        study = wiring.prepare_again(study_id, settings=settings)
+    begun: list[str] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, StudyStarted):
+            begun.append(event.study_id)
+
+    listeners: list[Listener] = [note] if as_json else [note, ProgressDisplay(console)]
+    try:
+        finished = wiring.run(
+            study,
+            settings=settings,
+            runner=runner.value,
+            ray_address=ray_address,
+            listeners=listeners,
+            say=partial(say, console=console),
+        )
+    except KeyboardInterrupt as interrupt:
+        raise _interrupted(*begun) from interrupt
+    result, places = finished.result, finished.places
+    if as_json:
+        typer.echo(json.dumps(as_document(study.spec, result, places), indent=2))
+    else:
+        # Step 6 has said it at length; its first clause will do here.
+        _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
+    _say_what_is_not_recorded(finished.backlog, places)
+    if result.status is StudyStatus.FAILED:
+        raise typer.Exit(CheckFailedError.exit_code)
+
+
+@app.command()
+def plan(
+    config: Config,
+    runner: Annotated[RunnerChoice, typer.Option(help="Which runner the time is for.")] = RunnerChoice.RAY,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a study would do and how long it would take, without running it."""
+    spec = load(config, overrides)
+    from search_service import wiring
+    from search_service.cli import planning_report
+    from search_service.recipe import planning
+
+    study = wiring.prepare(spec, settings=settings_for(None))
+    planned = wiring.plan(study, runner=runner.value)
+    if as_json:
+        typer.echo(json.dumps(planning.as_document(study.spec, study.dataset, planned), indent=2))
+    else:
+        planning_report.show(study.spec, study.dataset, planned, Console())
+
+
+@app.command()
+def replay(
+    study: StudyId,
+    trials: Annotated[
+        str, typer.Option("--trials", metavar="ID,ID", help="Only these, such as r1-003,r2-000; by default all.")
+    ] = "",
+    tolerance: Annotated[
+        # replaying.TOLERANCE, whose module imports torch.
+        float, typer.Option(min=0, help="Difference that still agrees, relative to the recorded value.")
+    ] = 1e-6,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a study's trials again, and compare each curve with the record; exit code 3 if they do not agree."""
+    settings = settings_for(home)
+    console = Console()
+    from search_service import wiring
+    from search_service.cli import replay_display
+    from search_service.runners.replaying import Replayed
+
+    def show(trial: Replayed) -> None:
+        if not as_json:
+            replay_display.show_trial(trial, tolerance, console)
+
+    chosen = [trial.strip() for trial in trials.split(",") if trial.strip()]
+    found = wiring.replay(study, settings=settings, trials=chosen, tolerance=tolerance, listen=show)
+    if as_json:
+        typer.echo(json.dumps(replay_display.as_document(found), indent=2))
+    else:
+        replay_display.show_all(found, console)
+    if not found.agrees:
+        raise typer.Exit(CheckFailedError.exit_code)
+
+
+@app.command("compare-optimizers")
+def compare_optimizers(config: Config, home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Compare optimisers from the same start, each at its own best learning rate, recorded in MLflow."""
+    settings = settings_for(home)
+    console = Console(stderr=as_json)
+    spec = load(config, overrides)
+    # Imported here for the reason given in ``run``.
+    from search_service import wiring
+    from search_service.cli.progress import ProgressDisplay
+    from search_service.report.comparison_report import as_document
+
+    study = wiring.prepare(spec, settings=settings)
+    listeners = [] if as_json else [ProgressDisplay(console)]
+    try:
+        finished = wiring.compare(study, settings=settings, listeners=listeners, say=partial(say, console=console))
+    except KeyboardInterrupt as interrupt:
+        raise _interrupted() from interrupt
+    result, places = finished.result, finished.places
+    page = Path(places["folder"]) / "paths.html"
+    if as_json:
+        typer.echo(json.dumps(as_document(study.spec, result, places), indent=2))
+    else:
+        if page.exists():
+            say(f"  play the paths        {page}", console)
+        _print_places(console, "", result.seconds, places)
+    _say_what_is_not_recorded(finished.backlog, places)
+
+
+@app.command()
+def sync(
+    study: Annotated[
+        str | None, typer.Argument(metavar="STUDY", help="A study's id; by default every study that needs it.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Complete the record of studies that are over, where MLflow was away when they were."""
+    settings = settings_for(home)
+    console = Console()
+    from search_service import wiring
+
+    studies = wiring.unrecorded(settings) if study is None else [study]
+    for study_id in studies:
+        try:
+            finished = wiring.sync(study_id, settings=settings, say=partial(say, console=console))
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+        _say_what_is_not_recorded(finished.backlog, finished.places)
+        if not finished.backlog.is_complete:
+            raise typer.Exit(OutsideError.exit_code)
+        say(f"{study_id} is in the record at {escape(finished.places['page'])}", console)
+    if not studies:
+        say(f"Every study under {settings.home} that is over is in the record.", console)
+
+
+def _say_what_is_not_recorded(backlog: Backlog, places: dict[str, str]) -> None:
+    """Say what the record lacks, and how it is completed.
+
+    Raises:
+        typer.Exit: MLflow refuses something, which waiting does not mend.
+    """
+    errors = Console(stderr=True)
+    go_on = f" Later: {places['sync']}" if "sync" in places else ""
+    for refused in backlog.refused:
+        say(f"[bold red]MLflow refuses a part of the record:[/] {escape(refused)}", errors)
+    if backlog.waiting:
+        trouble = f": {escape(backlog.trouble)}" if backlog.trouble else ""
+        say(f"[bold]The record is not complete[/] ({backlog.waiting} entries are missing){trouble}.{go_on}", errors)
+    if backlog.refused:
+        raise typer.Exit(OutsideError.exit_code)
+
+
+def _interrupted(study_id: str = "") -> typer.Exit:
+    """Say so, and how a study goes on.
+
+    Raised in the command and not in main: typer turns the exception into an exit of its own, wordless.
+    """
+    go_on = f" Go on with: search-service run --study {study_id}" if study_id else ""
+    say(f"[bold]Interrupted.[/] What was finished is recorded.{go_on}", Console(stderr=True))
+    return typer.Exit(EXIT_INTERRUPTED)
+
+
+def _print_places(console: Console, reason: str, seconds: float, places: dict[str, str]) -> None:
+    if reason:
+        say(f"  why it stopped        {escape(reason)}", console)
+    say(f"  took                  {seconds:.0f} s", console)
+    say(f"  files                 {places['folder']}", console)
+    if "model" in places:
+        say(f"  model                 {escape(places['model'])}", console)
+    if "registered" in places:
+        say(f"  registered            {escape(places['registered'])}", console)
+    if "open_record" in places:
+        say(f"  open the record with  [bold]{escape(places['open_record'])}[/]", console)
+    say(f"  and look at           {places['page']}", console)
+
+
+def _require_what_fits(
+    config: Path | None,
+    study_id: str | None,
+    runner: RunnerChoice,
+    ray_address: str | None,
+    overrides: list[str] | None,
+) -> None:
+    """See to it that the arguments of ``run`` go together.
+
+    Raises:
+        typer.BadParameter: They do not.
+    """
+    if (config is None) == (study_id is None):
+        raise typer.BadParameter("give a config to run, or --study to go on with a study", param_hint="CONFIG")
+    if study_id is not None and overrides:
+        raise typer.BadParameter("a study goes on as it was asked for", param_hint="--set")
+    if ray_address is not None and runner is RunnerChoice.INLINE:
+        raise typer.BadParameter("an inline run uses no Ray", param_hint="--ray-address")
