@@ -4,7 +4,7 @@
     routes/         one file per resource
     documents.py    what goes over the wire
     access.py       tokens, roles, rates
-    store.py        studies, attempts, events, trials, datasets, tokens in SQL (tables.py, migrations/)
+    store/          studies, attempts, events, trials, datasets, tokens, leases in SQL (tables.py, migrations/)
     reconciler.py   starts, stops and restarts jobs until what is wanted and what is there agree
     jobs.py         where jobs run: processes of this machine, or (ray_jobs.py) jobs of a Ray cluster
     following.py    one study's events to many who follow

@@ -12,7 +12,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from search_service.service import migrations
-from search_service.service import store as storing
 from search_service.service.states import State, Wanted
 from search_service.service.store import (
     ConflictError,
@@ -21,6 +20,7 @@ from search_service.service.store import (
     NotYoursError,
     QuotaError,
     Store,
+    leases,
     make_engine,
     now,
 )
@@ -321,13 +321,13 @@ def test_a_lease_has_one_holder_until_it_runs_out_or_is_given_up(store):
 def test_e1_a_lease_runs_out_by_the_clock_of_whoever_waits_for_it(store, monkeypatch):
     """A holder that was killed, and a clock that was set back or ahead: nobody waits for longer than the lease."""
     seconds = [1000.0]
-    monkeypatch.setattr(storing.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(leases.time, "monotonic", lambda: seconds[0])
     assert store.lease("reconciler", "a", 60)
     # An hour later by the wall, so that it had run out long ago, or an hour earlier, so that it would for an hour more.
     for hours in (1, -1):
         clock = lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)  # noqa: E731
         with monkeypatch.context() as patched:
-            patched.setattr(storing, "now", clock)
+            patched.setattr(leases, "now", clock)
             assert not store.lease("reconciler", "b", 60)
     seconds[0] += 59
     assert not store.lease("reconciler", "b", 60)

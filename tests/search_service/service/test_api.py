@@ -428,7 +428,7 @@ def test_the_page_has_only_what_is_its_own(service):
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     for path in ("/page/page.js", "/page/page.css"):
         assert service.get(path).status_code == 200
-    for answer in (service.get("/page/../store.py"), service.get("/page/..%2Fstore.py")):
+    for answer in (service.get("/page/../reconciler.py"), service.get("/page/..%2Freconciler.py")):
         assert answer.status_code == 404
 
 

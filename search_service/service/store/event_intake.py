@@ -1,0 +1,85 @@
+"""Events of a study as they are read from its folder, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from search_service.service.states import ACTIVE, State
+from search_service.service.store.database import Database, study_row
+from search_service.service.tables import (
+    EventRow,
+    StudyRow,
+    TrialRow,
+)
+from trainables.metrics import METRICS
+
+
+class EventIntake(Database):
+    """Enters what a study says."""
+
+    def take_in(self, study_id: str, entries: Sequence[Mapping[str, Any]], *, begin: int, end: int) -> None:
+        """Enter events of a study and what follows from them.
+
+        Args:
+            study_id: Of the study.
+            entries: Lines of its events.jsonl, in their order.
+            begin: Byte of the file at which they begin. If the store has read further, they are in it.
+            end: Byte at which they end.
+        """
+        with self._writing.begin() as session:
+            row = study_row(session, study_id, lock=True)
+            if row.read_bytes != begin:
+                return
+            for entry in entries:
+                row.events += 1
+                session.add(EventRow(study_id=study_id, number=row.events, type=entry["type"], content=dict(entry)))
+                _apply(session, row, entry)
+            row.read_bytes = end
+
+
+def _apply(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> None:
+    """What an event says of its study."""
+    stopping = row.state == State.STOPPING
+    match entry["type"]:
+        case "study_started":
+            row.page, row.metric = entry.get("page", ""), entry["metric"]
+        case "step_started":
+            row.step = entry["step"]
+            if entry["step"] == 7 and row.state in ACTIVE and not stopping:
+                row.state = State.FINISHING
+        case "round_started":
+            row.round, row.step = entry["round"], entry["step"]
+            if row.state in ACTIVE and not stopping:
+                row.state = State.SEARCHING
+        case "trial_finished":
+            _enter_trial(session, row, entry)
+        case "finalists_finished":
+            row.best_trial, row.test_score = entry["winner"], entry["test_score"]
+
+
+def _enter_trial(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> None:
+    metric, score = METRICS[row.metric or "accuracy"], entry["score"]  # type: ignore[index]
+    session.add(
+        TrialRow(
+            study_id=row.id,
+            trial_id=entry["trial"],
+            round=entry["round"],
+            status=entry["status"],
+            reason=entry["reason"],
+            score=score,
+            rank=None if score is None else metric.rank(score),
+            best_epoch=entry["best_epoch"],
+            epochs=entry["epochs"],
+            leaves=entry["values"],
+            worker=entry["worker"],
+        )
+    )
+    row.trials += 1
+    row.fruitless = 0
+    # A trial that diverged after a good epoch is no answer.
+    counts = score is not None and entry["status"] in ("completed", "pruned")
+    if counts and (row.best_score is None or metric.better(score, row.best_score)):
+        row.best_score, row.best_trial = score, entry["trial"]
