@@ -33,7 +33,7 @@ from search_service.records.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.records.rounds import TrialResult
+from search_service.records.rounds import RoundPlan, RoundResult, TrialResult
 from search_service.report.study_report import check_document, finite
 
 EVENTS_FILE, REPORT_FILE, RESULT_FILE = "events.jsonl", "report.txt", "result.json"
@@ -88,32 +88,13 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (
         case CheckFinished():
             return {"type": "check_finished", "cycle": event.check.cycle, **check_document(event.check)}
         case RoundStarted():
-            plan = event.plan
-            return {
-                "type": "round_started",
-                "round": plan.number,
-                "step": plan.step,
-                "cycle": plan.cycle,
-                "name": plan.name,
-                "max_trials": plan.max_trials,
-                "max_epochs": plan.max_epochs,
-                "decided": list(event.sentences),
-            }
+            return {"type": "round_started", **_plan(event.plan), "decided": list(event.sentences)}
         case TrialProgressed():
             return {"type": "trial_progressed", "trial": event.trial_id, "epoch": event.epoch, "score": event.score}
         case TrialFinished():
             return {"type": "trial_finished", **_trial(event.trial)}
         case RoundFinished():
-            done = event.result
-            return {
-                "type": "round_finished",
-                "round": done.plan.number,
-                "trials": len(done.trials),
-                "best": done.best.trial_id if done.best else None,
-                "best_score": done.best.score if done.best else None,
-                "reason": done.stop_reason,
-                "seconds": round(done.seconds, 3),
-            }
+            return {"type": "round_finished", **_round(event.result)}
         case CycleDecided():
             decision = event.decision
             return {
@@ -143,6 +124,28 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (
             return None
         case _:
             assert_never(event)
+
+
+def _plan(plan: RoundPlan) -> dict[str, Any]:
+    return {
+        "round": plan.number,
+        "step": plan.step,
+        "cycle": plan.cycle,
+        "name": plan.name,
+        "max_trials": plan.max_trials,
+        "max_epochs": plan.max_epochs,
+    }
+
+
+def _round(done: RoundResult) -> dict[str, Any]:
+    return {
+        "round": done.plan.number,
+        "trials": len(done.trials),
+        "best": done.best.trial_id if done.best else None,
+        "best_score": done.best.score if done.best else None,
+        "reason": done.stop_reason,
+        "seconds": round(done.seconds, 3),
+    }
 
 
 def _trial(trial: TrialResult) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def written(recorder, story, experiment):
     at_ms = int(time.time() * 1000)
     trials = [*story.of(TrialFinished), TrialFinished(nothing), TrialFinished(diverged)]
     recorder.record_trials([(event, at_ms) for event in trials])
-    client = recorder._client
+    client = MlflowClient(recorder._uri)
     of = client.get_experiment_by_name(experiment)
     found = client.search_runs([of.experiment_id], "tags.kind = 'trial'", max_results=1000)
     assert all(run.info.start_time <= run.info.end_time for run in found)
@@ -230,11 +230,11 @@ def test_d3_trials_sent_to_a_server_together_are_as_the_client_writes_them(story
         # A server of MLflow's own says 404.
         patch.setattr(mlflow_bulk, "PATH", "/api/2.0/mlflow/whole-runs")
         one_by_one = MlflowRecorder(server)
-    assert one_by_one._write_whole is None
+        assert mlflow_bulk.writer_of(MlflowClient(server)) is None
     # More than fit into one request.
     monkeypatch.setattr(mlflow_bulk, "MOST_RUNS", 3)
     together = MlflowRecorder(server)
-    assert together._write_whole is not None
+    assert mlflow_bulk.writer_of(MlflowClient(server)) is not None
     ours, expected = written(together, story, "together"), written(one_by_one, story, "one by one")
     assert ours == expected
     assert len(ours) == len(story.of(TrialFinished)) + 2
