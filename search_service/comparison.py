@@ -38,7 +38,8 @@ from search_service.records.results import DataSummary, StudyStatus
 from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import conclusion, report
 from search_service.spec.study_spec import StudySpec
-from trainables.config import OPTIMIZER_DEFAULTS, OptimizerConfig, OptimizerName, TrialConfig
+from trainables.choices import OPTIMIZER_DEFAULTS, OptimizerName
+from trainables.config import OptimizerConfig, TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.landscape import PathRecorder, Plane, grid_around, losses_at, path_steps, slice_rows
 from trainables.seeds import derive_seed

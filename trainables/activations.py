@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.config import ActivationName
+from trainables.choices import ActivationName
 
 
 class Activation(NamedTuple):

@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from trainables.config import InitName, NetworkConfig
+from trainables.choices import InitName
+from trainables.config import NetworkConfig
 
 STANDARD_DEVIATIONS: Mapping[InitName, Callable[[int, NetworkConfig], float]] = {
     "zeros": lambda fan_in, network: 0.0,

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.config import LossName, TrialConfig
+from trainables.choices import LossName
+from trainables.config import TrialConfig
 
 
 class ChanceScale(NamedTuple):

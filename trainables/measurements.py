@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainables.activations import CAN_DIE, SATURATES_OUTSIDE
-from trainables.config import ActivationName
+from trainables.choices import ActivationName
 from trainables.records import Health, LayerActivations, LayerGradients, LayerHealth
 from trainables.row_tensors import RowTensors
 from trainables.training import PopulationTraining

@@ -38,7 +38,7 @@ from scipy.special import softmax
 from torch import nn
 
 from trainables import plain_network
-from trainables.config import LossName
+from trainables.choices import LossName
 from trainables.data.config import CsvConfig
 from trainables.data.dataset import Dataset
 from trainables.data.preparation import Preparation

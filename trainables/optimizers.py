@@ -26,7 +26,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainables.config import OptimizerName, TrialConfig
+from trainables.choices import OptimizerName
+from trainables.config import TrialConfig
 
 # Numbers of [K, P] from which a CPU goes block by block. A rule passes over some five arrays of that size several
 # times; from 40 MB on they fall out of its last cache between two passes. Below, blocks cost more than they save.

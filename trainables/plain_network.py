@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainables.config import ActivationName, NetworkConfig
+from trainables.choices import ActivationName
+from trainables.config import NetworkConfig
 from trainables.network import PopulationNetwork
 
 # Of the leaky ReLU's slope below 0; the others have none.

@@ -27,7 +27,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from trainables.config import ScheduleName, TrialConfig
+from trainables.choices import ScheduleName
+from trainables.config import TrialConfig
 
 # Factors are computed for so many units at once: one by one they would cost a small network a quarter of its step.
 _BLOCK = 256

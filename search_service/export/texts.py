@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from textwrap import indent
 
-from trainables.data.schema import Column
+from trainables.data.columns import Column
 from trainables.model import TableModel
 from trainables.plain_network import source_of
 from trainables.visible import code_span, visible_json

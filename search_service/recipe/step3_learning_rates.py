@@ -19,7 +19,8 @@ from statistics import median
 from search_service.records.checks import LearningRatesResult, RateLabel, RateOutcome
 from search_service.space.ranges import Choices, NumericRange, Range
 from search_service.spec.study_spec import LearningRatesSpec
-from trainables.config import OptimizerName, TrialConfig
+from trainables.choices import OptimizerName
+from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, chance_scale, frequency_baseline

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from search_service.records.results import DataSummary, StudyStatus
 from search_service.records.rounds import EpochPoint
-from trainables.config import OptimizerName, TrialConfig
+from trainables.choices import OptimizerName
+from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
 
 # The share of the best drop at which an optimiser counts as having arrived: the last per cent of a loss take long

@@ -1,6 +1,6 @@
 """Which configuration to try next.
 
-A cohort's configurations share their structure (trainables.config.STRUCTURAL): the first one draws it, the others
+A cohort's configurations share their structure (trainables.choices.STRUCTURAL): the first one draws it, the others
 are drawn with it fixed. Leaves that depend on a choice (momentum on the momentum optimiser, or what a range's ``when``
 says) are drawn only where it holds.
 

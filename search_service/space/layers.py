@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainables.config import STRUCTURAL, TrialConfig
+from trainables.choices import STRUCTURAL
+from trainables.config import TrialConfig
 
 DEPTH = "network.depth"
 WIDTH = "network.width"

@@ -24,7 +24,8 @@ from decimal import Decimal
 from typing import Any
 
 from search_service.space.layers import is_structural, value_in
-from trainables.config import APPLIES_TO, TrialConfig, applies
+from trainables.choices import APPLIES_TO
+from trainables.config import TrialConfig, applies
 
 # Trials that a range follows: fewer are chance, more is where the round began.
 BEST_SHARE = 0.25

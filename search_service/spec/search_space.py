@@ -30,7 +30,8 @@ from search_service.space.layers import (
 )
 from search_service.space.ranges import Choices, NumericRange, Range, can_draw, is_one_of
 from search_service.spec.problems import nearest, problems_of
-from trainables.config import APPLIES_TO, FrozenModel, TrialConfig, accepts_fractions, is_number, leaf_paths
+from trainables.choices import APPLIES_TO
+from trainables.config import FrozenModel, TrialConfig, accepts_fractions, is_number, leaf_paths
 
 Scalar = bool | int | float | str
 # Searched in every study.

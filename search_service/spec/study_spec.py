@@ -32,7 +32,8 @@ from search_service.spec.search_space import (
     problems_of_point,
     problems_of_ranges,
 )
-from trainables.config import FrozenModel, LossName, OptimizerName, TrialConfig
+from trainables.choices import LossName, OptimizerName
+from trainables.config import FrozenModel, TrialConfig
 from trainables.data.config import DataConfig
 from trainables.metrics import METRICS, MetricName
 

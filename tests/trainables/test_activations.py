@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables.activations import ACTIVATIONS, SATURATES_OUTSIDE
-from trainables.config import ActivationName
+from trainables.choices import ActivationName
 
 F = torch.nn.functional
 REFERENCES = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from trainables.config import APPLIES_TO, STRUCTURAL, TrialConfig, accepts_fractions, applies, is_number, leaf_paths
+from trainables.choices import APPLIES_TO, STRUCTURAL
+from trainables.config import TrialConfig, accepts_fractions, applies, is_number, leaf_paths
 
 
 def test_leaves_by_dotted_path():

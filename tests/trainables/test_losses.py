@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from trainables.config import LossName, TrialConfig
+from trainables.choices import LossName
+from trainables.config import TrialConfig
 from trainables.losses import LOSSES, count_outputs, make_loss
 
 F = torch.nn.functional

@@ -20,7 +20,8 @@ import torch
 from tests import raw_tables
 from tests.conftest import REPOSITORY
 from trainables import model as models
-from trainables.config import ActivationName, NetworkConfig, TrialConfig
+from trainables.choices import ActivationName
+from trainables.config import NetworkConfig, TrialConfig
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
 from trainables.errors import DataError

@@ -9,7 +9,7 @@ import torch
 
 from tests.plans import plain
 from trainables import optimizers
-from trainables.config import OptimizerName
+from trainables.choices import OptimizerName
 from trainables.optimizers import OPTIMIZERS, make_optimizer
 from trainables.regularization import Penalties
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.plans import plain
 from tests.references import as_torch, flat_parameters
-from trainables.config import ActivationName, NormalizationName, OptimizerName, ScheduleName
+from trainables.choices import ActivationName, NormalizationName, OptimizerName, ScheduleName
 from trainables.data.dataset import Rows
 from trainables.measurements import layer_gradients, measure_health
 from trainables.optimizers import OPTIMIZERS

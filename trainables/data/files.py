@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from trainables import redaction
 from trainables.data import locations, schema, sources, targets
+from trainables.data.columns import missing
 from trainables.data.config import DataConfig
 from trainables.data.reading import Reading, Wanted
 from trainables.data.schema import Schema
@@ -107,7 +108,7 @@ def _with_targets(table: pa.Table, target: str, config: DataConfig, path: str) -
     if config.missing_target == "refuse":
         targets.require_present(column, target, path)
         return table, 0
-    gaps = schema.missing(plain(column))
+    gaps = missing(plain(column))
     if gaps.all():
         rule, fix = "at least one row with a target", "choose another target"
         raise DataError([Problem(path, f"column {target}: no values", rule, fix)])

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainables.data import schema, splits, targets
+from trainables.data import columns, splits, targets
 from trainables.data.config import DataConfig
 from trainables.data.files import Files
-from trainables.data.schema import Schema
+from trainables.data.schema import Schema, infer
 from trainables.data.splits import Division
 from trainables.data.targets import Task
 from trainables.data.types import plain
@@ -116,7 +116,7 @@ def as_part(
 
 
 def _weights(column: pa.ChunkedArray, name: str, path: str) -> NDArray[np.float32]:
-    found = Schema((schema.Column(name, "numeric", "number"),)).typed(pa.table({name: column}), path)[name].to_numpy()
+    found = Schema((columns.Column(name, "numeric", "number"),)).typed(pa.table({name: column}), path)[name].to_numpy()
     wrong = ~(found > 0)
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
@@ -127,14 +127,14 @@ def _weights(column: pa.ChunkedArray, name: str, path: str) -> NDArray[np.float3
 
 def _keys(column: pa.ChunkedArray, name: str, path: str, *, by_time: bool) -> NDArray[Any]:
     raw = plain(column)
-    gaps = schema.missing(raw)
+    gaps = columns.missing(raw)
     if gaps.any():
         rule, fix = "a value in every row, to divide by", "fill it in, or remove these rows"
         shown = f"column {name}: {int(gaps.sum())} missing, the first in row {int(np.flatnonzero(gaps)[0]) + 1}"
         raise DataError([Problem(path, shown, rule, fix)])
     if not by_time:
-        return np.asarray(pd.factorize(schema.category_names(raw).to_pandas())[0])
-    single = schema.infer(pa.table({name: raw}), {}, path)
+        return np.asarray(pd.factorize(columns.category_names(raw).to_pandas())[0])
+    single = infer(pa.table({name: raw}), {}, path)
     if not single.names("numeric", "date"):
         rule, fix = "numbers or dates, to sort rows by", "choose another column, or write dates as 2026-11-24"
         raise DataError([Problem("data.time", f"column {name}: {raw[0].as_py()!r}", rule, fix)])

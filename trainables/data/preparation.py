@@ -22,9 +22,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trainables.data.columns import Column
 from trainables.data.config import PreparationConfig
 from trainables.data.reading import AS_JSON, Reading
-from trainables.data.schema import Column, Schema
+from trainables.data.schema import Schema
 from trainables.data.targets import Task
 
 # Statistics of more rows than this change in digits that mean nothing, take float64 copies of them all, and cost half

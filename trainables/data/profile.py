@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.data.columns import category_names, missing
 from trainables.data.preparation import Preparation
-from trainables.data.schema import category_names, missing
 from trainables.data.types import plain
 
 # Values named of a column, and classes of a target.

@@ -15,25 +15,27 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from trainables.data.columns import (
+    CONVERSIONS,
+    Column,
+    NotOfItsKindError,
+    Storage,
+    as_clock_times,
+    as_times,
+)
 from trainables.data.config import ColumnKind
 from trainables.data.reading import Reading
 from trainables.data.types import canonical_names, few, plain
 from trainables.errors import DataError, Problem
 
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
-# The category of a missing value.
-MISSING = "(missing)"
-# How raw values look, which is what a served model's signature says. A column may look like whole numbers and be
-# categorical (a postal code).
-Storage = Literal["number", "whole", "text", "truth", "time", "clock"]
 # A column of whole numbers and words is one of categories up to so many numbers and words, each this often in the mean:
 # children 0, 1, 2, 3, more. Beyond, the numbers are a quantity and the word a way to say "missing" or a mistake.
 FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
@@ -41,27 +43,6 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]{3,}([ _-][^\W\d_]+)*")
 # Numbers with commas before each three digits.
 _GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
-_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
-# float32 ends at 3.4e38: what is larger would become infinite on the way into a tensor.
-LARGEST = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A feature column.
-
-    Attributes:
-        name: In the table.
-        kind: What it means.
-        storage: How its raw values look; ``clock`` is a time of day, also where it comes as text.
-        canonical: Whether categories are known by their canonical texts (``1`` for 1.0). Not where the training table
-            tells apart what these would make one (versions 1.1 and 1.10), nor in models of earlier versions.
-    """
-
-    name: str
-    kind: ColumnKind
-    storage: Storage
-    canonical: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,19 +114,13 @@ class Schema:
         converted: dict[str, Any] = {}
         for column in columns:
             try:
-                converted[column.name] = _CONVERSIONS[column.kind](plain(table.column(column.name)), column)
-            except _NotOfItsKindError as error:
+                converted[column.name] = CONVERSIONS[column.kind](plain(table.column(column.name)), column)
+            except NotOfItsKindError as error:
                 where = f"column {column.name}, row {error.row + 1}: {error.value!r}"
                 problems.append(Problem(path, where, f"{error.rule}, as column {column.name} has", error.fix))
         if problems:
             raise DataError(problems)
         return converted
-
-
-class _NotOfItsKindError(Exception):
-    def __init__(self, row: int, value: object, rule: str, fix: str) -> None:
-        super().__init__(rule)
-        self.row, self.value, self.rule, self.fix = row, value, rule, fix
 
 
 # ---- finding kinds ---------------------------------------------------------------------------------------------------
@@ -174,10 +149,10 @@ def infer(table: pa.Table, given: Mapping[str, ColumnKind], path: str) -> Schema
                 kind, storage = _look(raw)
                 column = Column(name, given.get(name, kind), storage)
             if name in given:
-                _CONVERSIONS[column.kind](raw, column)
+                CONVERSIONS[column.kind](raw, column)
             elif note := _note(raw, column):
                 notes.append(f"column {name}: {note}")
-        except _NotOfItsKindError as error:
+        except NotOfItsKindError as error:
             where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
             problems.append(Problem(path, where, error.rule, error.fix.format(name=name)))
             continue
@@ -204,11 +179,6 @@ def _note(column: pa.ChunkedArray, of: Column) -> str:
     return f"{few(sorted(values))} are taken for categories; data.columns or data.csv.null_values say otherwise"
 
 
-def missing(column: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Which rows have no value; NaN written into a Parquet file is a number to Arrow and missing to everyone else."""
-    return np.asarray(pc.is_null(column, nan_is_null=True).to_numpy(), dtype=bool)
-
-
 def _look(column: pa.ChunkedArray) -> tuple[ColumnKind, Storage]:
     kind = column.type
     if pa.types.is_boolean(kind):
@@ -228,7 +198,7 @@ def _look(column: pa.ChunkedArray) -> tuple[ColumnKind, Storage]:
         fix += "; or write it as a number, of seconds for example"
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         fix += "; if it is text, save the file as UTF-8, or name its encoding in data.csv.encoding"
-    raise _NotOfItsKindError(-1, None, f"numbers, true/false, text or dates, not {kind}", fix)
+    raise NotOfItsKindError(-1, None, f"numbers, true/false, text or dates, not {kind}", fix)
 
 
 def _look_at_text(column: pa.ChunkedArray) -> tuple[ColumnKind, Storage]:
@@ -246,7 +216,7 @@ def _look_at_text(column: pa.ChunkedArray) -> tuple[ColumnKind, Storage]:
         present.str.fullmatch(_GROUPED).any() and (parsed.notna() | present.str.fullmatch(_GROUPED)).all()
     ):
         at = int(np.flatnonzero(present.str.fullmatch(_GROUPED))[0])
-        raise _NotOfItsKindError(
+        raise NotOfItsKindError(
             int(np.flatnonzero(values.notna())[at]),
             present.iloc[at],
             "numbers that can be read in one way only; this comma may separate thousands or a fraction",
@@ -257,16 +227,16 @@ def _look_at_text(column: pa.ChunkedArray) -> tuple[ColumnKind, Storage]:
     # Mostly numbers: the rest is more likely a way to say "missing", or a mistake, than a category.
     if numbers > len(present) / 2 and not coded:
         at = int(np.flatnonzero(parsed.isna())[0])
-        raise _NotOfItsKindError(
+        raise NotOfItsKindError(
             int(np.flatnonzero(values.notna())[at]),
             present.iloc[at],
             f"one type of value: of {len(present)}, {numbers} are numbers and {len(present) - numbers} are not",
             f"if it means missing, data.csv.null_values: [{present.iloc[at]!r}]; "
             "if these are codes, data.columns: {{{name}: categorical}}; else mend the value",
         )
-    if _as_times(present).notna().all():
+    if as_times(present).notna().all():
         return "date", "text"
-    if _as_clock_times(present).notna().all():
+    if as_clock_times(present).notna().all():
         return "date", "clock"
     return "categorical", "text"
 
@@ -283,126 +253,3 @@ def _are_few_categories(present: pd.Series[Any], parsed: pd.Series[Any]) -> bool
         # A mark such as ? or n/a is a way to say "missing".
         and all(_WORD.fullmatch(value) for value in words)
     )
-
-
-# ---- conversions ---------------------------------------------------------------------------------------------------
-
-
-def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
-    kind = column.type
-    if pa.types.is_string(kind):
-        values = column.to_pandas()
-        numbers = pd.to_numeric(values, errors="coerce")
-        _require_all(
-            values.notna().to_numpy(),
-            numbers.notna().to_numpy(),
-            values,
-            "numbers",
-            "mend the value, or make the column categorical",
-        )
-        result = np.asarray(numbers.to_numpy(np.float64, na_value=np.nan))
-    elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        result = np.asarray(column.to_numpy(), dtype=np.float64)
-    elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        result = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-    else:
-        raise _NotOfItsKindError(0, _first(column), f"numbers, not {kind}", "choose another kind for the column")
-    beyond = np.abs(result) >= LARGEST
-    if beyond.any():
-        at = int(np.flatnonzero(beyond)[0])
-        fix = "replace infinite values, and numbers beyond 3.4e38"
-        raise _NotOfItsKindError(at, float(result[at]), "finite numbers", fix)
-    return result
-
-
-def _to_truths(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
-    if pa.types.is_string(column.type):
-        values = column.to_pandas()
-        truths = values.str.lower().map({"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0})
-        _require_all(values.notna().to_numpy(), truths.notna().to_numpy(), values, "true or false", "mend the value")
-        return np.asarray(truths.to_numpy(np.float64, na_value=np.nan))
-    result = _to_numbers(column, of)
-    other = ~np.isnan(result) & (result != 0) & (result != 1)
-    if other.any():
-        at = int(np.flatnonzero(other)[0])
-        raise _NotOfItsKindError(at, float(result[at]), "true or false (1 or 0)", "mend the value, or make it numeric")
-    return result
-
-
-def _to_categories(column: pa.ChunkedArray, of: Column) -> NDArray[Any]:
-    if of.canonical:
-        texts = canonical_names(column, numbers=of.storage in ("whole", "number"))
-    else:
-        texts = category_names(column)
-    names = texts.to_pandas().to_numpy(dtype=object)
-    names[missing(column)] = MISSING
-    return np.asarray(names, dtype=object)
-
-
-def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
-    kind = column.type
-    if pa.types.is_string(kind):
-        values = column.to_pandas()
-        times = _as_clock_times(values) if of.storage == "clock" else _as_times(values)
-        shown = "times of day such as 13:45" if of.storage == "clock" else "dates such as 2026-11-24"
-        rule = f"{shown} or {'13:45:10.5' if of.storage == 'clock' else '2026-11-24 13:45'}"
-        _require_all(
-            values.notna().to_numpy(),
-            times.notna().to_numpy(),
-            values,
-            rule,
-            "mend the value, or make the column categorical",
-        )
-        return np.asarray(times.to_numpy(), dtype="datetime64[us]")
-    if pa.types.is_time(kind) and of.storage == "clock":
-        # Arrow takes microseconds for numbers of them since 1970, and no coarser ones.
-        column = column.cast(pa.time64("us"), safe=False).cast(pa.int64())
-        return np.asarray(column.cast(pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
-    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind)):
-        raise _NotOfItsKindError(0, _first(column), f"dates, not {kind}", "choose another kind for the column")
-    return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy(), dtype="datetime64[us]")
-
-
-def category_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values as text, as people write them: 3.0 is 3, and truth is true."""
-    kind = column.type
-    if pa.types.is_floating(kind):
-        values = column.cast(pa.float64())
-        if (
-            pc.all(pc.equal(values, pc.floor(values)), min_count=0).as_py()
-            and not pc.any(pc.greater(pc.abs(values), 2**53)).as_py()
-        ):
-            gaps = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
-            return gaps.cast(pa.int64()).cast(pa.string())
-    return column.cast(pa.string())
-
-
-def _as_times(values: pd.Series[Any]) -> pd.Series[Any]:
-    times = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
-    return times.dt.tz_localize(None)
-
-
-def _as_clock_times(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Times of day on the first day of 1970; NaT where a text is none."""
-    texts = values.astype(object)
-    clock = texts.where(texts.str.fullmatch(_CLOCK).fillna(False).astype(bool))
-    return _as_times("1970-01-01T" + clock.str.rjust(2, "0").str.replace(r"^(\d):", r"0\1:", regex=True))
-
-
-def _require_all(present: NDArray[np.bool_], parsed: NDArray[np.bool_], values: Any, rule: str, fix: str) -> None:
-    wrong = present & ~parsed
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        raise _NotOfItsKindError(at, values.iloc[at], rule, fix)
-
-
-def _first(column: pa.ChunkedArray) -> object:
-    return column[0].as_py() if len(column) else None
-
-
-_CONVERSIONS: Mapping[ColumnKind, Any] = {
-    "numeric": _to_numbers,
-    "boolean": _to_truths,
-    "categorical": _to_categories,
-    "date": _to_dates,
-}

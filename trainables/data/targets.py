@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainables.data.schema import LARGEST, category_names, missing
+from trainables.data.columns import LARGEST, category_names, missing
 from trainables.data.types import canonical_names, plain
 from trainables.errors import DataError, Problem
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trainables.data.schema import MISSING, Schema
+from trainables.data.columns import MISSING
+from trainables.data.schema import Schema
 from trainables.data.targets import Task
 from trainables.data.types import few
 from trainables.errors import Problem

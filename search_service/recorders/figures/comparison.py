@@ -23,7 +23,7 @@ from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.records.comparison_results import ComparisonResult, LossSlice, OptimizerOutcome, PathOnSlice
 from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import score
-from trainables.config import OptimizerName
+from trainables.choices import OptimizerName
 from trainables.metrics import METRICS, MetricName
 
 # In the place of yellow, which cannot be read as a line on white, and darkened would be orange once more.

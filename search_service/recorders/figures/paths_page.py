@@ -15,7 +15,7 @@ from typing import Any
 
 from search_service.records.comparison_results import ComparisonResult, LossSlice, PathOnSlice
 from search_service.report.study_report import finite
-from trainables.config import OptimizerName
+from trainables.choices import OptimizerName
 
 # Digits of a coordinate or a loss: finer than a pixel of any screen, and a third of the file's size.
 DIGITS = 5

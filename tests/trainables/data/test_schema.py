@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from trainables.data import schema
-from trainables.data.schema import MISSING, Column, Schema
+from trainables.data.columns import MISSING, Column
+from trainables.data.schema import Schema
 from trainables.errors import DataError
 
 DAY = datetime.date(2026, 11, 24)

@@ -13,6 +13,13 @@ depends_on = None
 
 def upgrade() -> None:
     """To this revision."""
+    _make_datasets_and_leases()
+    _make_studies()
+    _make_tokens()
+    _make_what_belongs_to_a_study()
+
+
+def _make_datasets_and_leases() -> None:
     op.create_table(
         "datasets",
         sa.Column("id", sa.String(length=80), nullable=False),
@@ -29,6 +36,9 @@ def upgrade() -> None:
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _make_studies() -> None:
     op.create_table(
         "studies",
         sa.Column("id", sa.String(length=120), nullable=False),
@@ -66,6 +76,8 @@ def upgrade() -> None:
     op.create_index("ix_studies_state", "studies", ["state", "priority", "submitted_at"], unique=False)
     op.create_index("ix_studies_submitted_at", "studies", ["submitted_at"], unique=False)
 
+
+def _make_tokens() -> None:
     op.create_table(
         "tokens",
         sa.Column("name", sa.String(length=80), nullable=False),
@@ -76,6 +88,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
         sa.UniqueConstraint("digest"),
     )
+
+
+def _make_what_belongs_to_a_study() -> None:
     op.create_table(
         "attempts",
         sa.Column("study_id", sa.String(length=120), nullable=False),

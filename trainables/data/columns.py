@@ -1,0 +1,187 @@
+"""A feature column, and raw values of any origin as values of its kind: ``CONVERSIONS``.
+
+A conversion takes the raw column and says which value is not of the kind; ``Schema`` calls them for all its columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trainables.data.config import ColumnKind
+from trainables.data.types import canonical_names
+
+# The category of a missing value.
+MISSING = "(missing)"
+# How raw values look, which is what a served model's signature says. A column may look like whole numbers and be
+# categorical (a postal code).
+Storage = Literal["number", "whole", "text", "truth", "time", "clock"]
+_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+# float32 ends at 3.4e38: what is larger would become infinite on the way into a tensor.
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A feature column.
+
+    Attributes:
+        name: In the table.
+        kind: What it means.
+        storage: How its raw values look; ``clock`` is a time of day, also where it comes as text.
+        canonical: Whether categories are known by their canonical texts (``1`` for 1.0). Not where the training table
+            tells apart what these would make one (versions 1.1 and 1.10), nor in models of earlier versions.
+    """
+
+    name: str
+    kind: ColumnKind
+    storage: Storage
+    canonical: bool = False
+
+
+def missing(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which rows have no value; NaN written into a Parquet file is a number to Arrow and missing to everyone else."""
+    return np.asarray(pc.is_null(column, nan_is_null=True).to_numpy(), dtype=bool)
+
+
+class NotOfItsKindError(Exception):
+    """A value is none of its column's kind.
+
+    Args:
+        row: Of the value, from 0; -1 if it is the whole column.
+        value: As it is in the table.
+        rule: What it should have been.
+        fix: What to do; ``{name}`` stands for the column's name.
+    """
+
+    def __init__(self, row: int, value: object, rule: str, fix: str) -> None:
+        super().__init__(rule)
+        self.row, self.value, self.rule, self.fix = row, value, rule, fix
+
+
+def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
+    kind = column.type
+    if pa.types.is_string(kind):
+        values = column.to_pandas()
+        numbers = pd.to_numeric(values, errors="coerce")
+        _require_all(
+            values.notna().to_numpy(),
+            numbers.notna().to_numpy(),
+            values,
+            "numbers",
+            "mend the value, or make the column categorical",
+        )
+        result = np.asarray(numbers.to_numpy(np.float64, na_value=np.nan))
+    elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        result = np.asarray(column.to_numpy(), dtype=np.float64)
+    elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        result = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    else:
+        raise NotOfItsKindError(0, _first(column), f"numbers, not {kind}", "choose another kind for the column")
+    beyond = np.abs(result) >= LARGEST
+    if beyond.any():
+        at = int(np.flatnonzero(beyond)[0])
+        fix = "replace infinite values, and numbers beyond 3.4e38"
+        raise NotOfItsKindError(at, float(result[at]), "finite numbers", fix)
+    return result
+
+
+def _to_truths(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
+    if pa.types.is_string(column.type):
+        values = column.to_pandas()
+        truths = values.str.lower().map({"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0})
+        _require_all(values.notna().to_numpy(), truths.notna().to_numpy(), values, "true or false", "mend the value")
+        return np.asarray(truths.to_numpy(np.float64, na_value=np.nan))
+    result = _to_numbers(column, of)
+    other = ~np.isnan(result) & (result != 0) & (result != 1)
+    if other.any():
+        at = int(np.flatnonzero(other)[0])
+        raise NotOfItsKindError(at, float(result[at]), "true or false (1 or 0)", "mend the value, or make it numeric")
+    return result
+
+
+def _to_categories(column: pa.ChunkedArray, of: Column) -> NDArray[Any]:
+    if of.canonical:
+        texts = canonical_names(column, numbers=of.storage in ("whole", "number"))
+    else:
+        texts = category_names(column)
+    names = texts.to_pandas().to_numpy(dtype=object)
+    names[missing(column)] = MISSING
+    return np.asarray(names, dtype=object)
+
+
+def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
+    kind = column.type
+    if pa.types.is_string(kind):
+        values = column.to_pandas()
+        times = as_clock_times(values) if of.storage == "clock" else as_times(values)
+        shown = "times of day such as 13:45" if of.storage == "clock" else "dates such as 2026-11-24"
+        rule = f"{shown} or {'13:45:10.5' if of.storage == 'clock' else '2026-11-24 13:45'}"
+        _require_all(
+            values.notna().to_numpy(),
+            times.notna().to_numpy(),
+            values,
+            rule,
+            "mend the value, or make the column categorical",
+        )
+        return np.asarray(times.to_numpy(), dtype="datetime64[us]")
+    if pa.types.is_time(kind) and of.storage == "clock":
+        # Arrow takes microseconds for numbers of them since 1970, and no coarser ones.
+        column = column.cast(pa.time64("us"), safe=False).cast(pa.int64())
+        return np.asarray(column.cast(pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind)):
+        raise NotOfItsKindError(0, _first(column), f"dates, not {kind}", "choose another kind for the column")
+    return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy(), dtype="datetime64[us]")
+
+
+def category_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values as text, as people write them: 3.0 is 3, and truth is true."""
+    kind = column.type
+    if pa.types.is_floating(kind):
+        values = column.cast(pa.float64())
+        if (
+            pc.all(pc.equal(values, pc.floor(values)), min_count=0).as_py()
+            and not pc.any(pc.greater(pc.abs(values), 2**53)).as_py()
+        ):
+            gaps = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+            return gaps.cast(pa.int64()).cast(pa.string())
+    return column.cast(pa.string())
+
+
+def as_times(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Dates in UTC; NaT where a text is none."""
+    times = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
+    return times.dt.tz_localize(None)
+
+
+def as_clock_times(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Times of day on the first day of 1970; NaT where a text is none."""
+    texts = values.astype(object)
+    clock = texts.where(texts.str.fullmatch(_CLOCK).fillna(False).astype(bool))
+    return as_times("1970-01-01T" + clock.str.rjust(2, "0").str.replace(r"^(\d):", r"0\1:", regex=True))
+
+
+def _require_all(present: NDArray[np.bool_], parsed: NDArray[np.bool_], values: Any, rule: str, fix: str) -> None:
+    wrong = present & ~parsed
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        raise NotOfItsKindError(at, values.iloc[at], rule, fix)
+
+
+def _first(column: pa.ChunkedArray) -> object:
+    return column[0].as_py() if len(column) else None
+
+
+CONVERSIONS: Mapping[ColumnKind, Any] = {
+    "numeric": _to_numbers,
+    "boolean": _to_truths,
+    "categorical": _to_categories,
+    "date": _to_dates,
+}
