@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before Ray is imported anywhere: its own token, so that nobody's ~/.ray/auth_token decides how tests run.
 os.environ["RAY_AUTH_MODE"] = "token"
@@ -15,12 +17,46 @@ os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 import pytest
 
-from search_service.runners.ray_tune import RayTuneRunner
+from tests import made_once
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, TestRows, load
 from trainables.process import prepare_process
 
+if TYPE_CHECKING:
+    from search_service.runners.ray_tune import RayTuneRunner
+
 REPOSITORY = Path(__file__).parent.parent
+
+# Folders of tests, and what is in them, that wait for processes and servers: begun last, they would be waited for.
+LONG = ("end_to_end", "faults", "contracts", "attacks", "export", "service", "cli")
+# Folders whose files are quick unless they have a word of the second: of what starts processes, Ray, MLflow or studies.
+UNITS = ("search_service", "trainables")
+LASTS = re.compile(
+    r"\b(subprocess|multiprocessing|concurrent|mlflow|ray|ray_runner|run_study|wiring\.run|tests\.(services|servers))\b"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--quick``, of ``make test-quick``."""
+    parser.addoption("--quick", action="store_true", help="unit tests only: no Ray, MLflow, processes or whole studies")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is not quick is not even imported; None lets others decide."""
+    if not config.getoption("quick") or not collection_path.name.startswith("test_"):
+        return None
+    parts = collection_path.relative_to(REPOSITORY / "tests").parts
+    is_quick = parts[0] in UNITS and not LASTS.search(collection_path.read_text(encoding="utf-8"))
+    return None if is_quick else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; a sort keeps the order of what is alike."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((rank for rank, folder in enumerate(LONG) if folder in item.path.parts), len(LONG))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,28 +66,14 @@ def trains_as_trials_do() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mlflows_tables_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """MLflow's migrations take seconds for each new store: every one but the first is a copy of that.
-
-    Other processes make their own, and what kills them meanwhile is shown there (test_store.py).
-    """
-    store = sys.modules.get("search_service.recorders.mlflow.store")
-    if store is None:
-        # None of the tests that were collected has anything to do with MLflow.
-        yield
-        return
-    template, make = tmp_path_factory.mktemp("mlflow") / "fresh.db", store._make_tables
-
-    def copy(path: Path) -> None:
-        if path.exists():
-            make(path)
-            return
-        if not template.exists():
-            make(template)
-        shutil.copyfile(template, path)
-
+def what_takes_seconds_is_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For all workers and for the processes that tests fork (made_once.py)."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_make_tables", copy)
+        patch.setenv(made_once.FOLDER, str(folder))
+        made_once.share(patch)
         yield
 
 
@@ -78,6 +100,8 @@ def diabetes() -> tuple[Dataset, TestRows]:
 @pytest.fixture(scope="session")
 def ray_runner() -> Iterator[RayTuneRunner]:
     """Ray with two CPUs, started once: it takes five seconds."""
+    from search_service.runners.ray_tune import RayTuneRunner
+
     runner = RayTuneRunner(num_cpus=2)
     yield runner
     runner.close()
@@ -86,3 +110,20 @@ def ray_runner() -> Iterator[RayTuneRunner]:
 @pytest.fixture
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture
+def called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line in this process: the same entry point, without the seconds of a start."""
+    from search_service.cli import commands as cli
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["search-service", *map(str, arguments)])
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return subprocess.CompletedProcess(sys.argv, int(stop.value.code or 0), *capsys.readouterr())
+
+    return call

@@ -6,16 +6,23 @@ import os
 import sys
 from pathlib import Path
 
-# What the command imports later by itself.
+# What the command imports later by itself, which takes longer than such a study.
+import alembic.command
 import mlflow.pyfunc
+import optuna.importance
+import pytest
+import rich.live
+import rich.progress
+import skops.io
 import torch
 
 from search_service import wiring
 from search_service.cli import commands as cli
 from search_service.recorders.figures import comparison
 from search_service.recorders.mlflow import recorder
+from tests import made_once
 
-__all__ = ["comparison", "mlflow", "recorder", "run", "torch", "wiring"]
+__all__ = ["alembic", "comparison", "mlflow", "optuna", "recorder", "rich", "run", "skops", "torch", "wiring"]
 
 
 def run(arguments: list[str], log: Path, environment: dict[str, str]) -> None:
@@ -25,4 +32,6 @@ def run(arguments: list[str], log: Path, environment: dict[str, str]) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = ["search-service", *arguments]
-    cli.main()
+    with pytest.MonkeyPatch.context() as patch:
+        made_once.share(patch)
+        cli.main()

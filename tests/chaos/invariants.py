@@ -12,13 +12,15 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
 from search_service.folder import journals
-from tests.chaos.variants import COARSE, REFINED
+from tests.chaos.variants import TRIALS
 
 Content = Mapping[str, Any]
 ENDED = ("FINISHED", "FAILED")
 
 
-def violations(home: Path, record: str, calm: Content | None, name: str = "chaos") -> list[str]:
+def violations(
+    home: Path, record: str, calm: Content | None, name: str = "chaos", trials: tuple[int, int] = TRIALS
+) -> list[str]:
     """What does not hold of the one study under a home.
 
     Args:
@@ -26,12 +28,13 @@ def violations(home: Path, record: str, calm: Content | None, name: str = "chaos
         record: Address of MLflow's store.
         calm: ``content`` of the undisturbed study, if this one is to be equal to it.
         name: Of the study's experiment and model.
+        trials: How many were asked for in its two rounds.
     """
     folders = [path for path in home.glob("studies/*") if (path / "spec.json").exists()]
     if len(folders) != 1:
         return [f"{len(folders)} studies, where one was asked for"]
     (folder,) = folders
-    found = [*_of_journals(folder), *_of_record(folder, record, name), *_of_ending(folder)]
+    found = [*_of_journals(folder, trials), *_of_record(folder, record, name, trials), *_of_ending(folder, trials)]
     if calm is not None and not found:
         mine = content(folder)
         found += [f"{name} is not that of the undisturbed study" for name in calm if mine[name] != calm[name]]
@@ -58,9 +61,9 @@ def _told(path: Path) -> list[dict[str, Any]]:
     return journals.read(path / "told.jsonl")
 
 
-def _of_journals(folder: Path) -> Iterator[str]:
+def _of_journals(folder: Path, trials: tuple[int, int]) -> Iterator[str]:
     """Every trial that was asked for has one end, none two, as many as planned, and curves have no gaps."""
-    for number, planned in ((1, COARSE), (2, REFINED)):
+    for number, planned in enumerate(trials, start=1):
         path = folder / f"round-{number}"
         asked = [entry["trial"] for entry in journals.read(path / "asked.jsonl")]
         if asked != [f"r{number}-{i:03d}" for i in range(planned)]:
@@ -79,7 +82,7 @@ def _of_journals(folder: Path) -> Iterator[str]:
             yield f"round {number} left paused cohorts"
 
 
-def _of_record(folder: Path, record: str, called: str) -> Iterator[str]:
+def _of_record(folder: Path, record: str, called: str, trials: tuple[int, int]) -> Iterator[str]:
     """One run for every part, all ended, with parents; no value twice; curves as told; one model, one version."""
     client = MlflowClient(tracking_uri=record, registry_uri=record)
     experiment = client.get_experiment_by_name(called)
@@ -96,7 +99,7 @@ def _of_record(folder: Path, record: str, called: str) -> Iterator[str]:
         "finalists": 1,
         "finalist": 2,
         "study": 1,
-        "trial": COARSE + REFINED,
+        "trial": sum(trials),
     }
     kinds = Counter(run.data.tags["kind"] for run in runs)
     yield from (f"{kinds[kind]} runs of kind {kind}, not {n}" for kind, n in parts.items() if kinds[kind] != n)
@@ -127,7 +130,7 @@ def _of_record(folder: Path, record: str, called: str) -> Iterator[str]:
         yield f"{len(versions)} versions are registered"
 
 
-def _of_ending(folder: Path) -> Iterator[str]:
+def _of_ending(folder: Path, trials: tuple[int, int]) -> Iterator[str]:
     """Result, report, events and folder say the same, and nobody holds the lock."""
     for name in ("result.json", "report.txt", "ended.json", "recorded.json"):
         if not (folder / name).exists():
@@ -139,7 +142,7 @@ def _of_ending(folder: Path) -> Iterator[str]:
     if not result["status"] == ended["status"] == said[-1]["status"] == "completed":
         yield f"it ended {result['status']}, {ended['status']} and {said[-1]['status']}"
     of_trials = Counter(event["trial"] for event in events if event["type"] == "trial_finished")
-    if len(of_trials) != COARSE + REFINED or max(of_trials.values()) > 1:
+    if len(of_trials) != sum(trials) or max(of_trials.values()) > 1:
         yield "events.jsonl has not every trial once"
     if (folder / "tmp").exists():
         yield "temporary files are left"

@@ -88,7 +88,7 @@ class Ground:
                 seconds = time.monotonic() - began
                 assert code == 0, study.log.read_text()[-2000:]
                 (folder,) = home.glob("studies/*")
-                found = violations(home, study.record, None)
+                found = violations(home, study.record, None, trials=variant.trials)
                 assert not found, found
                 self._calm[variant.name] = (dict(content(folder)), seconds)
         return self._calm[variant.name]
@@ -164,7 +164,7 @@ class _Command:
     def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
         with log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "search_service", *command], stdout=file, stderr=file,
+                [sys.executable, "-m", "tests.command", *command], stdout=file, stderr=file,
                 env=os.environ | environment,
             )  # fmt: skip
         self.pid = self._process.pid
@@ -202,7 +202,9 @@ def disturb(variant: Variant, seed: int, ground: Ground) -> Outcome:
         if outcome.codes[-1] is None:
             outcome.violations.append(f"it hung; see {study.log}")
         else:
-            outcome.violations += violations(home, study.record, calm if variant.is_repeatable else None)
+            outcome.violations += violations(
+                home, study.record, calm if variant.is_repeatable else None, trials=variant.trials
+            )
         outcome.violations += _left(home)
     if not outcome.violations:
         shutil.rmtree(home)

@@ -20,7 +20,7 @@ search:
   population_size: {population}
 finalists: {{top: 2, seeds: 2, baselines: false}}
 """
-COARSE, REFINED = 24, 16
+TRIALS = (24, 16)
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Variant:
         population: Trials that are trained together; from 2 on, cohorts are paused and merged.
         server: Whether its record is kept by an MLflow server, which may be killed, too.
         is_repeatable: Whether a disturbed study must end with the very numbers of an undisturbed one.
+        trials: Of its coarse and its refined round.
     """
 
     name: str
@@ -42,11 +43,13 @@ class Variant:
     population: int = 1
     server: bool = False
     is_repeatable: bool = True
+    trials: tuple[int, int] = TRIALS
 
     @property
     def spec(self) -> str:
         """Its config."""
-        return SPEC.format(sampler=self.sampler, population=self.population, coarse=COARSE, refined=REFINED)
+        coarse, refined = self.trials
+        return SPEC.format(sampler=self.sampler, population=self.population, coarse=coarse, refined=refined)
 
 
 # On Ray the order in which trials are judged is that of the workers, disturbed or not. A sampler that is asked ahead

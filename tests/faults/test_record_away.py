@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from tests.chaos.invariants import content, violations
 from tests.chaos.proxy import Proxy
 from tests.chaos.variants import VARIANTS
 from tests.servers import RestartingServer
+
+TRIALS = (8, 5)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +39,7 @@ def server(tmp_path_factory):
 def spec(tmp_path_factory):
     """The study under a name: its experiment and model are its own, since the server is shared."""
     path = tmp_path_factory.mktemp("config") / "chaos.yaml"
-    path.write_text(VARIANTS["inline-random-4"].spec)
+    path.write_text(replace(VARIANTS["inline-random-4"], trials=TRIALS).spec)
     return lambda name: config_file.load(path, [f"name={name}"])
 
 
@@ -58,7 +61,7 @@ def test_e1_answers_that_are_lost_make_nothing_double(spec, calm, server, tmp_pa
         # A tenth of what a study sends, at least.
         assert proxy.lost > 10
     assert finished.backlog.is_complete
-    assert violations(tmp_path, server.url, calm, "lossy") == []
+    assert violations(tmp_path, server.url, calm, "lossy", TRIALS) == []
 
 
 @pytest.mark.parametrize("mode", ["away", "broken"])
@@ -80,7 +83,7 @@ def test_e1_a_study_ends_without_its_record_which_sync_completes(spec, calm, ser
         monkeypatch.undo()
         assert wiring.sync(study, settings=settings).backlog.is_complete
         assert wiring.unrecorded(settings) == []
-    assert violations(tmp_path, server.url, calm, mode) == []
+    assert violations(tmp_path, server.url, calm, mode, TRIALS) == []
 
 
 def test_e1_a_record_that_comes_back_before_the_end_is_complete_at_the_end(spec, calm, server, tmp_path):
@@ -93,4 +96,4 @@ def test_e1_a_record_that_comes_back_before_the_end_is_complete_at_the_end(spec,
     with Proxy(server.url) as proxy:
         finished = run(spec("back"), Settings(home=tmp_path, tracking_uri=proxy.url), leave_and_return)
     assert finished.backlog.is_complete
-    assert violations(tmp_path, server.url, calm, "back") == []
+    assert violations(tmp_path, server.url, calm, "back", TRIALS) == []

@@ -11,10 +11,15 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import alembic.command
+import mlflow.pyfunc
+import pytest
+import skops.io
 from mlflow import MlflowClient
 
 from search_service import wiring
 from search_service.recorders.mlflow import bulk as mlflow_bulk
+from search_service.recorders.mlflow import recorder
 from search_service.records.events import (
     CycleDecided,
     Event,
@@ -27,6 +32,10 @@ from search_service.records.events import (
 )
 from search_service.settings import Settings
 from search_service.spec import config_file
+from tests import made_once
+
+# What a study imports when it gets there, and longer than it takes: imported once, for all who are forked.
+__all__ = ["alembic", "mlflow", "recorder", "run_until", "skops"]
 
 
 def die() -> None:
@@ -104,4 +113,6 @@ def run_until(home: Path, config: Path, point: str) -> None:
         if point in WAITS and WAITS[point](event):
             wait_to_die()
 
-    wiring.run(study, settings=settings, runner="inline", listeners=[listen])
+    with pytest.MonkeyPatch.context() as patch:
+        made_once.share(patch)
+        wiring.run(study, settings=settings, runner="inline", listeners=[listen])
