@@ -39,10 +39,11 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
+from search_service.early_stopping.defaults import asha_rules
 from search_service.early_stopping.halving import Halving
 from search_service.samplers.sampler import Method, Sampler
 from search_service.space.ranges import NumericRange
-from search_service.spec.study_spec import RoundSpec, SearchSpec, grace_period, rung_spacing
+from search_service.spec.study_spec import RoundSpec, SearchSpec
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 
@@ -128,15 +129,9 @@ class Ours:
     def __init__(self, seed: int, method: Method, *, early_stopping: bool = True, default_first: bool = True) -> None:
         first = [DEFAULT] if default_first else []
         self._sampler = Sampler(SPACE, BASE, method=method, mode="max", seed=seed, first=first, most=10_000)
-        search = SearchSpec()
-        self._halving = Halving(
-            grace_period=grace_period(search, EPOCHS),
-            max_epochs=EPOCHS,
-            reduction_factor=search.reduction_factor,
-            spacing=rung_spacing(search, RoundSpec(max_trials=TRIALS, max_epochs=EPOCHS)),
-            standing=search.standing,
-            mode="max",
-        )
+        rules = asha_rules(SearchSpec(), RoundSpec(max_trials=TRIALS, max_epochs=EPOCHS))
+        assert rules is not None
+        self._halving = Halving(rules, max_epochs=EPOCHS, mode="max")
         self._rungs = set(self._halving.rungs) if early_stopping else set()
 
     def ask(self) -> tuple[str, Mapping[str, Any]]:

@@ -20,7 +20,9 @@ import torch
 from reports import Reports
 from step_throughput import make_dataset
 
-from search_service.records.rounds import RoundPlan, RoundResult
+from search_service.early_stopping.rules import AshaRules
+from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
+from search_service.records.rounds import RoundResult
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import NumericRange
 from trainables.config import TrialConfig
@@ -38,10 +40,10 @@ def run(runner: RayTuneRunner, width: int, batch: int, trials: int, gpus: float)
     reports = Reports()
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
-            number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base, first=(),
-            metric="accuracy", max_trials=trials, max_epochs=MAX_EPOCHS, early_stopping=True, grace_period=GRACE,
-            reduction_factor=ETA, rung_spacing=ETA, standing=None, sampler="random", population_size="auto", seed=0,
-            folder=Path(folder, "round"), gpus_per_trial=gpus,
+            number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base,
+            metric="accuracy", sampling=Sampling("random"), population_size="auto", asha=AshaRules(GRACE, ETA, ETA),
+            limits=Limits(trials, MAX_EPOCHS), seed=0, folder=Path(folder, "round"),
+            resources=Resources(gpus_per_trial=gpus),
         )  # fmt: skip
         started = time.perf_counter()
         result = runner.run_round(plan, make_dataset(ROWS), reports.listen)

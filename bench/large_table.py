@@ -79,7 +79,8 @@ def run_round(file: Path, concurrent: int, answers: Any) -> None:
     """In a fresh process: the peak of all memory of this process and Ray's, in GiB, with so many trials at once."""
     import psutil
 
-    from search_service.records.rounds import RoundPlan, TrialStatus
+    from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
+    from search_service.records.rounds import TrialStatus
     from search_service.runners.ray_tune import RayTuneRunner
     from search_service.space.ranges import NumericRange
     from trainables.config import TrialConfig
@@ -109,10 +110,9 @@ def run_round(file: Path, concurrent: int, answers: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
             number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-3, 1e-2, log=True)},
-            base=TrialConfig().replace({"network.hidden_sizes": (32,), "batch_size": 4096}), first=(),
-            metric="accuracy", max_trials=MANY, max_epochs=1, early_stopping=False, grace_period=1,
-            reduction_factor=3.0, sampler="random", population_size=1, seed=0, folder=Path(folder),
-            max_concurrent_trials=concurrent, cpus_per_trial=2 / concurrent,
+            base=TrialConfig().replace({"network.hidden_sizes": (32,), "batch_size": 4096}),
+            metric="accuracy", sampling=Sampling("random"), population_size=1, asha=None, limits=Limits(MANY, 1),
+            seed=0, folder=Path(folder), resources=Resources(concurrent, cpus_per_trial=2 / concurrent),
         )  # fmt: skip
         result = runner.run_round(plan, dataset, lambda event: None)
     runner.close()

@@ -45,9 +45,10 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
     """A round as the service runs it."""
     from reports import Reports
 
+    from search_service.early_stopping.rules import AshaRules
     from search_service.recorders.background import BackgroundRecorder
     from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
-    from search_service.records.rounds import RoundPlan
+    from search_service.records.round_plan import Limits, RoundPlan, Sampling
     from search_service.runners.ray_tune import RayTuneRunner
     from search_service.space.ranges import NumericRange
     from search_service.spec.study_spec import parse
@@ -71,9 +72,9 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
     reports = Reports()
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
-            number=1, step=4, cycle=1, space=space, base=base, first=(), metric="accuracy", max_trials=trials,
-            max_epochs=MAX_EPOCHS, early_stopping=True, grace_period=GRACE, reduction_factor=ETA, rung_spacing=ETA,
-            standing=None, sampler="tpe", population_size=population, seed=0, folder=Path(folder, "round"),
+            number=1, step=4, cycle=1, space=space, base=base, metric="accuracy", sampling=Sampling("tpe"),
+            population_size=population, asha=AshaRules(GRACE, ETA, ETA), limits=Limits(trials, MAX_EPOCHS), seed=0,
+            folder=Path(folder, "round"),
         )  # fmt: skip
         recorder = None
         if recorded:

@@ -24,9 +24,10 @@ import numpy as np
 import ray
 from ray.cluster_utils import Cluster
 
-from search_service.early_stopping.brackets import rungs_of
+from search_service.early_stopping.rules import AshaRules
 from search_service.records.events import TrialFinished, TrialProgressed
-from search_service.records.rounds import EpochPoint, RoundPlan, TrialStatus
+from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
+from search_service.records.rounds import EpochPoint, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.ray_tune import RayTuneRunner
@@ -48,7 +49,7 @@ class Sleep(CohortTraining):
 
     def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
         self.cohort, self._plan, self._judge = cohort, plan, judge
-        self._rungs = rungs_of(plan)
+        self._rungs = plan.rungs
         self._epoch = int((cohort.parts[0] / "epoch").read_text()) if cohort.parts else 0
         self._left = {member.trial_id: _score(member.config) for member in cohort.members}
 
@@ -96,9 +97,9 @@ def measure(workers: int, trials: int, population: int, runner: RayTuneRunner, d
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
             number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}, base=TrialConfig(),
-            first=(), metric="accuracy", max_trials=trials, max_epochs=MAX_EPOCHS, early_stopping=True, grace_period=3,
-            reduction_factor=3.0, rung_spacing=3.0, standing=None, sampler="tpe", population_size=population, seed=0,
-            folder=Path(folder, "round"), max_concurrent_trials=workers,
+            metric="accuracy", sampling=Sampling("tpe"), population_size=population, asha=AshaRules(3, 3.0, 3.0),
+            limits=Limits(trials, MAX_EPOCHS), seed=0, folder=Path(folder, "round"),
+            resources=Resources(max_concurrent_trials=workers),
         )  # fmt: skip
         wall, cpu = time.perf_counter(), time.process_time()
         runner.run_round(plan, dataset, listen)
@@ -127,9 +128,9 @@ def two_workers(trials: int, pairs: int) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 plan = RoundPlan(
                     number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base,
-                    first=(), metric="accuracy", max_trials=trials, max_epochs=MAX_EPOCHS, early_stopping=False,
-                    grace_period=3, reduction_factor=3.0, rung_spacing=3.0, standing=None, sampler="random",
-                    population_size=1, seed=pair, folder=Path(folder, "round"), max_concurrent_trials=workers,
+                    metric="accuracy", sampling=Sampling("random"), population_size=1, asha=None,
+                    limits=Limits(trials, MAX_EPOCHS), seed=pair, folder=Path(folder, "round"),
+                    resources=Resources(max_concurrent_trials=workers),
                 )  # fmt: skip
                 started = time.perf_counter()
                 runner.run_round(plan, study.dataset, lambda event: None)

@@ -25,10 +25,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from search_service.early_stopping.rules import AshaRules
 from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.mlflow.recorder import MlflowRecorder
 from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
-from search_service.records.rounds import RoundPlan
+from search_service.records.round_plan import Limits, RoundPlan, Sampling
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import NumericRange
 from search_service.spec.study_spec import parse
@@ -125,9 +126,9 @@ def main() -> None:
                     folder = Path(name, f"{case}-{repeat}-{uri is not None}")
                     plan = RoundPlan(
                         number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)},
-                        base=base, first=(), metric="accuracy", max_trials=trials, max_epochs=EPOCHS,
-                        early_stopping=stops, grace_period=3, reduction_factor=3.0, rung_spacing=3.0, standing=None,
-                        sampler="tpe", population_size=population, seed=0, folder=folder,
+                        base=base, metric="accuracy", sampling=Sampling("tpe"), population_size=population,
+                        asha=AshaRules(3, 3.0, 3.0) if stops else None, limits=Limits(trials, EPOCHS), seed=0,
+                        folder=folder,
                     )  # fmt: skip
                     pair.append(round_seconds(study, runner, plan, uri))
                 pairs.append(pair)

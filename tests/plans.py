@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from search_service.records.rounds import RoundPlan
+from search_service.early_stopping.brackets import Brackets
+from search_service.early_stopping.rules import AshaRules
+from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.space.ranges import NumericRange
 from trainables.config import NetworkConfig, ScheduleConfig, TrialConfig
+from trainables.metrics import METRICS
 
 
 def plain(**fields: Any) -> TrialConfig:
@@ -18,25 +22,46 @@ def plain(**fields: Any) -> TrialConfig:
 
 
 def make_plan(folder: Path, **changes: Any) -> RoundPlan:
-    """Eight random trials of up to 6 epochs on a small network, ASHA with rungs at 2 epochs."""
+    """Eight random trials of up to 6 epochs on a small network, ASHA with rungs at 2 epochs.
+
+    Args:
+        folder: For the round's journals.
+        changes: Other values of the plan or of one of its parts, by their names; ``early_stopping=False`` for no ASHA.
+    """
     settings: dict[str, Any] = {
         "number": 1,
         "step": 4,
         "cycle": 1,
         "space": {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.dropout": NumericRange(0.0, 0.5)},
         "base": plain().replace({"network.hidden_sizes": (16,)}),
-        "first": (),
         "metric": "accuracy",
-        "max_trials": 8,
-        "max_epochs": 6,
-        "early_stopping": True,
-        "grace_period": 2,
-        "reduction_factor": 3.0,
-        "rung_spacing": 3.0,
-        "standing": None,
-        "sampler": "random",
         "population_size": 1,
         "seed": 0,
         "folder": folder,
-    }
-    return RoundPlan(**(settings | changes))
+        "max_trials": 8,
+        "max_epochs": 6,
+        "grace_period": 2,
+        "reduction_factor": 3.0,
+        "rung_spacing": 3.0,
+        "sampler": "random",
+    } | changes
+    stops = settings.pop("early_stopping", True)
+    parts = {part: _taken(settings, kind) for part, kind in PARTS.items()}
+    if not stops:
+        parts["asha"] = None
+    return RoundPlan(**settings, **parts)
+
+
+PARTS = {"sampling": Sampling, "asha": AshaRules, "limits": Limits, "resources": Resources}
+
+
+def _taken(settings: dict[str, Any], kind: Any) -> Any:
+    """A part of a plan, of those of the settings that are its own."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name in settings]
+    return kind(**{name: settings.pop(name) for name in names})
+
+
+def brackets_of(plan: RoundPlan, folder: Path | None = None) -> Brackets:
+    """What judges the trials of a round."""
+    mode = METRICS[plan.metric].mode
+    return Brackets(plan.asha, max_epochs=plan.limits.max_epochs, mode=mode, seed=plan.seed, folder=folder)

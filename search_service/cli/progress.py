@@ -140,7 +140,9 @@ class ProgressDisplay:
         plan = event.plan
         cycle = f" (cycle {plan.cycle})" if plan.cycle > 1 else ""
         name = plan.name[2:]
-        budget = f"{counted(plan.max_trials, 'configuration')}, up to {counted(plan.max_epochs, 'epoch')} each"
+        budget = (
+            f"{counted(plan.limits.max_trials, 'configuration')}, up to {counted(plan.limits.max_epochs, 'epoch')} each"
+        )
         self._print(f"Step {plan.step}", f"{name}{cycle}: {budget}")
         for sentence in event.sentences:
             self._print("", f"  {for_terminal(sentence)}")
@@ -156,7 +158,7 @@ class ProgressDisplay:
             disable=not self._console.is_terminal,
         )
         self._bar.start()
-        self._bar.add_task(f"best {plan.metric} —", total=plan.max_trials)
+        self._bar.add_task(f"best {plan.metric} —", total=plan.limits.max_trials)
 
     def _update_bar(self) -> None:
         if self._bar is not None:

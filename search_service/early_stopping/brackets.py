@@ -8,10 +8,8 @@ seed of the study and the trial's id say which: the same after a restart, and in
 
 Each bracket is a ``halving.Halving`` with a journal of its own: rungs.jsonl, rungs-1.jsonl, and so on.
 
->>> rungs = rungs_by_bracket(3, grace_period=3, max_epochs=81, reduction_factor=3, spacing=3)
->>> rungs, union(rungs)
-(((3, 9, 27), (9, 27), (27,)), (3, 9, 27))
->>> [round(share, 2) for share in shares(rungs)]
+>>> rules = AshaRules(grace_period=3, reduction_factor=3, rung_spacing=3, brackets=3)
+>>> [round(share, 2) for share in shares(rules.rungs_by_bracket(81))]
 [0.67, 0.24, 0.09]
 """
 
@@ -20,99 +18,51 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from search_service.early_stopping.halving import Halving, rung_epochs
+from search_service.early_stopping.halving import Halving
+from search_service.early_stopping.rules import AshaRules
 from trainables.seeds import derive_seed
-
-if TYPE_CHECKING:
-    # The process that judges has no use for torch, which plans and metrics bring with them: seconds and 200 MB.
-    from search_service.records.rounds import RoundPlan
 
 # derive_seed gives numbers below this.
 _SEEDS = 2**63
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How the trials of a round are judged; see ``RoundPlan``.
-
-    Attributes:
-        seed: Decides which bracket a trial belongs to.
-        mode: Whether larger or smaller scores are better.
-        brackets: Their number.
-        grace_period: First rung of the first, in epochs.
-        max_epochs: Of a trial that is not stopped.
-        reduction_factor: η.
-        spacing: Each rung lies this many times as far as the one before.
-        standing: Share at each earlier rung that a trial must still be among; None for not asking again.
-    """
-
-    seed: int
-    mode: Literal["max", "min"]
-    brackets: int
-    grace_period: int
-    max_epochs: int
-    reduction_factor: float
-    spacing: float
-    standing: float | None
-
-    @property
-    def by_bracket(self) -> tuple[tuple[int, ...], ...]:
-        """Rungs of each bracket."""
-        return rungs_by_bracket(
-            self.brackets,
-            grace_period=self.grace_period,
-            max_epochs=self.max_epochs,
-            reduction_factor=self.reduction_factor,
-            spacing=self.spacing,
-        )
-
-
-def rules_of(plan: RoundPlan) -> Rules:
-    """Those of a round."""
-    from trainables.metrics import METRICS
-
-    return Rules(
-        seed=plan.seed,
-        mode=METRICS[plan.metric].mode,
-        brackets=plan.brackets,
-        grace_period=plan.grace_period,
-        max_epochs=plan.max_epochs,
-        reduction_factor=plan.reduction_factor,
-        spacing=plan.rung_spacing,
-        standing=plan.standing,
-    )
 
 
 class Brackets:
     """The rungs of one round, in all its brackets; ``Halving``'s interface.
 
     Args:
-        rules: Of the round.
+        rules: The numbers of ASHA; None for a round in which nobody is judged.
+        max_epochs: Where trials end by themselves.
+        mode: Whether larger or smaller scores are better.
+        seed: The study's; it decides which bracket a trial belongs to.
         folder: For the journals; None for none.
 
     Attributes:
         rungs: Epochs at which trials of any bracket are judged, ascending.
     """
 
-    def __init__(self, rules: Rules, folder: Path | None) -> None:
-        self.rungs = union(rules.by_bracket)
-        self._shares, self._seed = shares(rules.by_bracket), rules.seed
-        self._brackets = [
-            Halving(
-                grace_period=rules.grace_period * rules.reduction_factor**bracket,
-                max_epochs=rules.max_epochs,
-                reduction_factor=rules.reduction_factor,
-                spacing=rules.spacing,
-                standing=rules.standing,
-                mode=rules.mode,
-                journal=None if folder is None else folder / journal_of(bracket),
-            )
-            for bracket in range(rules.brackets)
-        ]
+    def __init__(
+        self,
+        rules: AshaRules | None,
+        *,
+        max_epochs: int,
+        mode: Literal["max", "min"],
+        seed: int,
+        folder: Path | None = None,
+    ) -> None:
+        self.rungs: tuple[int, ...] = ()
+        self._seed = seed
+        self._brackets: list[Halving] = []
+        self._shares: tuple[float, ...] = ()
+        if rules is not None:
+            self.rungs, self._shares = rules.rungs(max_epochs), shares(rules.rungs_by_bracket(max_epochs))
+            journals = (None if folder is None else folder / journal_of(index) for index in range(rules.brackets))
+            self._brackets = [
+                Halving(rules, max_epochs=max_epochs, mode=mode, bracket=index, journal=journal)
+                for index, journal in enumerate(journals)
+            ]
 
     def report(self, rung: int, scores: Mapping[str, float]) -> set[str]:
         """Judge the members of a cohort, each in its own bracket.
@@ -142,24 +92,6 @@ class Brackets:
 def journal_of(bracket: int) -> str:
     """Name of a bracket's journal in the round's folder."""
     return f"rungs-{bracket}.jsonl" if bracket else "rungs.jsonl"
-
-
-def rungs_of(plan: RoundPlan) -> tuple[int, ...]:
-    """Epochs at which trials of a round are judged, ascending; none without early stopping."""
-    return union(rules_of(plan).by_bracket) if plan.early_stopping else ()
-
-
-def rungs_by_bracket(
-    brackets: int, *, grace_period: int, max_epochs: int, reduction_factor: float, spacing: float
-) -> tuple[tuple[int, ...], ...]:
-    """The rungs of each bracket."""
-    firsts = (grace_period * reduction_factor**bracket for bracket in range(brackets))
-    return tuple(rung_epochs(first, max_epochs, spacing) for first in firsts)
-
-
-def union(rungs: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """The rungs of all brackets, ascending."""
-    return tuple(sorted({rung for own in rungs for rung in own}))
 
 
 def shares(rungs: Sequence[Sequence[int]]) -> tuple[float, ...]:

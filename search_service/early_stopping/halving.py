@@ -3,8 +3,8 @@
 A rung is an epoch at which trials are compared. When a trial reaches one, its score is compared with the scores that
 others had there, whenever that was; below the best 1/η of them it stops. Nobody waits for anybody.
 Source: Li et al., "A system for massively parallel hyperparameter tuning", 2020, in the stopping form that Ray
-Tune's ``ASHAScheduler`` has. With ``spacing`` and ``standing`` left out, the decisions are the same as that scheduler's
-(it is the oracle of the tests), and:
+Tune's ``ASHAScheduler`` has. With rungs η apart and without ``standing``, the decisions are the same as that
+scheduler's (it is the oracle of the tests), and:
 
 - trials of a cohort report a rung together; each is judged against everyone else, its own cohort included;
 - a score that is not finite stops at once and is no score to compare with;
@@ -12,11 +12,12 @@ Tune's ``ASHAScheduler`` has. With ``spacing`` and ``standing`` left out, the de
 - with a journal, the rungs outlive the process.
 
 Two things are ours, since they find random search's best sooner (bench/early_stopping.py, docs/search.md). Rungs may
-lie closer to each other than η apart (``spacing``). And a trial does not live on the luck of having been first: whoever
-reaches a rung must still be within a share of the trials at each rung before it (``standing``), with the scores that
-have come in since.
+lie closer to each other than η apart (``rung_spacing``). And a trial does not live on the luck of having been first:
+whoever reaches a rung must still be within a share of the trials at each rung before it (``standing``), with the scores
+that have come in since.
 
->>> halving = Halving(grace_period=3, max_epochs=27, reduction_factor=3, mode="max")
+>>> rules = AshaRules(grace_period=3, reduction_factor=3, rung_spacing=3)
+>>> halving = Halving(rules, max_epochs=27, mode="max")
 >>> halving.rungs
 (3, 9)
 >>> halving.report(3, {"a": 0.9}), halving.report(3, {"b": 0.5})
@@ -32,20 +33,18 @@ from typing import Literal
 
 import numpy as np
 
+from search_service.early_stopping.rules import AshaRules
 from search_service.folder import journals
 
 
 class Halving:
-    """The rungs of one round.
+    """The rungs of one bracket of a round.
 
     Args:
-        grace_period: First rung, in epochs.
+        rules: The numbers of ASHA.
         max_epochs: Where trials end by themselves; no rung lies at or beyond it.
-        reduction_factor: η; one in η goes on at each rung.
         mode: Whether larger or smaller scores are better.
-        spacing: Rungs lie at grace_period · spacingᵏ; None for η.
-        standing: Share of the trials at each earlier rung, the best first, that a trial must still be among when it
-            reaches the next; None for not asking again.
+        bracket: Index of the bracket, from 0.
         journal: File to append decisions to, and to read them back from if it exists.
 
     Attributes:
@@ -54,17 +53,15 @@ class Halving:
 
     def __init__(
         self,
+        rules: AshaRules,
         *,
-        grace_period: float,
         max_epochs: int,
-        reduction_factor: float,
         mode: Literal["max", "min"],
-        spacing: float | None = None,
-        standing: float | None = None,
+        bracket: int = 0,
         journal: Path | None = None,
     ) -> None:
-        self.rungs = rung_epochs(grace_period, max_epochs, spacing or reduction_factor)
-        self._keep_share, self._standing = 1 / reduction_factor, standing
+        self.rungs = rules.rungs_of(bracket, max_epochs)
+        self._keep_share, self._standing = 1 / rules.reduction_factor, rules.standing
         self._sign = 1.0 if mode == "max" else -1.0
         # rung -> trial -> score, larger is better; and who was told to go on.
         self._scores: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
@@ -124,14 +121,3 @@ class Halving:
             if entry["score"] is not None:
                 self._scores[entry["rung"]][entry["trial"]] = entry["score"]
             self._answers[entry["rung"], entry["trial"]] = entry["goes_on"]
-
-
-def rung_epochs(grace_period: float, max_epochs: int, spacing: float) -> tuple[int, ...]:
-    """Epochs at which trials are compared, ascending, all below ``max_epochs``."""
-    rungs = []
-    rung = float(grace_period)
-    while round(rung) < max_epochs:
-        rungs.append(round(rung))
-        rung *= spacing
-    # A spacing close to 1 rounds several rungs to one epoch.
-    return tuple(sorted(set(rungs)))

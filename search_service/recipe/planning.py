@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from search_service.early_stopping.brackets import rungs_by_bracket, shares, union
+from search_service.early_stopping.brackets import shares
+from search_service.early_stopping.defaults import asha_rules
 from search_service.report.study_report import finite
-from search_service.spec.study_spec import RoundSpec, SearchSpec, StudySpec, grace_period, rung_spacing
+from search_service.spec.study_spec import RoundSpec, SearchSpec, StudySpec
 from trainables.data.dataset import Dataset
 from trainables.records import Pace
 
@@ -187,18 +188,14 @@ def _population(search: SearchSpec, pace: Pace | None) -> int:
 
 
 def _round(spec: StudySpec, step: Literal[4, 5], budget: RoundSpec) -> PlannedRound:
-    search, trials, epochs = spec.search, budget.max_trials, budget.max_epochs
-    stops = search.early_stopping
-    rungs = rungs_by_bracket(
-        search.brackets if stops else 1,
-        grace_period=grace_period(search, epochs) if stops else epochs,
-        max_epochs=epochs,
-        reduction_factor=search.reduction_factor,
-        spacing=rung_spacing(search, budget),
-    )
-    expected = [expected_epochs(own, epochs, search.reduction_factor) for own in rungs]
+    trials, epochs = budget.max_trials, budget.max_epochs
+    rules = asha_rules(spec.search, budget)
+    if rules is None:
+        return PlannedRound(step, trials, epochs, (), trials * epochs, float(trials * epochs))
+    rungs = rules.rungs_by_bracket(epochs)
+    expected = [expected_epochs(own, epochs, rules.reduction_factor) for own in rungs]
     mean = sum(share * of_one for share, of_one in zip(shares(rungs), expected, strict=True))
-    return PlannedRound(step, trials, epochs, union(rungs), trials * epochs, trials * mean)
+    return PlannedRound(step, trials, epochs, rules.rungs(epochs), trials * epochs, trials * mean)
 
 
 def expected_epochs(rungs: Sequence[int], max_epochs: int, reduction_factor: float) -> float:

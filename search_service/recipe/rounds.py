@@ -11,15 +11,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+from search_service.early_stopping.defaults import asha_rules
 from search_service.errors import CheckFailedError
 from search_service.recipe import warm_start
 from search_service.records.earlier import EarlierStudy
 from search_service.records.events import Listener, RoundFinished, RoundStarted
-from search_service.records.rounds import RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.runners.base import Runner
 from search_service.runners.stopping import STOP_FILE, STOP_REQUESTED
 from search_service.space.ranges import Scored, Space
-from search_service.spec.study_spec import RoundSpec, StudySpec, grace_period, rung_spacing
+from search_service.spec.study_spec import RoundSpec, StudySpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
@@ -79,37 +81,21 @@ def search(
             ignores its inputs. Later rounds may bring nothing: what was found before stands.
         RunnerError: The runner broke.
     """
-    search_spec = place.spec.search
+    spec = place.spec
     plan = RoundPlan(
         number=number,
         step=step,
         cycle=cycle,
         space=space,
         base=base,
-        first=tuple(first),
-        metric=place.spec.metric,
-        max_trials=budget.max_trials,
-        max_epochs=budget.max_epochs,
-        early_stopping=search_spec.early_stopping,
-        grace_period=grace_period(search_spec, budget.max_epochs),
-        reduction_factor=search_spec.reduction_factor,
-        rung_spacing=rung_spacing(search_spec, budget),
-        standing=search_spec.standing,
-        brackets=search_spec.brackets,
-        sampler=search_spec.sampler,
-        population_size=search_spec.population_size,
-        seed=place.spec.seed,
+        metric=spec.metric,
+        sampling=Sampling(spec.search.sampler, first=tuple(first)),
+        population_size=spec.search.population_size,
+        asha=asha_rules(spec.search, budget),
+        limits=_limits(place, budget, best_before),
+        seed=spec.seed,
         folder=place.folder / f"round-{number}",
-        target=place.spec.objective.target,
-        best_before=best_before,
-        deadline=place.deadline,
-        stop_file=place.stop_file,
-        epochs_left=place.epochs_left,
-        patience_trials=search_spec.patience_trials,
-        patience_minutes=search_spec.patience_minutes,
-        max_concurrent_trials=search_spec.max_concurrent_trials,
-        cpus_per_trial=search_spec.cpus_per_trial,
-        gpus_per_trial=search_spec.gpus_per_trial,
+        resources=Resources(spec.search.max_concurrent_trials, spec.search.cpus_per_trial, spec.search.gpus_per_trial),
     )
     if place.earlier is not None:
         plan, learnt = _taught(plan, place.earlier, place)
@@ -123,14 +109,30 @@ def search(
     return result
 
 
+def _limits(place: Place, budget: RoundSpec, best_before: float | None) -> Limits:
+    """What ends a round, of its own budget and of what is left of the study's."""
+    search_spec = place.spec.search
+    return Limits(
+        max_trials=budget.max_trials,
+        max_epochs=budget.max_epochs,
+        epochs_left=place.epochs_left,
+        target=place.spec.objective.target,
+        best_before=best_before,
+        patience_trials=search_spec.patience_trials,
+        patience_minutes=search_spec.patience_minutes,
+        deadline=place.deadline,
+        stop_file=place.stop_file,
+    )
+
+
 def _taught(plan: RoundPlan, earlier: EarlierStudy, place: Place) -> tuple[RoundPlan, list[str]]:
     """The plan with what an earlier study teaches it, and the sentences that say so."""
     lesson = warm_start.lesson(earlier, plan, place.dataset.fingerprint)
-    plan, sentences = replace(plan, past=lesson.trials), [lesson.sentence]
+    first, sentences = plan.sampling.first, [lesson.sentence]
     if plan.number == 1 and (known := warm_start.best(earlier, space=place.spec.space(), base=plan.base)) is not None:
-        plan = replace(plan, first=(warm_start.values_in(known, plan.space, plan.base), *plan.first))
+        first = (warm_start.values_in(known, plan.space, plan.base), *first)
         sentences.append(f"tried first: trial {known.trial_id} of {earlier.study_id}")
-    return plan, sentences
+    return replace(plan, sampling=replace(plan.sampling, first=first, past=lesson.trials)), sentences
 
 
 def scored(result: RoundResult) -> list[Scored]:

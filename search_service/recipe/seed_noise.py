@@ -40,7 +40,7 @@ def measure(spec: StudySpec, result: RoundResult, dataset: Dataset) -> SeedNoise
         [best.config.replace({"seed": seed}) for seed in seeds],
         dataset,
         order_seed=spec.seed,
-        max_epochs=plan.max_epochs,
+        max_epochs=plan.limits.max_epochs,
         metric=spec.metric,
         device=device_for(spec.search.gpus_per_trial),
     )

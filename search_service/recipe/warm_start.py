@@ -17,10 +17,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search_service.early_stopping.brackets import rungs_of
 from search_service.errors import Problem
 from search_service.records.earlier import EarlierStudy, EarlierTrial
-from search_service.records.rounds import PastTrial, RoundPlan, TrialStatus
+from search_service.records.round_plan import PastTrial, RoundPlan
+from search_service.records.rounds import TrialStatus
 from search_service.space.layers import SIZES, as_numbers
 from search_service.space.ranges import Space, can_draw, in_order, is_searched
 from trainables.config import TrialConfig
@@ -77,7 +77,7 @@ def lesson(earlier: EarlierStudy, plan: RoundPlan, fingerprint: str) -> Lesson:
         fingerprint: Of the table.
     """
     taken, refused = [], Counter[str]()
-    rungs = rungs_of(plan)
+    rungs = plan.rungs
     for trial in sorted(earlier.trials, key=lambda trial: trial.trial_id):
         why = _why_not(trial, plan, rungs)
         if why:
@@ -110,8 +110,8 @@ def _why_not(trial: EarlierTrial, plan: RoundPlan, rungs: Collection[int]) -> st
     """Why a trial teaches nothing here; empty if it does."""
     if not _has_score(trial):
         return "has no score"
-    if trial.max_epochs != plan.max_epochs:
-        return f"had {trial.max_epochs} epochs to train for, not {plan.max_epochs}"
+    if trial.max_epochs != plan.limits.max_epochs:
+        return f"had {trial.max_epochs} epochs to train for, not {plan.limits.max_epochs}"
     if trial.status is TrialStatus.PRUNED and trial.epochs not in rungs:
         return f"was stopped at epoch {trial.epochs}, which is no rung"
     return _outside(trial, plan.space, plan.base)

@@ -33,7 +33,8 @@ from search_service.records.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.records.rounds import RoundPlan, RoundResult, TrialResult
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import RoundResult, TrialResult
 from search_service.report.study_report import check_document, finite
 
 EVENTS_FILE, REPORT_FILE, RESULT_FILE = "events.jsonl", "report.txt", "result.json"
@@ -132,8 +133,8 @@ def _plan(plan: RoundPlan) -> dict[str, Any]:
         "step": plan.step,
         "cycle": plan.cycle,
         "name": plan.name,
-        "max_trials": plan.max_trials,
-        "max_epochs": plan.max_epochs,
+        "max_trials": plan.limits.max_trials,
+        "max_epochs": plan.limits.max_epochs,
     }
 
 

@@ -15,7 +15,8 @@ from search_service.records.checks import CheckResult
 from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome
 from search_service.records.finalists import Decision, FinalistsResult
 from search_service.records.results import DataSummary, StudyResult
-from search_service.records.rounds import RoundPlan, RoundResult, TrialResult
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import RoundResult, TrialResult
 from search_service.spec.study_spec import StudySpec
 from trainables.metrics import MetricName
 

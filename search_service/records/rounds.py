@@ -1,4 +1,4 @@
-"""What steps 4 and 5 are to try, and what became of it."""
+"""What became of the trials of a round; what it was to try is in round_plan.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from search_service.space.ranges import Space
-from search_service.spec.study_spec import SamplerName
+from search_service.records.round_plan import RoundPlan
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
 from trainables.records import PopulationSize
@@ -35,99 +33,6 @@ class EpochPoint:
     train_loss: float
     validation_loss: float
     validation_score: float
-
-
-@dataclass(frozen=True)
-class PastTrial:
-    """A trial of an earlier study that teaches a round's sampler.
-
-    Attributes:
-        trial_id: In that study.
-        values: Of the leaves that the round searches.
-        state: Trained to the end, or stopped at a rung.
-        score: Best validation score.
-        epochs: Trained.
-    """
-
-    trial_id: str
-    values: Mapping[str, Any]
-    state: Literal["completed", "pruned"]
-    score: float
-    epochs: int
-
-
-@dataclass(frozen=True)
-class RoundPlan:
-    """What a runner needs to run one round.
-
-    Attributes:
-        number: Of the round in the study, from 1.
-        step: 4 (coarse) or 5 (refined).
-        cycle: Which repetition of steps 3 to 5.
-        space: Ranges sampled.
-        base: Every leaf that is not in ``space``.
-        first: Points tried first, by leaf.
-        past: Trials of an earlier study that the sampler learns from.
-        metric: What is optimised.
-        max_trials: Configurations.
-        max_epochs: Epochs of a trial that is not stopped.
-        early_stopping: Whether ASHA stops trials at rungs.
-        grace_period: First rung, in epochs.
-        reduction_factor: η.
-        rung_spacing: Each rung lies this many times as far as the one before.
-        standing: Share at each earlier rung that a trial must still be among; None for not asking again.
-        sampler: How configurations are drawn.
-        population_size: Configurations per cohort; auto for what is measured.
-        seed: Of the study.
-        folder: Journals of this round are written here.
-        target: Score at which no further trial is started.
-        best_before: Best score of the round before, if it counts towards the target.
-        deadline: ``time.monotonic()`` after which no further trial is started.
-        stop_file: No further trial is started once it exists.
-        epochs_left: Epochs of the study's budget, after which no further trial is started; None for no limit.
-        patience_trials: Ended trials without a better score after which no further one is started.
-        patience_minutes: Minutes likewise.
-        brackets: Of ASHA, see brackets.py.
-        max_concurrent_trials: Cohorts at once; None for what the machine holds.
-        cpus_per_trial: CPUs of a cohort.
-        gpus_per_trial: GPUs of a cohort.
-    """
-
-    number: int
-    step: Literal[4, 5]
-    cycle: int
-    space: Space
-    base: TrialConfig
-    first: tuple[Mapping[str, Any], ...]
-    metric: MetricName
-    max_trials: int
-    max_epochs: int
-    early_stopping: bool
-    grace_period: int
-    reduction_factor: float
-    rung_spacing: float
-    standing: float | None
-    sampler: SamplerName
-    population_size: int | Literal["auto"]
-    seed: int
-    folder: Path
-    past: tuple[PastTrial, ...] = ()
-    target: float | None = None
-    best_before: float | None = None
-    deadline: float | None = None
-    stop_file: Path | None = None
-    epochs_left: int | None = None
-    patience_trials: int | None = None
-    patience_minutes: float | None = None
-    brackets: int = 1
-    max_concurrent_trials: int | None = None
-    cpus_per_trial: float = 1
-    gpus_per_trial: float = 0
-
-    @property
-    def name(self) -> str:
-        """As the recipe calls it."""
-        return f"{self.step} {'coarse' if self.step == 4 else 'refined'} search"
 
 
 @dataclass(frozen=True, slots=True)

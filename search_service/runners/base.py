@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search_service.records.events import Listener
-from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialStatus
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import EpochPoint, RoundResult, TrialStatus
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 

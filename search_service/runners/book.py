@@ -27,16 +27,18 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from search_service.early_stopping.brackets import journal_of, rungs_of
-from search_service.errors import DamagedFileError, RunnerError
+from search_service.early_stopping.brackets import journal_of
+from search_service.errors import DamagedFileError
 from search_service.folder import journals
 from search_service.records.events import Listener, TrialFinished, TrialProgressed
-from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialResult, TrialStatus, TrialTimes
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus, TrialTimes
+from search_service.runners import plan_file
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
 from search_service.runners.cohort import CohortTraining
@@ -48,9 +50,6 @@ from search_service.space.layers import in_config
 from search_service.space.ranges import Choices
 from trainables.metrics import METRICS
 from trainables.seeds import derive_seed
-
-# Of a plan, what may change from one process to the next: where and how it is run, not what.
-_PLACE = ("folder", "deadline", "stop_file", "max_concurrent_trials", "cpus_per_trial", "gpus_per_trial")
 
 
 class RoundBook:
@@ -68,17 +67,17 @@ class RoundBook:
     def __init__(self, plan: RoundPlan, sizes: CohortSizes, listen: Listener) -> None:
         self._plan, self._sizes, self._listen = plan, sizes, listen
         self._started = time.monotonic()
-        self._rungs = rungs_of(plan)
+        self._rungs = plan.rungs
         self._sampler = Sampler(
             plan.space,
             plan.base,
-            method=plan.sampler,
+            method=plan.sampling.sampler,
             mode=METRICS[plan.metric].mode,
             seed=derive_seed(plan.seed, "round", plan.number),
-            first=plan.first,
-            most=plan.max_trials,
+            first=plan.sampling.first,
+            most=plan.limits.max_trials,
         )
-        for trial in plan.past:
+        for trial in plan.sampling.past:
             self._sampler.learn(trial.values, trial.state, trial.score)
         self._rules = StoppingRules(plan)
         self._asked = 0
@@ -97,7 +96,7 @@ class RoundBook:
         self._stop_reason = ""
         self._seconds: float | None = None
         plan.folder.mkdir(parents=True, exist_ok=True)
-        self._require_same_plan()
+        plan_file.require_same(plan)
         self._take_up()
         self._asking = AskingAhead(self._sampler, sizes.most, sizes.of)
 
@@ -118,7 +117,7 @@ class RoundBook:
         if (parts := self._paused.take(full=True)) is not None:
             return self._merge(parts)
         self._stop_reason = self._stop_reason or self._why_stop()
-        suggestions = [] if self._stop_reason else self._asking.ask(self._plan.max_trials - self._asked)
+        suggestions = [] if self._stop_reason else self._asking.ask(self._plan.limits.max_trials - self._asked)
         if not suggestions:
             self._stop_reason = self._stop_reason or f"the whole grid of {self._asked} configurations is done"
             parts = self._paused.take(full=False)
@@ -164,7 +163,7 @@ class RoundBook:
         left = [member for member in report.members if member.status is TrialStatus.RUNNING]
         if not left or report.cohort_id in self._paused.leaving:
             return bool(left)
-        new = 0 if self._stop_reason else self._plan.max_trials - self._asked
+        new = 0 if self._stop_reason else self._plan.limits.max_trials - self._asked
         structure = self._members_of(report.cohort_id)[0].config.structure
         if new <= 0 or not self._paused.has_use_for(structure, report.epoch, len(left)):
             return False
@@ -242,23 +241,10 @@ class RoundBook:
             sizes=self._sizes.chosen,
         )
 
-    def _require_same_plan(self) -> None:
-        path, plan = self._plan.folder / "plan.json", _describe(self._plan)
-        before = journals.read_whole(path, rebuild=True)
-        if before is None:
-            journals.write_whole(path, plan)
-            return
-        changed = sorted(key for key in before.keys() | plan.keys() if before.get(key) != plan.get(key))
-        if changed:
-            raise RunnerError(
-                f"round {self._plan.number} cannot go on: its {', '.join(changed)} would not be what it began with "
-                f"({path}); another version of the program may have begun it, so start a new study"
-            )
-
     def _take_up(self) -> None:
         """Go on where an earlier process ended, if there was one."""
         folder = self._plan.folder
-        for bracket in range(self._plan.brackets):
+        for bracket in range(self._plan.asha.brackets if self._plan.asha else 0):
             journals.mend(folder / journal_of(bracket))
         for _, entries in groupby(self._whole_cohorts(), key=lambda entry: entry["cohort"]):
             self._enter([self._sampler.recall(self._decode(entry["values"])) for entry in entries])
@@ -415,13 +401,13 @@ class RoundBook:
         return cohort
 
     def _why_stop(self) -> str:
-        now, deadline = time.monotonic(), self._plan.deadline
+        now, limits = time.monotonic(), self._plan.limits
         return self._rules.why(
             asked=self._asked,
             epochs=sum(map(len, self._points.values())),
             seconds=now - self._started,
-            time_is_up=deadline is not None and now >= deadline,
-            stop_requested=self._plan.stop_file is not None and self._plan.stop_file.exists(),
+            time_is_up=limits.deadline is not None and now >= limits.deadline,
+            stop_requested=limits.stop_file is not None and limits.stop_file.exists(),
         )
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, cohort_id: str, worker: str = "") -> None:
@@ -496,12 +482,3 @@ def _fate(trial: TrialResult) -> Fate:
             return "pruned"
         case _:
             return "failed"
-
-
-def _describe(plan: RoundPlan) -> dict[str, Any]:
-    """What a plan does, as plain data."""
-    plain = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in _PLACE}
-    plain |= {"base": plan.base.to_plain(), "space": {leaf: asdict(range_) for leaf, range_ in plan.space.items()}}
-    plain["past"] = [asdict(trial) for trial in plan.past]
-    described: dict[str, Any] = json.loads(json.dumps(plain, default=str))
-    return described

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from search_service.early_stopping.brackets import rungs_of
-from search_service.records.rounds import EpochPoint, RoundPlan, TrialStatus
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import EpochPoint, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from trainables import checkpoint
 from trainables.data.dataset import Dataset
@@ -41,7 +41,7 @@ class CohortTraining:
     def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
         self.cohort = cohort
         self._plan, self._dataset, self._judge, self._device = plan, dataset, judge, device
-        self._rungs = rungs_of(plan)
+        self._rungs = plan.rungs
         # Trials still in training, in the order of the population's members.
         self._alive = [member.trial_id for member in cohort.members]
         if cohort.parts:
@@ -51,14 +51,14 @@ class CohortTraining:
             [member.config for member in cohort.members],
             dataset,
             order_seed=plan.seed,
-            max_epochs=plan.max_epochs,
+            max_epochs=plan.limits.max_epochs,
             metric=plan.metric,
             device=device,
         )
 
     def advance(self) -> CohortReport:
         """Train to the next rung or to the end, and report."""
-        goal = next((rung for rung in self._rungs if rung > self._training.epoch), self._plan.max_epochs)
+        goal = next((rung for rung in self._rungs if rung > self._training.epoch), self._plan.limits.max_epochs)
         points: dict[str, list[EpochPoint]] = {trial: [] for trial in self._alive}
         ended: dict[str, tuple[TrialStatus, str]] = {}
         epochs, began = self._training.epochs(), time.perf_counter()
@@ -71,15 +71,14 @@ class CohortTraining:
                     ended[trial] = (TrialStatus.DIVERGED, f"the loss was not finite in epoch {record.epoch}")
             self._keep({trial for trial in self._alive if trial not in ended})
         seconds = time.perf_counter() - began
-        if goal == self._plan.max_epochs:
+        if goal == self._plan.limits.max_epochs:
             ended |= dict.fromkeys(self._alive, (TrialStatus.COMPLETED, f"trained for {goal} epochs"))
             self._keep(set())
         elif self._alive:
             go_on = self._judge(goal, {trial: points[trial][-1].validation_score for trial in self._alive})
-            why = f"below the best {1 / self._plan.reduction_factor:.0%} at epoch {goal}"
-            if self._plan.standing is not None:
-                why += f", or by now below the best {self._plan.standing:.0%} at an earlier rung"
-            ended |= {trial: (TrialStatus.PRUNED, why) for trial in self._alive if trial not in go_on}
+            assert self._plan.asha is not None, "without rules there are no rungs"
+            pruned = (TrialStatus.PRUNED, self._plan.asha.why_stopped(goal))
+            ended |= {trial: pruned for trial in self._alive if trial not in go_on}
             self._keep(go_on)
         running = (TrialStatus.RUNNING, "")
         return CohortReport(

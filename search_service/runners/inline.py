@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from search_service.early_stopping.brackets import Brackets, rules_of
+from search_service.early_stopping.brackets import Brackets
 from search_service.records.events import Listener
-from search_service.records.rounds import RoundPlan, RoundResult
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import RoundResult
 from search_service.runners.base import Cohort
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
+from trainables.metrics import METRICS
 from trainables.process import device_for
 
 
@@ -27,7 +29,14 @@ class InlineRunner:
         book = RoundBook(plan, CohortSizes(plan, dataset, self._measured), listen)
         if book.has_ended:
             return book.result()
-        halving, device = Brackets(rules_of(plan), plan.folder), device_for(plan.gpus_per_trial)
+        halving = Brackets(
+            plan.asha,
+            max_epochs=plan.limits.max_epochs,
+            mode=METRICS[plan.metric].mode,
+            seed=plan.seed,
+            folder=plan.folder,
+        )
+        device = device_for(plan.resources.gpus_per_trial)
         while cohort := book.next_cohort():
             self._train(cohort, book, plan, dataset, halving.report, device)
         return book.result()

@@ -49,17 +49,19 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search_service.early_stopping.brackets import Brackets, rules_of
+from search_service.early_stopping.brackets import Brackets
 from search_service.errors import RunnerError
 from search_service.folder import disk
 from search_service.records.events import Listener
-from search_service.records.rounds import EpochPoint, RoundPlan, RoundResult, TrialStatus
+from search_service.records.round_plan import Resources, RoundPlan
+from search_service.records.rounds import EpochPoint, RoundResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.local_ray import LocalRay
 from search_service.runners.sizing import RAY_REPORT_S, CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
+from trainables.metrics import METRICS
 from trainables.process import device_for, prepare_process
 
 _log = logging.getLogger(__name__)
@@ -163,13 +165,19 @@ class RayTuneRunner:
         halving = (
             ray.remote(Brackets)
             .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
-            .remote(rules_of(plan), plan.folder.absolute())
+            .remote(
+                plan.asha,
+                max_epochs=plan.limits.max_epochs,
+                mode=METRICS[plan.metric].mode,
+                seed=plan.seed,
+                folder=plan.folder.absolute(),
+            )
         )
         trainable = tune.with_resources(
             tune.with_parameters(
                 _CohortTrainable, plan=plan, rows=[self._store(dataset)], halving=halving, train=self._train
             ),
-            {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial},
+            {"cpu": plan.resources.cpus_per_trial, "gpu": plan.resources.gpus_per_trial},
         )
         # Of an earlier process: its checkpoints are of no use, since what it had not finished begins again.
         shutil.rmtree(plan.folder / "tune", ignore_errors=True)
@@ -179,7 +187,7 @@ class RayTuneRunner:
                 search_alg=searcher,
                 scheduler=_Scheduler(paused),
                 num_samples=-1,  # The book says when it is enough.
-                max_concurrent_trials=plan.max_concurrent_trials or self._slots(plan),
+                max_concurrent_trials=self._slots(plan.resources),
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -299,25 +307,27 @@ class RayTuneRunner:
         Raises:
             RunnerError: The cluster has GPUs and this machine none.
         """
-        if plan.population_size == "auto" and plan.gpus_per_trial > 0 and not torch.cuda.is_available():
+        if plan.population_size == "auto" and plan.resources.gpus_per_trial > 0 and not torch.cuda.is_available():
             raise RunnerError(
                 "search.population_size: auto measures on this machine's GPU, and it has none; write a number, "
                 "such as 64"
             )
-        slots = plan.max_concurrent_trials or self._slots(plan)
+        slots = self._slots(plan.resources)
         return CohortSizes(plan, dataset, self._measured, slots=slots, report_s=RAY_REPORT_S)
 
-    def _slots(self, plan: RoundPlan) -> int:
-        """Cohorts that the cluster holds at once."""
+    def _slots(self, resources: Resources) -> int:
+        """Cohorts that train at once: as many as asked for, else as many as the cluster holds."""
+        if resources.max_concurrent_trials is not None:
+            return resources.max_concurrent_trials
         total = ray.cluster_resources()
-        slots = total.get("CPU", 1) // plan.cpus_per_trial
-        if plan.gpus_per_trial > 0:
-            slots = min(slots, total.get("GPU", 0) // plan.gpus_per_trial)
+        slots = total.get("CPU", 1) // resources.cpus_per_trial
+        if resources.gpus_per_trial > 0:
+            slots = min(slots, total.get("GPU", 0) // resources.gpus_per_trial)
         if slots < 1:
             raise RunnerError(
-                f"no node has room for a trial of {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} GPUs: the "
-                f"cluster has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}; lower search.cpus_per_trial or "
-                "search.gpus_per_trial"
+                f"no node has room for a trial of {resources.cpus_per_trial:g} CPUs and "
+                f"{resources.gpus_per_trial:g} GPUs: the cluster has {total.get('CPU', 0):g} and "
+                f"{total.get('GPU', 0):g}; lower search.cpus_per_trial or search.gpus_per_trial"
             )
         return int(slots)
 
@@ -540,7 +550,7 @@ class _CohortTrainable(tune.Trainable):
         prepare_process()
         # In a list: Ray would otherwise fetch what a reference stands for into this worker's own parameters.
         self._plan, self._dataset, self._halving, self._train = plan, ray.get(rows[0]), halving, train
-        self._device = device_for(plan.gpus_per_trial)
+        self._device = device_for(plan.resources.gpus_per_trial)
         self._begin(config["cohort"].unpack())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from search_service.errors import DataError, Problem
 from search_service.folder import journals
 from search_service.folder.study_folder import StudyFolder
 from search_service.records.rounds import EpochPoint
+from search_service.runners import plan_file
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
@@ -129,7 +130,7 @@ def replay(
     Raises:
         DataError: The study has no such trial.
     """
-    rounds = [(journals.read_whole(path / "plan.json"), _cohorts(path)) for path in _rounds(folder)]
+    rounds = [(plan_file.read(path / plan_file.NAME) or {}, _cohorts(path)) for path in _rounds(folder)]
     ended = sorted(trial for _, cohorts in rounds for cohort in cohorts.values() for trial in cohort.ended)
     unknown = sorted(set(only) - set(ended))
     if unknown:
@@ -218,7 +219,7 @@ def _train(
             [member.config for member in cohort.members],
             dataset,
             order_seed=plan["seed"],
-            max_epochs=plan["max_epochs"],
+            max_epochs=plan["limits"]["max_epochs"],
             metric=plan["metric"],
             device=device,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_service.records.rounds import RoundPlan
+from search_service.records.round_plan import RoundPlan
 from search_service.space.layers import in_config
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
@@ -77,7 +77,7 @@ class CohortSizes:
         self._plan, self._dataset, self._measured = plan, dataset, measured
         self._slots, self._report_s = slots, report_s
         size = plan.population_size
-        self.most = most_members(plan.max_trials, slots) if size == "auto" else size
+        self.most = most_members(plan.limits.max_trials, slots) if size == "auto" else size
         self._chosen: dict[tuple[int, ...], PopulationSize] = {}
 
     @property
@@ -102,8 +102,8 @@ class CohortSizes:
             config,
             self._dataset,
             most=self.most,
-            **place_of(self._plan.gpus_per_trial, self._slots),
-            epochs=min(self._plan.grace_period, self._plan.max_epochs),
+            **place_of(self._plan.resources.gpus_per_trial, self._slots),
+            epochs=self._plan.first_report,
             report_s=self._report_s,
         )
         self._chosen[choice.layer_sizes] = choice

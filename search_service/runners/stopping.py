@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from search_service.records.rounds import RoundPlan, TrialResult, TrialStatus
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
 # In a study's folder: whoever wants the study to end well, and soon, makes it.
@@ -26,12 +27,12 @@ class StoppingRules:
     """
 
     def __init__(self, plan: RoundPlan) -> None:
-        self._plan, self._metric = plan, METRICS[plan.metric]
+        self._limits, self._metric_name, self._metric = plan.limits, plan.metric, METRICS[plan.metric]
         self._best = math.nan
         # Trials that ended since the best score, and when that was.
         self._since_best = 0
         self._best_at_s = 0.0
-        self._best_completed = math.nan if plan.best_before is None else plan.best_before
+        self._best_completed = math.nan if plan.limits.best_before is None else plan.limits.best_before
 
     def note(self, trial: TrialResult, at_s: float) -> None:
         """A trial has ended.
@@ -61,31 +62,31 @@ class StoppingRules:
             time_is_up: Whether the study's time budget is spent.
             stop_requested: Whether somebody asked for an end.
         """
-        plan = self._plan
-        if asked >= plan.max_trials:
-            return f"all {plan.max_trials} trials done"
+        limits = self._limits
+        if asked >= limits.max_trials:
+            return f"all {limits.max_trials} trials done"
         if stop_requested:
             return STOP_REQUESTED
         if time_is_up:
             return "the time budget is spent"
-        if plan.epochs_left is not None and epochs >= plan.epochs_left:
-            return f"the study's epochs are spent ({epochs} here, where {max(plan.epochs_left, 0)} were left)"
+        if limits.epochs_left is not None and epochs >= limits.epochs_left:
+            return f"the study's epochs are spent ({epochs} here, where {max(limits.epochs_left, 0)} were left)"
         if self._target_is_reached():
-            return f"the target {plan.metric} {plan.target:g} is reached"
+            return f"the target {self._metric_name} {limits.target:g} is reached"
         return self._out_of_patience(seconds)
 
     def _out_of_patience(self, seconds: float) -> str:
-        plan = self._plan
-        if plan.patience_trials is not None and self._since_best >= plan.patience_trials:
-            return f"{self._nothing_better()} for {self._since_best} trials (patience: {plan.patience_trials})"
+        limits = self._limits
+        if limits.patience_trials is not None and self._since_best >= limits.patience_trials:
+            return f"{self._nothing_better()} for {self._since_best} trials (patience: {limits.patience_trials})"
         minutes = (seconds - self._best_at_s) / 60
-        if plan.patience_minutes is not None and minutes >= plan.patience_minutes:
-            return f"{self._nothing_better()} for {minutes:.3g} minutes (patience: {plan.patience_minutes:g})"
+        if limits.patience_minutes is not None and minutes >= limits.patience_minutes:
+            return f"{self._nothing_better()} for {minutes:.3g} minutes (patience: {limits.patience_minutes:g})"
         return ""
 
     def _target_is_reached(self) -> bool:
-        best, target = self._best_completed, self._plan.target
+        best, target = self._best_completed, self._limits.target
         return target is not None and (best == target or self._metric.better(best, target))
 
     def _nothing_better(self) -> str:
-        return "no score" if math.isnan(self._best) else f"no better {self._plan.metric} than {self._best:.4g}"
+        return "no score" if math.isnan(self._best) else f"no better {self._metric_name} than {self._best:.4g}"

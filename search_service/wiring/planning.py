@@ -7,10 +7,11 @@ from functools import partial
 
 import torch
 
+from search_service.early_stopping.defaults import asha_rules
 from search_service.recipe.planning import StudyPlan
 from search_service.recipe.planning import plan as plan_study
 from search_service.runners.sizing import RAY_REPORT_S, most_members, place_of
-from search_service.spec.study_spec import StudySpec, grace_period
+from search_service.spec.study_spec import StudySpec
 from search_service.wiring.preparing import PreparedStudy
 from search_service.wiring.surroundings import RunnerName
 from trainables import population_size, timing
@@ -29,13 +30,14 @@ def plan(study: PreparedStudy, *, runner: RunnerName = "ray") -> StudyPlan:
     concurrency = _concurrency(spec, runner)
     size = search.population_size
     if size == "auto":
-        most = most_members(search.coarse.max_trials, concurrency)
+        coarse, rules = search.coarse, asha_rules(search, search.coarse)
+        most = most_members(coarse.max_trials, concurrency)
         size = population_size.choose(
             spec.trial,
             study.dataset,
             most=most,
             **place_of(search.gpus_per_trial, concurrency),
-            epochs=min(grace_period(search, search.coarse.max_epochs), search.coarse.max_epochs),
+            epochs=min(rules.grace_period if rules else coarse.max_epochs, coarse.max_epochs),
             report_s=RAY_REPORT_S if runner == "ray" else 0.0,
         ).size
     measure = partial(timing.measure, metric=spec.metric, device=device_for(search.gpus_per_trial))

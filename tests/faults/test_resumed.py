@@ -224,8 +224,9 @@ def test_d6_a_torn_line_is_no_entry_and_takes_none_with_it(calm, tmp_path):
 def test_d6_a_round_does_not_go_on_with_another_plan(calm, tmp_path):
     plan = calm.result.rounds[0].plan
     shutil.copytree(plan.folder, tmp_path / "round-1")
-    changed = dataclasses.replace(plan, folder=tmp_path / "round-1", reduction_factor=2.0)
-    with pytest.raises(RunnerError, match="its reduction_factor would not be what it began with"):
+    asha = dataclasses.replace(plan.asha, reduction_factor=2.0)
+    changed = dataclasses.replace(plan, folder=tmp_path / "round-1", asha=asha)
+    with pytest.raises(RunnerError, match="its asha.reduction_factor would not be what it began with"):
         RoundBook(changed, CohortSizes(changed, None, MeasuredSizes()), lambda event: None)
 
 

@@ -128,7 +128,7 @@ def test_b_the_refined_round_is_narrower_longer_and_begins_with_the_best(tmp_pat
     memory, study = run(tmp_path=tmp_path)
     study()
     coarse, refined = (event.result for event in memory.of(RoundFinished))
-    assert refined.plan.max_epochs > coarse.plan.max_epochs
+    assert refined.plan.limits.max_epochs > coarse.plan.limits.max_epochs
     old, new = coarse.plan.space["optimizer.lr"], refined.plan.space["optimizer.lr"]
     assert new.high / new.low < old.high / old.low
     carried = coarse.ranked[0].values
@@ -235,7 +235,8 @@ def test_c4_a_time_budget_spent_in_the_first_round_still_ends_with_an_answer(tmp
         """The first round takes until the deadline."""
 
         def run_round(self, plan, dataset, listen):
-            early = dataclasses.replace(plan, deadline=None if plan.number == 1 else 0.0)
+            limits = dataclasses.replace(plan.limits, deadline=None if plan.number == 1 else 0.0)
+            early = dataclasses.replace(plan, limits=limits)
             return super().run_round(early, dataset, listen)
 
     _, study = run({"search": SMALL["search"] | {"time_budget_s": 3600}}, runner=Slow(), tmp_path=tmp_path)

@@ -47,7 +47,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
         # A round that is narrow has room for its number only.
         is_wide = len(done.trials) >= WIDE * len(trials)
         axis.annotate(
-            f"{round_label(done)}\n{done.plan.max_epochs} epochs" if is_wide else str(done.plan.number),
+            f"{round_label(done)}\n{done.plan.limits.max_epochs} epochs" if is_wide else str(done.plan.number),
             (start - 0.5, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(3, 2),

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from search_service.early_stopping.brackets import rungs_of
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.recorders.figures.trials import BROKEN, MARKERS, ScoreWindow, round_label
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
@@ -30,7 +29,8 @@ def draw(done: RoundResult) -> Figure:
     """Draw one round."""
     plan = done.plan
     # Where trials come from, before the first rung, is nothing to compare by; curves may come from outside.
-    scores = [p.validation_score for trial in done.trials for p in trial.curve if p.epoch >= plan.grace_period]
+    first = plan.asha.grace_period if plan.asha else 1
+    scores = [p.validation_score for trial in done.trials for p in trial.curve if p.epoch >= first]
     window = ScoreWindow.of(scores, plan.metric)
     figure, (axis,) = new_figure(width=8.0, height=4.6)
     for status, (colour, width) in _LINES.items():
@@ -54,7 +54,7 @@ def draw(done: RoundResult) -> Figure:
     if best is not None:
         axis.plot(*zip(*_curve(best), strict=True), color="black", linewidth=2.0, label=f"best: {best.trial_id}")
     window.apply(axis, shown_at_edge=False)
-    axis.set_xlim(min(1, plan.max_epochs - 1), plan.max_epochs * 1.02)
+    axis.set_xlim(min(1, plan.limits.max_epochs - 1), plan.limits.max_epochs * 1.02)
     axis.set_xlabel("epoch")
     _draw_rungs(axis, done)
     axis.set_title(f"Rungs of {round_label(done)}", loc="left", fontweight="bold", fontsize=10, pad=20)
@@ -75,7 +75,7 @@ def _curve(trial: TrialResult) -> list[tuple[float, float]]:
 
 
 def _draw_rungs(axis: Axes, done: RoundResult) -> None:
-    for epoch in rungs_of(done.plan):
+    for epoch in done.plan.rungs:
         entered, went_on = counts_at(done, epoch)
         axis.axvline(epoch, color="black", linestyle=":", linewidth=0.9)
         axis.annotate(

@@ -70,7 +70,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     if y is not None and all(_is_log(done, y) for done in rounds):
         axis.set_yscale("log")
     figure.colorbar(colours, ax=axis, label=f"validation {last.metric}", extend="min" if mode == "max" else "max")
-    title = f"Search map: round {last.number}, {last.name[2:]} (step {last.step}), {last.sampler} samples"
+    title = f"Search map: round {last.number}, {last.name[2:]} (step {last.step}), {last.sampling.sampler} samples"
     axis.set_title(title, loc="left", fontweight="bold", fontsize=10)
     _legend(axis, rounds)
     return figure

@@ -34,7 +34,8 @@ from search_service.records.events import (
     TrialProgressed,
 )
 from search_service.records.finalists import FinalistsResult
-from search_service.records.rounds import RoundPlan, RoundResult, TrialResult, TrialStatus
+from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.study_report import describe, format_value, health_of, worth
 from search_service.space.ranges import conditions
 
@@ -147,7 +148,8 @@ class StudyRuns:
         params: dict[str, Any] = {
             f"range.{leaf}": f"{range_} {conditions(range_)}".rstrip() for leaf, range_ in plan.space.items()
         }
-        params |= {"max_trials": plan.max_trials, "max_epochs": plan.max_epochs, "sampler": plan.sampler}
+        params |= {"max_trials": plan.limits.max_trials, "max_epochs": plan.limits.max_epochs}
+        params["sampler"] = plan.sampling.sampler
         note = "\n".join(f"- {sentence}" for sentence in event.sentences)
         self._runs.batch(self._round, params=params, tags={"mlflow.note.content": note} if note else {})
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import AsyncHyperBandScheduler
 
-from search_service.early_stopping.brackets import Brackets, journal_of, rules_of, rungs_of
+from search_service.early_stopping.brackets import journal_of
 from search_service.recipe.planning import expected_epochs
 from search_service.recipe.planning import plan as planned
 from search_service.records.rounds import TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
-from tests.plans import make_plan
+from tests.plans import brackets_of, make_plan
 
 # Rungs at 2, 4, 8, 16 and 4, 8, 16 and 8, 16.
 LONG = {"brackets": 3, "grace_period": 2, "max_epochs": 32, "reduction_factor": 2.0, "rung_spacing": 2.0}
@@ -31,10 +31,10 @@ def tunes(plan):
         time_attr="epoch",
         metric="score",
         mode="max",
-        max_t=plan.max_epochs,
-        grace_period=plan.grace_period,
-        reduction_factor=plan.reduction_factor,
-        brackets=plan.brackets,
+        max_t=plan.limits.max_epochs,
+        grace_period=plan.asha.grace_period,
+        reduction_factor=plan.asha.reduction_factor,
+        brackets=plan.asha.brackets,
     )
 
 
@@ -59,7 +59,7 @@ def test_c2_decisions_equal_those_of_ray_tunes_brackets(
         max_epochs=max_epochs,
         brackets=brackets,
     )
-    ours, oracle = Brackets(rules_of(plan), None), tunes(plan)
+    ours, oracle = brackets_of(plan), tunes(plan)
     trials = {f"t{i}": SimpleNamespace(trial_id=f"t{i}") for i in range(len(scores))}
     for name in trials:
         # Which bracket is ours to say; what it then does is Tune's.
@@ -83,13 +83,13 @@ def test_c2_brackets_get_the_shares_that_tune_gives_them(tmp_path):
     plan = make_plan(tmp_path, **LONG)
     sizes = np.array([len(bracket._rungs) for bracket in tunes(plan)._brackets])
     expected = np.exp(sizes - sizes.max()) / np.exp(sizes - sizes.max()).sum()
-    found = Counter(Brackets(rules_of(plan), None).bracket_of(f"r1-{i:03d}") for i in range(2_000))
+    found = Counter(brackets_of(plan).bracket_of(f"r1-{i:03d}") for i in range(2_000))
     # Four standard errors of a share of 2 000.
     assert [found[i] / 2_000 for i in range(3)] == pytest.approx(expected, abs=4 * math.sqrt(0.25 / 2_000))
 
 
 def test_c2_a_trial_is_judged_in_its_own_bracket_and_a_score_that_is_not_finite_everywhere(tmp_path):
-    brackets = Brackets(rules_of(make_plan(tmp_path, **LONG)), None)
+    brackets = brackets_of(make_plan(tmp_path, **LONG))
     names = [f"r1-{i:03d}" for i in range(40)]
     first = [name for name in names if brackets.bracket_of(name) == 0]
     later = [name for name in names if brackets.bracket_of(name) > 0]
@@ -103,10 +103,10 @@ def test_c2_a_trial_is_judged_in_its_own_bracket_and_a_score_that_is_not_finite_
 def test_d6_every_bracket_says_again_what_it_said(tmp_path):
     plan = make_plan(tmp_path, **LONG)
     scores = {f"r1-{i:03d}": float(i) for i in range(40)}
-    before = Brackets(rules_of(plan), tmp_path)
+    before = brackets_of(plan, tmp_path)
     said = {rung: before.report(rung, scores) for rung in before.rungs}
     assert {path.name for path in tmp_path.glob("rungs*.jsonl")} == {journal_of(i) for i in range(3)}
-    again = Brackets(rules_of(plan), tmp_path)
+    again = brackets_of(plan, tmp_path)
     # Other scores now: what was said stands.
     assert {rung: again.report(rung, dict.fromkeys(scores, 1.0)) for rung in again.rungs} == said
 
@@ -115,9 +115,9 @@ def test_d6_every_bracket_says_again_what_it_said(tmp_path):
 def test_c2_trials_of_a_round_end_at_a_rung_of_their_bracket(population_size, digits, tmp_path):
     changes = {"brackets": 2, "max_trials": 12, "grace_period": 1, "max_epochs": 6, "population_size": population_size}
     plan = make_plan(tmp_path, **changes)
-    assert rungs_of(plan) == (1, 3)
+    assert plan.rungs == (1, 3)
     result = InlineRunner().run_round(plan, digits[0], lambda _: None)
-    brackets = Brackets(rules_of(plan), None)
+    brackets = brackets_of(plan)
     stopped = [trial for trial in result.trials if trial.status is TrialStatus.PRUNED]
     assert {brackets.bracket_of(trial.trial_id) for trial in result.trials} == {0, 1}
     assert stopped

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from search_service.early_stopping.halving import Halving, rung_epochs
+from search_service.early_stopping.halving import Halving
+from search_service.early_stopping.rules import AshaRules
 
 
 class TuneOracle:
@@ -41,13 +42,9 @@ class TuneOracle:
     order=st.randoms(use_true_random=False),
 )
 def test_c2_decisions_equal_ray_tunes(grace_period, reduction_factor, max_epochs, mode, scores, order):
-    arguments = {
-        "grace_period": grace_period,
-        "max_epochs": max_epochs,
-        "reduction_factor": reduction_factor,
-        "mode": mode,
-    }
-    ours, oracle = Halving(**arguments), TuneOracle(**arguments)
+    rules = AshaRules(grace_period, reduction_factor, rung_spacing=reduction_factor)
+    ours = Halving(rules, max_epochs=max_epochs, mode=mode)
+    oracle = TuneOracle(grace_period=grace_period, max_epochs=max_epochs, reduction_factor=reduction_factor, mode=mode)
     at = {f"t{i}": 0 for i in range(len(scores))}
     while at:
         # Any trial may be the next one to reach its next rung: that is what asynchronous means.
@@ -64,16 +61,9 @@ def test_c2_decisions_equal_ray_tunes(grace_period, reduction_factor, max_epochs
             del at[trial]
 
 
-def test_rungs():
-    assert rung_epochs(3, 27, 3) == (3, 9)
-    assert rung_epochs(3, 28, 3) == (3, 9, 27)
-    assert rung_epochs(1, 81, 3) == (1, 3, 9, 27)
-    assert rung_epochs(3, 3, 3) == ()
-    assert rung_epochs(1, 4, 1.2) == (1, 2, 3)
-
-
-def make(**changes):
-    return Halving(**({"grace_period": 3, "max_epochs": 27, "reduction_factor": 3, "mode": "max"} | changes))
+def make(*, spacing=3, standing=None, max_epochs=27, **changes):
+    rules = AshaRules(grace_period=3, reduction_factor=3, rung_spacing=spacing, standing=standing)
+    return Halving(rules, **({"max_epochs": max_epochs, "mode": "max"} | changes))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -140,7 +140,11 @@ def test_c5_the_record_gives_back_what_the_study_found(settings, first):
     for done in first.rounds:
         for trial in done.trials:
             again = by_id.pop(trial.trial_id)
-            assert (again.status, again.epochs, again.max_epochs) == (trial.status, trial.epochs, done.plan.max_epochs)
+            assert (again.status, again.epochs, again.max_epochs) == (
+                trial.status,
+                trial.epochs,
+                done.plan.limits.max_epochs,
+            )
             assert again.score == trial.score
             assert TrialConfig().replace(again.parameters) == trial.config
     assert by_id == {}
@@ -157,14 +161,14 @@ def test_c5_a_second_study_learns_from_the_first_and_begins_with_its_best(settin
     # Each round learns from the trials of equal length, and numbers its own from 0.
     started = [event for event in events if isinstance(event, RoundStarted)]
     for event, done, length in zip(started, second.rounds, (4, 6), strict=True):
-        old = {t.trial_id for d in first.rounds for t in d.trials if d.plan.max_epochs == length}
-        assert {past.trial_id for past in event.plan.past} <= old
+        old = {t.trial_id for d in first.rounds for t in d.trials if d.plan.limits.max_epochs == length}
+        assert {past.trial_id for past in event.plan.sampling.past} <= old
         assert (
-            f"warm start: {len(event.plan.past)} of 12 trials of {first.study_id} teach"
+            f"warm start: {len(event.plan.sampling.past)} of 12 trials of {first.study_id} teach"
             in event.sentences[-2:][0 if event.plan.number == 1 else 1]
         )
         assert [trial.number for trial in done.trials] == list(range(len(done.trials)))
-    assert len(started[0].plan.past) == 8
+    assert len(started[0].plan.sampling.past) == 8
     client = MlflowClient(settings.record_uri)
     runs = client.search_runs([client.get_experiment_by_name("second").experiment_id])
     note = next(r.data.tags["mlflow.note.content"] for r in runs if r.info.run_name == "4 coarse search")
@@ -222,4 +226,4 @@ def test_d6_a_warm_started_study_that_is_cut_short_goes_on_with_what_it_had_lear
     assert [t.trial_id for done in result.rounds for t in done.trials] == [
         t.trial_id for done in calm.rounds for t in done.trials
     ]
-    assert [done.plan.past for done in result.rounds] == [done.plan.past for done in calm.rounds]
+    assert [done.plan.sampling.past for done in result.rounds] == [done.plan.sampling.past for done in calm.rounds]

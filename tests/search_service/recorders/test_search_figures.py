@@ -42,7 +42,7 @@ def round_of(folder, space, n, *, number=1, metric="accuracy", diverged=0.1, spr
     """A round of ``n`` trials with random scores, some of which diverge, stopped by ASHA at epoch 2."""
     random = np.random.default_rng(number)
     plan = make_plan(folder, space=space, metric=metric, number=number, step=4 if number % 2 else 5)
-    halving = Halving(grace_period=2, max_epochs=6, reduction_factor=3, mode="max" if metric == "accuracy" else "min")
+    halving = Halving(plan.asha, max_epochs=6, mode="max" if metric == "accuracy" else "min")
     trials = []
     for i in range(n):
         values = {
@@ -155,7 +155,7 @@ def test_c6_rungs_say_how_many_were_judged_and_how_many_went_on(tmp_path):
     assert rungs.counts_at(done, 6) == (len(completed), len(completed))
     texts = [text.get_text() for text in rungs.draw(done).axes[0].texts]
     assert texts == ["{} → {}".format(*rungs.counts_at(done, 2))]
-    no_rungs = dataclasses.replace(done, plan=dataclasses.replace(done.plan, early_stopping=False))
+    no_rungs = dataclasses.replace(done, plan=dataclasses.replace(done.plan, asha=None))
     assert list(rungs.draw(no_rungs).axes[0].texts) == []
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from search_service.early_stopping.halving import Halving
+from search_service.early_stopping.rules import AshaRules
 from search_service.errors import DamagedFileError
 from search_service.folder import journals
 from search_service.records.rounds import EpochPoint, TrialStatus
@@ -69,7 +70,7 @@ def test_c2_a_trial_is_judged_by_all_that_reported_so_far_whatever_the_size(digi
             other for other in journal[at:] if (other["rung"], cohort_of(other)) == (entry["rung"], cohort_of(entry))
         ]
         known = journal[:at] + together
-        oracle = Halving(grace_period=1, max_epochs=6, reduction_factor=3.0, spacing=2.0, standing=standing, mode="max")
+        oracle = Halving(AshaRules(1, 3.0, 2.0, standing), max_epochs=6, mode="max")
         for other in known:
             if other is not entry:
                 oracle.report(other["rung"], {other["trial"]: other["score"]})
@@ -124,7 +125,7 @@ class Worker:
         self.book = RoundBook(self.plan, CohortSizes(self.plan, dataset, MeasuredSizes()), lambda event: None)
 
     def report(self, cohort, epoch, go_on):
-        ended = (TrialStatus.COMPLETED if epoch == self.plan.max_epochs else TrialStatus.PRUNED, "it ended")
+        ended = (TrialStatus.COMPLETED if epoch == self.plan.limits.max_epochs else TrialStatus.PRUNED, "it ended")
         first = 1 if epoch == 1 else 2
         points = tuple(EpochPoint(n, 1.0, 1.0, 0.5) for n in range(first, epoch + 1))
         members = tuple(
@@ -146,7 +147,7 @@ class Worker:
     def finish(self):
         """Everything that is still to come, to its end."""
         while cohort := self.book.next_cohort():
-            self.report(cohort, self.plan.max_epochs, 0)
+            self.report(cohort, self.plan.limits.max_epochs, 0)
         return self.book.result()
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from search_service.early_stopping.halving import Halving
+from search_service.early_stopping.rules import AshaRules
 from search_service.recipe import step6_repeat
 from search_service.recipe.rounds import by_place, scored
 from search_service.records.checks import LearningRatesResult
@@ -91,7 +92,7 @@ class Search:
         seed = derive_seed(self.seed, "round", number)
         first = [t.values for t in by_place(self.rounds[-1])[:3]] if self.rounds else []
         sampler = Sampler(self.space, BASE, method=self.method, mode="max", seed=seed, first=first)
-        halving = Halving(grace_period=3, max_epochs=epochs, reduction_factor=3, mode="max")
+        halving = Halving(AshaRules(3, 3, rung_spacing=3), max_epochs=epochs, mode="max")
         plan = make_plan(Path("unused"), number=number, space=self.space, max_epochs=epochs, seed=self.seed)
         done = [self._trial(sampler, halving, i, seed, epochs) for i in range(trials)]
         return RoundResult(plan, tuple(done), "", 0.0)

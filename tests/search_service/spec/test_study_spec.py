@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from search_service import wiring
 from search_service.errors import InvalidSpecError
 from search_service.space.ranges import Choices, NumericRange
-from search_service.spec.study_spec import RoundSpec, SearchSpec, StudySpec, parse, rung_spacing
+from search_service.spec.study_spec import StudySpec, parse
 
 VALID = {"name": "x", "data": {"source": "digits"}}
 
@@ -598,23 +598,6 @@ def test_c5_points_are_said_in_the_leaves_that_are_searched():
         {"network.width_1": 8, "network.width_2": 8, "batch_size": 16},
         {"optimizer.name": "nesterov", "optimizer.momentum": 0.6},
     ]
-
-
-@pytest.mark.parametrize(
-    ("trials", "epochs", "spacing"),
-    [
-        (24, 9, 3 ** (1 / 2)),  # Rungs at 3 and 5.
-        (24, 45, 15 ** (1 / 2)),  # 3 and 12.
-        (8, 45, 15.0),  # 3 alone: one in 2.5 of eight are three.
-        (500, 52, (52 / 3) ** (1 / 6)),
-        (10**6, 52, 1.6),
-        (1, 5, 5 / 3),
-    ],
-)
-def test_c2_rungs_lie_as_close_as_leaves_two_trials_at_the_end(trials, epochs, spacing):
-    budget = RoundSpec(max_trials=trials, max_epochs=epochs)
-    assert rung_spacing(SearchSpec(), budget) == pytest.approx(max(spacing, 1.6))
-    assert rung_spacing(SearchSpec(rung_spacing=3.0), budget) == 3.0
 
 
 _ANYTHING = st.recursive(
