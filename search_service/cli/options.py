@@ -23,7 +23,9 @@ class RunnerChoice(StrEnum):
     RAY = "ray"
 
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")]
+_CONFIG = typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")
+Config = Annotated[Path, _CONFIG]
+OptionalConfig = Annotated[Path | None, _CONFIG]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config, e.g. search.coarse.max_trials=8."),

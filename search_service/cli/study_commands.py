@@ -11,7 +11,17 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from search_service.cli.options import AsJson, Config, Home, Overrides, RunnerChoice, StudyId, load, settings_for
+from search_service.cli.options import (
+    AsJson,
+    Config,
+    Home,
+    OptionalConfig,
+    Overrides,
+    RunnerChoice,
+    StudyId,
+    load,
+    settings_for,
+)
 from search_service.cli.terminal import say
 from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, OutsideError
 
@@ -23,9 +33,7 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")
-    ] = None,
+    config: OptionalConfig = None,
     study_id: Annotated[
         str | None,
         typer.Option("--study", metavar="ID", help="Instead of CONFIG: go on with a study that was cut short."),
@@ -45,8 +53,8 @@ def run(
     settings = settings_for(home)
     # Progress is for people, the document for programs: with --json people read stderr's errors only.
     console = Console(stderr=as_json)
+    # Before the imports: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     spec = None if config is None else load(config, overrides)
-    # Imported here: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     from search_service import wiring
     from search_service.cli.progress import ProgressDisplay
     from search_service.records.events import Event, Listener, StudyStarted
@@ -56,8 +64,7 @@ def run(
     if spec is not None:
         study = wiring.prepare(spec, settings=settings)
     else:
-        assert study_id is not None
-        study = wiring.prepare_again(study_id, settings=settings)
+        study = wiring.prepare_again(study_id or "", settings=settings)
     begun: list[str] = []
 
     def note(event: Event) -> None:
