@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     @property
     def record_uri(self) -> str:
         """The MLflow store: the server's address, or the SQLite file under home."""
-        return self.tracking_uri or f"sqlite:///{self.home.absolute() / 'mlflow.db'}"
+        return self.tracking_uri or f"sqlite:///{self.record_file}"
 
     @property
     def record_environment(self) -> dict[str, str]:
@@ -72,6 +72,16 @@ class Settings(BaseSettings):
     def shown_record(self) -> str:
         """``record_uri`` as others may see it."""
         return shown(self.record_uri)
+
+    @property
+    def studies(self) -> Path:
+        """Folder of the studies, one each; folder/layout.py names what is in them."""
+        return self.home.absolute() / "studies"
+
+    @property
+    def record_file(self) -> Path:
+        """The record, where no server keeps it."""
+        return self.home.absolute() / "mlflow.db"
 
     @property
     def artifacts(self) -> Path | None:

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from search_service.errors import RunnerError
-from search_service.recorders.event_journal import EVENTS_FILE
+from search_service.folder import layout
 from search_service.service.app import make_app
 from search_service.service.jobs import Job, JobStatus, LocalJobs
 from search_service.service.settings import ServiceSettings
@@ -81,7 +81,7 @@ def end_jobs(home: Path) -> None:
 
 def write_events(folder: Path, *entries: dict) -> None:
     """As a study's job does."""
-    with (folder / EVENTS_FILE).open("a", encoding="utf-8") as file:
+    with (folder / layout.EVENTS).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(entry) + "\n" for entry in entries)
 
 

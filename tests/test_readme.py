@@ -32,23 +32,14 @@ def test_the_smallest_config_is_valid(tmp_path):
     assert load(tmp_path / "c.yaml").data.source.endswith("iris.csv")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/architecture.md",
-        "docs/performance.md",
-        "docs/training.md",
-        "docs/model.md",
-        "docs/operations.md",
-    ],
-)
+PAGES = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("tests/**/*.md")]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(path):
-    file = REPOSITORY / path
-    for target in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if not target.startswith("http"):
-            assert (file.parent / target).exists(), target
+            assert (path.parent / target).exists(), target
 
 
 def test_every_name_in_the_listing_exists():

@@ -2,7 +2,7 @@
 
 In training each number is kept with probability 1 - p and divided by 1 - p, so that its expectation does not change
 and evaluation needs nothing. Masks are drawn for the whole population in one call: with dropout, a member's
-numbers depend on the population around it (docs/architecture.md, "Randomness").
+numbers depend on the population around it (docs/decisions/training.md).
 DropConnect draws one mask per member and batch, ``[K, Din, Dout]``, and not one per row, which no batched product
 could use.
 Source: Srivastava et al. 2014, in the inverted form; Wan et al. 2013.

@@ -31,9 +31,7 @@ def export(
 
     with tempfile.TemporaryDirectory(prefix="search-service-") as scratch:
         # With a service set, what is nothing here is a study of that one.
-        away = (
-            "SEARCH_SERVICE_URL" in os.environ and "/" not in study and not (settings.home / "studies" / study).is_dir()
-        )
+        away = "SEARCH_SERVICE_URL" in os.environ and "/" not in study and not (settings.studies / study).is_dir()
         if away:
             study = str(service_commands.fetched_model(study, Path(scratch)))
         for note in exporting.export(study, to, settings):

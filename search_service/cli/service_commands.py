@@ -22,6 +22,7 @@ from rich.table import Table
 from search_service.cli.options import StudyId
 from search_service.cli.terminal import say
 from search_service.errors import CheckFailedError, OutsideError
+from search_service.folder import layout
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -38,8 +39,6 @@ app.add_typer(datasets, name="dataset", rich_help_panel=PANEL)
 
 # Seconds between two looks at a log that is followed.
 LOG_EVERY_S = 1.0
-# As recipe/packing.py has it, whose imports take seconds.
-MODEL_FOLDER = "model"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 Overrides = Annotated[
@@ -315,7 +314,7 @@ def fetched_model(study: str, scratch: Path) -> Path:
     with _client() as client:
         packed = client.model(study)
     # By the name that it has in a study's folder: MLflow keeps it in what is exported.
-    folder = scratch / MODEL_FOLDER
+    folder = scratch / layout.MODEL
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         archive.extractall(folder)
     return folder

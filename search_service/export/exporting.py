@@ -20,14 +20,14 @@ import pandas as pd
 import torch
 
 from search_service.export import texts as export_texts
-from search_service.recipe import packing
+from search_service.folder import layout
 from search_service.settings import Settings
 from trainables.data import locations, sources
 from trainables.errors import DataError, Problem
 from trainables.model import MODEL_FILE, NETWORK_FILE, TableModel
 
 # Where the folder of a TableModel lies in a folder that a person may name.
-_PLACES = (".", packing.FOLDER, "artifacts/model", "mlflow_model/artifacts/model")
+_PLACES = (".", layout.MODEL, "artifacts/model", "mlflow_model/artifacts/model")
 REGISTRY = "models:/"
 # Names of an export's files.
 MLFLOW_FOLDER, SOURCE_FILE, FACTS_FILE, ONNX_FILE = "mlflow_model", "network.py", "network.json", "network.onnx"
@@ -123,7 +123,7 @@ def _within(folder: Path) -> Path | None:
 
 def _of_study(name: str, settings: Settings, scratch: Path) -> Path | None:
     """By the study's id: under home, else in the record."""
-    folder = settings.home / "studies" / name
+    folder = settings.studies / name
     # An id is one name: anything else would lead out of the folder.
     local = _within(folder) if folder.name == name and folder.is_dir() else None
     if local is not None or not _has_record(settings):
@@ -145,7 +145,7 @@ def _fetch(uri: str, settings: Settings, scratch: Path) -> Path | None:
 
 def _has_record(settings: Settings) -> bool:
     """Asking a SQLite file that is not there would make it."""
-    return settings.tracking_uri is not None or (settings.home / "mlflow.db").exists()
+    return settings.tracking_uri is not None or settings.record_file.exists()
 
 
 def _require_free(target: Path) -> None:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from search_service.errors import DataError, Problem
-from search_service.folder import journals
+from search_service.folder import journals, layout
 from search_service.spec.study_spec import StudySpec
 from trainables.redaction import has_secret, shown
 
-FILE = "addresses.json"
 # Keys of a config's section ``data`` that name tables.
 PLACES = ("source", "train", "validation", "test")
 
@@ -43,13 +42,13 @@ def keep(folder: Path, addresses: Mapping[str, str]) -> None:
     """Write addresses into a study's folder; without any, nothing is written."""
     if not addresses:
         return
-    unfinished = folder / f"{FILE}.unfinished"
+    unfinished = folder / f"{layout.PRIVATE_ADDRESSES}.unfinished"
     unfinished.unlink(missing_ok=True)
     # Made with that mode: between being made and being restricted, others could read it.
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(dict(addresses), file)
-    unfinished.replace(folder / FILE)
+    unfinished.replace(folder / layout.PRIVATE_ADDRESSES)
 
 
 def put_back(raw: Any, folder: Path, given: Sequence[str]) -> Any:
@@ -64,10 +63,10 @@ def put_back(raw: Any, folder: Path, given: Sequence[str]) -> Any:
         DataError: The file that has them cannot be read.
     """
     try:
-        kept: dict[str, str] = journals.read_whole(folder / FILE) or {}
+        kept: dict[str, str] = journals.read_whole(folder / layout.PRIVATE_ADDRESSES) or {}
     except OSError as error:
         rule, fix = "a file that this user can read", "run it as the user who has begun the study"
-        raise DataError([Problem(str(folder / FILE), error.strerror, rule, fix)]) from error
+        raise DataError([Problem(str(folder / layout.PRIVATE_ADDRESSES), error.strerror, rule, fix)]) from error
     data = dict(raw["data"])
     anew = {shown(address): address for address in given}
     for place in PLACES:
@@ -78,4 +77,4 @@ def put_back(raw: Any, folder: Path, given: Sequence[str]) -> Any:
 
 def forget(folder: Path) -> None:
     """Take away what was kept."""
-    (folder / FILE).unlink(missing_ok=True)
+    (folder / layout.PRIVATE_ADDRESSES).unlink(missing_ok=True)

@@ -24,11 +24,10 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from search_service.errors import DataError, Problem, StudyBusyError
-from search_service.folder import journals, private_addresses
+from search_service.folder import journals, layout, private_addresses
 
 # What a study is called in messages.
 OPTION = "--study"
-LOCK_FILE = "study.lock"
 # Seconds between two notes of the time spent: at most so much is forgotten by a kill.
 NOTE_EVERY_S = 1.0
 
@@ -67,42 +66,42 @@ class StudyFolder:
     @property
     def beginning(self) -> Beginning | None:
         """How the study began; None if nobody has worked on it."""
-        found = journals.read_whole(self.path / "study.json", remedy=_WITHOUT_BEGINNING)
+        found = journals.read_whole(self.path / layout.BEGINNING, remedy=_WITHOUT_BEGINNING)
         return None if found is None else Beginning(**found)
 
     def begin(self, beginning: Beginning) -> None:
         """Write down how the study begins, once."""
         if self.beginning is None:
             content = {"study_id": beginning.study_id, "fingerprint": beginning.fingerprint}
-            journals.write_whole(self.path / "study.json", content | {"versions": dict(beginning.versions)})
+            journals.write_whole(self.path / layout.BEGINNING, content | {"versions": dict(beginning.versions)})
 
     @property
     def seconds(self) -> float:
         """Time that earlier processes have spent on it."""
-        found = journals.read_whole(self.path / "elapsed.json", rebuild=True)
+        found = journals.read_whole(self.path / layout.ELAPSED, rebuild=True)
         return 0.0 if found is None else float(found["seconds"])
 
     def note_seconds(self, seconds: float, *, at_once: bool = False) -> None:
         """Write down the time spent; unless it is to be ``at_once``, not if that was done just now."""
         if at_once or time.monotonic() - self._noted >= NOTE_EVERY_S:
             self._noted = time.monotonic()
-            journals.write_whole(self.path / "elapsed.json", {"seconds": round(seconds, 3)}, durable=at_once)
+            journals.write_whole(self.path / layout.ELAPSED, {"seconds": round(seconds, 3)}, durable=at_once)
 
     @property
     def ending(self) -> str | None:
         """How the study ended for good, in words; None if it has not."""
-        found = journals.read_whole(self.path / "ended.json", rebuild=True)
+        found = journals.read_whole(self.path / layout.ENDING, rebuild=True)
         return None if found is None else f"{found['status']}: {found['reason']}"
 
     def end(self, status: str, reason: str) -> None:
         """Write down that there is nothing left to do; nobody needs what is secret of an address any more."""
-        journals.write_whole(self.path / "ended.json", {"status": str(status), "reason": reason})
+        journals.write_whole(self.path / layout.ENDING, {"status": str(status), "reason": reason})
         private_addresses.forget(self.path)
 
     @property
     def is_recorded(self) -> bool:
         """Whether the record has everything of a study that is over."""
-        return (self.path / "recorded.json").exists()
+        return (self.path / layout.RECORDED).exists()
 
     def note_recorded(self, where: str) -> None:
         """Write down that the record has everything.
@@ -110,7 +109,7 @@ class StudyFolder:
         Args:
             where: Which record, as others may see it.
         """
-        journals.write_whole(self.path / "recorded.json", {"record": where})
+        journals.write_whole(self.path / layout.RECORDED, {"record": where})
 
     def once(
         self, name: str, kind: type[T], do: Callable[[], T], is_whole: Callable[[T], bool] = lambda result: True
@@ -126,7 +125,7 @@ class StudyFolder:
         Raises:
             DataError: What was written cannot be read any more.
         """
-        path, adapter = self.path / "done" / f"{name}.json", TypeAdapter(kind)
+        path, adapter = self.path / layout.DONE / f"{name}.json", TypeAdapter(kind)
         found = journals.read_whole(path, rebuild=True)
         if found is not None:
             try:
@@ -149,7 +148,7 @@ class StudyFolder:
         Raises:
             StudyBusyError: Another process has it.
         """
-        lock = FileLock(self.path / LOCK_FILE)
+        lock = FileLock(self.path / layout.LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -163,7 +162,7 @@ class StudyFolder:
     @property
     def is_locked(self) -> bool:
         """Whether a process works on it."""
-        lock = FileLock(self.path / LOCK_FILE)
+        lock = FileLock(self.path / layout.LOCK)
         try:
             with lock.acquire(timeout=0):
                 return False
@@ -183,7 +182,7 @@ def find(studies: Path, study_id: str) -> StudyFolder:
     """
     folder = studies / study_id
     # A name and no path: nothing outside is opened.
-    if Path(study_id).name != study_id or not (folder / "spec.json").is_file():
+    if Path(study_id).name != study_id or not (folder / layout.SPEC).is_file():
         rule, fix = f"a study under {studies}", "check the id, or --home"
         raise DataError([Problem(OPTION, study_id, rule, fix)])
     return StudyFolder(folder)
@@ -191,4 +190,4 @@ def find(studies: Path, study_id: str) -> StudyFolder:
 
 def load_spec(folder: StudyFolder) -> Any:
     """What was asked, as plain data for ``spec.parse``."""
-    return journals.read_whole(folder.path / "spec.json", remedy=_SPEC_ELSEWHERE)
+    return journals.read_whole(folder.path / layout.SPEC, remedy=_SPEC_ELSEWHERE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from search_service.folder import layout
 from search_service.records.events import ModelPacked
 from search_service.records.finalists import FinalistsResult
 from search_service.spec.study_spec import StudySpec
@@ -18,7 +19,7 @@ from trainables.data.dataset import Loaded
 from trainables.model import TableModel
 
 # Below the study's folder.
-FOLDER = "model"
+FOLDER = layout.MODEL
 
 
 def run(

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, assert_never
 
-from search_service.folder import journals
+from search_service.folder import journals, layout
 from search_service.records.events import (
     CheckFinished,
     ComparisonFinished,
@@ -37,7 +37,6 @@ from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.report.study_report import check_document, finite
 
-EVENTS_FILE, REPORT_FILE, RESULT_FILE = "events.jsonl", "report.txt", "result.json"
 # Every process that works on a study begins it and ends it: these stand there once for each.
 _OF_A_PROCESS = ("study_started", "study_finished")
 # What tells two events of a type apart.
@@ -54,7 +53,7 @@ class EventJournal:
 
     def __init__(self, folder: Path, page: str = "") -> None:
         self._folder, self._page = folder, page
-        self._known = {_identity(entry) for entry in journals.mend(folder / EVENTS_FILE, rebuild=True)}
+        self._known = {_identity(entry) for entry in journals.mend(folder / layout.EVENTS, rebuild=True)}
 
     def record(self, event: Event) -> None:
         """Write an event, unless it stands there."""
@@ -64,13 +63,13 @@ class EventJournal:
         if isinstance(event, StudyStarted):
             entry["page"] = self._page
         if isinstance(event, StudyFinished):
-            (self._folder / REPORT_FILE).write_text(event.report, encoding="utf-8")
+            (self._folder / layout.REPORT).write_text(event.report, encoding="utf-8")
         identity = _identity(entry)
         if identity in self._known and entry["type"] not in _OF_A_PROCESS:
             return
         self._known.add(identity)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        journals.append(self._folder / EVENTS_FILE, [{"at": at, **finite(entry)}])
+        journals.append(self._folder / layout.EVENTS, [{"at": at, **finite(entry)}])
 
 
 def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (one for each kind of event)

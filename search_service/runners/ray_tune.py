@@ -1,7 +1,7 @@
 """Rounds on Ray Tune: the only file that knows Ray.
 
 One Tune trial trains one cohort. Tune places it on CPUs and GPUs, keeps several going, and restarts it from its
-checkpoint when a worker or a node is lost. What Tune is not asked to do, and why (docs/architecture.md):
+checkpoint when a worker or a node is lost. What Tune is not asked to do, and why (docs/decisions/runners.md):
 
 - ASHA is an actor around halving.py: members of a cohort are judged one by one, and rungs survive a restart.
 - Sampling is a Searcher around RoundBook: every member's fate is told truthfully.

@@ -27,10 +27,8 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import InvalidSpecError, OutsideError
-from search_service.folder import journals, private_addresses
+from search_service.folder import journals, layout, private_addresses
 from search_service.folder.study_folder import StudyFolder
-from search_service.recorders.event_journal import EVENTS_FILE, REPORT_FILE, RESULT_FILE
-from search_service.runners.stopping import CANCEL_FILE, STOP_FILE
 from search_service.service.jobs import Job, Jobs, JobStatus, command_of
 from search_service.service.settings import ServiceSettings
 from search_service.service.states import State, Wanted
@@ -166,7 +164,7 @@ class Reconciler:
                 return
             self._store.note_attempt(attempt, submitted=True)
         if study.wanted == Wanted.STOP:
-            (folder / STOP_FILE).touch()
+            (folder / layout.STOP).touch()
         status = self._jobs.status(attempt.job_id, folder)
         if status.state != "running":
             self._read_events(study, troubles)
@@ -178,7 +176,7 @@ class Reconciler:
     def _cancel(self, attempt: AttemptRow, folder: Path) -> None:
         """Ask a job to end, once; what does not end is made to."""
         if attempt.cancelled_at is None:
-            (folder / CANCEL_FILE).touch()
+            (folder / layout.CANCEL).touch()
             self._jobs.cancel(attempt.job_id, folder)
             self._store.note_attempt(attempt, cancelled_at=now())
         elif (waited := now() - attempt.cancelled_at) < timedelta(0):
@@ -190,14 +188,14 @@ class Reconciler:
     def _submit(self, study: StudyRow, attempt: AttemptRow) -> None:
         settings, folder = self._settings, self._settings.study_folder(study.id)
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "spec.json").exists():
+        if not (folder / layout.SPEC).exists():
             # One that was submitted to an earlier version may still have what is secret in it.
             spec, addresses = without_secrets(study.spec)
             private_addresses.keep(folder, addresses)
-            journals.write_whole(folder / "spec.json", spec)
-        (folder / CANCEL_FILE).unlink(missing_ok=True)
+            journals.write_whole(folder / layout.SPEC, spec)
+        (folder / layout.CANCEL).unlink(missing_ok=True)
         if study.wanted != Wanted.STOP:
-            (folder / STOP_FILE).unlink(missing_ok=True)
+            (folder / layout.STOP).unlink(missing_ok=True)
         environment = {"SEARCH_SERVICE_DATA_FOLDERS": ",".join(settings.sources), "PYTHONUNBUFFERED": "1"}
         environment |= settings.record_environment
         on_ray = ["--ray-address", "auto"] if settings.jobs == "ray" else ["--runner", settings.runner]
@@ -209,7 +207,7 @@ class Reconciler:
         """A job is over: its study has ended, or goes on with another."""
         folder = self._settings.study_folder(study.id)
         outcome = status.message or status.state
-        ending = journals.read_whole(folder / "ended.json")
+        ending = journals.read_whole(folder / layout.ENDING)
         if ending is not None:
             state = State.COMPLETED if ending["status"] == "completed" else State.FAILED
             ended = {"state": state, "reason": ending["reason"], "finished_at": now(), **_results(folder)}
@@ -217,7 +215,7 @@ class Reconciler:
         elif StudyFolder(folder).is_locked:
             # Its cluster has forgotten a job that is still there, or another was begun beside it: it is let finish.
             if study.wanted == Wanted.CANCEL:
-                (folder / CANCEL_FILE).touch()
+                (folder / layout.CANCEL).touch()
         elif study.wanted == Wanted.CANCEL:
             self._store.end_attempt(attempt, outcome, **_cancelled())
         elif status.exit_code == InvalidSpecError.exit_code:
@@ -258,7 +256,7 @@ class Reconciler:
             troubles.append(error)
 
     def _enter_events(self, study: StudyRow) -> None:
-        path = self._settings.study_folder(study.id) / EVENTS_FILE
+        path = self._settings.study_folder(study.id) / layout.EVENTS
         begin = self._store.study(study.id).read_bytes
         if begin and (not path.exists() or path.stat().st_size < begin):
             raise ValueError(f"{path} is shorter than what was read of it, {begin} bytes")
@@ -281,9 +279,9 @@ _LINKS = ("During handling of the above exception", "The above exception was the
 
 def _results(folder: Path) -> dict[str, Any]:
     """The result and the report of a study that has ended, as columns of it."""
-    report = folder / REPORT_FILE
+    report = folder / layout.REPORT
     found: dict[str, Any] = {"report": report.read_text(encoding="utf-8") if report.exists() else None}
-    result: Mapping[str, Any] | None = journals.read_whole(folder / RESULT_FILE)
+    result: Mapping[str, Any] | None = journals.read_whole(folder / layout.RESULT)
     return found if result is None else found | {"result": result}
 
 

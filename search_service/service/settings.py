@@ -105,7 +105,7 @@ class ServiceSettings(Settings):
 
     def study_folder(self, study_id: str) -> Path:
         """Folder of a study."""
-        return self.home.absolute() / "studies" / study_id
+        return self.studies / study_id
 
 
 def is_loopback(host: str) -> bool:

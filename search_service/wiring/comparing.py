@@ -7,9 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from search_service.comparison import compare as compare_optimizers
-from search_service.folder import journals
+from search_service.folder import journals, layout
 from search_service.recorders.background import Backlog
-from search_service.recorders.event_journal import RESULT_FILE
 from search_service.records.comparison_results import ComparisonResult
 from search_service.records.events import Listener
 from search_service.report import comparison_report
@@ -79,5 +78,5 @@ def compare(
             versions=installed_versions(),
         )
         backlog, places = wait_for_record(recorder, say), places_of(settings, folder, recorder)
-        journals.write_whole(folder / RESULT_FILE, comparison_report.as_document(study.spec, result, places))
+        journals.write_whole(folder / layout.RESULT, comparison_report.as_document(study.spec, result, places))
         return FinishedComparison(result, places, backlog)

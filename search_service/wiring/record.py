@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search_service.errors import InvalidSpecError, Problem
-from search_service.folder import disk
-from search_service.recipe import packing
+from search_service.folder import disk, layout
 from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
 from search_service.settings import Settings
@@ -61,8 +60,8 @@ def places_of(settings: Settings, folder: Path, recorder: Recorder) -> dict[str,
         "record": settings.shown_record,
         "page": settings.ui_address + recorder.page,
     }
-    if (folder / packing.FOLDER).exists():
-        places["model"] = str(folder / packing.FOLDER)
+    if (folder / layout.MODEL).exists():
+        places["model"] = str(folder / layout.MODEL)
     if recorder.registered:
         places["registered"] = recorder.registered
     if settings.ui_command:

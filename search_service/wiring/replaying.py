@@ -37,7 +37,7 @@ def replay(
         InvalidSpecError: The table cannot be used any more.
     """
     prepare_process()
-    folder = study_folder.find(settings.home.absolute() / "studies", study_id)
+    folder = study_folder.find(settings.studies, study_id)
     began = folder.beginning
     if began is None:
         rule, fix = "a study that was run", f"search-service run --study {study_id}"

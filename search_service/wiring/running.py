@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from search_service.errors import Problem
-from search_service.folder import journals, private_addresses, study_folder
+from search_service.folder import journals, layout, private_addresses, study_folder
 from search_service.folder.study_folder import StudyFolder
 from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
-from search_service.recorders.event_journal import RESULT_FILE, EventJournal
+from search_service.recorders.event_journal import EventJournal
 from search_service.records.events import Listener
 from search_service.records.results import StudyResult
 from search_service.report.study_report import as_document
@@ -136,7 +136,7 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
         KeyboardInterrupt: Before everything was written.
     """
     prepare_process()
-    files = study_folder.find(settings.home.absolute() / "studies", study_id)
+    files = study_folder.find(settings.studies, study_id)
     if files.ending is None:
         rule, fix = (
             "a study that is over",
@@ -173,7 +173,7 @@ def _deliver(
 ) -> dict[str, str]:
     """Write the result of a study into its folder; returns where everything is."""
     places = places_of(settings, files.path, recorder)
-    journals.write_whole(files.path / RESULT_FILE, as_document(spec, result, places))
+    journals.write_whole(files.path / layout.RESULT, as_document(spec, result, places))
     return places
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from search_service import wiring
 from search_service.errors import RunnerError
+from search_service.folder import layout
 from search_service.recorders.figures import parallel, search_map, slices
 from search_service.recorders.memory import MemoryRecorder
 from search_service.records.events import (
@@ -25,7 +26,6 @@ from search_service.records.results import StudyStatus
 from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
 from search_service.runners.inline import InlineRunner
-from search_service.runners.stopping import STOP_FILE
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
 from trainables.data.dataset import Rows
@@ -97,7 +97,7 @@ def test_c4_a_study_that_is_asked_to_stop_begins_no_further_trial_and_finds_its_
             def hear(event):
                 listen(event)
                 if isinstance(event, TrialFinished) and event.trial.number == 2:
-                    (tmp_path / STOP_FILE).touch()
+                    (tmp_path / layout.STOP).touch()
 
             return super().run_round(plan, dataset, hear)
 
@@ -115,7 +115,7 @@ def test_b6_a_stop_that_is_asked_for_between_rounds_is_the_reason(tmp_path):
         def run_round(self, plan, dataset, listen):
             result = super().run_round(plan, dataset, listen)
             if plan.number == 2:
-                (tmp_path / STOP_FILE).touch()
+                (tmp_path / layout.STOP).touch()
             return result
 
     _, study = run({"search": SMALL["search"] | {"max_cycles": 3}}, Asked(), tmp_path=tmp_path)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from search_service.cli.doctor.machine import size
-from search_service.folder import disk
-from search_service.folder.study_folder import LOCK_FILE, StudyFolder
+from search_service.folder import disk, layout
+from search_service.folder.study_folder import StudyFolder
 from search_service.records.findings import MOST_CLOCK_DIFFERENCE_S, SET_CLOCK, Finding, State
 from search_service.settings import Settings
 
@@ -114,7 +114,7 @@ def _existing(path: Path) -> Path:
 
 
 def _studies(settings: Settings) -> Path:
-    return settings.home.absolute() / "studies"
+    return settings.studies
 
 
 def _files(settings: Settings) -> Iterator[os.stat_result]:
@@ -130,7 +130,7 @@ def _files(settings: Settings) -> Iterator[os.stat_result]:
 def _is_run(folder: Path) -> bool:
     """Whether a process works on a study. ``StudyFolder.is_locked`` makes the lock's file where there is none."""
     try:
-        with (folder / LOCK_FILE).open("rb") as file:
+        with (folder / layout.LOCK).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

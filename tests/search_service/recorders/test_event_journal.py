@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from search_service import wiring
-from search_service.recorders.event_journal import EVENTS_FILE, REPORT_FILE, EventJournal, as_entry
+from search_service.folder import layout
+from search_service.recorders.event_journal import EventJournal, as_entry
 from search_service.records.events import ComparisonStarted, StepStarted, TrialProgressed
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
@@ -21,7 +22,7 @@ def run(folder, page="") -> list[dict]:
 
 
 def lines(folder) -> list[dict]:
-    return [json.loads(line) for line in (folder / EVENTS_FILE).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / layout.EVENTS).read_text().splitlines()]
 
 
 def test_a_study_is_written_down_as_it_happens(tmp_path):
@@ -36,14 +37,14 @@ def test_a_study_is_written_down_as_it_happens(tmp_path):
     trial = next(entry for entry in entries if entry["type"] == "trial_finished")
     assert set(trial["values"]) == {"optimizer.lr", "optimizer.weight_decay"}
     assert entries == sorted(entries, key=lambda entry: entry["at"])
-    assert "small: completed" in (tmp_path / REPORT_FILE).read_text(encoding="utf-8")
+    assert "small: completed" in (tmp_path / layout.REPORT).read_text(encoding="utf-8")
 
 
 def test_d6_a_study_that_goes_on_writes_nothing_twice(tmp_path):
     before = run(tmp_path)
     # It was killed before it was over, and while it wrote a line.
     (tmp_path / "ended.json").unlink()
-    with (tmp_path / EVENTS_FILE).open("a") as file:
+    with (tmp_path / layout.EVENTS).open("a") as file:
         file.write('{"type": "trial_fin')
     after = run(tmp_path)
     assert after[: len(before)] == before
@@ -60,7 +61,7 @@ def test_events_that_differ_in_anything_that_matters_are_all_written(tmp_path):
     assert len(lines(tmp_path)) == 5
     # Strict readers know no NaN.
     assert lines(tmp_path)[-1]["score"] is None
-    assert "NaN" not in (tmp_path / EVENTS_FILE).read_text()
+    assert "NaN" not in (tmp_path / layout.EVENTS).read_text()
 
 
 def test_what_is_of_no_study_is_not_written():

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from search_service import Client
 from search_service.cli import commands as cli
 from search_service.errors import InvalidSpecError
+from search_service.folder import layout
 from search_service.folder.study_folder import StudyFolder
-from search_service.recorders.event_journal import REPORT_FILE, RESULT_FILE
 from search_service.service import parts
 from tests.conftest import REPOSITORY
 from tests.contracts.test_stores import ROUND, STARTED, trial
@@ -52,9 +52,9 @@ def begun(service, jobs, tmp_path, **params):
 
 
 def finish(jobs, study, folder) -> None:
-    (folder / REPORT_FILE).write_text("what was learnt: η", encoding="utf-8")
+    (folder / layout.REPORT).write_text("what was learnt: η", encoding="utf-8")
     best = {"trial_id": "r1-000", "validation_mean": 0.9, "config": {"optimizer.lr": 0.1}, "test_mean": 0.8}
-    (folder / RESULT_FILE).write_text(json.dumps({"best": best}))
+    (folder / layout.RESULT).write_text(json.dumps({"best": best}))
     StudyFolder(folder).end("completed", "good enough")
     jobs.end(f"{study}-1")
 

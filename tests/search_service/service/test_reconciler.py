@@ -8,9 +8,8 @@ from datetime import timedelta
 import pytest
 
 from search_service.errors import RunnerError, StudyBusyError
+from search_service.folder import layout
 from search_service.folder.study_folder import StudyFolder
-from search_service.recorders.event_journal import RESULT_FILE
-from search_service.runners.stopping import CANCEL_FILE, STOP_FILE
 from search_service.service import migrations
 from search_service.service import reconciler as reconciling
 from search_service.service.reconciler import Reconciler
@@ -45,7 +44,7 @@ class Workshop:
         """As a job does when its study is over."""
         folder = StudyFolder(self.folder(study_id))
         folder.end(status, reason)
-        (folder.path / RESULT_FILE).write_text(json.dumps({"best": None}))
+        (folder.path / layout.RESULT).write_text(json.dumps({"best": None}))
         self.jobs.end(self.store.attempt(study_id).job_id)
 
 
@@ -236,20 +235,20 @@ def test_stopping_asks_the_job_and_a_resumed_study_is_not_asked_again(workshop):
     workshop.reconciler.reconcile()
     workshop.store.want(study, Wanted.STOP)
     workshop.reconciler.reconcile()
-    assert (workshop.folder(study) / STOP_FILE).exists()
+    assert (workshop.folder(study) / layout.STOP).exists()
     write_events(workshop.folder(study), STARTED, ROUND)
     workshop.reconciler.reconcile()
     assert workshop.state(study) == State.STOPPING
     # It dies while it ends: the next job ends it.
     workshop.jobs.end(f"{study}-1", 1)
     workshop.reconciler.reconcile()
-    assert (workshop.folder(study) / STOP_FILE).exists()
+    assert (workshop.folder(study) / layout.STOP).exists()
     workshop.store.want(study, Wanted.CANCEL)
     workshop.jobs.end(f"{study}-2", 130)
     workshop.reconciler.reconcile()
     workshop.store.want(study, Wanted.RUN)
     workshop.reconciler.reconcile()
-    assert not (workshop.folder(study) / STOP_FILE).exists()
+    assert not (workshop.folder(study) / layout.STOP).exists()
 
 
 def test_a_line_that_is_being_written_is_left_for_the_next_look(workshop):
@@ -385,7 +384,7 @@ def test_a_second_job_that_found_the_study_busy_is_no_end_and_cancelling_reaches
         workshop.store.want(study, Wanted.CANCEL)
         workshop.reconciler.reconcile()
         assert workshop.state(study) == State.CHECKING
-        assert (workshop.folder(study) / CANCEL_FILE).exists()
+        assert (workshop.folder(study) / layout.CANCEL).exists()
     workshop.reconciler.reconcile()
     assert workshop.state(study) == State.CANCELLED
 

@@ -1,0 +1,46 @@
+"""The name of every file in a study's folder, and in the folder of one of its rounds; ``Settings`` names what is above.
+
+docs/architecture.md, "Where things are kept", says what each holds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# Of a study.
+SPEC = "spec.json"
+PRIVATE_ADDRESSES = "addresses.json"
+BEGINNING = "study.json"
+ELAPSED = "elapsed.json"
+DONE = "done"
+ENDING = "ended.json"
+RECORDED = "recorded.json"
+LOCK = "study.lock"
+EVENTS = "events.jsonl"
+REPORT = "report.txt"
+RESULT = "result.json"
+WINNER = "winner.pt"
+REFIT = "refit.pt"
+MODEL = "model"
+# Exist once somebody wants an end: a good one, with finalists, or one at once.
+STOP = "stop"
+CANCEL = "cancel"
+
+# Of a round.
+PLAN = "plan.json"
+SUGGESTED = "asked.jsonl"
+ENDED_TRIALS = "told.jsonl"
+PAUSED = "paused"
+PAUSES = "paused.jsonl"
+MERGES = "merged.jsonl"
+ROUND_ENDING = "ended.json"
+
+
+def round_folder(study: Path, number: int) -> Path:
+    """Folder of a round, from 1."""
+    return study / f"round-{number}"
+
+
+def rungs(bracket: int) -> str:
+    """Journal of a bracket's rungs in the folder of a round."""
+    return f"rungs-{bracket}.jsonl" if bracket else "rungs.jsonl"
