@@ -66,7 +66,7 @@ class RefusedError(SearchServiceError):
     """The service said no; the message is its reason.
 
     Attributes:
-        status: Of HTTP.
+        status: The answer's HTTP status.
     """
 
     exit_code = 2
@@ -120,7 +120,7 @@ class Client:
         Args:
             config: A file, or what would be in it. Tables on this machine that it names are uploaded.
             overrides: ``key=value`` each, as ``--set``.
-            priority: From -100 to 100; larger ones begin first.
+            priority: A number from -100 to 100; studies with larger ones begin first.
             idempotency_key: Sent again with the same key, a study is submitted once; default: a new one.
 
         Raises:
@@ -183,8 +183,8 @@ class Client:
         """What a study's job printed.
 
         Args:
-            study_id: Of the study.
-            attempt: Of which job; by default the last.
+            study_id: The study's id.
+            attempt: Number of the job whose output is read; by default the last.
             offset: Bytes to leave out.
 
         Returns:
@@ -214,7 +214,7 @@ class Client:
         """Everything that happens in a study, as it happens, until it has ended.
 
         Args:
-            study_id: Of the study.
+            study_id: The study's id.
             after: Number of the last event that is known already.
 
         Raises:

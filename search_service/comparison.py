@@ -81,7 +81,7 @@ def compare(
         draw: Draws the pictures of a comparison that ran to its end.
         comparison_id: Names the comparison.
         folder: Exists; the pictures are written here.
-        versions: Of the libraries, for the record.
+        versions: The libraries' versions by name, for the record.
 
     Raises:
         OutsideError: The record broke.

@@ -46,8 +46,8 @@ class SearchServiceError(Exception):
     """Base of all errors that this package raises on purpose.
 
     Attributes:
-        exit_code: Of the command line.
-        http_status: Of the service.
+        exit_code: What the command line exits with.
+        http_status: What the service answers with.
         retryable: Whether the same call may succeed later without anybody changing the config.
     """
 
@@ -98,7 +98,7 @@ class DamagedFileError(OutsideError):
     """A file of a study is not what was written into it, and cannot be made again.
 
     Args:
-        path: Of the file.
+        path: The file.
         problem: What is wrong with it, and in which line.
         remedy: What a person can do.
     """

@@ -54,7 +54,7 @@ class _Plan:
     """How a baseline is fitted.
 
     Attributes:
-        model: As people call it.
+        model: What people call it.
         rows: Training rows that its budget allows.
         make: The estimator, given the rows that it really gets.
     """

@@ -84,8 +84,8 @@ def merge(paths: Sequence[Path], dataset: Dataset, *, device: str = "cpu") -> Po
     Args:
         paths: Written by ``save``, of populations of one structure, on the same rows in the same order, in the same
             epoch.
-        dataset: See ``load``.
-        device: See ``load``; the dropout generator is a new one, so any.
+        dataset: The rows, as for ``load``.
+        device: Any device, since the dropout generator is a new one.
 
     Raises:
         ValueError: A file is of another format, or they cannot be one population.

@@ -43,7 +43,7 @@ class DropRates:
 
         Args:
             shape: ``[K, ., .]``.
-            generator: On the rates' device.
+            generator: A generator on the rates' device.
 
         Returns:
             ``shape``, of the rates' type.

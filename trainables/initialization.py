@@ -43,8 +43,8 @@ def draw_weights(network: NetworkConfig, layer_sizes: Sequence[int], seed: int, 
     Args:
         network: Rule, and the factor on the last layer.
         layer_sizes: Units of every layer, inputs first, outputs last.
-        seed: Of this member.
-        dtype: Of the result. Numbers are drawn in float32 and then cast, so that a network in float64
+        seed: This member's seed.
+        dtype: The result's type. Numbers are drawn in float32 and then cast, so that a network in float64
             starts from the same weights as in float32.
 
     Returns:

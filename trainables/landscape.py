@@ -134,7 +134,7 @@ def losses_at(config: TrialConfig, dataset: Dataset, points: Tensor) -> Tensor:
     Batch normalisation uses the rows' own statistics: a point of the slice has no running ones.
 
     Args:
-        config: Of the network and its loss.
+        config: The network and its loss.
         dataset: Its training rows.
         points: ``[N, P]``.
 
@@ -163,7 +163,7 @@ def grid_around(coordinates: Tensor, cells: tuple[int, int], margin: float) -> t
     Args:
         coordinates: ``[N, 2]``.
         cells: Points of the grid along x and along y.
-        margin: On every side, as a share of the extent.
+        margin: What is added on every side, as a share of the extent.
 
     Returns:
         x ``[cells[0]]`` and y ``[cells[1]]``, ascending.

@@ -46,7 +46,7 @@ class Loss(ABC):
         configs: One per member, of one structure.
         train_targets: ``[N]``, of all training rows: their frequencies are what ``class_weights: balanced`` means.
         n_classes: C of the table; 1 for numbers.
-        dtype: Of the loss.
+        dtype: The loss's type.
         train_weights: ``[N]``, of the training rows.
 
     Attributes:
@@ -129,7 +129,7 @@ class Loss(ABC):
         return None if self.class_weights is None else self.class_weights[targets]
 
     def _entropy(self, targets: Tensor, weights: Tensor | None) -> float:
-        """Of the classes' weighted frequencies: the least loss of a constant output."""
+        """Entropy of the classes' weighted frequencies: the least loss of a constant output."""
         counts = torch.bincount(targets, weights, minlength=self.n_classes).double()
         if self.class_weights is not None:
             counts = counts * self.class_weights
@@ -256,7 +256,7 @@ class Huber(Loss):
 
 
 def _entropy_of_smoothed(smoothing: Tensor, classes: int) -> list[float]:
-    """Of (1 - ε) one-hot + ε/C, for each ε of ``[K, 1]``: what is left of a cross-entropy when all is right."""
+    """Entropy of (1 - ε) one-hot + ε/C, for each ε of ``[K, 1]``: what is left of a loss when all is right."""
     rest = smoothing.double() / classes
     entropies: list[float] = (
         (torch.special.entr(1 - smoothing.double() + rest) + (classes - 1) * torch.special.entr(rest))

@@ -66,18 +66,18 @@ class Facts:
     """What there is to know of a model beside its preparation and its weights.
 
     Attributes:
-        name: Of the study.
+        name: The study's name.
         target: Name of the column that it predicts.
         loss: That it was trained with; it decides how outputs become predictions.
         metric: That it was chosen by.
-        architecture: Of its network.
+        architecture: Its network's architecture.
         class_names: C names, none where it predicts a number.
         target_mean: Added to a number predicted, after ``target_scale``.
         target_scale: An output is a number of these; both in the target's own units.
         temperature: Divides outputs before they become probabilities.
         null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
         example: A few raw rows, as JSON has them.
-        versions: Of the libraries that it was trained with.
+        versions: Versions of the libraries that it was trained with.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Facts:
         return ("prediction", *(f"probability_{name}" for name in classes))
 
     def to_json(self) -> dict[str, Any]:
-        """As ``model.json`` has it."""
+        """The text of ``model.json``."""
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
@@ -165,12 +165,12 @@ class TableModel:
             member: Index of the one.
             dataset: That they were trained on, for the target's names and units.
             preparation: That made the dataset's rows.
-            name: Of the study.
+            name: The study's name.
             target: Name of the target column.
             temperature: Divides outputs before they become probabilities.
             null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
             example: A few raw rows.
-            versions: Of the libraries.
+            versions: The libraries' versions, by name.
         """
         config = training.configs[member]
         architecture = Architecture.of(config.network, training.network.layer_sizes)

@@ -109,7 +109,7 @@ class PopulationNetwork:
         n_inputs: D, features of a row.
         n_outputs: C, outputs of a row.
         device: Where the parameters live.
-        dtype: Of parameters and outputs.
+        dtype: Type of parameters and outputs.
 
     Attributes:
         parameters: ``[K, P]``.
@@ -228,7 +228,7 @@ class PopulationNetwork:
         """Each member's gradient, from a forward pass under ``torch.no_grad``.
 
         Args:
-            trace: Of that pass.
+            trace: What that pass has kept.
             slope: Derivative of each member's loss by its own outputs, ``[K, B, C]``.
             out: ``[K, P]`` to write into, in the order of ``parameters``.
         """

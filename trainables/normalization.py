@@ -22,7 +22,7 @@ class Normalized:
         outputs: ``[K, B, H]``.
         wide: What was normalised, ``[B, K·H]``.
         gain: γ, ``[K·H]``.
-        mean: Of the batch, ``[K·H]``.
+        mean: The batch's means, ``[K·H]``.
         inverse_std: 1 / √(var + ε), ``[K·H]``.
     """
 

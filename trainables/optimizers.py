@@ -121,7 +121,7 @@ class Optimizer:
         self._follow_rate()
 
     def preview(self, gradient: Tensor) -> Tensor:
-        """By how much a step along ``gradient`` would change the parameters, ``[K, P]``; nothing is changed."""
+        """The change that a step along ``gradient`` would make to the parameters, ``[K, P]``; nothing is changed."""
         twin = copy.copy(self)
         twin.parameters = self.parameters.clone()
         twin.state = {name: value.clone() for name, value in self.state.items()}

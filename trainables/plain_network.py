@@ -40,8 +40,8 @@ class Architecture:
 
     Attributes:
         layer_sizes: D, the units of each hidden layer, C.
-        activation: Of the hidden layers.
-        negative_slope: Of the leaky ReLU.
+        activation: The hidden layers' activation.
+        negative_slope: The leaky ReLU's slope for negative inputs.
         batch_norm_eps: ε where hidden layers are normalised; None where they are not.
     """
 
@@ -52,7 +52,7 @@ class Architecture:
 
     @classmethod
     def of(cls, config: NetworkConfig, layer_sizes: tuple[int, ...]) -> Architecture:
-        """Of a trial's network."""
+        """The architecture of a trial's network."""
         eps = config.batch_norm_eps if config.normalization == "batch_norm" else None
         return cls(layer_sizes, config.activation, config.negative_slope, eps)
 
@@ -77,7 +77,7 @@ def from_population(network: PopulationNetwork, member: int, architecture: Archi
     Args:
         network: K members.
         member: Index of the one.
-        architecture: Of that member.
+        architecture: That member's architecture.
     """
     module = architecture.build()
     linears = [part for part in module if isinstance(part, nn.Linear)]

@@ -60,12 +60,12 @@ def choose(
     """Time a few sizes.
 
     Args:
-        config: Of the shape in question; members would differ in other leaves.
+        config: A configuration of the shape in question; members would differ in other leaves.
         dataset: Training rows; a few batches of them are trained on.
         most: No larger size is chosen.
         device: torch device.
-        share: Of the device's memory, what this population may count on.
-        epochs: From one report of a population to the next.
+        share: Share of the device's memory that this population may count on.
+        epochs: Epochs from one report of a population to the next.
         report_s: What a report takes beside training, in seconds, however many members it is of.
     """
     fits = int(share * MEMORY_SHARE * _memory_bytes(device) / member_bytes(config, dataset))

@@ -21,9 +21,9 @@ class Baseline:
 
     Attributes:
         name: linear or boosting.
-        model: As people call it.
+        model: What people call it.
         validation: Score on validation rows by metric, in the target's own units.
-        test: Likewise, on test rows.
+        test: The same on test rows.
         rows: Training rows that it learnt from.
         note: What a reader should know: fewer rows than there are, no convergence.
         unavailable: Why it has no scores; empty if it has.
@@ -47,10 +47,10 @@ class Calibration:
     Attributes:
         temperature: What outputs are divided by; above 1 for a network that is too sure of itself, 1 where validation
             rows could not tell.
-        log_loss_before: On rows that the temperature was not fitted on, as the network is.
-        log_loss_after: Likewise, with the temperature.
+        log_loss_before: Log loss of the network as it is, on rows that the temperature was not fitted on.
+        log_loss_after: The same with the temperature.
         error_before: Expected calibration error on the same rows, as the network is.
-        error_after: Likewise, with the temperature.
+        error_after: The same with the temperature.
     """
 
     temperature: float
@@ -100,8 +100,8 @@ class LayerHealth:
     """One layer of one member at one moment of its training.
 
     Attributes:
-        mean: Of the layer's activations (of the outputs, in the last layer), over rows and units.
-        std: Likewise.
+        mean: Mean of the layer's activations (of the outputs, in the last layer), over rows and units.
+        std: Standard deviation of the same.
         dead: Share of units that are 0 for every row (relu), else 0.
         saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
         signal: What comes back to the layer: root mean square over rows, by weight, of the norm of the gradient of a
@@ -125,7 +125,7 @@ class Health:
 
     Attributes:
         step: Updates done.
-        loss: On the rows measured, without penalties.
+        loss: Loss on the rows measured, without penalties.
         layers: First to last; the last one is the outputs.
     """
 
@@ -182,5 +182,5 @@ class Pace:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Of all members together."""
+        """Seconds of an epoch of all members together."""
         return self.steps_per_epoch * self.seconds_per_step + self.seconds_per_validation

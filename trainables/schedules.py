@@ -61,7 +61,7 @@ class Schedule:
         configs: One per member.
         total: Units of the whole training, which a schedule without a duration of its own spans; None if nobody
             knows.
-        device: Of the factors.
+        device: The factors' device.
 
     Attributes:
         unit: ``epochs`` or ``steps``.

@@ -50,7 +50,7 @@ class EpochRecord:
     Attributes:
         epoch: Epochs trained so far, from 1.
         train_loss: Mean over the epoch's rows, by weight, of the loss before each update, without penalties.
-        validation_loss: On all validation rows, after the epoch.
+        validation_loss: Loss on all validation rows, after the epoch.
         validation_score: The metric on all validation rows, after the epoch.
     """
 
@@ -70,7 +70,7 @@ class PopulationTraining:
         max_epochs: Length of the whole training, which a schedule may span.
         metric: Score in the records; by default that of the dataset's task.
         device: torch device.
-        dtype: Of parameters and data.
+        dtype: Type of parameters and data.
     """
 
     def __init__(

@@ -372,7 +372,7 @@ def _print_event(event: StudyEvent) -> None:
 
 
 def _exit_as(study: Study) -> None:
-    """As ``run`` would: 0 done, 3 a check failed, 4 anything else."""
+    """Exit as ``run`` would: 0 done, 3 a check failed, 4 anything else."""
     if study.state == "failed":
         raise typer.Exit(CheckFailedError.exit_code)
     if study.state != "completed":

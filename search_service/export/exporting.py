@@ -68,7 +68,7 @@ def export(study: str, target: Path, settings: Settings) -> tuple[str, ...]:
     """Write a study's model into a folder of its own, whole or not at all.
 
     Args:
-        study: As in ``find``.
+        study: A study's id, a folder or a model of the registry, as ``find`` takes it.
         target: Folder to make, or an empty one.
         settings: Where studies and their record are.
 
@@ -98,7 +98,7 @@ def predict(model: str, source: str, settings: Settings) -> pd.DataFrame:
     """Predict the rows of a file.
 
     Args:
-        model: As in ``find``.
+        model: A study's id, a folder or a model of the registry, as ``find`` takes it.
         source: A path or URL of a table, as in the config's ``data.source``; it needs no target column.
         settings: Where studies and their record are, and what may be read.
 
@@ -122,7 +122,7 @@ def _within(folder: Path) -> Path | None:
 
 
 def _of_study(name: str, settings: Settings, scratch: Path) -> Path | None:
-    """By the study's id: under home, else in the record."""
+    """Find a study's model by its id: under home, else in the record."""
     folder = settings.studies / name
     # An id is one name: anything else would lead out of the folder.
     local = _within(folder) if folder.name == name and folder.is_dir() else None

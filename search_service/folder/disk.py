@@ -54,7 +54,7 @@ def paused(folder: Path) -> NoRoomError:
     """What is said of a study on a disk that is full.
 
     Args:
-        folder: Of the study.
+        folder: The study's folder.
     """
     return NoRoomError(
         f"no space is left on the disk of {folder}: what was finished is kept, nothing has failed. Free some, then go "

@@ -38,7 +38,7 @@ def append(path: Path, entries: Iterable[object], *, durable: bool = False) -> N
     """Write entries at the end, all of them or none.
 
     Args:
-        path: Of the journal, which is made if need be.
+        path: The journal, which is made if need be.
         entries: JSON objects that are not empty.
         durable: Whether they are to survive a power cut from now on, and not only the end of this process.
 
@@ -73,7 +73,7 @@ def mend(path: Path, *, rebuild: bool = False) -> list[dict[str, Any]]:
     """Take away a torn last line, for whoever goes on writing; returns every entry.
 
     Args:
-        path: Of the journal.
+        path: The journal.
         rebuild: Whether whoever asks can make a lost entry again: then damaged lines are taken away, too, and noted in
             the log. Others keep the places that they have in the file.
 
@@ -112,8 +112,8 @@ def write_whole(path: Path, content: object, *, durable: bool = True) -> None:
     """Write a JSON file; a reader sees the old content or the new one, never half of one.
 
     Args:
-        path: Of the file.
-        content: Of it.
+        path: The file.
+        content: What the file is to hold, as plain data.
         durable: Whether that holds after a power cut, too.
 
     Raises:
@@ -138,7 +138,7 @@ def read_whole(path: Path, *, remedy: str = "", rebuild: bool = False) -> Any:
     """What ``write_whole`` wrote; None if there is no file.
 
     Args:
-        path: Of the file.
+        path: The file.
         remedy: What a person can do if it is damaged.
         rebuild: Whether whoever asks can make it again: then a damaged file is as none, and noted in the log.
 

@@ -56,7 +56,7 @@ def put_back(raw: Any, folder: Path, given: Sequence[str]) -> Any:
 
     Args:
         raw: What ``spec.json`` holds.
-        folder: Of the study.
+        folder: The study's folder.
         given: Whole addresses from elsewhere; one that looks the same to others goes before what was kept.
 
     Raises:

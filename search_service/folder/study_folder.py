@@ -43,8 +43,8 @@ class Beginning:
 
     Attributes:
         study_id: Its name.
-        fingerprint: Of the table.
-        versions: Of the libraries.
+        fingerprint: The table's fingerprint.
+        versions: The libraries' versions, by name.
     """
 
     study_id: str
@@ -56,7 +56,7 @@ class StudyFolder:
     """The files of one study.
 
     Args:
-        path: Of the folder, which exists.
+        path: The folder, which exists.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,7 +107,7 @@ class StudyFolder:
         """Write down that the record has everything.
 
         Args:
-            where: Which record, as others may see it.
+            where: The record, as others may see it.
         """
         journals.write_whole(self.path / layout.RECORDED, {"record": where})
 
@@ -117,8 +117,8 @@ class StudyFolder:
         """The result of a part: read if it was finished before, else done now and written down.
 
         Args:
-            name: Of the part, unique in the study.
-            kind: Of the result, a dataclass.
+            name: Name of the part, unique in the study.
+            kind: The result's type, a dataclass.
             do: Does it.
             is_whole: Whether the files that a result names are still what they were; else it is done again.
 
@@ -175,7 +175,7 @@ def find(studies: Path, study_id: str) -> StudyFolder:
 
     Args:
         studies: Where studies are.
-        study_id: Which.
+        study_id: The study's id.
 
     Raises:
         DataError: There is none.

@@ -44,7 +44,7 @@ class BulkRecorder(Recorder, Protocol):
         """Take one event.
 
         Args:
-            event: See ``Recorder.record``.
+            event: What has happened.
             at_ms: When it happened, in milliseconds since 1970.
 
         Raises:

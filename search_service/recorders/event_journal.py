@@ -47,7 +47,7 @@ class EventJournal:
     """Writes events into a study's folder.
 
     Args:
-        folder: Of the study, which exists.
+        folder: The study's folder, which exists.
         page: The study's page below the address of the record's UI.
     """
 

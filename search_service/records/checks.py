@@ -17,13 +17,13 @@ class CheckResult:
 
     Attributes:
         step: 1, 2 or 3.
-        name: As the recipe calls it.
+        name: What the recipe calls it.
         passed: The verdict.
         summary: One sentence with the numbers behind it.
         advice: What to do; empty if nothing.
         measured: What was measured, by name.
         expected: What was expected, by the same names.
-        cycle: Which repetition of steps 3 to 5, from 1.
+        cycle: Number of the repetition of steps 3 to 5, from 1.
     """
 
     step: int

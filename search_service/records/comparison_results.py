@@ -58,7 +58,7 @@ class OptimizerOutcome:
         swept: Sentences about the sweep: where it was widened, and whether the best rate still lies at its edge.
         seeds: One per network; the same for all optimisers.
         curves: Epochs of each, from epoch 0.
-        metric: Of the scores.
+        metric: The metric of the scores.
         seconds: Time taken.
     """
 
@@ -130,7 +130,7 @@ class PathOnSlice:
     Attributes:
         name: The optimiser.
         points: (x, y) at each of the slice's ``steps``, up to where the loss stopped being finite.
-        losses: Of the network itself, not of its projection.
+        losses: Losses of the network itself, not of its projection.
         explained: Share of the path's squared distances from the start that lies in the slice.
         diverged: Whether the path ends before its training did.
     """
@@ -147,9 +147,9 @@ class LossSlice:
     """The loss over a plane through parameter space, and the paths that were taken. The start lies at (0, 0).
 
     Attributes:
-        x: Of the grid, ascending.
-        y: Of the grid, ascending.
-        losses: Of the grid, one row per y.
+        x: The grid's coordinates, ascending.
+        y: The grid's coordinates, ascending.
+        losses: The grid's losses, one row per y.
         steps: Parameter updates at the points of a path.
         steps_per_epoch: Parameter updates of an epoch.
         explained: Shares of all paths' squared distances from the start along x and along y.
@@ -176,7 +176,7 @@ class ComparisonResult:
         status: How it ended.
         reason: Why, in a sentence.
         data: The table.
-        metric: Of the scores.
+        metric: The metric of the scores.
         outcomes: One per optimiser, in the order asked for; fewer if it was interrupted.
         slice: None if there is none: it was interrupted, or nothing trained.
         seconds: Time taken.

@@ -14,12 +14,12 @@ class EarlierTrial:
     """A trial of an earlier study, as its record has it.
 
     Attributes:
-        trial_id: Which.
+        trial_id: The trial's id.
         parameters: Every leaf of its configuration that applied.
         status: How it ended.
         score: Its best validation score; NaN if it has none.
         epochs: Trained.
-        max_epochs: Of its round.
+        max_epochs: The most epochs of a trial of its round.
     """
 
     trial_id: str
@@ -35,11 +35,11 @@ class EarlierStudy:
     """A study that may teach another.
 
     Attributes:
-        study_id: Which.
-        metric: Of the scores; empty if it has no trial.
-        task: Of its table.
-        fingerprint: Of its table.
-        trials: In no order.
+        study_id: The study's id.
+        metric: The metric of the scores; empty if it has no trial.
+        task: The task of its table.
+        fingerprint: The fingerprint of its table.
+        trials: Its trials, in no order.
     """
 
     study_id: str

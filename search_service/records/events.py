@@ -98,10 +98,10 @@ class ModelPacked:
     """The winner's network can be called with raw rows.
 
     Attributes:
-        folder: Of a ``trainables.model.TableModel``, which knows its columns and has a few rows as an example.
-        metric: Of the score.
-        test_score: Of this very network.
-        test_fingerprint: Of the rows that it was tested on: scores on other rows cannot be compared.
+        folder: A ``trainables.model.TableModel``, which knows its columns and has a few rows as an example.
+        metric: The metric of the score.
+        test_score: The score of this very network on the test rows.
+        test_fingerprint: Tells the rows that it was tested on: scores on other rows cannot be compared.
         register_as: Name in the recorder's registry of models; None keeps it out.
     """
 

@@ -54,8 +54,8 @@ class Decision:
         stop: Whether it was the last.
         reason: Why.
         narrowing: What the ranges become, in sentences; empty if it was the last.
-        gain: By how much the score has improved, in its own unit; None where there was nothing to compare.
-        expected_gain: By how much another cycle is expected to improve it.
+        gain: Improvement of the score, in its own unit; None where there was nothing to compare.
+        expected_gain: Improvement that another cycle is expected to bring.
         noise: What is not above it is no improvement.
     """
 
@@ -74,13 +74,13 @@ class Finalist:
 
     Attributes:
         trial_id: Where the configuration was found.
-        config: It.
+        config: The configuration.
         seeds: One per network.
         scores: Best validation score of each.
         curves: Epochs of each.
-        health: Of the first seed's network while it trained, steps of its looks included.
+        health: Gradient health of the first seed's network while it trained, steps of its looks included.
         fit: How the mean curves over the seeds read.
-        learning_rates: Of each epoch, at its end.
+        learning_rates: The rate at the end of each epoch.
         validation_metrics: Every metric on the validation rows, mean over seeds, with the weights that are kept.
         fold_scores: Best validation score of each seed, by fold of a cross-validation; empty without one.
         parameters: Numbers that are trained in one of its networks.
@@ -120,7 +120,7 @@ class Finalist:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of 95 % confidence in the mean, over the seeds; None with fewer than 2 (significance.py)."""
+        """The interval of 95 % confidence in the mean over the seeds; None with fewer than 2 (significance.py)."""
         return confidence_interval(self.by_seed)
 
 
@@ -129,11 +129,11 @@ class Refit:
     """The winner trained once more, on training and validation rows together (recipe/refitting.py).
 
     Attributes:
-        epochs: Of the training.
+        epochs: Epochs of the training.
         lengths: Epochs that were considered, each with the mean validation score of the winner's seeds at its end.
         rows: Trained on.
-        seed: Of the network.
-        epochs_spent: On it and on the choice of its length.
+        seed: The network's seed.
+        epochs_spent: Epochs spent on it and on the choice of its length.
         checkpoint: The network; None if the training went wrong and it is not to be used.
         test_metrics: Every metric on test rows; empty likewise.
     """
@@ -152,7 +152,7 @@ class ParetoPoint:
     """A trial by both objectives.
 
     Attributes:
-        trial_id: Of the trial.
+        trial_id: The trial's id.
         score: Its best validation score.
         second: Its second objective, in the unit of the set.
         is_optimal: Whether no other trial is at least as good in both and better in one.
@@ -169,7 +169,7 @@ class ParetoSet:
     """The trials that were trained to the end, by score and a second objective of which less is better.
 
     Attributes:
-        second: Which one.
+        second: The second objective.
         points: Best score first.
     """
 
@@ -198,8 +198,8 @@ class FinalistsResult:
 
     Attributes:
         finalists: The winner first, then by mean.
-        metric: Of the scores.
-        test_scores: Of the winner's networks, in the order of its seeds.
+        metric: The metric of the scores.
+        test_scores: Test scores of the winner's networks, in the order of its seeds.
         exported: Index of the winner's network with the best validation score: the model, unless ``refit`` is.
         trivial_test_metrics: Every metric on test rows of the predictor that ignores its inputs (class frequencies, or
             the mean).
@@ -207,7 +207,7 @@ class FinalistsResult:
         seconds: Time taken.
         test_metrics: Every metric on test rows, mean over the winner's seeds.
         baselines: What simpler models reach, the simplest first; empty if nobody asked.
-        calibration: Of the model, on test rows; None if nobody asked.
+        calibration: The model's calibration on test rows; None if it was not asked for.
         pareto: The trials by both objectives; None if there is only one.
         contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
         refit: The winner on training and validation rows together; None if nobody asked.
@@ -241,7 +241,7 @@ class FinalistsResult:
 
     @property
     def model_test_score(self) -> float:
-        """Of the very network that is the model."""
+        """Test score of the very network that is the model."""
         if self.refit is not None and self.is_refit:
             return self.refit.test_metrics[self.metric]
         return self.test_scores[self.exported]

@@ -31,7 +31,7 @@ class Finding:
     """What one look found.
 
     Attributes:
-        name: Of what was looked at.
+        name: What was looked at.
         state: How it is.
         text: The same in a sentence.
         remedy: What to do, as a command where there is one; empty where nothing is to be done.
@@ -55,7 +55,7 @@ def clock_of(name: str, date: str | None, sent: float, received: float) -> Findi
     """A warning if the clock of whoever answered differs from this machine's; None if it does not, or says nothing.
 
     Args:
-        name: Of what was looked at.
+        name: What was looked at.
         date: The answer's header ``Date``, which is in whole seconds.
         sent: When it was asked, in seconds since 1970 by this machine's clock.
         received: When it had answered.

@@ -53,9 +53,9 @@ class StudyResult:
         study_id: Names its folder and its record.
         status: How it ended.
         reason: Why, in a sentence: the last decision, or the diagnosis.
-        checks: In the order done.
-        rounds: In the order done.
-        decisions: Of step 6.
+        checks: Results of the checks in the order done.
+        rounds: Results of the rounds in the order done.
+        decisions: What step 6 decided, a cycle each.
         finalists: None if it did not come to that.
         seconds: Time taken.
         data: The table.

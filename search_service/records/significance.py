@@ -51,7 +51,7 @@ def told_apart(one: Sequence[float], other: Sequence[float]) -> bool:
 
     Args:
         one: Score of each seed; NaN where it diverged, which is a difference.
-        other: Of the same seeds, in the same order.
+        other: Scores of the same seeds, in the same order.
     """
     differences = [a - b for a, b in zip(one, other, strict=True)]
     if not all(math.isfinite(difference) for difference in differences):

@@ -115,8 +115,8 @@ def as_document(spec: StudySpec, result: ComparisonResult, places: Mapping[str, 
     """One JSON document: the table in numbers, the rates tried, the curves, the places.
 
     Args:
-        spec: Of the comparison.
-        result: Of the comparison.
+        spec: What was asked.
+        result: What the comparison found.
         places: Where the record and the files are, by name.
     """
     document: dict[str, Any] = finite(

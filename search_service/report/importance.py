@@ -46,8 +46,8 @@ class Importance:
     """What mattered in a round.
 
     Attributes:
-        round_number: Of the round in the study.
-        shares: By leaf of the round's space, largest first; they sum to 1. Empty if ``reason`` says why.
+        round_number: Number of the round in the study.
+        shares: The share of each leaf of the round's space, largest first; they sum to 1. Empty if ``reason`` says why.
         epoch: At which trials are compared; 0 if there is none.
         trials: Compared, those that diverged included.
         reason: Why there are no shares; empty if there are.
@@ -66,7 +66,7 @@ def importance(result: RoundResult) -> Importance:
     A trial that diverged before that epoch is worse than any score; one that failed says nothing and is left out.
 
     Args:
-        result: Of the round.
+        result: The round's result.
     """
     plan = result.plan
     epoch = min((trial.epochs for trial in result.trials if trial.status in _ENDED_WELL), default=0)

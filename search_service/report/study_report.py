@@ -159,7 +159,7 @@ def describe_model(final: FinalistsResult) -> str:
 
 
 def _why_so_long(final: FinalistsResult) -> str:
-    """Of the lengths that a refit could have had, why this one."""
+    """Why the refit has the length that it has."""
     if final.refit is None or len(final.refit.lengths) < 2:
         return ""
     scores = dict(final.refit.lengths)
@@ -265,8 +265,8 @@ def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str])
     """One JSON document: best configuration, scores, verdicts, counts, places.
 
     Args:
-        spec: Of the study.
-        result: Of the study.
+        spec: What was asked.
+        result: What the study found.
         places: Where the record and the files are, by name.
     """
     trials = [trial for done in result.rounds for trial in done.trials]

@@ -61,7 +61,7 @@ class Caller:
     """Who is asking.
 
     Attributes:
-        name: Of who it is.
+        name: The caller's name, that of the token.
         role: What it may do.
         token: Name of its token, which can be revoked; None for those who have none of their own.
     """

@@ -67,7 +67,7 @@ class Following:
         """Events after one of them, as they come; none is a sign of life.
 
         Args:
-            study_id: It ends when the study has ended or is gone.
+            study_id: The study; the stream ends when it has ended or is gone.
             after: Number of an event; 0 for all.
             token: Name of the one that the follower has shown, with which it ends too; None if none was needed.
         """

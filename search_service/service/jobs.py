@@ -31,7 +31,7 @@ class Job:
     Attributes:
         job_id: Unique; from the study and its attempt.
         command: Program and arguments.
-        folder: Of the study; output goes to ``log`` in it.
+        folder: The study's folder; output goes to ``log`` in it.
         environment: Beside that of the place where it runs.
     """
 
@@ -52,7 +52,7 @@ class JobStatus:
 
     Attributes:
         state: ``unknown`` where nobody has heard of it: never submitted, or forgotten with its cluster's head.
-        exit_code: Of its process, where that is known.
+        exit_code: What its process exited with, where that is known.
         message: What the place says of it.
     """
 

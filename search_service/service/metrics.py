@@ -23,7 +23,7 @@ class ServiceMetrics(Collector):
     """Reads at each scrape what the store knows.
 
     Args:
-        parts: Of the service.
+        parts: The service's parts.
     """
 
     def __init__(self, parts: Parts) -> None:

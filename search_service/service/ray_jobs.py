@@ -29,7 +29,7 @@ class RayJobs:
     """Jobs of one cluster.
 
     Args:
-        address: Of its dashboard, such as http://ray-head:8265. Ray's own variables (RAY_AUTH_MODE, RAY_AUTH_TOKEN) say
+        address: Its dashboard's, such as http://ray-head:8265. Ray's own variables (RAY_AUTH_MODE, RAY_AUTH_TOKEN) say
             who we are.
     """
 

@@ -53,7 +53,7 @@ class Bounds:
 
     Attributes:
         memory_mb: Megabytes beside those of an idle process.
-        seconds: By the clock.
+        seconds: Seconds by the clock.
         table: What the table may have.
     """
 
@@ -63,7 +63,7 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> Bounds:
-        """As the settings say."""
+        """The bounds that the settings set."""
         table = Limits(settings.max_cells, settings.max_columns, settings.max_unpacked_mb)
         return cls(settings.read_memory_mb, settings.read_seconds, table)
 
@@ -82,7 +82,7 @@ def read(what: Work, raw: Any, settings: ServiceSettings) -> dict[str, Any]:
     """Check a config with its table, or plan a study of it, in a process of its own.
 
     Args:
-        what: Which of the two.
+        what: The one of the two that is asked for.
         raw: The config, with the places of its tables.
         settings: Where tables may be read from, and what reading may take.
 

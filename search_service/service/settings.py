@@ -78,7 +78,7 @@ class ServiceSettings(Settings):
 
     @property
     def store_url(self) -> str:
-        """Of the database."""
+        """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'service.db'}"
 
     @property

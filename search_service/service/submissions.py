@@ -34,9 +34,9 @@ class Checked:
     """What is known of a config once its table was read.
 
     Attributes:
-        name: Of the study.
+        name: The study's name.
         metric: That is optimised.
-        rows: By part: train, validation, test.
+        rows: Rows by part: train, validation, test.
         inputs: Numbers that a network takes.
         outputs: And gives.
         task: Classification or regression.
@@ -84,7 +84,7 @@ class Submissions:
         """A config, checked against its table in a process of its own.
 
         Args:
-            raw: From ``parse``.
+            raw: What ``parse`` gave.
 
         Returns:
             The config with the places of uploaded tables, and what follows from it.

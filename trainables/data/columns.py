@@ -33,7 +33,7 @@ class Column:
     """A feature column.
 
     Attributes:
-        name: In the table.
+        name: The column's name in the table.
         kind: What it means.
         storage: How its raw values look; ``clock`` is a time of day, also where it comes as text.
         canonical: Whether categories are known by their canonical texts (``1`` for 1.0). Not where the training table
@@ -55,8 +55,8 @@ class NotOfItsKindError(Exception):
     """A value is none of its column's kind.
 
     Args:
-        row: Of the value, from 0; -1 if it is the whole column.
-        value: As it is in the table.
+        row: The value's row, from 0; -1 if it is the whole column.
+        value: The value as it is in the table.
         rule: What it should have been.
         fix: What to do; ``{name}`` stands for the column's name.
     """

@@ -74,9 +74,9 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
     """Let Arrow read a CSV file.
 
     Args:
-        file: Which.
+        file: The file.
         written: How it is written; everything is set.
-        types: Of columns whose type Arrow need not find out.
+        types: Types of columns that Arrow need not find out.
         decided: Whether texts that mean missing stand as they are in text columns.
     """
     options: dict[str, Any] = {

@@ -108,7 +108,7 @@ class Loaded:
 
     Attributes:
         dataset: Training and validation rows.
-        test_rows: For the winner only.
+        test_rows: Rows that are for the winner only.
         preparation: Raw rows to inputs, as fitted on the training rows.
         target: Name of the target column.
         task_reason: Why it is this task, in words.
@@ -150,8 +150,8 @@ def read(
     """Read, divide and prepare a table.
 
     Args:
-        config: Which table.
-        task: From the loss: whether the target is a class or a number; None infers it from the target.
+        config: Says which table, and how it is read.
+        task: Whether the target is a class or a number, by the loss; None infers it from the target.
         folds: How many divisions of training and validation rows to offer beside the study's own.
         allowed: Folders and URL prefixes that may be read; None for all.
         profiled: Whether to look at every column.

@@ -111,5 +111,5 @@ class SignedLog(TransformerMixin, BaseEstimator):
         return np.asarray(np.sign(X) * np.log1p(np.abs(X)))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """As they came."""
+        """The names as they came."""
         return np.asarray(input_features, dtype=object)

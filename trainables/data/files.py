@@ -22,9 +22,9 @@ class Files:
     """The tables of a config.
 
     Attributes:
-        tables: By their place in the config: source, or train, validation and test.
+        tables: The tables by their place in the config: source, or train, validation and test.
         target: Name of the target column.
-        notes: On how they were read.
+        notes: What should be said of how they were read.
         reading: How the training file was, and any later one is.
     """
 
@@ -43,7 +43,7 @@ class Files:
         """Read them.
 
         Args:
-            config: Which.
+            config: Says which files, and how they are read.
             allowed: Folders and URL prefixes that may be read; None for all.
 
         Raises:

@@ -36,10 +36,10 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     """Read a file, or a folder of Parquet files.
 
     Args:
-        file: On this machine.
-        wanted: By the config.
+        file: A file on this machine.
+        wanted: The format that the config names.
         path: Config key, for messages.
-        shown: As the user wrote it, for messages.
+        shown: The place as the user wrote it, for messages.
 
     Raises:
         DataError: It cannot be read; says why.

@@ -49,9 +49,9 @@ def require(path: str, shown: str, *, rows: int = 0, columns: int = 0, unpacked_
     Args:
         path: Config key, for messages.
         shown: What the table is called, for messages.
-        rows: Of it.
-        columns: Of it.
-        unpacked_bytes: Of its values.
+        rows: The table's rows.
+        columns: The table's columns.
+        unpacked_bytes: Bytes of its values in memory.
 
     Raises:
         DataError: It is too large; says by what, and what the limit is.

@@ -169,7 +169,7 @@ def _is_public(host: Address) -> bool:
 
 
 def _proxy_addresses() -> frozenset[Address]:
-    """Of the proxies that the environment names: to these we may go, and they decide what else can be reached."""
+    """Addresses of the proxies that the environment names: we may go there, and they decide what else is reached."""
     found = set()
     for protocol, proxy in getproxies().items():
         if protocol == "no":

@@ -91,12 +91,12 @@ def as_part(
     """A table with its targets encoded, its weights and what it is divided by.
 
     Args:
-        table: Of ``files``.
+        table: One of the tables of ``files``.
         files: Name the target column.
         config: Names the other roles.
         classes: Names, or none for numbers.
         task: Kind of target.
-        place: Of the table in the config.
+        place: The table's place in the config.
 
     Raises:
         DataError: A target, weight, group or time cannot be used.

@@ -80,7 +80,7 @@ class Preparation:
     Attributes:
         schema: The raw columns that it takes.
         encoder: scikit-learn's fitted transformer.
-        feature_names: Of the D columns that it gives.
+        feature_names: Names of the D columns that it gives.
     """
 
     schema: Schema
@@ -92,7 +92,7 @@ class Preparation:
 
         Args:
             table: Rows; columns beyond the schema are left out.
-            path: Of the table, for messages.
+            path: The table's config key, for messages.
 
         Raises:
             DataError: A column is missing or holds values that are not of its kind.
@@ -138,7 +138,7 @@ def fit(
 
     Args:
         table: Training rows.
-        schema: Of its feature columns.
+        schema: What its feature columns are.
         config: How.
         targets: ``[N]``, for encoding categories by their mean target.
         task: Whether targets are class indices.

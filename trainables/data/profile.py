@@ -31,9 +31,9 @@ class ColumnProfile:
     """A column of the table.
 
     Attributes:
-        name: Of the column.
+        name: The column's name.
         role: feature, target, group, time, weight, left out, or empty.
-        kind: Of a feature, else the type that it is stored as.
+        kind: A feature's kind, else the type that the column is stored as.
         missing: Rows without a value.
         distinct: Different values.
         values: Least, median and largest number or date; else the most frequent values.
@@ -54,9 +54,9 @@ class Profile:
     """A table.
 
     Attributes:
-        rows: Of the table that training rows come from.
+        rows: Rows of the table that training rows come from.
         columns: All of them, in the table's order.
-        target: Of the target: share by class name, or numbers by name (mean, deviation, quantiles).
+        target: The target's shares by class name, or numbers by name (mean, deviation, quantiles).
     """
 
     rows: int
@@ -70,9 +70,9 @@ def profile(
     """Look at a table.
 
     Args:
-        table: As read.
+        table: The table as it was read.
         roles: Role of each column that is no feature.
-        preparation: As fitted.
+        preparation: The preparation as it was fitted.
         target: Name of the target column.
         classes: Names, or none for numbers.
     """

@@ -31,7 +31,7 @@ class Reading:
     Attributes:
         given: What the config says of CSV files.
         found: The same and what was found out, if the training file was CSV.
-        types: Of each column of the training table, as a later CSV file is to be read: numbers, or text that is
+        types: Type of each column of the training table, as a later CSV file is to be read: numbers, or text that is
             converted by the column's kind.
         words: Texts that usually mean missing and are values of a column of the training table, by column.
     """
@@ -46,8 +46,8 @@ class Reading:
         """From the training table.
 
         Args:
-            table: As read, with plain types.
-            given: By the config.
+            table: The table as it was read, with plain types.
+            given: What the config says.
             found: How the file is written, if it is CSV.
             texts: Columns whose values are codes, even where they look like numbers.
         """
@@ -80,8 +80,8 @@ def without(
     """A table in whose text columns some texts are missing values.
 
     Args:
-        table: With plain types.
-        null_values: Which texts.
+        table: A table with plain types.
+        null_values: The texts that mean missing.
         words: Texts of ``null_values`` that are values all the same, by column.
     """
     if not null_values:

@@ -70,8 +70,8 @@ class Schema:
         """Refuse a table that lacks a column.
 
         Args:
-            names: Of the table's columns.
-            path: Of the table, for messages.
+            names: Names of the table's columns.
+            path: The table's config key, for messages.
 
         Raises:
             DataError: With all that are missing.
@@ -88,7 +88,7 @@ class Schema:
 
         Args:
             table: Rows.
-            path: Of the table, for messages.
+            path: The table's config key, for messages.
 
         Raises:
             DataError: A column is missing, or holds values that are not of its kind; with all such columns.

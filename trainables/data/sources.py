@@ -22,7 +22,7 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
     """Read a table.
 
     Args:
-        source: As in ``DataConfig.source``.
+        source: A path, an address or a name, as ``DataConfig.source``.
         wanted: What the config says about how to read it.
         path: Config key of the source, for messages.
 
@@ -47,7 +47,7 @@ def read_rows(source: str, path: str, before: Reading | None = None, names: Coll
     """Read rows to predict: a table that need not have a target.
 
     Args:
-        source: As in ``DataConfig.source``.
+        source: A path, an address or a name, as ``DataConfig.source``.
         path: What it is called in messages.
         before: How the training file was read.
         names: Columns that are needed; others are left out. None for all.

@@ -45,7 +45,7 @@ def split(n_rows: int, division: Division, fractions: Mapping[str, float]) -> di
     """Divide the rows of a table into train and the parts named.
 
     Args:
-        n_rows: Of the table.
+        n_rows: Rows of the table.
         division: How.
         fractions: Share of all rows for each part held out of train (of all groups, if grouped), in the order in which
             they follow train in time.

@@ -58,7 +58,7 @@ def find(
     Args:
         schema: Feature columns.
         sample: Some training rows, as ``Schema.typed`` gives them; see ``sample_rows``.
-        targets: Of the sample.
+        targets: The sample's targets.
         task: Kind of target.
         sides: Prepared rows of train, validation and test.
         classes: Names, or none for numbers.

@@ -108,7 +108,7 @@ def _without_zeros(number: str) -> str:
 
 
 def _of_float(value: Any) -> str | None:
-    """Of its own precision: a float32 of 0.1 is 0.1."""
+    """Text of a number in its own precision: a float32 of 0.1 is 0.1."""
     if np.isnan(value):
         return None
     plainly = value == 0 or SMALLEST_PLAIN <= abs(value) <= LARGEST_WHOLE

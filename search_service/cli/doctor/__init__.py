@@ -22,8 +22,8 @@ def look(settings: Settings, *, ray_address: str | None = None, service: str | N
     """Everything that was found, each as soon as it was looked at.
 
     Args:
-        settings: Which home and which record.
-        ray_address: Of a cluster that is to be joined; None where a study starts Ray itself.
+        settings: They name the home and the record.
+        ray_address: Address of a cluster that is to be joined; None where a study starts Ray itself.
         service: Address of a service; default: the variable SEARCH_SERVICE_URL, and none without it.
     """
     looks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [

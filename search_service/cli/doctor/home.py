@@ -118,7 +118,7 @@ def _studies(settings: Settings) -> Path:
 
 
 def _files(settings: Settings) -> Iterator[os.stat_result]:
-    """Of all studies; some may go away while one looks."""
+    """The files of all studies; some may go away while one looks."""
     for folder, _, names in os.walk(_studies(settings)):
         for name in names:
             try:

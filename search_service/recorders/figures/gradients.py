@@ -24,7 +24,7 @@ def draw(reading: HealthReading, title: str) -> Figure:
 
     Args:
         reading: The looks and the verdict on them.
-        title: Whose.
+        title: Says whose gradients these are.
     """
     figure, (norms, updates) = new_figure(2, width=10.0)
     figure.suptitle(f"{title}: {reading.verdict.name}", fontweight="bold", fontsize=10, x=0.01, ha="left")

@@ -18,7 +18,7 @@ def draw(weighed: Sequence[Importance]) -> Figure:
     """Draw the rounds side by side.
 
     Args:
-        weighed: Of the rounds so far, in order, at least one; those without an answer are sentences below.
+        weighed: Importances of the rounds so far, in order, at least one; those without an answer are sentences below.
     """
     told = [(i, found) for i, found in enumerate(weighed) if found.shares]
     # The last round's order; what only an earlier one has comes after.

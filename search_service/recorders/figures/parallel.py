@@ -31,7 +31,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     """Draw all rounds.
 
     Args:
-        rounds: In order, at least one.
+        rounds: The study's rounds in order, at least one.
     """
     metric = rounds[-1].plan.metric
     scales = [LeafScale.of(leaf, rounds) for leaf in leaves_of(rounds)]

@@ -30,7 +30,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     """Draw the rounds so far; the last one in full strength.
 
     Args:
-        rounds: In order, at least one.
+        rounds: The study's rounds in order, at least one.
     """
     last = rounds[-1].plan
     y = _second_leaf(rounds)

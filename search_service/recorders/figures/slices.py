@@ -40,7 +40,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     """Draw all rounds.
 
     Args:
-        rounds: In order, at least one.
+        rounds: The study's rounds in order, at least one.
     """
     trials, metric = all_trials(rounds), rounds[-1].plan.metric
     window = ScoreWindow.of([trial.score for trial in trials if has_score(trial)], metric)

@@ -24,9 +24,9 @@ def new_figure(
 
     Args:
         columns: Plots.
-        width: Of the figure, in inches.
-        height: Of the figure, in inches.
-        subplot_options: For matplotlib's ``subplots``.
+        width: Inches of the figure.
+        height: Inches of the figure.
+        subplot_options: Passed on to matplotlib's ``subplots``.
     """
     return new_grid(columns, columns, width=width, panel_height=height, **subplot_options)
 
@@ -44,11 +44,11 @@ def new_grid(
 
     Args:
         panels: Plots in all.
-        columns: Of them in a row.
-        width: Of the figure, in inches.
-        panel_height: Of a row, in inches.
+        columns: Panels in a row.
+        width: Inches of the figure.
+        panel_height: Inches of a row.
         layout: What finds the margins; None leaves them to the caller.
-        subplot_options: For matplotlib's ``subplots``.
+        subplot_options: Passed on to matplotlib's ``subplots``.
     """
     rows = -(-panels // columns)
     figure = Figure(figsize=(width, rows * panel_height), dpi=DPI, layout=layout)

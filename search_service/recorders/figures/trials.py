@@ -43,7 +43,7 @@ def has_score(trial: TrialResult) -> bool:
 
 
 def all_trials(rounds: Sequence[RoundResult]) -> list[TrialResult]:
-    """Of all rounds, in their order."""
+    """The trials of all rounds, in their order."""
     return [trial for done in rounds for trial in done.trials]
 
 
@@ -53,12 +53,12 @@ def leaves_of(rounds: Sequence[RoundResult]) -> list[str]:
 
 
 def area(status: TrialStatus, n: int) -> float:
-    """Of the marker of one of ``n`` trials, in points²."""
+    """Area of the marker of one of ``n`` trials, in points²."""
     return MARKERS[status][1] * min(1.0, CROWD / max(n, 1)) + 6
 
 
 def colour_of(index: int) -> str:
-    """Of the round with that index."""
+    """Colour of the round with that index."""
     return COLOURS[index % len(COLOURS)]
 
 
@@ -72,7 +72,7 @@ class ScoreWindow:
     Attributes:
         low: Smallest score shown.
         high: Largest.
-        metric: Of the scores.
+        metric: The metric of the scores.
         is_cut: Whether any score lies outside.
     """
 
@@ -122,7 +122,7 @@ class LeafScale:
         low: Smallest position.
         high: Largest.
         log: Positions are values, and the axis is logarithmic.
-        choices: In the order of their positions 0, 1, …; None for numbers.
+        choices: The choices in the order of their positions 0, 1, …; None for numbers.
     """
 
     leaf: str
@@ -188,8 +188,8 @@ def draw_scores(
         axis: Drawn on.
         trials: Some of a round's.
         xs: Where each stands.
-        window: Of the score axis.
-        colour: Of those with a score.
+        window: What the score axis shows.
+        colour: Colour of the trials with a score.
         crowd: How many trials the axis shows in all.
     """
     for status, (marker, _, _) in MARKERS.items():

@@ -47,7 +47,7 @@ class Value(NamedTuple):
     """One value of a metric.
 
     Attributes:
-        key: Of the metric.
+        key: The metric's name.
         value: May be NaN or infinite.
         timestamp: Milliseconds since 1970.
         step: An epoch, mostly.
@@ -64,11 +64,11 @@ class WholeRun(BaseModel):
 
     Attributes:
         id: Chosen by whoever writes it, so that writing it once more, for want of an answer, does not write it twice.
-        name: Of the run.
+        name: The run's name.
         status: ``FINISHED``, ``FAILED`` or ``KILLED``.
         tags: Beside the name; texts short enough for MLflow.
-        params: Likewise.
-        metrics: With their times and steps.
+        params: Its parameters, as text.
+        metrics: The run's metrics with their times and steps.
         start_ms: When it began, in milliseconds since 1970; by default at its first value.
         end_ms: When it was over, in milliseconds since 1970; by default when it is written.
     """
@@ -119,9 +119,9 @@ def send(store: RestStore, experiment_id: str, runs: Sequence[WholeRun]) -> None
     """Have a server write runs.
 
     Args:
-        store: Of the server.
-        experiment_id: To which they belong.
-        runs: Of any number.
+        store: The server's store.
+        experiment_id: The experiment to which they belong.
+        runs: The runs, however many.
 
     Raises:
         MlflowException: The server refuses or, after the client's retries, does not answer.
@@ -158,8 +158,8 @@ def write(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[WholeRun]) 
 
     Args:
         store: MLflow's database.
-        experiment_id: To which they belong.
-        runs: Of any number.
+        experiment_id: The experiment to which they belong.
+        runs: The runs, however many.
 
     Raises:
         MlflowException: The experiment is not there, or was deleted.
@@ -177,7 +177,7 @@ def write(store: SqlAlchemyStore, experiment_id: str, runs: Sequence[WholeRun]) 
 
 
 def _rows(store: SqlAlchemyStore, experiment: Any, runs: Sequence[WholeRun]) -> dict[type[Any], list[dict[str, Any]]]:
-    """By table, in the order in which they refer to each other."""
+    """Rows by table, in the order in which tables refer to each other."""
     now = int(time.time() * 1000)
     metrics = [list(_metrics(store, run)) for run in runs]
     return {
@@ -232,7 +232,7 @@ def _metrics(store: SqlAlchemyStore, run: WholeRun) -> Iterator[dict[str, Any]]:
 
 
 def _latest(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Of each name that of the largest step, by MLflow's order."""
+    """The latest value of each name: that of the largest step, by MLflow's order."""
     latest: dict[str, dict[str, Any]] = {}
     for row in rows:
         best = latest.get(row["key"])

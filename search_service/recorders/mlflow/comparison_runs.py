@@ -25,8 +25,8 @@ class ComparisonRuns:
     """Writes one comparison of optimisers: its run, and a run per optimiser.
 
     Args:
-        client: Of the store.
-        runs: Of the comparison.
+        client: The client of the MLflow store.
+        runs: The comparison's runs.
         experiments: Where it goes.
     """
 

@@ -17,7 +17,7 @@ class Experiments:
     """Experiments by name, found or made.
 
     Args:
-        client: Of the store.
+        client: The client of the MLflow store.
         artifacts: Folder for files, where no server keeps them.
     """
 

@@ -27,8 +27,8 @@ def read_study(uri: str, study_id: str) -> EarlierStudy | None:
     """A study with its trials, or None if the store has no such study.
 
     Args:
-        uri: Of the store; a SQLite file that is not there is not made.
-        study_id: Which.
+        uri: The store's address; a SQLite file that is not there is not made.
+        study_id: The study's id.
 
     Raises:
         RecorderError: The store cannot be read.

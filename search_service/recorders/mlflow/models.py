@@ -57,7 +57,7 @@ def save(folder: Path, target: Path, *, of: Model | None = None) -> TableModel:
     """Write a model folder as an MLflow model that serves without this project installed, and without pickle.
 
     Args:
-        folder: Of a ``TableModel``.
+        folder: The folder of a ``TableModel``.
         target: Folder to make.
         of: MLflow's description, if the model is to be logged.
 
@@ -112,7 +112,7 @@ class Registered:
     """What became of a model in the registry.
 
     Attributes:
-        name: Of the registered model.
+        name: The registered model's name.
         version: The new one.
         is_champion: Whether the alias now means it.
         reason: Why, or why not.
@@ -193,11 +193,11 @@ def register(client: MlflowClient, event: ModelPacked, uri: str, *, run: str, st
     """Enter a logged model in the registry, and decide who is champion.
 
     Args:
-        client: Of the store.
-        event: With the name to register it as.
-        uri: Of the logged model.
-        run: Of the study.
-        study_id: Of the study.
+        client: The client of the MLflow store.
+        event: The packed model, with the name to register it as.
+        uri: The logged model's URI.
+        run: Id of the study's run.
+        study_id: The study's id.
     """
     name = event.register_as
     assert name is not None
@@ -299,7 +299,7 @@ def fetch(uri: str, model_uri: str, target: Path) -> Path | None:
     """Download the folder of a ``TableModel`` out of an MLflow model.
 
     Args:
-        uri: Of the store.
+        uri: The store's address.
         model_uri: ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``models:/ID``.
         target: Existing folder.
 

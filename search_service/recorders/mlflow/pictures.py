@@ -19,9 +19,9 @@ def log_picture(client: MlflowClient, run: str, name: str, draw: Callable[[], Fi
     """Draw a picture and keep it with a run.
 
     Args:
-        client: Of the store.
+        client: The client of the MLflow store.
         run: Its id.
-        name: Of the file.
+        name: Name of the file.
         draw: Draws it; whatever goes wrong in it, or when the figure is made a PNG, is noted as a tag of the run.
     """
     with TemporaryDirectory(prefix="search-service-") as folder:

@@ -58,7 +58,7 @@ class MlflowRecorder:
     """Writes a study, or a comparison of optimisers, to an MLflow store.
 
     Args:
-        uri: Of the store: ``sqlite:///…`` or a server.
+        uri: The store's address: ``sqlite:///…`` or a server.
         artifacts: Folder for files, where no server keeps them.
 
     Raises:

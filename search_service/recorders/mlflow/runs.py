@@ -34,7 +34,7 @@ class Runs:
     """Runs of one study or comparison.
 
     Args:
-        client: Of the store.
+        client: The client of the MLflow store.
 
     Attributes:
         at_ms: Time of what is being written, in milliseconds since 1970.
@@ -98,7 +98,7 @@ class Runs:
 
         Args:
             name: Also says which part of the study it is.
-            kind: Of the part.
+            kind: What kind of part it is.
             parent: Id of the run above it.
             tags: Beside those by which it is found.
             start_ms: When it began, if that is not now.
@@ -180,7 +180,7 @@ class Runs:
         self._before = found
 
     def _one_of(self, *twice: Run) -> Run:
-        """Of two runs that are the same, the one that this process writes to or that is whole; the other goes."""
+        """Keep one of two runs that are the same, the one this process writes to or the whole one; delete the other."""
         stays, goes = sorted(twice, key=lambda run: (run.info.run_id not in self._used, run.info.status not in _ENDED))
         self._client.delete_run(goes.info.run_id)
         return stays

@@ -44,8 +44,8 @@ def log_round(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
     """Write what a round's run shows.
 
     Args:
-        client: Of the store.
-        run: Of the last of ``rounds``.
+        client: The client of the MLflow store.
+        run: Id of the run of the last of ``rounds``.
         rounds: So far, in order.
     """
     last = rounds[-1]
@@ -60,9 +60,9 @@ def log_study(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
     """Write what the study's run shows of all rounds; nothing if it did not come to any.
 
     Args:
-        client: Of the store.
-        run: Of the study.
-        rounds: In order.
+        client: The client of the MLflow store.
+        run: Id of the study's run.
+        rounds: The study's rounds in order.
     """
     if not rounds:
         return
@@ -76,9 +76,9 @@ def log_pareto(client: MlflowClient, run: str, final: FinalistsResult) -> None:
     """Write the trials by both objectives, as a table and a picture; nothing with a single objective.
 
     Args:
-        client: Of the store.
-        run: Of the study.
-        final: Of the study.
+        client: The client of the MLflow store.
+        run: Id of the study's run.
+        final: The study's finalists.
     """
     if final.pareto is None:
         return

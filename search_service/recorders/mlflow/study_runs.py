@@ -58,13 +58,13 @@ class StudyRuns:
     """Writes one study: its run, and the runs of its checks, rounds, trials, decisions and finalists.
 
     Args:
-        uri: Of the store.
-        client: Of the store.
-        runs: Of the study.
+        uri: The store's address.
+        client: The client of the MLflow store.
+        runs: The study's runs.
         experiments: Where it goes.
 
     Attributes:
-        registered: Which version of which model the study's is, once it is registered.
+        registered: The version and the model that the study's became, once it is registered.
     """
 
     def __init__(self, uri: str, client: MlflowClient, runs: Runs, experiments: Experiments) -> None:

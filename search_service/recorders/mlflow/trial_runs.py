@@ -21,8 +21,8 @@ class TrialRuns:
     """Writes the runs of trials.
 
     Args:
-        client: Of the store.
-        runs: Of the study.
+        client: The client of the MLflow store.
+        runs: The study's runs.
     """
 
     def __init__(self, client: MlflowClient, runs: Runs) -> None:

@@ -31,11 +31,11 @@ class Datasets(Database):
         """Enter an upload; the same bytes again are the same dataset, under its first name.
 
         Args:
-            dataset_id: Of its bytes.
-            name: Of the file.
-            size: In bytes.
-            owner: Whose it is.
-            most_bytes: Of all uploads of this owner together; None for no limit.
+            dataset_id: The digest of its bytes.
+            name: Name of the file.
+            size: Bytes.
+            owner: The name of the token that uploads it.
+            most_bytes: Bytes that all uploads of this owner may have together; None for no limit.
 
         Returns:
             The dataset, and whether it is new.
@@ -57,7 +57,7 @@ class Datasets(Database):
         """Forget an upload.
 
         Args:
-            dataset_id: Of it.
+            dataset_id: The upload's id.
             caller: Who asks, if it has to be the owner.
 
         Raises:

@@ -24,7 +24,7 @@ class EventIntake(Database):
         """Enter events of a study and what follows from them.
 
         Args:
-            study_id: Of the study.
+            study_id: The study's id.
             entries: Lines of its events.jsonl, in their order.
             begin: Byte of the file at which they begin. If the store has read further, they are in it.
             end: Byte at which they end.

@@ -32,9 +32,9 @@ class Leases(Database):
         wants it has seen it unchanged for its length, by a clock of its own that only goes forward.
 
         Args:
-            name: Of what only one may do.
+            name: Names what only one may do.
             holder: Who wants to.
-            seconds: For how long, if it is not renewed.
+            seconds: How long it lasts if it is not renewed.
 
         Returns:
             Whether ``holder`` has it now.
