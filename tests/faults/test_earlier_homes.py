@@ -72,8 +72,18 @@ def test_d6_a_study_that_an_earlier_version_began_goes_on(home, name):
 
 def test_d6_a_study_that_an_earlier_version_ended_is_told_to_the_record_again_without_a_double(home):
     study = study_of(home, "whole")
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("whole").experiment_id
+
+    def run_of_the_study():
+        (run,) = client.search_runs([experiment], "tags.kind = 'study'")
+        return run.info.status, run.info.start_time, run.info.end_time
+
+    before = run_of_the_study()
     assert wiring.sync(study, settings=Settings(home=home)).backlog.is_complete
     assert_recorded_once(home, study)
+    # Nor does it look as if somebody had worked on it.
+    assert run_of_the_study() == before
 
 
 def test_c5_a_study_of_an_earlier_version_is_replayed(home):

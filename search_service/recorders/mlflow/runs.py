@@ -53,6 +53,8 @@ class Runs:
         # Of the earlier ones that are gone on with, the metrics (name, step and value) and parameters that they have.
         self._written: dict[str, set[tuple[str, int, str]]] = {}
         self._written_params: dict[str, set[str]] = {}
+        # Those that were finished when this process took them up: they stay so, with the time of their end.
+        self._finished: set[str] = set()
         # Those that this process writes to: of two that are the same, they stay.
         self._used: set[str] = set()
         self._has_recovered = False
@@ -125,7 +127,11 @@ class Runs:
         self._used.add(run)
         if run in self._earlier and run not in self._written:
             self._learn(before)
-        self._client.update_run(run, status="RUNNING")
+        if before.info.status == "FINISHED":
+            # A study that is over, of which the record may lack something: nobody works on it any more.
+            self._finished.add(run)
+        else:
+            self._client.update_run(run, status="RUNNING")
         self.batch(run, tags=all_tags)
         return run
 
@@ -157,7 +163,9 @@ class Runs:
             del rest_metrics[:n], rest_params[:MAX_PARAMS], rest_tags[:MAX_TAGS]
 
     def end(self, run: str, status: str = "FINISHED", *, at_ms: int | None = None) -> None:
-        """A run is over."""
+        """A run is over, unless it was before."""
+        if run in self._finished:
+            return
         self._client.set_terminated(run, status, end_time=self.at_ms if at_ms is None else at_ms)
 
     def tags(self, name: str, kind: str, parent: str | None, tags: Mapping[str, str]) -> dict[str, str]:
