@@ -59,7 +59,7 @@ def run(
     from search_service.cli.progress import ProgressDisplay
     from search_service.records.events import Event, Listener, StudyStarted
     from search_service.records.results import StudyStatus
-    from search_service.report.study_report import as_document
+    from search_service.report.documents import StudyDocument
 
     if spec is not None:
         study = wiring.prepare(spec, settings=settings)
@@ -85,7 +85,7 @@ def run(
         raise _interrupted(*begun) from interrupt
     result, places = finished.result, finished.places
     if as_json:
-        typer.echo(json.dumps(as_document(study.spec, result, places), indent=2))
+        typer.echo(json.dumps(StudyDocument.of(study.spec, result, places).plain(), indent=2))
     else:
         # Step 6 has said it at length; its first clause will do here.
         _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
@@ -158,7 +158,7 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
     # Imported here for the reason given in ``run``.
     from search_service import wiring
     from search_service.cli.progress import ProgressDisplay
-    from search_service.report.comparison_report import as_document
+    from search_service.report.documents import ComparisonDocument
 
     study = wiring.prepare(spec, settings=settings)
     listeners = [] if as_json else [ProgressDisplay(console)]
@@ -169,7 +169,7 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
     result, places = finished.result, finished.places
     page = Path(places["folder"]) / "paths.html"
     if as_json:
-        typer.echo(json.dumps(as_document(study.spec, result, places), indent=2))
+        typer.echo(json.dumps(ComparisonDocument.of(study.spec, result, places).plain(), indent=2))
     else:
         if page.exists():
             say(f"  play the paths        {page}", console)

@@ -35,7 +35,8 @@ from search_service.records.events import (
 )
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult
-from search_service.report.study_report import check_document, finite
+from search_service.report.documents import CheckDocument
+from search_service.report.study_report import finite
 
 # Every process that works on a study begins it and ends it: these stand there once for each.
 _OF_A_PROCESS = ("study_started", "study_finished")
@@ -86,7 +87,7 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (
         case StepStarted():
             return {"type": "step_started", "step": event.step, "name": event.name, "cycle": event.cycle}
         case CheckFinished():
-            return {"type": "check_finished", "cycle": event.check.cycle, **check_document(event.check)}
+            return {"type": "check_finished", **CheckDocument.of(event.check).plain()}
         case RoundStarted():
             return {"type": "round_started", **_plan(event.plan), "decided": list(event.sentences)}
         case TrialProgressed():

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from search_service.records.comparison_results import ARRIVED, ComparisonResult, LossSlice, OptimizerOutcome
-from search_service.report.study_report import counted, finite
+from search_service.report.study_report import counted
 from search_service.spec.study_spec import StudySpec
 
 # Raised when a key of the document changes its meaning or goes.
-DOCUMENT_VERSION = 1
 
 
 def table(result: ComparisonResult) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -109,61 +106,3 @@ def _describe_slice(slice_: LossSlice) -> str:
         f"most. It holds {across + up:.0%} of their squared distances from the start ({across:.0%} along x, {up:.0%} "
         "along y). The rest is not in the picture, so away from the start the slice's loss is not a path's own."
     )
-
-
-def as_document(spec: StudySpec, result: ComparisonResult, places: Mapping[str, str]) -> dict[str, Any]:
-    """One JSON document: the table in numbers, the rates tried, the curves, the places.
-
-    Args:
-        spec: What was asked.
-        result: What the comparison found.
-        places: Where the record and the files are, by name.
-    """
-    document: dict[str, Any] = finite(
-        {
-            "document_version": DOCUMENT_VERSION,
-            "comparison_id": result.comparison_id,
-            "name": spec.name,
-            "status": str(result.status),
-            "reason": result.reason,
-            "seconds": round(result.seconds, 3),
-            "metric": result.metric,
-            "start_loss": result.start_loss,
-            "best_drop": result.best_drop,
-            "optimizers": [_as_plain(result, outcome) for outcome in result.outcomes],
-            "slice": None
-            if result.slice is None
-            else {
-                "explained": list(result.slice.explained),
-                "explained_by_optimizer": {path.name: path.explained for path in result.slice.paths},
-            },
-            "places": dict(places),
-        }
-    )
-    return document
-
-
-def _as_plain(result: ComparisonResult, outcome: OptimizerOutcome) -> dict[str, Any]:
-    config = outcome.config
-    return {
-        "name": outcome.name,
-        "lr": None if config is None else config.optimizer.lr,
-        "config": None if config is None else {k: v for k, v in config.to_plain().items() if k != "seed"},
-        "validation_mean": outcome.best_mean,
-        "validation_std": outcome.best_std,
-        "epochs_to_95": result.epochs_to_arrive(outcome),
-        "diverged": outcome.diverged,
-        "diverged_in_sweep": outcome.diverged_in_sweep,
-        "rates": [{"rate": tried.rate, "loss": tried.loss, "diverged": tried.diverged} for tried in outcome.rates],
-        "swept": list(outcome.swept),
-        "seeds": list(outcome.seeds),
-        "curves": [
-            {
-                "epoch": [point.epoch for point in curve],
-                "train_loss": [point.train_loss for point in curve],
-                "validation_loss": [point.validation_loss for point in curve],
-                f"validation_{result.metric}": [point.validation_score for point in curve],
-            }
-            for curve in outcome.curves
-        ],
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.rounds import RoundResult
@@ -100,9 +100,3 @@ def format_interval(finalist: Finalist) -> str:
 
 def _share(found: Importance, leaf: str) -> str:
     return f"{found.shares[leaf]:.0%}" if leaf in found.shares else "—"
-
-
-def importance_document(done: RoundResult) -> dict[str, Any]:
-    """What mattered in a round, for programs; ``shares`` is empty where ``reason`` says why."""
-    found = importance(done)
-    return {"shares": dict(found.shares), "epoch": found.epoch, "trials": found.trials, "reason": found.reason}

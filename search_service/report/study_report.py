@@ -1,10 +1,8 @@
-"""A study's result as what a person reads (``report``) and as what a program reads (``as_document``)."""
+"""A study's result as what a person reads; what a program reads is in ``documents.py``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
@@ -18,7 +16,6 @@ from search_service.report.looking_back import (
     compare_finalists,
     describe_pareto,
     format_interval,
-    importance_document,
     what_mattered,
 )
 from search_service.spec.study_spec import StudySpec
@@ -28,8 +25,6 @@ from trainables.metrics import METRICS, MetricName
 from trainables.records import Baseline, Calibration
 from trainables.visible import visible_lines
 
-# Raised when a key of the document changes its meaning or goes.
-DOCUMENT_VERSION = 1
 # Of a round with layers of many widths, shapes that are worth a line each; the document has them all.
 MOST_SHAPES = 3
 
@@ -259,126 +254,6 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(list(value)) if isinstance(value, tuple) else str(value)
-
-
-def as_document(spec: StudySpec, result: StudyResult, places: Mapping[str, str]) -> dict[str, Any]:
-    """One JSON document: best configuration, scores, verdicts, counts, places.
-
-    Args:
-        spec: What was asked.
-        result: What the study found.
-        places: Where the record and the files are, by name.
-    """
-    trials = [trial for done in result.rounds for trial in done.trials]
-    document = {
-        "document_version": DOCUMENT_VERSION,
-        "study_id": result.study_id,
-        "name": spec.name,
-        "status": str(result.status),
-        "reason": result.reason,
-        "seconds": round(result.seconds, 3),
-        "data": asdict(result.data) if result.data else None,
-        "best": _best_document(result.finalists),
-        "checks": [check_document(check) for check in result.checks],
-        "rounds": [
-            {
-                "number": done.plan.number,
-                "name": done.plan.name,
-                "cycle": done.plan.cycle,
-                "trials": len(done.trials),
-                "best_score": done.best.score if done.best else None,
-                "stop_reason": done.stop_reason,
-                "sizes": [asdict(size) for size in done.sizes],
-                "importance": importance_document(done),
-            }
-            for done in result.rounds
-        ],
-        "decisions": [decision.reason for decision in result.decisions],
-        "trials": {str(s): sum(t.status is s for t in trials) for s in TrialStatus if s is not TrialStatus.RUNNING}
-        | {"total": len(trials)},
-        "places": dict(places),
-    }
-    plain: dict[str, Any] = finite(document)
-    return plain
-
-
-def _best_document(final: FinalistsResult | None) -> dict[str, Any] | None:
-    if final is None:
-        return None
-    winner = final.winner
-    return {
-        "trial_id": winner.trial_id,
-        "config": {key: value for key, value in winner.config.to_plain().items() if key != "seed"},
-        "metric": final.metric,
-        "validation_mean": winner.mean,
-        "validation_std": winner.std,
-        "validation_interval": winner.interval and list(winner.interval),
-        "alike": list(final.alike),
-        "parameters": winner.parameters,
-        "validation_folds": [list(scores) for scores in winner.fold_scores],
-        "validation_metrics": dict(winner.validation_metrics),
-        "test_mean": final.test_mean,
-        "test_std": final.test_std,
-        "test_trivial": final.trivial_test_score,
-        "test_metrics": dict(final.test_metrics),
-        "test_metrics_trivial": dict(final.trivial_test_metrics),
-        "baselines": [_baseline_document(baseline) for baseline in final.baselines],
-        "worth": worth(final),
-        "model": _model_document(final),
-        "calibration": None if final.calibration is None else asdict(final.calibration),
-        "pareto": None if final.pareto is None else asdict(final.pareto),
-        "seeds": list(winner.seeds),
-        "gradient_health": _health_document(winner.health),
-        "fit": {"name": winner.fit.name, "summary": winner.fit.summary},
-    }
-
-
-def _model_document(final: FinalistsResult) -> dict[str, Any]:
-    refit = final.refit if final.is_refit else None
-    return {
-        "test_score": final.model_test_score,
-        "seed": final.winner.seeds[final.exported] if refit is None else refit.seed,
-        "is_refit": refit is not None,
-        "rows": None if refit is None else refit.rows,
-        "epochs": None if refit is None else refit.epochs,
-        "lengths": None if refit is None else [list(length) for length in refit.lengths],
-        "test_metrics": None if refit is None else dict(refit.test_metrics),
-        "summary": describe_model(final),
-    }
-
-
-def _baseline_document(baseline: Baseline) -> dict[str, Any]:
-    return {
-        "name": baseline.name,
-        "model": baseline.model,
-        "rows": baseline.rows,
-        "validation_metrics": dict(baseline.validation),
-        "test_metrics": dict(baseline.test),
-        "note": baseline.note,
-        "unavailable": baseline.unavailable,
-    }
-
-
-def check_document(check: CheckResult) -> dict[str, Any]:
-    """A check's verdict as plain data."""
-    return {
-        "step": check.step,
-        "name": check.name,
-        "cycle": check.cycle,
-        "passed": check.passed,
-        "summary": check.summary,
-        "advice": check.advice,
-        "gradient_health": _health_document(health_of(check)),
-        "measured": dict(check.measured),
-        "expected": dict(check.expected),
-    }
-
-
-def _health_document(reading: HealthReading | None) -> dict[str, Any] | None:
-    if reading is None:
-        return None
-    verdict = reading.verdict
-    return {"name": verdict.name, "layers": list(verdict.layers), "summary": verdict.summary, "remedy": verdict.remedy}
 
 
 def for_terminal(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from search_service.report.documents import StudyDocument
 from search_service.service.states import ENDED, State
 
 T = TypeVar("T")
@@ -114,7 +115,8 @@ class StudyDetails(Study):
 
     config: dict[str, Any]
     attempts: list[Attempt]
-    result: dict[str, Any] | None = Field(description="As `search-service run --json` prints it.")
+    # One that an earlier version wrote may lack what today's has.
+    result: StudyDocument | dict[str, Any] | None = Field(description="As `search-service run --json` prints it.")
 
 
 class Check(Document):

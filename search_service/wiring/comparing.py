@@ -11,7 +11,7 @@ from search_service.folder import journals, layout
 from search_service.recorders.background import Backlog
 from search_service.records.comparison_results import ComparisonResult
 from search_service.records.events import Listener
-from search_service.report import comparison_report
+from search_service.report.documents import ComparisonDocument
 from search_service.runners.interrupts import catch_interrupts
 from search_service.settings import Settings
 from search_service.study import summarize
@@ -78,5 +78,5 @@ def compare(
             versions=installed_versions(),
         )
         backlog, places = wait_for_record(recorder, say), places_of(settings, folder, recorder)
-        journals.write_whole(folder / layout.RESULT, comparison_report.as_document(study.spec, result, places))
+        journals.write_whole(folder / layout.RESULT, ComparisonDocument.of(study.spec, result, places).plain())
         return FinishedComparison(result, places, backlog)

@@ -15,7 +15,7 @@ from search_service.recorders.base import Recorder
 from search_service.recorders.event_journal import EventJournal
 from search_service.records.events import Listener
 from search_service.records.results import StudyResult
-from search_service.report.study_report import as_document
+from search_service.report.documents import StudyDocument
 from search_service.runners.interrupts import catch_interrupts
 from search_service.runners.stopping import CANCEL_FILE
 from search_service.settings import Settings
@@ -173,7 +173,7 @@ def _deliver(
 ) -> dict[str, str]:
     """Write the result of a study into its folder; returns where everything is."""
     places = places_of(settings, files.path, recorder)
-    journals.write_whole(files.path / layout.RESULT, as_document(spec, result, places))
+    journals.write_whole(files.path / layout.RESULT, StudyDocument.of(spec, result, places).plain())
     return places
 
 

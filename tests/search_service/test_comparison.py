@@ -15,7 +15,8 @@ from search_service.records.comparison_results import ComparisonResult, Optimize
 from search_service.records.events import ComparisonFinished, ComparisonStarted, OptimizerCompared
 from search_service.records.results import StudyStatus
 from search_service.records.rounds import EpochPoint
-from search_service.report.comparison_report import as_document, conclusion, report, table
+from search_service.report.comparison_report import conclusion, report, table
+from search_service.report.documents import ComparisonDocument
 from search_service.spec.study_spec import parse
 from search_service.study import summarize
 from trainables.config import TrialConfig
@@ -173,7 +174,7 @@ def test_a14_divergences_are_counted_and_an_optimiser_that_only_diverges_does_no
     assert result.reason == "every optimiser diverged at every learning rate tried"
     assert table(result)[1][0] == ("sgd", "none works", "none", "never", "not trained", "16 of 16")
     assert "diverged at every learning rate" in report(spec, result)
-    assert as_document(spec, result, {})["optimizers"][0]["lr"] is None
+    assert ComparisonDocument.of(spec, result, {}).plain()["optimizers"][0]["lr"] is None
 
 
 def test_a14_a_path_that_diverges_ends_where_its_loss_does_and_does_not_bend_the_slice(wine):

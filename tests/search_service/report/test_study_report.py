@@ -12,10 +12,10 @@ import pytest
 from search_service import wiring
 from search_service.recorders.memory import MemoryRecorder
 from search_service.records.finalists import Finalist, FinalistsResult, Refit
+from search_service.report.documents import StudyDocument
 from search_service.report.importance import importance
 from search_service.report.looking_back import describe_contenders
 from search_service.report.study_report import (
-    as_document,
     counted,
     describe,
     describe_model,
@@ -57,7 +57,7 @@ def test_the_report_of_a_regression_in_its_own_units(tmp_path):
     assert f"The model is the winner trained once more, on {rows}, for {refit.epochs} epochs" in text
     assert all(check.summary in text for check in result.checks)
     assert result.reason in text
-    document = as_document(spec, result, {"folder": "x"})
+    document = StudyDocument.of(spec, result, {"folder": "x"}).plain()
     assert document["best"]["metric"] == "rmse"
     assert 30 < document["best"]["test_mean"] < 100
     assert document["best"]["model"]["is_refit"]
@@ -73,7 +73,7 @@ def test_a_failed_study_has_a_report_without_an_answer(tmp_path):
     assert "# small: failed" in text
     assert "FAILED" in text
     assert "*To do: set trial.network.init: auto" in text
-    document = as_document(spec, result, {})
+    document = StudyDocument.of(spec, result, {}).plain()
     assert document["best"] is None
     assert document["rounds"] == []
     json.dumps(document, allow_nan=False)
@@ -91,7 +91,7 @@ def test_a12_a13_the_report_reads_gradients_and_curves_of_checks_and_finalists(t
         winner = result.finalists.winner
         where = f"finalist {winner.trial_id} (gradients: first seed)"
         assert f"| {where} | {winner.health.verdict.summary} | {winner.fit.summary} |" in text
-    document = as_document(spec, result, {})
+    document = StudyDocument.of(spec, result, {}).plain()
     assert document["checks"][0]["gradient_health"]["name"] == "vanishing"
     assert document["checks"][0]["gradient_health"]["layers"][0] == 1
 
@@ -100,7 +100,7 @@ def test_a12_a13_a_winner_says_how_it_trained(tmp_path):
     spec = parse(SPEC)
     result = run(spec, tmp_path)
     winner = result.finalists.winner
-    best = as_document(spec, result, {})["best"]
+    best = StudyDocument.of(spec, result, {}).plain()["best"]
     assert best["fit"]["name"] in ("underfitting", "good fit", "overfitting")
     assert best["gradient_health"]["name"] == "healthy"
     assert winner.fit.summary in report(spec, result)
@@ -191,7 +191,7 @@ def test_b_report_and_document_hold_every_metric_the_baselines_and_the_folds(tmp
         cells = " | ".join(f"{scores[name]:.4g}" for name in ("rmse", "mae", "r2"))
         assert f"| {model} | {cells} |" in section
     assert f"**Was it worth it?** {worth(final)}." in section
-    best = as_document(spec, result, {})["best"]
+    best = StudyDocument.of(spec, result, {}).plain()["best"]
     assert best["test_metrics"]["mae"] == final.test_metrics["mae"]
     assert [b["name"] for b in best["baselines"]] == ["linear", "boosting"]
     assert best["validation_folds"] == [list(scores) for scores in final.winner.fold_scores]
@@ -236,7 +236,7 @@ def test_b_finalists_have_their_intervals_and_those_like_the_winner_are_named(tm
         told = {final.contenders[0]: "best mean"} | dict.fromkeys(final.contenders[1:], "no")
         assert cells[6] == told.get(finalist.trial_id, "yes")
     assert f"{describe_contenders(final, 'best')}." in text
-    best = as_document(spec, result, {})["best"]
+    best = StudyDocument.of(spec, result, {}).plain()["best"]
     assert best["validation_interval"] == [low, high]
     assert best["alike"] == list(final.alike)
     assert best["parameters"] == 10 * 8 + 8 + 8 + 1
@@ -276,7 +276,7 @@ def test_b_the_report_has_the_trials_that_no_other_beats_in_both_objectives(tmp_
         assert finalist.parameters == point.second
         cells = [point.trial_id, f"{point.score:.4g}", f"{point.second:,g}", f"{finalist.mean:.4g} ± 0"]
         assert f"| {' | '.join(cells)} |" in section
-    document = as_document(spec, result, {})["best"]["pareto"]
+    document = StudyDocument.of(spec, result, {}).plain()["best"]["pareto"]
     assert document["second"] == "parameters"
     assert len(document["points"]) == 8
     json.dumps(document, allow_nan=False)
@@ -294,6 +294,6 @@ def test_c6_the_report_says_what_mattered_in_each_round_or_why_that_is_unknown(t
     assert all(f"| {leaf} | {share:.0%} |" in section for leaf, share in found.shares.items())
     assert f"round 1 at epoch {found.epoch}:" in section
     assert "- Round 2: 2 of 2 trials can be compared, and it takes 10 to tell" in section
-    first, second = (done["importance"] for done in as_document(spec, result, {})["rounds"])
+    first, second = (done["importance"] for done in StudyDocument.of(spec, result, {}).plain()["rounds"])
     assert first == {"shares": found.shares, "epoch": found.epoch, "trials": found.trials, "reason": ""}
     assert second["shares"] == {}

@@ -1,0 +1,405 @@
+"""Results as programs read them: what ``--json`` prints, ``result.json`` holds and the service answers.
+
+The models are the schema: the service's OpenAPI document shows it, and clients get it as types. JSON has no word for
+NaN and infinity, so they are null, and every number that may be one of them may be null.
+
+Whoever only reads documents, as the service's clients do, waits for no library that makes them: ``of`` imports those.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from search_service.records.checks import CheckResult
+from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome
+from search_service.records.finalists import FinalistsResult, ParetoSet
+from search_service.records.readings import HealthReading
+from search_service.records.results import DataSummary, StudyResult
+from search_service.records.rounds import RoundResult, TrialStatus
+from search_service.spec.study_spec import StudySpec
+from trainables.records import Baseline, Calibration, PopulationSize
+
+# Raised when a key of a document changes its meaning or goes.
+DOCUMENT_VERSION = 1
+
+Number = int | float | None
+Scores = dict[str, float | None]
+
+
+class Document(BaseModel):
+    """A document, or a part of one. What a newer version adds, an older reader leaves out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data that every reader of JSON takes."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json())
+        return plain
+
+
+class HealthDocument(Document):
+    """What the gradients say."""
+
+    name: str = Field(description="healthy, vanishing, exploding, saturated or dead.")
+    layers: list[int] = Field(description="Layers in question, from 1.")
+    summary: str
+    remedy: str
+
+    @classmethod
+    def of(cls, reading: HealthReading | None) -> HealthDocument | None:
+        """Of a reading of gradient health, if there is one."""
+        if reading is None:
+            return None
+        verdict = reading.verdict
+        return cls(name=verdict.name, layers=list(verdict.layers), summary=verdict.summary, remedy=verdict.remedy)
+
+
+class CheckDocument(Document):
+    """Verdict of step 1, 2 or 3."""
+
+    step: int
+    name: str
+    cycle: int = Field(description="Repetition of steps 3 to 5, from 1.")
+    passed: bool
+    summary: str
+    advice: str = Field(description="What to do; empty if there is nothing.")
+    gradient_health: HealthDocument | None
+    measured: dict[str, Number]
+    expected: dict[str, Number] = Field(description="By the same names as what was measured.")
+
+    @classmethod
+    def of(cls, check: CheckResult) -> CheckDocument:
+        """Of a check's result."""
+        from search_service.report.study_report import health_of
+
+        return cls(
+            step=check.step,
+            name=check.name,
+            cycle=check.cycle,
+            passed=check.passed,
+            summary=check.summary,
+            advice=check.advice,
+            gradient_health=HealthDocument.of(health_of(check)),
+            measured=dict(check.measured),
+            expected=dict(check.expected),
+        )
+
+
+class ImportanceDocument(Document):
+    """What mattered in a round."""
+
+    shares: Scores = Field(description="By leaf; empty where reason says why.")
+    epoch: int | None = Field(description="At which trials were compared.")
+    trials: int
+    reason: str
+
+
+class RoundDocument(Document):
+    """A round of the search."""
+
+    number: int
+    name: str
+    cycle: int
+    trials: int
+    best_score: float | None
+    stop_reason: str
+    sizes: list[PopulationSize] = Field(description="How many networks were trained as one, by shape, if measured.")
+    importance: ImportanceDocument
+
+    @classmethod
+    def of(cls, done: RoundResult) -> RoundDocument:
+        """Of a round's result."""
+        from search_service.report.importance import importance
+
+        found = importance(done)
+        return cls(
+            number=done.plan.number,
+            name=done.plan.name,
+            cycle=done.plan.cycle,
+            trials=len(done.trials),
+            best_score=done.best.score if done.best else None,
+            stop_reason=done.stop_reason,
+            sizes=list(done.sizes),
+            importance=ImportanceDocument(
+                shares=dict(found.shares), epoch=found.epoch, trials=found.trials, reason=found.reason
+            ),
+        )
+
+
+class BaselineDocument(Document):
+    """A simpler model and what it reaches."""
+
+    name: str
+    model: str
+    rows: int = Field(description="Training rows that it learnt from.")
+    validation_metrics: Scores
+    test_metrics: Scores
+    note: str
+    unavailable: str = Field(description="Why it has no scores; empty if it has.")
+
+    @classmethod
+    def of(cls, baseline: Baseline) -> BaselineDocument:
+        """Of a baseline."""
+        return cls(
+            name=baseline.name,
+            model=baseline.model,
+            rows=baseline.rows,
+            validation_metrics=dict(baseline.validation),
+            test_metrics=dict(baseline.test),
+            note=baseline.note,
+            unavailable=baseline.unavailable,
+        )
+
+
+class ModelDocument(Document):
+    """The network that is handed over."""
+
+    test_score: float | None
+    seed: int
+    is_refit: bool = Field(description="Whether it has learnt from the validation rows, too.")
+    rows: int | None
+    epochs: int | None
+    lengths: list[tuple[int, float | None]] | None = Field(description="Epochs tried, and the score at their end.")
+    test_metrics: Scores | None
+    summary: str
+
+    @classmethod
+    def of(cls, final: FinalistsResult) -> ModelDocument:
+        """Of a study's finalists."""
+        from search_service.report.study_report import describe_model
+
+        refit = final.refit if final.is_refit else None
+        return cls(
+            test_score=final.model_test_score,
+            seed=final.winner.seeds[final.exported] if refit is None else refit.seed,
+            is_refit=refit is not None,
+            rows=None if refit is None else refit.rows,
+            epochs=None if refit is None else refit.epochs,
+            lengths=None if refit is None else list(refit.lengths),
+            test_metrics=None if refit is None else dict(refit.test_metrics),
+            summary=describe_model(final),
+        )
+
+
+class FitDocument(Document):
+    """How the winner's curves read."""
+
+    name: str
+    summary: str
+
+
+class BestDocument(Document):
+    """The winner and what it reaches."""
+
+    trial_id: str
+    config: dict[str, Any] = Field(description="As a config's trial section says it.")
+    metric: str
+    validation_mean: float | None
+    validation_std: float | None
+    validation_interval: tuple[float | None, float | None] | None = Field(description="95 %, over the seeds.")
+    alike: list[str] = Field(description="Finalists that cannot be told from the best.")
+    parameters: int
+    validation_folds: list[list[float | None]]
+    validation_metrics: Scores
+    test_mean: float | None
+    test_std: float | None
+    test_trivial: float | None
+    test_metrics: Scores
+    test_metrics_trivial: Scores
+    baselines: list[BaselineDocument]
+    worth: str | None = Field(description="Whether the network is worth it, against the baselines.")
+    model: ModelDocument
+    calibration: Calibration | None
+    pareto: ParetoSet | None
+    seeds: list[int]
+    gradient_health: HealthDocument | None
+    fit: FitDocument
+
+    @classmethod
+    def of(cls, final: FinalistsResult | None) -> BestDocument | None:
+        """Of a study's finalists, if it came to that."""
+        if final is None:
+            return None
+        from search_service.report.study_report import worth
+
+        winner = final.winner
+        return cls(
+            trial_id=winner.trial_id,
+            config={key: value for key, value in winner.config.to_plain().items() if key != "seed"},
+            metric=final.metric,
+            validation_mean=winner.mean,
+            validation_std=winner.std,
+            validation_interval=winner.interval,
+            alike=list(final.alike),
+            parameters=winner.parameters,
+            validation_folds=[list(scores) for scores in winner.fold_scores],
+            validation_metrics=dict(winner.validation_metrics),
+            test_mean=final.test_mean,
+            test_std=final.test_std,
+            test_trivial=final.trivial_test_score,
+            test_metrics=dict(final.test_metrics),
+            test_metrics_trivial=dict(final.trivial_test_metrics),
+            baselines=[BaselineDocument.of(baseline) for baseline in final.baselines],
+            worth=worth(final),
+            model=ModelDocument.of(final),
+            calibration=final.calibration,
+            pareto=final.pareto,
+            seeds=list(winner.seeds),
+            gradient_health=HealthDocument.of(winner.health),
+            fit=FitDocument(name=winner.fit.name, summary=winner.fit.summary),
+        )
+
+
+class StudyDocument(Document):
+    """A study's result: best configuration, scores, verdicts, counts, places."""
+
+    document_version: int
+    study_id: str
+    name: str
+    status: str
+    reason: str
+    seconds: float
+    data: DataSummary | None
+    best: BestDocument | None = Field(description="Null if it did not come to finalists.")
+    checks: list[CheckDocument]
+    rounds: list[RoundDocument]
+    decisions: list[str] = Field(description="Why step 6 repeated or stopped, a cycle each.")
+    trials: dict[str, int] = Field(description="How many ended in which way, and in all.")
+    places: dict[str, str] = Field(description="Where the record and the files are.")
+
+    @classmethod
+    def of(cls, spec: StudySpec, result: StudyResult, places: Mapping[str, str]) -> StudyDocument:
+        """Of a study.
+
+        Args:
+            spec: What was asked.
+            result: What the study found.
+            places: Where the record and the files are, by name.
+        """
+        trials = [trial for done in result.rounds for trial in done.trials]
+        counts = {str(s): sum(t.status is s for t in trials) for s in TrialStatus if s is not TrialStatus.RUNNING}
+        return cls(
+            document_version=DOCUMENT_VERSION,
+            study_id=result.study_id,
+            name=spec.name,
+            status=str(result.status),
+            reason=result.reason,
+            seconds=round(result.seconds, 3),
+            data=result.data,
+            best=BestDocument.of(result.finalists),
+            checks=[CheckDocument.of(check) for check in result.checks],
+            rounds=[RoundDocument.of(done) for done in result.rounds],
+            decisions=[decision.reason for decision in result.decisions],
+            trials=counts | {"total": len(trials)},
+            places=dict(places),
+        )
+
+
+class RateDocument(Document):
+    """A learning rate that was tried for an optimiser."""
+
+    rate: float
+    loss: float | None
+    diverged: int
+
+
+class OptimizerDocument(Document):
+    """An optimiser of a comparison: its row of the table, the rates tried, its curves."""
+
+    name: str
+    lr: float | None
+    config: dict[str, Any] | None
+    validation_mean: float | None
+    validation_std: float | None
+    epochs_to_95: float | None
+    diverged: int
+    diverged_in_sweep: int
+    rates: list[RateDocument]
+    swept: list[str]
+    seeds: list[int]
+    curves: list[dict[str, list[Number]]] = Field(description="By seed: epochs, losses and scores, as columns.")
+
+    @classmethod
+    def of(cls, result: ComparisonResult, outcome: OptimizerOutcome) -> OptimizerDocument:
+        """Of one outcome of a comparison."""
+        config = outcome.config
+        return cls(
+            name=outcome.name,
+            lr=None if config is None else config.optimizer.lr,
+            config=None if config is None else {k: v for k, v in config.to_plain().items() if k != "seed"},
+            validation_mean=outcome.best_mean,
+            validation_std=outcome.best_std,
+            epochs_to_95=result.epochs_to_arrive(outcome),
+            diverged=outcome.diverged,
+            diverged_in_sweep=outcome.diverged_in_sweep,
+            rates=[RateDocument(rate=t.rate, loss=t.loss, diverged=t.diverged) for t in outcome.rates],
+            swept=list(outcome.swept),
+            seeds=list(outcome.seeds),
+            curves=[
+                {
+                    "epoch": [point.epoch for point in curve],
+                    "train_loss": [point.train_loss for point in curve],
+                    "validation_loss": [point.validation_loss for point in curve],
+                    f"validation_{result.metric}": [point.validation_score for point in curve],
+                }
+                for curve in outcome.curves
+            ],
+        )
+
+
+class SliceDocument(Document):
+    """How much of the paths the slice through the loss holds."""
+
+    explained: tuple[float, float]
+    explained_by_optimizer: dict[str, float]
+
+
+class ComparisonDocument(Document):
+    """A comparison of optimisers: the table in numbers, the rates tried, the curves, the places."""
+
+    document_version: int
+    comparison_id: str
+    name: str
+    status: str
+    reason: str
+    seconds: float
+    metric: str
+    start_loss: float | None
+    best_drop: float | None
+    optimizers: list[OptimizerDocument]
+    slice: SliceDocument | None
+    places: dict[str, str]
+
+    @classmethod
+    def of(cls, spec: StudySpec, result: ComparisonResult, places: Mapping[str, str]) -> ComparisonDocument:
+        """Of a comparison.
+
+        Args:
+            spec: What was asked.
+            result: What the comparison found.
+            places: Where the record and the files are, by name.
+        """
+        plane = result.slice
+        return cls(
+            document_version=DOCUMENT_VERSION,
+            comparison_id=result.comparison_id,
+            name=spec.name,
+            status=str(result.status),
+            reason=result.reason,
+            seconds=round(result.seconds, 3),
+            metric=result.metric,
+            start_loss=result.start_loss,
+            best_drop=result.best_drop,
+            optimizers=[OptimizerDocument.of(result, outcome) for outcome in result.outcomes],
+            slice=None
+            if plane is None
+            else SliceDocument(
+                explained=(float(plane.explained[0]), float(plane.explained[1])),
+                explained_by_optimizer={path.name: path.explained for path in plane.paths},
+            ),
+            places=dict(places),
+        )
