@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from trainables.activations import ACTIVATIONS
 from trainables.choices import InitName
 from trainables.config import NetworkConfig
 
@@ -33,8 +34,7 @@ def resolve(network: NetworkConfig) -> InitName:
     """The rule that ``init: auto`` means for this network's activation."""
     if network.init != "auto":
         return network.init
-    # elu, gelu and silu cut off most of the negative half, as relu does.
-    return "xavier" if network.activation in ("tanh", "sigmoid", "identity") else "kaiming"
+    return ACTIVATIONS[network.activation].init
 
 
 def draw_weights(network: NetworkConfig, layer_sizes: Sequence[int], seed: int, dtype: torch.dtype) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainables.activations import CAN_DIE, SATURATES_OUTSIDE
+from trainables.activations import ACTIVATIONS
 from trainables.choices import ActivationName
 from trainables.records import Health, LayerActivations, LayerGradients, LayerHealth
 from trainables.row_tensors import RowTensors
@@ -49,16 +49,16 @@ def _describe(activations: Tensor, name: ActivationName) -> LayerActivations:
 
 def _dead(activations: Tensor, name: ActivationName) -> Tensor:
     """Share of units that are 0 for every row, where units can die: ``[..., B, H]`` -> ``[...]``."""
-    if name not in CAN_DIE:
+    if not ACTIVATIONS[name].can_die:
         return activations.new_zeros(activations.shape[:-2])
     return (activations == 0).all(dim=-2).double().mean(dim=-1)
 
 
 def _saturated(activations: Tensor, name: ActivationName) -> Tensor:
     """Share of activations where the nonlinearity is nearly flat: ``[..., B, H]`` -> ``[...]``."""
-    if name not in SATURATES_OUTSIDE:
+    if (bounds := ACTIVATIONS[name].flat_outside) is None:
         return activations.new_zeros(activations.shape[:-2])
-    low, high = SATURATES_OUTSIDE[name]
+    low, high = bounds
     return ((activations < low) | (activations > high)).double().mean(dim=(-2, -1))
 
 

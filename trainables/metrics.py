@@ -6,7 +6,7 @@ Two files, since whoever reads a config or a record needs to know no more, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "rmse", "mae", "r2"]
 
 
+# (score, rows) -> how far the score over so many rows lies from its true value by chance, one standard error.
+StandardError = Callable[[float, float], float]
+
+
 @dataclass(frozen=True)
 class Metric:
     """A score's direction, and the task it belongs to.
@@ -24,12 +28,14 @@ class Metric:
     Attributes:
         mode: Whether larger (max) or smaller (min) is better.
         task: The kind of target it is for.
+        standard_error: (score, rows) -> how far a score over so many rows lies from its true value by chance.
         at_most_1: Whether 1 is the best there can be.
         needs_probabilities: Whether it means something only for outputs that a softmax or sigmoid makes probabilities.
     """
 
     mode: Literal["max", "min"]
     task: Literal["classification", "regression"]
+    standard_error: StandardError
     at_most_1: bool = False
     needs_probabilities: bool = False
 
@@ -44,15 +50,54 @@ class Metric:
         return -score if self.mode == "max" else score
 
 
+def _of_share(score: float, rows: float) -> float:
+    """√(p (1 - p) / n), the binomial's; for balanced accuracy and F1 it is too small where classes are rare."""
+    # One row more or less is the least that can be told apart, also at a score of exactly 0 or 1.
+    return max(math.sqrt(score * (1 - score) / rows), 1 / rows)
+
+
+def _of_auc(score: float, rows: float) -> float:
+    """Of an area under the curve over two classes of n/2 rows, whose scores are exponential.
+
+    Source: Hanley and McNeil 1982.
+    """
+    each = rows / 2
+    both_above, both_below = score / (2 - score), 2 * score**2 / (1 + score)
+    # Below one row of a class there is nothing to compare; rounding may leave less than 0 at an area of 1.
+    more = max(each - 1, 0.0)
+    variance = (score * (1 - score) + more * (both_above + both_below - 2 * score**2)) / each**2
+    return max(math.sqrt(max(variance, 0.0)), 1 / rows)
+
+
+def _of_log_loss(score: float, rows: float) -> float:
+    """Loss / √n, as of exponential losses."""
+    return score / math.sqrt(rows)
+
+
+def _of_rmse(score: float, rows: float) -> float:
+    """Rmse / √(2n), for normal residuals."""
+    return score / math.sqrt(2 * rows)
+
+
+def _of_mae(score: float, rows: float) -> float:
+    """√(π/2 - 1) mae / √n, for normal residuals."""
+    return score * math.sqrt((math.pi / 2 - 1) / rows)
+
+
+def _of_r2(score: float, rows: float) -> float:
+    """√(2/n) of the residual's share 1 - r2."""
+    return (1 - score) * math.sqrt(2 / rows)
+
+
 METRICS: Mapping[MetricName, Metric] = {
-    "accuracy": Metric("max", "classification", at_most_1=True),
-    "balanced_accuracy": Metric("max", "classification", at_most_1=True),
-    "macro_f1": Metric("max", "classification", at_most_1=True),
-    "roc_auc": Metric("max", "classification", at_most_1=True),
-    "log_loss": Metric("min", "classification", needs_probabilities=True),
-    "rmse": Metric("min", "regression"),
-    "mae": Metric("min", "regression"),
-    "r2": Metric("max", "regression", at_most_1=True),
+    "accuracy": Metric("max", "classification", _of_share, at_most_1=True),
+    "balanced_accuracy": Metric("max", "classification", _of_share, at_most_1=True),
+    "macro_f1": Metric("max", "classification", _of_share, at_most_1=True),
+    "roc_auc": Metric("max", "classification", _of_auc, at_most_1=True),
+    "log_loss": Metric("min", "classification", _of_log_loss, needs_probabilities=True),
+    "rmse": Metric("min", "regression", _of_rmse),
+    "mae": Metric("min", "regression", _of_mae),
+    "r2": Metric("max", "regression", _of_r2, at_most_1=True),
 }
 
 

@@ -11,27 +11,15 @@ The module computes what the population computes, to float32's rounding: its sum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from trainables.activations import ACTIVATIONS
 from trainables.choices import ActivationName
 from trainables.config import NetworkConfig
 from trainables.network import PopulationNetwork
-
-# Of the leaky ReLU's slope below 0; the others have none.
-_MODULES: Mapping[ActivationName, Callable[[float], nn.Module]] = {
-    "identity": lambda _: nn.Identity(),
-    "relu": lambda _: nn.ReLU(),
-    "leaky_relu": nn.LeakyReLU,
-    "elu": lambda _: nn.ELU(),
-    "gelu": lambda _: nn.GELU(),
-    "silu": lambda _: nn.SiLU(),
-    "tanh": lambda _: nn.Tanh(),
-    "sigmoid": lambda _: nn.Sigmoid(),
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,7 @@ class Architecture:
             modules.append(nn.Linear(fan_in, units, bias=self.batch_norm_eps is None))
             if self.batch_norm_eps is not None:
                 modules.append(nn.BatchNorm1d(units, eps=self.batch_norm_eps))
-            modules.append(_MODULES[self.activation](self.negative_slope))
+            modules.append(ACTIVATIONS[self.activation].module(self.negative_slope))
             fan_in = units
         return nn.Sequential(*modules, nn.Linear(fan_in, n_outputs)).eval()
 

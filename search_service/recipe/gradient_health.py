@@ -26,6 +26,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from search_service.records.readings import HealthName, HealthReading, HealthVerdict
+from trainables.activations import ACTIVATIONS
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale
 from trainables.records import Health, LayerHealth
@@ -157,9 +158,12 @@ _BATCH_NORM: Remedy = (
 )
 _RELU: Remedy = (
     "trial.network.activation: relu or another that does not saturate",
-    lambda c: c.network.activation in ("tanh", "sigmoid"),
+    lambda c: ACTIVATIONS[c.network.activation].flat_outside is not None,
 )
-_LEAKY: Remedy = ("trial.network.activation: leaky_relu or elu", lambda c: c.network.activation == "relu")
+_LEAKY: Remedy = (
+    "trial.network.activation: leaky_relu or elu",
+    lambda c: ACTIVATIONS[c.network.activation].can_die,
+)
 _CLIP: Remedy = ("trial.clipping.norm: 1.0", lambda c: c.clipping.norm is None and c.clipping.value is None)
 _RATE: Remedy = ("a smaller trial.optimizer.lr", lambda c: True)
 _SHALLOWER: Remedy = ("fewer layers", lambda c: len(c.network.hidden_sizes) > 2)

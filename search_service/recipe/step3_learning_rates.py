@@ -78,7 +78,18 @@ def run(
     def result(passed: bool, summary: str, advice: str, region: tuple[float, float, float]) -> LearningRatesResult:
         low, high, best = region
         return LearningRatesResult(
-            3, NAME, passed, summary, advice, measured, expected, cycle, tuple(outcomes), low, high, best
+            step=3,
+            name=NAME,
+            passed=passed,
+            summary=summary,
+            advice=advice,
+            measured=measured,
+            expected=expected,
+            cycle=cycle,
+            outcomes=tuple(outcomes),
+            low=low,
+            high=high,
+            best=best,
         )
 
     if not working:

@@ -132,44 +132,11 @@ def expected_gain(gains: Sequence[float]) -> float:
 
 def _noise(metric: MetricName, score: float, rows: float, measured: SeedNoise | None) -> tuple[float, str]:
     """What is not above it is no improvement, and what it is."""
-    by_rows = standard_error(metric, score, rows)
+    by_rows = METRICS[metric].standard_error(score, rows)
     if measured is not None and measured.of_difference > by_rows:
         n = len(measured.scores)
         return measured.of_difference, f"of the difference between two of {measured.trial_id}'s trainings, {n} seeds"
     return by_rows, f"one standard error over {rows:.0f} validation rows"
-
-
-def standard_error(metric: MetricName, score: float, rows: float) -> float:
-    """How far a score over ``rows`` rows lies from its true value by chance, one standard error.
-
-    accuracy: √(p (1 - p) / n), the binomial's; for balanced accuracy and F1 the same, too small where classes are rare.
-    roc_auc: Hanley and McNeil 1982, for two classes of n/2 rows. log_loss: loss / √n, that of exponential losses.
-    rmse: rmse / √(2n) for normal residuals, mae: √(π/2 - 1) mae / √n. r2: that of the residual's share 1 - r2, √(2/n)
-    of it.
-    """
-    # One row more or less is the least that can be told apart, also at a score of exactly 0 or 1.
-    match metric:
-        case "accuracy" | "balanced_accuracy" | "macro_f1":
-            return max(math.sqrt(score * (1 - score) / rows), 1 / rows)
-        case "roc_auc":
-            return max(_error_of_auc(score, rows / 2), 1 / rows)
-        case "log_loss":
-            return score / math.sqrt(rows)
-        case "rmse":
-            return score / math.sqrt(2 * rows)
-        case "mae":
-            return score * math.sqrt((math.pi / 2 - 1) / rows)
-        case "r2":
-            return (1 - score) * math.sqrt(2 / rows)
-
-
-def _error_of_auc(area: float, rows: float) -> float:
-    """Of an area over ``rows`` rows of each class, whose scores are exponential."""
-    both_above, both_below = area / (2 - area), 2 * area**2 / (1 + area)
-    # Below one row of a class there is nothing to compare; rounding may leave less than 0 at an area of 1.
-    more = max(rows - 1, 0.0)
-    variance = (area * (1 - area) + more * (both_above + both_below - 2 * area**2)) / rows**2
-    return math.sqrt(max(variance, 0.0))
 
 
 def _best_score(result: RoundResult) -> float:

@@ -24,6 +24,7 @@ class CheckResult:
         measured: What was measured, by name.
         expected: What was expected, by the same names.
         cycle: Number of the repetition of steps 3 to 5, from 1.
+        health: How gradients fare in the network; None if the check does not look at them.
     """
 
     step: int
@@ -34,6 +35,7 @@ class CheckResult:
     measured: Mapping[str, float]
     expected: Mapping[str, float]
     cycle: int = 1
+    health: HealthReading | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,6 @@ class InitialLossResult(CheckResult):
 
     activations: tuple[LayerActivations, ...] = ()
     gradients: tuple[LayerGradients, ...] = ()
-    health: HealthReading | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,6 @@ class OverfitResult(CheckResult):
     steps: tuple[int, ...] = ()
     curves: tuple[tuple[float, tuple[float, ...]], ...] = ()
     threshold: float = math.nan
-    health: HealthReading | None = None
 
 
 RateLabel = Literal["diverged", "too slow", "works"]

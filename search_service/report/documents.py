@@ -74,8 +74,6 @@ class CheckDocument(Document):
     @classmethod
     def of(cls, check: CheckResult) -> CheckDocument:
         """Of a check's result."""
-        from search_service.report.study_report import health_of
-
         return cls(
             step=check.step,
             name=check.name,
@@ -83,7 +81,7 @@ class CheckDocument(Document):
             passed=check.passed,
             summary=check.summary,
             advice=check.advice,
-            gradient_health=HealthDocument.of(health_of(check)),
+            gradient_health=HealthDocument.of(check.health),
             measured=dict(check.measured),
             expected=dict(check.expected),
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from search_service.records.checks import CheckResult, InitialLossResult, OverfitResult
+from search_service.records.checks import CheckResult
 from search_service.records.finalists import Decision, Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
@@ -94,7 +94,7 @@ def describe_data(data: DataSummary) -> list[str]:
 def _readings(result: StudyResult) -> list[str]:
     """Gradient health wherever it was looked at, and how the finalists' curves read."""
     rows: list[tuple[str, HealthReading, FitReading | None]] = [
-        (f"step {check.step}, {check.name}", health, None) for check in result.checks if (health := health_of(check))
+        (f"step {check.step}, {check.name}", health, None) for check in result.checks if (health := check.health)
     ]
     finalists = result.finalists.finalists if result.finalists else ()
     rows += [(f"finalist {f.trial_id} (gradients: first seed)", f.health, f.fit) for f in finalists]
@@ -110,11 +110,6 @@ def _readings(result: StudyResult) -> list[str]:
         to_do = "; ".join(text for text in (health.verdict.remedy, fit.remedy if fit else "") if text)
         lines.append(f"| {where} | {health.verdict.summary} | {fit.summary if fit else '—'} | {to_do or '—'} |")
     return [*lines, ""]
-
-
-def health_of(check: CheckResult) -> HealthReading | None:
-    """The reading of a check that looks at gradients."""
-    return check.health if isinstance(check, (InitialLossResult, OverfitResult)) else None
 
 
 def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.activations import ACTIVATIONS, SATURATES_OUTSIDE
+from trainables.activations import ACTIVATIONS
 from trainables.choices import ActivationName
 
 F = torch.nn.functional
@@ -56,12 +56,28 @@ def test_a1_values_and_gradients(name, members, rows, units, seed):
     )
 
 
-@pytest.mark.parametrize("name", sorted(SATURATES_OUTSIDE))
+@pytest.mark.parametrize("name", sorted(name for name, one in ACTIVATIONS.items() if one.flat_outside))
 def test_saturation_begins_where_the_slope_is_a_twentieth_of_the_largest(name):
     z = torch.linspace(-8, 8, 4001, dtype=torch.float64, requires_grad=True)
     values = REFERENCES[name](z, 0.0)
     values.sum().backward()
     flat = z.grad < z.grad.max() / 20
-    low, high = SATURATES_OUTSIDE[name]
+    low, high = ACTIVATIONS[name].flat_outside
     agreement = (((values < low) | (values > high)) == flat).double().mean()
     assert agreement > 0.995
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_what_an_activation_says_of_itself_is_so(name):
+    one = ACTIVATIONS[name]
+    z = torch.linspace(-8, 8, 401, dtype=torch.float64, requires_grad=True)
+    values = one.module(0.1)(z)
+    torch.testing.assert_close(values, REFERENCES[name](z, 0.1))
+    (slopes,) = torch.autograd.grad(values.sum(), z)
+    # Flat on both sides is what has a bound on both.
+    assert (one.flat_outside is not None) == (values.abs().max().item() <= 1)
+    # A unit below 0 by far neither says nor learns anything.
+    assert one.can_die == bool(values[0] == 0 and slopes[0] == 0)
+    # Around 0, or everywhere, a line; or less than half of what comes in from below.
+    is_odd = torch.allclose(values - values[200], -(values - values[200]).flip(0))
+    assert one.init == ("xavier" if is_odd else "kaiming")

@@ -12,7 +12,7 @@ from typing import get_args
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, hsv_to_rgb, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
@@ -28,10 +28,17 @@ from trainables.metrics import METRICS, MetricName
 
 # In the place of yellow, which cannot be read as a line on white, and darkened would be orange once more.
 PURPLE = "#9055C0"
-COLOUR_OF = {
-    name: PURPLE if colour == "#F0E442" else colour
-    for name, colour in zip(get_args(OptimizerName), COLOURS, strict=True)
-}
+
+
+def distinct_colours(n: int) -> list[str]:
+    """``n`` colours, no two the same: those that everybody can tell apart, and when they are used up, further hues."""
+    readable = [PURPLE if colour == "#F0E442" else colour for colour in COLOURS]
+    more = max(n - len(readable), 0)
+    return readable[:n] + [to_hex(hsv_to_rgb(((i + 0.5) / more, 0.6, 0.7))) for i in range(more)]
+
+
+_OPTIMIZERS = get_args(OptimizerName)
+COLOUR_OF = dict(zip(_OPTIMIZERS, distinct_colours(len(_OPTIMIZERS)), strict=True))
 # A loss this far above the untrained one is cut off: a diverging curve would flatten all others.
 CUT_AT = 2.0
 # Heights of the slice are grey, so that every path can be told from them; the lowest loss is white.

@@ -36,7 +36,7 @@ from search_service.records.events import (
 from search_service.records.finalists import FinalistsResult
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
-from search_service.report.study_report import describe, format_value, health_of, worth
+from search_service.report.study_report import describe, format_value, worth
 from search_service.space.ranges import conditions
 
 StudyEvent = (
@@ -130,7 +130,7 @@ class StudyRuns:
         metrics = [values.metric(f"measured.{key}", value) for key, value in check.measured.items()]
         metrics += [values.metric(f"expected.{key}", value) for key, value in check.expected.items()]
         metrics += [values.metric("passed", float(check.passed)), *values.of_check(check)]
-        health = health_of(check)
+        health = check.health
         if health is not None:
             tags = {"gradient_health": health.verdict.name}
             self._runs.batch(run, metrics=values.of_health(health), tags=tags)

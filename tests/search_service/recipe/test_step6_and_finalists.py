@@ -11,7 +11,6 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from search_service.recipe import finalists, seed_noise, step6_repeat
-from search_service.recipe.step6_repeat import standard_error
 from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle, Finalist, SeedNoise
 from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
@@ -21,6 +20,7 @@ from tests.plans import make_plan, plain
 from trainables import checkpoint
 from trainables.data.dataset import Rows
 from trainables.losses import ChanceScale
+from trainables.metrics import METRICS
 from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 
@@ -118,7 +118,7 @@ def test_c4_an_expected_gain_below_noise_ends_the_search(tmp_path):
     assert "no further improvement to expect" in decision.reason
     assert "another cycle is expected to bring 0.01 (noise: ±0.016" in decision.reason
     assert (decision.gain, decision.expected_gain) == (pytest.approx(0.02), pytest.approx(0.01))
-    assert decision.noise == pytest.approx(standard_error("accuracy", 0.9, 360))
+    assert decision.noise == pytest.approx(METRICS["accuracy"].standard_error(0.9, 360))
     assert not decided(tmp_path, (0.86, 0.9)).stop
     # A tenth of the gain before: a tenth of it is what is expected next.
     shrinking = decided(tmp_path, (0.3, 0.7), (0.7, 0.74))
@@ -178,20 +178,20 @@ def test_standard_errors_match_simulation():
     random = np.random.default_rng(0)
     n, runs = 400, 4000
     accuracies = (random.random((runs, n)) < 0.9).mean(axis=1)
-    assert standard_error("accuracy", 0.9, n) == pytest.approx(accuracies.std(), rel=0.05)
+    assert METRICS["accuracy"].standard_error(0.9, n) == pytest.approx(accuracies.std(), rel=0.05)
     rmses = np.sqrt((random.normal(0, 3, (runs, n)) ** 2).mean(axis=1))
-    assert standard_error("rmse", 3.0, n) == pytest.approx(rmses.std(), rel=0.05)
-    assert standard_error("accuracy", 1.0, 50) == standard_error("roc_auc", 1.0, 50) == 1 / 50
+    assert METRICS["rmse"].standard_error(3.0, n) == pytest.approx(rmses.std(), rel=0.05)
+    assert METRICS["accuracy"].standard_error(1.0, 50) == METRICS["roc_auc"].standard_error(1.0, 50) == 1 / 50
     errors = np.abs(random.normal(0, 3, (runs, n)))
-    assert standard_error("mae", errors.mean(), n) == pytest.approx(errors.mean(axis=1).std(), rel=0.05)
+    assert METRICS["mae"].standard_error(errors.mean(), n) == pytest.approx(errors.mean(axis=1).std(), rel=0.05)
     losses = random.exponential(0.7, (runs, n)).mean(axis=1)
-    assert standard_error("log_loss", 0.7, n) == pytest.approx(losses.std(), rel=0.05)
+    assert METRICS["log_loss"].standard_error(0.7, n) == pytest.approx(losses.std(), rel=0.05)
     # Exponential scores, as Hanley and McNeil have them: the area is a/(a + 1) with a the ratio of the means.
     negative, positive = random.exponential(1.0, (500, n // 2)), random.exponential(4.0, (500, n // 2))
     labels = np.repeat([0, 1], n // 2)
     areas = [roc_auc_score(labels, np.concatenate(pair)) for pair in zip(negative, positive, strict=True)]
     assert np.mean(areas) == pytest.approx(0.8, abs=0.005)
-    assert standard_error("roc_auc", 0.8, n) == pytest.approx(np.std(areas), rel=0.1)
+    assert METRICS["roc_auc"].standard_error(0.8, n) == pytest.approx(np.std(areas), rel=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -134,3 +134,10 @@ def test_a14_nothing_in_the_data_can_leave_the_script_in_which_it_stands(compare
     assert [tag for tag, _ in page.elements].count("script") == 2
     assert json.loads(page.scripts[0])["source"] == evil
     assert "<title>&lt;/script&gt;&lt;script&gt;alert(1)" in text
+
+
+@pytest.mark.parametrize("n", [3, 8, 9, 20])
+def test_c6_however_many_optimisers_there_are_no_two_look_the_same(n):
+    colours = comparison.distinct_colours(n)
+    assert len(set(colours)) == n
+    assert "#F0E442" not in colours  # Yellow cannot be read as a line on white.
