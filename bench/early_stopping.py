@@ -41,7 +41,7 @@ import onnxruntime
 
 from search_service.early_stopping.defaults import asha_rules
 from search_service.early_stopping.halving import Halving
-from search_service.samplers.sampler import Method, Sampler
+from search_service.samplers.sampler import Sampler
 from search_service.space.ranges import NumericRange
 from search_service.spec.study_spec import RoundSpec, SearchSpec
 from trainables.config import TrialConfig
@@ -126,7 +126,7 @@ class Search(Protocol):
 class Ours:
     """This project's sampler and halving."""
 
-    def __init__(self, seed: int, method: Method, *, early_stopping: bool = True, default_first: bool = True) -> None:
+    def __init__(self, seed: int, method: str, *, early_stopping: bool = True, default_first: bool = True) -> None:
         first = [DEFAULT] if default_first else []
         self._sampler = Sampler(SPACE, BASE, method=method, mode="max", seed=seed, first=first, most=10_000)
         rules = asha_rules(SearchSpec(), RoundSpec(max_trials=TRIALS, max_epochs=EPOCHS))

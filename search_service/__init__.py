@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from search_service.client import Client
     from search_service.errors import InvalidSpecError, OutsideError, SearchServiceError
     from search_service.records.results import StudyResult, StudyStatus
+    from search_service.runners.registry import RUNNERS
+    from search_service.runners.stopping import STOPPING_RULES
+    from search_service.samplers.registry import SAMPLERS
     from search_service.settings import Settings
     from search_service.spec.config_file import load
     from search_service.spec.study_spec import StudySpec, parse
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "RUNNERS",
+    "SAMPLERS",
+    "STOPPING_RULES",
     "Client",
     "FinishedStudy",
     "InvalidSpecError",
@@ -51,6 +57,9 @@ __getattr__, __dir__ = attach(
         "client": ("Client",),
         "errors": ("InvalidSpecError", "OutsideError", "SearchServiceError"),
         "records.results": ("StudyResult", "StudyStatus"),
+        "runners.registry": ("RUNNERS",),
+        "runners.stopping": ("STOPPING_RULES",),
+        "samplers.registry": ("SAMPLERS",),
         "settings": ("Settings",),
         "spec.config_file": ("load",),
         "spec.study_spec": ("StudySpec", "parse"),

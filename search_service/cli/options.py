@@ -5,24 +5,33 @@ Nothing here or in the modules of commands imports at the top what takes long: `
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from search_service.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
     from search_service.settings import Settings
     from search_service.spec.study_spec import StudySpec
 
 
-class RunnerChoice(StrEnum):
-    """Where trials run."""
+def _known_runner(name: str) -> str:
+    """The name of a runner that there is."""
+    if name not in RUNNERS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, RUNNERS))}")
+    return name
 
-    INLINE = "inline"
-    RAY = "ray"
 
-
+RunnerChoice = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(RUNNERS),
+        callback=_known_runner,
+        help=f"Where trials run. {'. '.join(f'{name}: {kind.about}' for name, kind in RUNNERS.items())}.",
+    ),
+]
 _CONFIG = typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")
 Config = Annotated[Path, _CONFIG]
 OptionalConfig = Annotated[Path | None, _CONFIG]

@@ -24,6 +24,7 @@ from search_service.cli.options import (
 )
 from search_service.cli.terminal import say
 from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, OutsideError
+from search_service.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
     from search_service.recorders.background import Backlog
@@ -38,9 +39,7 @@ def run(
         str | None,
         typer.Option("--study", metavar="ID", help="Instead of CONFIG: go on with a study that was cut short."),
     ] = None,
-    runner: Annotated[
-        RunnerChoice, typer.Option(help="inline: this process, no Ray. ray: Ray Tune.")
-    ] = RunnerChoice.RAY,
+    runner: RunnerChoice = "ray",
     ray_address: Annotated[
         str | None, typer.Option(metavar="auto|ADDRESS", help="Join this Ray cluster instead of starting Ray here.")
     ] = None,
@@ -76,7 +75,7 @@ def run(
         finished = wiring.run(
             study,
             settings=settings,
-            runner=runner.value,
+            runner=runner,
             ray_address=ray_address,
             listeners=listeners,
             say=partial(say, console=console),
@@ -97,7 +96,7 @@ def run(
 @app.command()
 def plan(
     config: Config,
-    runner: Annotated[RunnerChoice, typer.Option(help="Which runner the time is for.")] = RunnerChoice.RAY,
+    runner: RunnerChoice = "ray",
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,7 +107,7 @@ def plan(
     from search_service.recipe import planning
 
     study = wiring.prepare(spec, settings=settings_for(None))
-    planned = wiring.plan(study, runner=runner.value)
+    planned = wiring.plan(study, runner=runner)
     if as_json:
         typer.echo(json.dumps(planning.as_document(study.spec, study.dataset, planned), indent=2))
     else:
@@ -247,7 +246,7 @@ def _print_places(console: Console, reason: str, seconds: float, places: dict[st
 def _require_what_fits(
     config: Path | None,
     study_id: str | None,
-    runner: RunnerChoice,
+    runner: str,
     ray_address: str | None,
     overrides: list[str] | None,
 ) -> None:
@@ -260,5 +259,5 @@ def _require_what_fits(
         raise typer.BadParameter("give a config to run, or --study to go on with a study", param_hint="CONFIG")
     if study_id is not None and overrides:
         raise typer.BadParameter("a study goes on as it was asked for", param_hint="--set")
-    if ray_address is not None and runner is RunnerChoice.INLINE:
-        raise typer.BadParameter("an inline run uses no Ray", param_hint="--ray-address")
+    if ray_address is not None and not RUNNERS[runner].joins_cluster:
+        raise typer.BadParameter(f"the runner {runner} joins no cluster", param_hint="--ray-address")

@@ -95,7 +95,7 @@ def search(
         limits=_limits(place, budget, best_before),
         seed=spec.seed,
         folder=place.folder / f"round-{number}",
-        resources=Resources(spec.search.max_concurrent_trials, spec.search.cpus_per_trial, spec.search.gpus_per_trial),
+        resources=Resources.of(spec.search),
     )
     if place.earlier is not None:
         plan, learnt = _taught(plan, place.earlier, place)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from search_service.early_stopping.rules import AshaRules
 from search_service.space.ranges import Space
-from search_service.spec.study_spec import SamplerName
+from search_service.spec.study_spec import SamplerName, SearchSpec
 from trainables.config import TrialConfig
 from trainables.metrics import MetricName
 
@@ -109,6 +109,11 @@ class Resources:
     max_concurrent_trials: int | None = None
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
+
+    @classmethod
+    def of(cls, search: SearchSpec) -> Resources:
+        """What the user says of them."""
+        return cls(search.max_concurrent_trials, search.cpus_per_trial, search.gpus_per_trial)
 
     def __post_init__(self) -> None:
         if self.max_concurrent_trials is not None and self.max_concurrent_trials < 1:

@@ -401,14 +401,8 @@ class RoundBook:
         return cohort
 
     def _why_stop(self) -> str:
-        now, limits = time.monotonic(), self._plan.limits
-        return self._rules.why(
-            asked=self._asked,
-            epochs=sum(map(len, self._points.values())),
-            seconds=now - self._started,
-            time_is_up=limits.deadline is not None and now >= limits.deadline,
-            stop_requested=limits.stop_file is not None and limits.stop_file.exists(),
-        )
+        epochs = sum(map(len, self._points.values()))
+        return self._rules.why(asked=self._asked, epochs=epochs, seconds=time.monotonic() - self._started)
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, cohort_id: str, worker: str = "") -> None:
         """A trial ends: it is written down first, and heard of then."""

@@ -59,7 +59,8 @@ from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.local_ray import LocalRay
-from search_service.runners.sizing import RAY_REPORT_S, CohortSizes, MeasuredSizes
+from search_service.runners.registry import RAY_REPORT_S
+from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
 from trainables.process import device_for, prepare_process

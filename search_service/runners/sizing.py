@@ -19,10 +19,6 @@ IN_TRAINING = 4
 # worker that is lost takes all of them with it.
 MOST_MEMBERS = 256
 
-# What a report of a cohort takes beside training on Ray Tune, in seconds: its way through Tune, a checkpoint, ASHA's
-# answer (docs/performance.md).
-RAY_REPORT_S = 0.05
-
 
 def most_members(max_trials: int, slots: int) -> int:
     """Members of a cohort at most, of a round on so many workers."""

@@ -2,11 +2,19 @@
 
 The rules only keep further trials from being started: those under way are trained to their own end. They look at what
 the journals hold and at the clock, so that a round that was taken up again ends as it would have.
+
+A new rule is a function and a line in STOPPING_RULES. What the user sets for it is a field of ``Limits``
+(records/round_plan.py); a rule of one's own, added from outside, may bring its numbers with it:
+
+    STOPPING_RULES["ten that diverged"] = ten_diverged
 """
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from search_service.folder import layout
 from search_service.records.round_plan import RoundPlan
@@ -20,74 +28,142 @@ CANCEL_FILE = layout.CANCEL
 STOP_REQUESTED = "a stop was requested"
 
 
+@dataclass
+class Progress:
+    """How far a round has come: what rules look at beside its plan.
+
+    Attributes:
+        asked: Number of trials asked for.
+        epochs: Number of epochs reported of all trials of the round.
+        seconds: Time since the round began, that of earlier processes included.
+        ended: Trials that have ended, in the order in which they did.
+        best: Best score of trials that were completed or stopped at a rung; NaN without one.
+        since_best: Number of trials that have ended since the best score.
+        best_at_s: When that was, in seconds since the round began; 0 without one.
+        best_completed: Best score of trials that were trained to the end, or of the round before where that counts
+            towards the target; NaN without one. A trial that was stopped early is no answer yet, however good.
+    """
+
+    asked: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    ended: list[TrialResult] = field(default_factory=list)
+    best: float = math.nan
+    since_best: int = 0
+    best_at_s: float = 0.0
+    best_completed: float = math.nan
+
+
+# Why no further trial of a round is started; empty if one may be.
+StoppingRule = Callable[[RoundPlan, Progress], str]
+
+
+def all_trials_asked(plan: RoundPlan, progress: Progress) -> str:
+    """Every trial of the round's budget was asked for."""
+    most = plan.limits.max_trials
+    return f"all {most} trials done" if progress.asked >= most else ""
+
+
+def stop_requested(plan: RoundPlan, progress: Progress) -> str:
+    """Somebody has made the file that asks for an end."""
+    file = plan.limits.stop_file
+    return STOP_REQUESTED if file is not None and file.exists() else ""
+
+
+def time_is_up(plan: RoundPlan, progress: Progress) -> str:
+    """The study's time is over."""
+    deadline = plan.limits.deadline
+    return "the time budget is spent" if deadline is not None and time.monotonic() >= deadline else ""
+
+
+def epochs_are_spent(plan: RoundPlan, progress: Progress) -> str:
+    """The study's epochs are used up."""
+    left = plan.limits.epochs_left
+    if left is None or progress.epochs < left:
+        return ""
+    return f"the study's epochs are spent ({progress.epochs} here, where {max(left, 0)} were left)"
+
+
+def target_is_reached(plan: RoundPlan, progress: Progress) -> str:
+    """A trial that was trained to the end is as good as the user asked for."""
+    target, best = plan.limits.target, progress.best_completed
+    if target is None or not (best == target or METRICS[plan.metric].better(best, target)):
+        return ""
+    return f"the target {plan.metric} {target:g} is reached"
+
+
+def too_many_trials_without_a_better_score(plan: RoundPlan, progress: Progress) -> str:
+    """The patience in trials has run out."""
+    patience = plan.limits.patience_trials
+    if patience is None or progress.since_best < patience:
+        return ""
+    return f"{_nothing_better(plan, progress)} for {progress.since_best} trials (patience: {patience})"
+
+
+def too_long_without_a_better_score(plan: RoundPlan, progress: Progress) -> str:
+    """The patience in minutes has run out."""
+    patience, minutes = plan.limits.patience_minutes, (progress.seconds - progress.best_at_s) / 60
+    if patience is None or minutes < patience:
+        return ""
+    return f"{_nothing_better(plan, progress)} for {minutes:.3g} minutes (patience: {patience:g})"
+
+
+def _nothing_better(plan: RoundPlan, progress: Progress) -> str:
+    return "no score" if math.isnan(progress.best) else f"no better {plan.metric} than {progress.best:.4g}"
+
+
+# In the order in which they are asked: the first that gives a reason ends the round.
+STOPPING_RULES: dict[str, StoppingRule] = {
+    "max_trials": all_trials_asked,
+    "stop_file": stop_requested,
+    "deadline": time_is_up,
+    "epochs_left": epochs_are_spent,
+    "target": target_is_reached,
+    "patience_trials": too_many_trials_without_a_better_score,
+    "patience_minutes": too_long_without_a_better_score,
+}
+
+
 class StoppingRules:
-    """The rules of one round.
+    """All rules for one round, and what they look at.
 
     Args:
-        plan: Of the round; what is None in it is no rule.
+        plan: Of the round.
     """
 
     def __init__(self, plan: RoundPlan) -> None:
-        self._limits, self._metric_name, self._metric = plan.limits, plan.metric, METRICS[plan.metric]
-        self._best = math.nan
-        # Trials that ended since the best score, and when that was.
-        self._since_best = 0
-        self._best_at_s = 0.0
-        self._best_completed = math.nan if plan.limits.best_before is None else plan.limits.best_before
+        self._plan, self._metric = plan, METRICS[plan.metric]
+        self._progress = Progress()
+        if plan.limits.best_before is not None:
+            self._progress.best_completed = plan.limits.best_before
 
     def note(self, trial: TrialResult, at_s: float) -> None:
-        """A trial has ended.
+        """Take note of a trial that has ended.
 
         Args:
-            trial: It.
-            at_s: When, in seconds since the round began.
+            trial: The trial.
+            at_s: When it ended, in seconds since the round began.
         """
-        self._since_best += 1
+        now = self._progress
+        now.ended.append(trial)
+        now.since_best += 1
         if trial.status not in (TrialStatus.COMPLETED, TrialStatus.PRUNED) or not math.isfinite(trial.score):
             return
-        if math.isnan(self._best) or self._metric.better(trial.score, self._best):
-            self._best, self._since_best, self._best_at_s = trial.score, 0, at_s
-        # One that was stopped early is no answer yet, however good.
+        if math.isnan(now.best) or self._metric.better(trial.score, now.best):
+            now.best, now.since_best, now.best_at_s = trial.score, 0, at_s
         if trial.status is TrialStatus.COMPLETED and (
-            math.isnan(self._best_completed) or self._metric.better(trial.score, self._best_completed)
+            math.isnan(now.best_completed) or self._metric.better(trial.score, now.best_completed)
         ):
-            self._best_completed = trial.score
+            now.best_completed = trial.score
 
-    def why(self, *, asked: int, epochs: int, seconds: float, time_is_up: bool, stop_requested: bool = False) -> str:
+    def why(self, *, asked: int, epochs: int, seconds: float) -> str:
         """Why no further trial is started; empty if one may be.
 
         Args:
             asked: Trials asked for.
             epochs: Reported of all trials of the round.
             seconds: Since the round began.
-            time_is_up: Whether the study's time budget is spent.
-            stop_requested: Whether somebody asked for an end.
         """
-        limits = self._limits
-        if asked >= limits.max_trials:
-            return f"all {limits.max_trials} trials done"
-        if stop_requested:
-            return STOP_REQUESTED
-        if time_is_up:
-            return "the time budget is spent"
-        if limits.epochs_left is not None and epochs >= limits.epochs_left:
-            return f"the study's epochs are spent ({epochs} here, where {max(limits.epochs_left, 0)} were left)"
-        if self._target_is_reached():
-            return f"the target {self._metric_name} {limits.target:g} is reached"
-        return self._out_of_patience(seconds)
-
-    def _out_of_patience(self, seconds: float) -> str:
-        limits = self._limits
-        if limits.patience_trials is not None and self._since_best >= limits.patience_trials:
-            return f"{self._nothing_better()} for {self._since_best} trials (patience: {limits.patience_trials})"
-        minutes = (seconds - self._best_at_s) / 60
-        if limits.patience_minutes is not None and minutes >= limits.patience_minutes:
-            return f"{self._nothing_better()} for {minutes:.3g} minutes (patience: {limits.patience_minutes:g})"
-        return ""
-
-    def _target_is_reached(self) -> bool:
-        best, target = self._best_completed, self._limits.target
-        return target is not None and (best == target or self._metric.better(best, target))
-
-    def _nothing_better(self) -> str:
-        return "no score" if math.isnan(self._best) else f"no better {self._metric_name} than {self._best:.4g}"
+        now = self._progress
+        now.asked, now.epochs, now.seconds = asked, epochs, seconds
+        return next((reason for rule in STOPPING_RULES.values() if (reason := rule(self._plan, now))), "")

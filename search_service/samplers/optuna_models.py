@@ -8,54 +8,52 @@ be, so that parallel workers are kept apart.
 
 from __future__ import annotations
 
+import abc
 import json
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
-from search_service.space.ranges import Choices, Range, Space, drawn_leaves
-from trainables.config import TrialConfig
+from search_service.samplers.base import SamplingTask
+from search_service.space.ranges import Choices, Range, drawn_leaves
 from trainables.seeds import derive_seed
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-AdaptiveMethod = Literal["gp", "cma_es"]
+# numpy's seeds, which Optuna's samplers take, lie below this.
+_SEEDS_OF_NUMPY = 2**32
 # Points drawn at random before a model is believed. Optuna's default.
 STARTUP = 10
 
 
-class OptunaModel:
-    """Draws configurations from an Optuna study of its own.
+class _OptunaModel(abc.ABC):
+    """Draws configurations from an Optuna study of its own."""
 
-    Args:
-        space: Ranges by leaf, choices before what depends on them.
-        base: Says which choices hold where ``space`` does not sample them.
-        method: Which model.
-        mode: Whether larger or smaller scores are better.
-        seed: With a configuration's number, decides what is drawn.
-    """
+    learns = True
+    may_run_out = False
 
-    def __init__(
-        self, space: Space, base: TrialConfig, *, method: AdaptiveMethod, mode: Literal["max", "min"], seed: int
-    ) -> None:
-        self._space, self._base, self._method, self._seed = space, base, method, seed
+    def __init__(self, task: SamplingTask) -> None:
+        self._space, self._base, self._seed = task.space, task.base, task.seed
         # Larger is better.
-        self._sign = 1.0 if mode == "max" else -1.0
+        self._sign = 1.0 if task.mode == "max" else -1.0
         # Numbers in Optuna's study of those that have not ended.
         self._running: dict[int, int] = {}
         self._worst = math.nan
-        self._relative = self._make_sampler(seed % 2**32) if method == "cma_es" else None
-        self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+        self._study = optuna.create_study(direction="maximize" if task.mode == "max" else "minimize")
+
+    @abc.abstractmethod
+    def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
+        """Optuna's sampler for a configuration."""
 
     def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration's leaves, of which ``fixed`` are given."""
         if fixed:
             self._study.enqueue_trial({leaf: _encode(self._space[leaf], value) for leaf, value in fixed.items()})
-        self._study.sampler = self._relative or self._make_sampler(derive_seed(self._seed, number) % 2**32)
+        self._study.sampler = self._sampler_for(number)
         with warnings.catch_warnings():
             # CMA-ES draws categories and conditional leaves by themselves, which is what they are.
             warnings.simplefilter("ignore")
@@ -67,7 +65,7 @@ class OptunaModel:
         self._running[number] = trial.number
         return values
 
-    def observe(self, number: int, score: float) -> None:
+    def observe(self, number: int, score: float) -> None:  # noqa: B027 (there is nothing to override)
         """A configuration has a score at a rung, and goes on: what it is worth is told at its end."""
 
     def end(self, number: int, score: float | None) -> None:
@@ -81,14 +79,37 @@ class OptunaModel:
             # Nothing has a score yet to be the worst.
             self._study.tell(self._running.pop(number), state=TrialState.FAIL)
 
-    def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+    def has(self, structure: Mapping[str, Any]) -> bool:
+        """There is always another one."""
+        return True
+
+
+class GaussianProcess(_OptunaModel):
+    """Bayesian optimisation by a Gaussian process."""
+
+    def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
             # "Experimental", says Optuna of some of these settings.
             warnings.simplefilter("ignore")
-            if self._method == "gp":
-                return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
-            # It keeps the state of its evolution: one for the whole round.
-            return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
+            return optuna.samplers.GPSampler(
+                seed=derive_seed(self._seed, number) % _SEEDS_OF_NUMPY, n_startup_trials=STARTUP
+            )
+
+
+class CmaEs(_OptunaModel):
+    """CMA-ES, which keeps the state of its evolution: one sampler of Optuna's for the whole round."""
+
+    def __init__(self, task: SamplingTask) -> None:
+        super().__init__(task)
+        with warnings.catch_warnings():
+            # As above.
+            warnings.simplefilter("ignore")
+            self._relative = optuna.samplers.CmaEsSampler(
+                seed=self._seed % _SEEDS_OF_NUMPY, n_startup_trials=STARTUP, warn_independent_sampling=False
+            )
+
+    def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
+        return self._relative
 
 
 def _encode(range_: Range, value: Any) -> Any:

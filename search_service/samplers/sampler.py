@@ -4,11 +4,7 @@ A cohort's configurations share their structure (trainables.choices.STRUCTURAL):
 are drawn with it fixed. Leaves that depend on a choice (momentum on the momentum optimiser, or what a range's ``when``
 says) are drawn only where it holds.
 
-- ``random``: uniform in each range (in its logarithm where the range is log). A configuration depends on the seed and
-  its number alone, whatever happened before.
-- ``quasi_random``: the points of a scrambled Sobol sequence, which fill the space more evenly.
-- ``grid``: every combination of a few values of each range, in random order.
-- ``tpe``, ``gp``, ``cma_es``: learn from what they are told (tpe.py, optuna_models.py).
+How a configuration is drawn is the sampler's own business: base.py says what one is, registry.py which there are.
 
 A round has a Sampler of its own: changing a range inside one would make its model of the past wrong.
 """
@@ -17,31 +13,17 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import numpy as np
-
-from search_service.samplers.optuna_models import OptunaModel
-from search_service.samplers.tpe import TreeParzen
+from search_service.samplers.base import SamplingTask
+from search_service.samplers.registry import SAMPLERS
 from search_service.space.layers import is_structural
-from search_service.space.ranges import (
-    Choices,
-    Range,
-    Space,
-    conditions_of,
-    drawn_leaves,
-    in_order,
-    is_one_of,
-    is_searched,
-)
-from search_service.spec.study_spec import SamplerName
+from search_service.space.ranges import Range, Space, conditions_of, in_order, is_one_of, is_searched
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 
-Method = SamplerName
 Fate = Literal["completed", "pruned", "failed"]
 
 
@@ -59,7 +41,7 @@ class Sampler:
     Args:
         space: Ranges by leaf.
         base: Says which choices hold where ``space`` does not sample them.
-        method: How configurations are drawn.
+        method: How configurations are drawn: a name of ``registry.SAMPLERS``.
         mode: Whether larger or smaller scores are better.
         seed: Decides the sequence of suggestions.
         first: Points suggested first; leaves outside the space, or values outside their range, are drawn instead.
@@ -71,7 +53,7 @@ class Sampler:
         space: Space,
         base: TrialConfig,
         *,
-        method: Method,
+        method: str,
         mode: Literal["max", "min"],
         seed: int,
         first: Sequence[Mapping[str, Any]] = (),
@@ -83,17 +65,7 @@ class Sampler:
         self._first = [self._inside(point) for point in first]
         self._next = 0
         own = derive_seed(seed, "sampler")
-        self._source: _Source
-        if method == "random":
-            self._source = _Uniform(self._space, base, own)
-        elif method == "quasi_random":
-            self._source = _Sobol(self._space, base, own)
-        elif method == "grid":
-            self._source = _Grid(self._space, base, own, most)
-        elif method == "tpe":
-            self._source = TreeParzen(self._space, base, mode=mode, seed=own)
-        else:
-            self._source = OptunaModel(self._space, base, method=method, mode=mode, seed=own)
+        self._source = SAMPLERS[method](SamplingTask(self._space, base, mode, own, most))
 
     def ask(self, members: int, size_of: Callable[[Mapping[str, Any]], int] | None = None) -> list[Suggestion]:
         """Suggest the configurations of a cohort, all of one structure.
@@ -122,7 +94,7 @@ class Sampler:
             fate: As in ``tell``.
             score: As in ``tell``.
         """
-        if not isinstance(self._source, _Deaf):
+        if self._source.learns:
             # A number that no suggestion of this round has.
             number = -1 - self._next
             self._source.draw(number, values)
@@ -177,7 +149,7 @@ class Sampler:
         for index, point in enumerate(self._first):
             if _agree(point, structure):
                 return self._suggest({**structure, **self._first.pop(index)})
-        if isinstance(self._source, _Grid) and not self._source.has(structure):
+        if self._source.may_run_out and not self._source.has(structure):
             return None
         return self._suggest(structure)
 
@@ -209,128 +181,3 @@ def _shared_by_a_cohort(space: Space) -> list[str]:
 def _agree(point: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Whether a first point says nothing else than ``values`` do: leaves that do not apply there are in one of them."""
     return all(values.get(leaf, value) == value for leaf, value in point.items())
-
-
-class _Source(Protocol):
-    """Where configurations come from."""
-
-    def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The leaves of a configuration, of which ``fixed`` are given; None if there are no more."""
-        ...
-
-    def observe(self, number: int, score: float) -> None:
-        """A configuration has a score at a rung, and goes on."""
-        ...
-
-    def end(self, number: int, score: float | None) -> None:
-        """A configuration has ended, at its last score, or without one that counts."""
-        ...
-
-
-class _Deaf:
-    """What does not learn."""
-
-    def observe(self, number: int, score: float) -> None:
-        """Nothing."""
-
-    def end(self, number: int, score: float | None) -> None:
-        """Nothing."""
-
-
-class _Uniform(_Deaf):
-    """Points of the unit cube, a coordinate per leaf, whether or not it applies."""
-
-    def __init__(self, space: Space, base: TrialConfig, seed: int) -> None:
-        self._space, self._base, self._seed = space, base, seed
-
-    def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
-        """See ``_Source``."""
-        unit = dict(zip(self._space, self._point(number), strict=True))
-        return drawn_leaves(
-            self._space, self._base, lambda leaf, range_: fixed.get(leaf, range_.from_unit(float(unit[leaf])))
-        )
-
-    def _point(self, number: int) -> np.ndarray[Any, Any]:
-        return np.random.default_rng(derive_seed(self._seed, number)).random(len(self._space))
-
-
-class _Sobol(_Uniform):
-    """The same of a low-discrepancy sequence. Source: Bergstra and Bengio 2012, section 5."""
-
-    def _point(self, number: int) -> np.ndarray[Any, Any]:
-        # Nearly a second to import, in every worker as well.
-        from scipy.stats import qmc
-
-        # Scrambled by the seed; the same generator at every number, so that a round can be taken up anywhere.
-        sobol = qmc.Sobol(len(self._space), seed=np.random.default_rng(self._seed))
-        if number > 0:
-            # scipy cannot skip none.
-            sobol.fast_forward(number)
-        with warnings.catch_warnings():
-            # That 2^n points are best balanced is no news to a search that may end anywhere.
-            warnings.simplefilter("ignore", UserWarning)
-            return np.asarray(sobol.random(1)[0])
-
-
-class _Grid(_Deaf):
-    """Every combination of some values of each leaf, shuffled, so that a round that is cut short has seen all sides.
-
-    A range with a step gives its own values, a choice its own; the other ranges get as many as fit into ``most``
-    combinations, evenly spaced from end to end.
-    """
-
-    def __init__(self, space: Space, base: TrialConfig, seed: int, most: int) -> None:
-        self._space, self._base = space, base
-        points = self._combinations(2)
-        for finer in range(3, most + 1):
-            more = self._combinations(finer)
-            if len(more) > most or len(more) == len(points):
-                break
-            points = more
-        np.random.default_rng(seed).shuffle(points)
-        self._left = points
-
-    def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
-        """See ``_Source``."""
-        for index, point in enumerate(self._left):
-            if all(point.get(leaf) == value for leaf, value in fixed.items()):
-                return self._left.pop(index)
-        if not fixed:
-            return None
-        # A first point that is no point of the grid; what it leaves open is as in the next one.
-        following = self._left[0] if self._left else {}
-        return drawn_leaves(
-            self._space,
-            self._base,
-            lambda leaf, range_: fixed[leaf] if leaf in fixed else following.get(leaf, range_.from_unit(0.5)),
-        )
-
-    def has(self, structure: Mapping[str, Any]) -> bool:
-        """Whether a combination of this structure is left."""
-        return any(all(point.get(leaf) == value for leaf, value in structure.items()) for point in self._left)
-
-    def _combinations(self, resolution: int) -> list[dict[str, Any]]:
-        """All of them, each once: a leaf that does not apply is in none."""
-        points: list[dict[str, Any]] = [{}]
-        for leaf, range_ in self._space.items():
-            values = _spread(range_, resolution)
-            points = [
-                wider
-                for point in points
-                for wider in (
-                    [{**point, leaf: value} for value in values]
-                    if is_searched(leaf, range_, point, self._base)
-                    else [point]
-                )
-            ]
-        return points
-
-
-def _spread(range_: Range, resolution: int) -> list[Any]:
-    """Values of a range from end to end, each once."""
-    if isinstance(range_, Choices):
-        return list(range_.choices)
-    if range_.step is not None:
-        return [range_.at_step(i) for i in range(range_.n_steps + 1)]
-    spread = [range_.between(i / (resolution - 1)) for i in range(resolution)]
-    return list(dict.fromkeys(spread))

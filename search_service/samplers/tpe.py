@@ -21,14 +21,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from search_service.space.ranges import Choices, NumericRange, Range, Space, drawn_leaves
-from trainables.config import TrialConfig
+from search_service.samplers.base import SamplingTask
+from search_service.space.ranges import Choices, NumericRange, Range, drawn_leaves
 from trainables.seeds import derive_seed
 
 Floats = NDArray[np.float64]
@@ -48,18 +48,14 @@ _MOST_KERNELS = 100.0
 
 
 class TreeParzen:
-    """Draws configurations, and learns from their scores.
+    """Draws configurations, and learns from their scores."""
 
-    Args:
-        space: Ranges by leaf, choices before what depends on them.
-        base: Says which choices hold where ``space`` does not sample them.
-        mode: Whether larger or smaller scores are better.
-        seed: With a configuration's number, decides what is drawn.
-    """
+    learns = True
+    may_run_out = False
 
-    def __init__(self, space: Space, base: TrialConfig, *, mode: Literal["max", "min"], seed: int) -> None:
-        self._space, self._base, self._seed = space, base, seed
-        self._sign = 1.0 if mode == "max" else -1.0
+    def __init__(self, task: SamplingTask) -> None:
+        self._space, self._base, self._seed = task.space, task.base, task.seed
+        self._sign = 1.0 if task.mode == "max" else -1.0
         # Coordinates of what was drawn: from 0 to 1 in which a range is uniform, or the index of a choice.
         self._drawn: dict[int, dict[str, float]] = {}
         # Drawn, and without a score so far.
@@ -103,6 +99,10 @@ class TreeParzen:
         """A configuration has ended, at its last score, or without one that counts."""
         self.observe(number, -self._sign * math.inf if score is None else score)
         del self._drawn[number]
+
+    def has(self, structure: Mapping[str, Any]) -> bool:
+        """There is always another one."""
+        return True
 
     def _split(self) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
         """Good and bad observations, each in the order of the configurations' numbers, the bad with what is running."""

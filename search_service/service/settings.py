@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from search_service.runners.registry import RUNNERS
 from search_service.settings import Settings
+from search_service.spec.names import OneOf
 from trainables.redaction import shown
 
 # Shorter ones can be guessed by trying.
@@ -29,7 +31,7 @@ class ServiceSettings(Settings):
     jobs: Literal["local", "ray"] = Field(
         default="local", description="Where studies run: processes of this machine, or jobs of a Ray cluster."
     )
-    runner: Literal["ray", "inline"] = Field(
+    runner: Annotated[str, OneOf(RUNNERS)] = Field(
         default="ray", description="How a local study runs its trials: Ray of its own, or no Ray at all."
     )
     ray_dashboard: str = Field(default="http://127.0.0.1:8265", description="Address of the cluster's Jobs API.")

@@ -1,7 +1,8 @@
 """Names that people choose and that become part of a path, a URL or a record: which texts may be one.
 
 A name is one line of visible text that no file system, browser or database reads as anything but a name. What is
-narrower still (a study's name, a token's) has a pattern of its own where it is declared.
+narrower still (a study's name, a token's) has a pattern of its own where it is declared. And names that people may only
+choose from: those of a registry (``OneOf``).
 
 >>> flaw_of("churn, run 2"), flaw_of("../elsewhere")
 (None, 'it holds /')
@@ -10,10 +11,13 @@ narrower still (a study's name, a token's) has a pattern of its own where it is 
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
 # Bytes in UTF-8. File systems take 255 for one folder or file, MLflow 500 letters for an experiment; what is made of a
 # name (an ending, a number) needs a little of it.
@@ -56,3 +60,30 @@ def _require_name(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1), AfterValidator(_require_name)]
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Requires a text to be a name of a registry, at the time when it is read: one may have been added.
+
+    Attributes:
+        registry: What there is, by name.
+    """
+
+    registry: Mapping[str, object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """See pydantic."""
+        return core_schema.no_info_after_validator_function(self._require, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """See pydantic."""
+        return {"type": "string", "enum": list(self.registry)}
+
+    def _require(self, name: str) -> str:
+        if name not in self.registry:
+            *others, last = map(repr, self.registry)
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+        return name

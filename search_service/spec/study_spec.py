@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError
 
 from search_service.errors import InvalidSpecError, Problem
+from search_service.samplers.registry import SAMPLERS
 from search_service.space.layers import DEPTH, WIDTH
 from search_service.space.ranges import Range
-from search_service.spec.names import Name
+from search_service.spec.names import Name, OneOf
 from search_service.spec.problems import problems_of
 from search_service.spec.search_space import (
     Asked,
@@ -130,7 +131,7 @@ class RefinedSpec(RoundSpec):
     max_epochs: int = Field(default=27, ge=1, le=MOST_EPOCHS, description="Epochs of those that are not stopped early.")
 
 
-SamplerName = Literal["tpe", "random", "quasi_random", "grid", "gp", "cma_es"]
+SamplerName = Annotated[str, OneOf(SAMPLERS)]
 
 
 class SearchSpec(FrozenModel):

@@ -17,6 +17,7 @@ from search_service.records.events import Listener
 from search_service.records.results import StudyResult
 from search_service.report.documents import StudyDocument
 from search_service.runners.interrupts import catch_interrupts
+from search_service.runners.registry import RUNNERS
 from search_service.runners.stopping import CANCEL_FILE
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
@@ -24,10 +25,8 @@ from search_service.study import run_study
 from search_service.wiring.preparing import PreparedStudy, read_again, require_unfinished
 from search_service.wiring.record import places_of, recording, wait_for_record
 from search_service.wiring.surroundings import (
-    RunnerName,
     installed_versions,
     make_folder,
-    make_runner,
     new_id,
     one_listener,
     scratch_folder,
@@ -58,7 +57,7 @@ def run(
     study: PreparedStudy,
     *,
     settings: Settings,
-    runner: RunnerName = "ray",
+    runner: str = "ray",
     ray_address: str | None = None,
     listeners: Sequence[Listener] = (),
     say: Callable[[str], None] = lambda text: None,
@@ -68,7 +67,7 @@ def run(
     Args:
         study: From ``prepare`` or ``prepare_again``.
         settings: Where things live.
-        runner: ``inline`` (this process) or ``ray``.
+        runner: Name of the runner: ``inline`` (this process), ``ray``, or one of your own (``RUNNERS``).
         ray_address: An existing cluster; None starts Ray here for the time of the study.
         listeners: Hear every event after the journal and the recorder.
         say: Hears what takes long when the study is over, in a sentence.
@@ -91,7 +90,7 @@ def run(
             stack.enter_context(study.folder.lock())
             require_unfinished(study.folder)
         recorder = stack.enter_context(recording(settings, study.spec))
-        made = make_runner(runner, ray_address)
+        made = RUNNERS[runner].make(ray_address)
         interrupts.rearm()
         stack.callback(made.close)
         files = study.folder
@@ -152,7 +151,7 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
         result = run_study(
             study.spec,
             study.table,
-            make_runner("inline", None),
+            RUNNERS["inline"].make(None),
             one_listener([recorder.record], interrupts),
             study_id=study_id,
             folder=files.path,

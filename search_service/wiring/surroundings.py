@@ -1,4 +1,4 @@
-"""What a study runs in: its runner, its folder, its listeners, temporary files and versions."""
+"""What a study runs in: its folder, its listeners, temporary files and versions."""
 
 from __future__ import annotations
 
@@ -11,33 +11,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from search_service.folder import journals
 from search_service.records.events import ComparisonFinished, Event, Listener, StudyFinished
-from search_service.runners.base import Runner
 from search_service.runners.interrupts import Interrupts
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 from trainables.process import device_for
 
-RunnerName = Literal["inline", "ray"]
 # Below a study's folder: temporary files of the process that works on it.
 SCRATCH_FOLDER = "tmp"
 _RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
-
-
-def make_runner(name: RunnerName, ray_address: str | None) -> Runner:
-    """A runner by its name; of Ray, one that starts its own unless there is an address."""
-    if name == "inline":
-        from search_service.runners.inline import InlineRunner
-
-        return InlineRunner()
-    from search_service.runners.ray_tune import RayTuneRunner
-
-    return RayTuneRunner(ray_address)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import accumulate
 
 import pytest
@@ -17,7 +18,7 @@ from search_service.study import run_study
 from tests.plans import make_plan, plain
 from tests.search_service.test_study import SMALL
 
-NOW = {"asked": 1, "epochs": 0, "seconds": 0.0, "time_is_up": False}
+NOW = {"asked": 1, "epochs": 0, "seconds": 0.0}
 
 
 def ended(score: float, status: TrialStatus = TrialStatus.COMPLETED) -> TrialResult:
@@ -55,8 +56,11 @@ def test_c4_patience_counts_minutes_since_the_best_score(tmp_path):
 def test_c4_each_rule_says_what_it_is(tmp_path):
     assert rules(tmp_path).why(**NOW) == ""
     assert rules(tmp_path).why(**NOW | {"asked": 99}) == "all 99 trials done"
-    assert rules(tmp_path).why(**NOW | {"time_is_up": True}) == "the time budget is spent"
-    assert rules(tmp_path).why(**NOW, stop_requested=True) == "a stop was requested"
+    assert rules(tmp_path, deadline=time.monotonic() + 60).why(**NOW) == ""
+    assert rules(tmp_path, deadline=time.monotonic()).why(**NOW) == "the time budget is spent"
+    assert rules(tmp_path, stop_file=tmp_path / "stop").why(**NOW) == ""
+    (tmp_path / "stop").touch()
+    assert rules(tmp_path, stop_file=tmp_path / "stop").why(**NOW) == "a stop was requested"
     assert rules(tmp_path, epochs_left=5).why(**NOW | {"epochs": 4}) == ""
     assert "(5 here, where 5 were left)" in rules(tmp_path, epochs_left=5).why(**NOW | {"epochs": 5})
     assert "(0 here, where 0 were left)" in rules(tmp_path, epochs_left=-3).why(**NOW)

@@ -13,6 +13,7 @@ from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstim
 from optuna.samplers._tpe.sampler import default_weights
 from scipy.integrate import trapezoid
 
+from search_service.samplers.base import SamplingTask
 from search_service.samplers.tpe import ParzenDensity, TreeParzen, choice_shares, good_ones
 from search_service.space.ranges import Choices, NumericRange
 from trainables.config import TrialConfig
@@ -75,7 +76,7 @@ def test_c1_parallel_workers_are_kept_apart():
 
     def proposals(running):
         """Where the next ones would be, whatever the draw."""
-        tpe = TreeParzen(space, TrialConfig(), mode="max", seed=3)
+        tpe = TreeParzen(SamplingTask(space, TrialConfig(), "max", seed=3, most=100))
         drawn(tpe, 40, lambda lr: -abs(math.log10(lr) + 2.5))
         for number, lr in enumerate(running, start=40):
             tpe.draw(number, {"optimizer.lr": lr})
@@ -90,7 +91,7 @@ def test_c1_parallel_workers_are_kept_apart():
 def test_c1_a_whole_number_is_judged_where_it_will_be():
     """Of three values the middle one is best; at 200 observations nothing else is drawn but by exploration."""
     space = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.depth": NumericRange(1, 3, integer=True)}
-    tpe = TreeParzen(space, TrialConfig(), mode="min", seed=0)
+    tpe = TreeParzen(SamplingTask(space, TrialConfig(), "min", seed=0, most=100))
     depths = []
     for number in range(200):
         depths.append(tpe.draw(number, {})["network.depth"])
@@ -101,7 +102,7 @@ def test_c1_a_whole_number_is_judged_where_it_will_be():
 
 def test_c1_a_choice_that_diverges_is_left():
     space = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "optimizer.name": Choices(("sgd", "adam", "adamw"))}
-    tpe = TreeParzen(space, TrialConfig(), mode="max", seed=0)
+    tpe = TreeParzen(SamplingTask(space, TrialConfig(), "max", seed=0, most=100))
     names = []
     for number in range(120):
         names.append(tpe.draw(number, {})["optimizer.name"])
@@ -112,6 +113,6 @@ def test_c1_a_choice_that_diverges_is_left():
 def test_c1_of_very_many_observations_some_stand_for_the_rest():
     """And the search goes on as well as before."""
     space = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}
-    tpe = TreeParzen(space, TrialConfig(), mode="max", seed=0)
+    tpe = TreeParzen(SamplingTask(space, TrialConfig(), "max", seed=0, most=100))
     late = drawn(tpe, 1500, lambda lr: -abs(math.log10(lr) + 2.3))[-100:]
     assert np.median([abs(math.log10(lr) + 2.3) for lr in late]) < 0.1

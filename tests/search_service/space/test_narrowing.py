@@ -22,7 +22,7 @@ from search_service.recipe.rounds import by_place, scored
 from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle
 from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
-from search_service.samplers.sampler import Method, Sampler
+from search_service.samplers.sampler import Sampler
 from search_service.space.ranges import Choices, NumericRange, Space, narrow
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan
@@ -69,7 +69,7 @@ class Search:
     limits: Space = field(default_factory=dict)
     seed: int = 0
     noise: float = 0.0
-    method: Method = "tpe"
+    method: str = "tpe"
     spaces: list[Space] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     rounds: list[RoundResult] = field(default_factory=list)

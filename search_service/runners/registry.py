@@ -1,0 +1,77 @@
+"""The runners by name: what --runner, SEARCH_SERVICE_RUNNER and ``wiring.run`` may say.
+
+A runner of one's own is registered before a study is run:
+
+    RUNNERS["mine"] = RunnerKind("my cluster", make=lambda address: MyRunner())
+
+Runners are imported when they are made: Ray and torch take seconds, which who only asks for help should not wait.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # For their types alone: with the table's class comes torch, with a plan pydantic.
+    from search_service.records.round_plan import Resources
+    from search_service.runners.base import Runner
+
+# What a report of a cohort takes beside training on Ray Tune, in seconds: its way through Tune, a checkpoint, ASHA's
+# answer (docs/performance.md).
+RAY_REPORT_S = 0.05
+
+
+def _one_at_a_time(resources: Resources) -> int:
+    return 1
+
+
+@dataclass(frozen=True)
+class RunnerKind:
+    """What is known of a runner before it is made.
+
+    Attributes:
+        about: Where trials run, in a few words.
+        make: Makes the runner; its argument is the address of an existing cluster, or None.
+        joins_cluster: Whether an address of an existing cluster means anything to it.
+        concurrency: How many cohorts it would train at once on this machine, for what a plan of a study says.
+        report_s: Time that a report of a cohort takes beside training, in seconds.
+    """
+
+    about: str
+    make: Callable[[str | None], Runner]
+    joins_cluster: bool = False
+    concurrency: Callable[[Resources], int] = _one_at_a_time
+    report_s: float = 0.0
+
+
+def _inline(address: str | None) -> Runner:
+    from search_service.runners.inline import InlineRunner
+
+    return InlineRunner()
+
+
+def _ray(address: str | None) -> Runner:
+    from search_service.runners.ray_tune import RayTuneRunner
+
+    return RayTuneRunner(address)
+
+
+def _as_many_as_fit(resources: Resources) -> int:
+    """Cohorts that a Ray on this machine would train at once."""
+    import torch
+
+    # Those that this process may use, where the system can say it.
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    slots = cpus // resources.cpus_per_trial
+    if resources.gpus_per_trial > 0:
+        slots = min(slots, torch.cuda.device_count() // resources.gpus_per_trial)
+    return max(1, int(min(slots, resources.max_concurrent_trials or slots)))
+
+
+RUNNERS: dict[str, RunnerKind] = {
+    "inline": RunnerKind("this process, no Ray", _inline),
+    "ray": RunnerKind("Ray Tune", _ray, joins_cluster=True, concurrency=_as_many_as_fit, report_s=RAY_REPORT_S),
+}
