@@ -27,7 +27,7 @@ from ray.cluster_utils import Cluster
 from search_service.early_stopping.rules import AshaRules
 from search_service.records.events import TrialFinished, TrialProgressed
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
-from search_service.records.rounds import EpochPoint, TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.ray_tune import RayTuneRunner
@@ -36,6 +36,7 @@ from search_service.spec.study_spec import parse
 from search_service.wiring import prepare
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
+from trainables.records import EpochPoint
 
 CPUS_OF_A_NODE = 8
 MAX_EPOCHS = 27

@@ -35,13 +35,13 @@ from search_service.records.comparison_results import (
 )
 from search_service.records.events import ComparisonFinished, ComparisonStarted, Listener, OptimizerCompared
 from search_service.records.results import DataSummary, StudyStatus
-from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import conclusion, report
 from search_service.spec.study_spec import StudySpec
 from trainables.choices import OPTIMIZER_DEFAULTS, OptimizerName
 from trainables.config import OptimizerConfig, TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.landscape import PathRecorder, Plane, grid_around, losses_at, path_steps, slice_rows
+from trainables.records import EpochPoint
 from trainables.seeds import derive_seed
 from trainables.training import EpochRecord, PopulationTraining
 
@@ -263,10 +263,7 @@ def _train(
     loss, score = training.evaluate(training.validation_rows)
     start = EpochRecord(0, tuple(untrained.tolist()), tuple(loss.tolist()), tuple(score.tolist()))
     records = [start, *itertools.islice(training.epochs(after_step), epochs)]
-    return tuple(
-        tuple(EpochPoint(r.epoch, r.train_loss[k], r.validation_loss[k], r.validation_score[k]) for r in records)
-        for k in range(training.size)
-    )
+    return tuple(tuple(record.of(member) for record in records) for member in range(training.size))
 
 
 # ---- the slice -------------------------------------------------------------------------------------------------

@@ -15,6 +15,17 @@ from trainables.metrics import MetricName
 BaselineName = Literal["linear", "boosting"]
 
 
+# With slots: a round keeps one for every epoch of every trial.
+@dataclass(frozen=True, slots=True)
+class EpochPoint:
+    """One epoch of one network of a population (training.py)."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    validation_score: float
+
+
 @dataclass(frozen=True)
 class Baseline:
     """A simpler model and what it reaches.

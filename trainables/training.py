@@ -29,6 +29,7 @@ from trainables.metrics import MetricName
 from trainables.network import PopulationNetwork, Trace
 from trainables.optimizers import make_optimizer
 from trainables.recorded_step import RECORDED_UP_TO, RecordedStep
+from trainables.records import EpochPoint
 from trainables.regularization import Penalties
 from trainables.row_tensors import RowTensors, to_tensors
 from trainables.schedules import Schedule
@@ -58,6 +59,12 @@ class EpochRecord:
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     validation_score: tuple[float, ...]
+
+    def of(self, member: int) -> EpochPoint:
+        """What the epoch did to one member."""
+        return EpochPoint(
+            self.epoch, self.train_loss[member], self.validation_loss[member], self.validation_score[member]
+        )
 
 
 class PopulationTraining:

@@ -25,9 +25,10 @@ from pathlib import Path
 import torch
 
 from search_service.errors import CheckFailedError
-from search_service.recipe import fit, gradient_health, refitting, second_objective
+from search_service.recipe import fit, gradient_health, populations, refitting, second_objective
+from search_service.records.curves import best_score
 from search_service.records.finalists import Finalist, FinalistsResult, ParetoSet
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult
+from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
 from search_service.spec.study_spec import StudySpec
 from trainables import baselines, calibration, checkpoint
@@ -35,11 +36,10 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
 from trainables.measurements import measure_health
 from trainables.metrics import METRICS, MetricName, metrics_for
-from trainables.process import device_for
-from trainables.records import Calibration, Health
+from trainables.records import Calibration, EpochPoint, Health
 from trainables.row_tensors import RowTensors, to_tensors
 from trainables.seeds import derive_seed
-from trainables.training import EpochRecord, PopulationTraining, trivial_scores
+from trainables.training import PopulationTraining, trivial_scores
 
 NAME = "finalists"
 
@@ -69,9 +69,9 @@ def run(
     started = time.monotonic()
     pareto = second_objective.run(spec, rounds, dataset)
     candidates = _candidates(spec, rounds, pareto)
-    populations = _Populations(spec, candidates)
-    trained = _train_all(populations, dataset)
-    fold_scores = [_scores_on(populations, fold) for fold in folds]
+    trainings = _Trainings(spec, candidates)
+    trained = _train_all(trainings, dataset)
+    fold_scores = [_scores_on(trainings, fold) for fold in folds]
     trained = [
         (replace(finalist, fold_scores=tuple(scores[finalist.trial_id] for scores in fold_scores)), training, first)
         for finalist, training, first in trained
@@ -175,7 +175,7 @@ def _by_structure(trials: Sequence[TrialResult]) -> list[list[TrialResult]]:
     return [list(group) for _, group in itertools.groupby(ordered, key=lambda trial: trial.config.structure)]
 
 
-class _Populations:
+class _Trainings:
     """The finalists as populations: configurations of one structure are one, all their seeds together.
 
     Args:
@@ -192,38 +192,32 @@ class _Populations:
         """Each population, untrained, on the rows of ``dataset``, and the first member of each of its trials."""
         n = len(self.seeds)
         for group in self._groups:
-            training = PopulationTraining(
-                [trial.config.replace({"seed": seed}) for trial in group for seed in self.seeds],
-                dataset,
-                order_seed=self._spec.seed,
-                max_epochs=self.max_epochs,
-                metric=self._spec.metric,
-                device=device_for(self._spec.search.gpus_per_trial),
-            )
+            configs = [trial.config.replace({"seed": seed}) for trial in group for seed in self.seeds]
+            training = populations.untrained(self._spec, configs, dataset, self.max_epochs)
             yield training, [(trial, i * n) for i, trial in enumerate(group)]
 
 
-def _train_all(populations: _Populations, dataset: Dataset) -> list[tuple[Finalist, PopulationTraining, int]]:
+def _train_all(trainings: _Trainings, dataset: Dataset) -> list[tuple[Finalist, PopulationTraining, int]]:
     """Every finalist on the study's own division, with its population and its first member in it."""
     trained = []
-    for training, members in populations.on(dataset):
-        watched = _train_to_best(training, populations.max_epochs)
+    for training, members in trainings.on(dataset):
+        watched = _train_to_best(training, trainings.max_epochs)
         scores = training.scores(training.validation_rows, _metrics(training.configs[0]))
         for trial, first in members:
-            finalist = _as_finalist(trial, populations.seeds, training, watched, first)
-            own = slice(first, first + len(populations.seeds))
+            finalist = _as_finalist(trial, trainings.seeds, training, watched, first)
+            own = slice(first, first + len(trainings.seeds))
             means = {name: of_members[own].mean().item() for name, of_members in scores.items()}
             trained.append((replace(finalist, validation_metrics=means), training, first))
     return trained
 
 
-def _scores_on(populations: _Populations, fold: Dataset) -> dict[str, tuple[float, ...]]:
+def _scores_on(trainings: _Trainings, fold: Dataset) -> dict[str, tuple[float, ...]]:
     """Score of each seed on a fold of the cross-validation, by trial."""
     scores: dict[str, tuple[float, ...]] = {}
-    for training, members in populations.on(fold):
-        curves = _curves(list(itertools.islice(training.epochs(), populations.max_epochs)))
-        best = [_best(curve, training.metric) for curve in curves]
-        scores |= {trial.trial_id: tuple(best[first : first + len(populations.seeds)]) for trial, first in members}
+    for training, members in trainings.on(fold):
+        records = list(itertools.islice(training.epochs(), trainings.max_epochs))
+        best = [best_score(curve, training.metric) for curve in populations.curves_of(records)]
+        scores |= {trial.trial_id: tuple(best[first : first + len(trainings.seeds)]) for trial, first in members}
     return scores
 
 
@@ -254,7 +248,9 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
     records, rates = [], []
     for record in itertools.islice(training.epochs(), max_epochs):
         records.append(record)
-        scores = torch.tensor(record.validation_score, dtype=torch.float64).unsqueeze(1)  # (K, 1)
+        # As in curves.best: without a loss there is no score, and NaN is better than nothing.
+        able = torch.tensor(record.validation_loss, dtype=torch.float64).isfinite()
+        scores = torch.tensor(record.validation_score, dtype=torch.float64).where(able, math.nan).unsqueeze(1)  # (K, 1)
         improved = scores > best_scores if mode == "max" else scores < best_scores
         best_scores = torch.where(improved, scores, best_scores)
         now = training.network.snapshot()
@@ -263,15 +259,7 @@ def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
         if record.epoch in look_at:
             health.append(measure_health(training, rows))
     training.network.restore(best)
-    return _Watched(_curves(records), [list(looks) for looks in zip(*health, strict=True)], rates)
-
-
-def _curves(records: Sequence[EpochRecord]) -> list[tuple[EpochPoint, ...]]:
-    """Epochs of each member."""
-    return [
-        tuple(EpochPoint(r.epoch, r.train_loss[k], r.validation_loss[k], r.validation_score[k]) for r in records)
-        for k in range(len(records[0].train_loss))
-    ]
+    return _Watched(populations.curves_of(records), [list(looks) for looks in zip(*health, strict=True)], rates)
 
 
 def _as_finalist(
@@ -284,15 +272,10 @@ def _as_finalist(
         trial.trial_id,
         trial.config,
         seeds,
-        scores=tuple(_best(curve, training.metric) for curve in curves),
+        scores=tuple(best_score(curve, training.metric) for curve in curves),
         curves=curves,
         health=gradient_health.training(watched.health[first], scale, trial.config),
         fit=fit.read(curves, scale, trial.config),
         learning_rates=tuple(rates[first] for rates in watched.learning_rates),
         parameters=training.network.parameters.shape[1],
     )
-
-
-def _best(curve: Sequence[EpochPoint], metric: MetricName) -> float:
-    scores = (point.validation_score for point in curve if math.isfinite(point.validation_loss))
-    return min(scores, key=METRICS[metric].rank, default=math.nan)

@@ -21,9 +21,9 @@ import math
 from collections.abc import Sequence
 
 from search_service.records.readings import FitReading
-from search_service.records.rounds import EpochPoint
 from trainables.config import TrialConfig, applies
 from trainables.losses import ChanceScale
+from trainables.records import EpochPoint
 
 # All of these are shares of chance.
 ABOVE, RISEN, GAP, STILL_FALLING, WEAK, NO_GAP = 1.05, 0.05, 0.25, 0.05, 0.6, 0.1

@@ -14,20 +14,20 @@ Source: Goodfellow, Bengio and Courville 2016, "Deep Learning", algorithm 7.2; s
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_service.recipe import populations
+from search_service.records.curves import best
 from search_service.records.finalists import Finalist, Refit
-from search_service.records.rounds import EpochPoint
 from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
-from trainables.process import device_for
-from trainables.training import EpochRecord, PopulationTraining, trivial_score
+from trainables.records import EpochPoint
+from trainables.training import PopulationTraining, trivial_score
 
 FILE = "refit.pt"
 
@@ -53,15 +53,17 @@ def run(
     lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
     if shorter < whole:
         seeds = [winner.config.replace({"seed": seed}) for seed in winner.seeds]
-        lengths[shorter] = _mean(_train(spec, seeds, dataset, shorter)[1].validation_score)
+        _, records = populations.trained(spec, seeds, dataset, shorter)
+        lengths[shorter] = _mean(records[-1].validation_score)
     epochs = min(lengths, key=lambda length: metric.rank(lengths[length]))
 
     rows = dataset.with_validation_rows_trained()
     config: TrialConfig = winner.config.replace({"seed": winner.seeds[member]})
-    training, last = _train(spec, [config], rows, epochs)
+    training, records = populations.trained(spec, [config], rows, epochs)
+    last = records[-1].of(0)
     worst = max((score for score in winner.scores if math.isfinite(score)), key=metric.rank)
     halfway = (worst + trivial_score(dataset, dataset.validation, spec.metric)) / 2
-    went_well = math.isfinite(last.train_loss[0]) and metric.better(last.validation_score[0], halfway)
+    went_well = math.isfinite(last.train_loss) and metric.better(last.validation_score, halfway)
     found = Refit(
         epochs=epochs,
         lengths=tuple(sorted(lengths.items())),
@@ -76,27 +78,10 @@ def run(
     return found, training
 
 
-def _train(
-    spec: StudySpec, configs: Sequence[TrialConfig], dataset: Dataset, epochs: int
-) -> tuple[PopulationTraining, EpochRecord]:
-    """Networks at the end of a training, and its last record."""
-    training = PopulationTraining(
-        configs,
-        dataset,
-        order_seed=spec.seed,
-        max_epochs=epochs,
-        metric=spec.metric,
-        device=device_for(spec.search.gpus_per_trial),
-    )
-    *_, last = itertools.islice(training.epochs(), epochs)
-    return training, last
-
-
 def mean_best_epoch(curves: Sequence[Sequence[EpochPoint]], metric: MetricName) -> float:
     """Epochs after which networks were at their best, in the mean over those that ever had a score."""
-    rank = METRICS[metric].rank
-    best = [min(curve, key=lambda point: rank(point.validation_score)) for curve in curves]
-    return _mean([point.epoch if math.isfinite(point.validation_score) else math.nan for point in best])
+    found = (best(curve, metric) for curve in curves)
+    return _mean([point.epoch for point in found if point is not None])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from search_service.early_stopping.defaults import asha_rules
 from search_service.errors import CheckFailedError
 from search_service.recipe import warm_start
+from search_service.records.curves import score_at
 from search_service.records.earlier import EarlierStudy
 from search_service.records.events import Listener, RoundFinished, RoundStarted
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
@@ -154,16 +155,12 @@ def by_place(result: RoundResult) -> list[TrialResult]:
     rank = METRICS[result.plan.metric].rank
     placed: list[TrialResult] = []
     for epochs, equals in groupby(result.ranked, key=lambda trial: trial.epochs):
-        further = sorted(rank(_score_at(trial, epochs)) for trial in placed)
+        further = sorted(rank(score_at(trial.curve, epochs)) for trial in placed)
         least = min(len(placed), 1)
-        new = [(max(least, bisect_right(further, rank(_score_at(trial, epochs)))), 0, trial) for trial in equals]
+        new = [(max(least, bisect_right(further, rank(score_at(trial.curve, epochs)))), 0, trial) for trial in equals]
         old = [(place, 1, trial) for place, trial in enumerate(placed)]
         placed = [trial for _, _, trial in sorted(new + old, key=lambda item: item[:2])]
     return placed
-
-
-def _score_at(trial: TrialResult, epoch: int) -> float:
-    return next((point.validation_score for point in trial.curve if point.epoch == epoch), math.nan)
 
 
 def _judge(result: RoundResult, dataset: Dataset) -> None:

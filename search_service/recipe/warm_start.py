@@ -22,7 +22,7 @@ from search_service.records.earlier import EarlierStudy, EarlierTrial
 from search_service.records.round_plan import PastTrial, RoundPlan
 from search_service.records.rounds import TrialStatus
 from search_service.space.layers import SIZES, as_numbers
-from search_service.space.ranges import Space, can_draw, in_order, is_searched
+from search_service.space.ranges import Choices, Space, can_draw, in_order, is_searched
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
 
@@ -102,7 +102,7 @@ def values_in(trial: EarlierTrial, space: Space, base: TrialConfig) -> dict[str,
     for leaf, range_ in in_order(space).items():
         if leaf in known and is_searched(leaf, range_, values, base):
             value = known[leaf]
-            values[leaf] = tuple(value) if isinstance(value, list) else value
+            values[leaf] = range_.restore(value) if isinstance(range_, Choices) else value
     return values
 
 

@@ -13,11 +13,12 @@ import math
 import statistics
 from dataclasses import dataclass
 
+from search_service.records.curves import best_score, mean
 from search_service.records.results import DataSummary, StudyStatus
-from search_service.records.rounds import EpochPoint
 from trainables.choices import OptimizerName
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
+from trainables.records import EpochPoint
 
 # The share of the best drop at which an optimiser counts as having arrived: the last per cent of a loss take long
 # and decide little.
@@ -74,29 +75,17 @@ class OptimizerOutcome:
     @property
     def mean_curve(self) -> tuple[EpochPoint, ...]:
         """Averaged over seeds, epoch by epoch; not finite where a seed is not."""
-        return tuple(
-            EpochPoint(
-                epoch=points[0].epoch,
-                train_loss=_mean([point.train_loss for point in points]),
-                validation_loss=_mean([point.validation_loss for point in points]),
-                validation_score=_mean([point.validation_score for point in points]),
-            )
-            for points in zip(*self.curves, strict=True)
-        )
+        return mean(self.curves)
 
     @property
     def best_scores(self) -> tuple[float, ...]:
         """Best score of each seed; NaN if it has none."""
-        rank = METRICS[self.metric].rank
-        return tuple(
-            min((p.validation_score for p in curve if math.isfinite(p.validation_loss)), key=rank, default=math.nan)
-            for curve in self.curves
-        )
+        return tuple(best_score(curve, self.metric) for curve in self.curves)
 
     @property
     def best_mean(self) -> float:
         """Mean of the best scores over seeds; NaN if a seed has none."""
-        return _mean(self.best_scores) if self.curves else math.nan
+        return statistics.fmean(self.best_scores) if self.curves else math.nan
 
     @property
     def best_std(self) -> float:
@@ -117,10 +106,6 @@ class OptimizerOutcome:
     def trained_in_sweep(self) -> int:
         """Trainings of the sweep, rates × seeds."""
         return sum(len(tried.losses) for tried in self.rates)
-
-
-def _mean(values: list[float] | tuple[float, ...]) -> float:
-    return sum(values) / len(values)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from search_service.records import curves
 from search_service.records.round_plan import RoundPlan
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
-from trainables.records import PopulationSize
+from trainables.records import EpochPoint, PopulationSize
 
 
 class TrialStatus(StrEnum):
@@ -22,17 +23,6 @@ class TrialStatus(StrEnum):
     PRUNED = "pruned"
     DIVERGED = "diverged"
     FAILED = "failed"
-
-
-# With slots: a round keeps one for every epoch of every trial.
-@dataclass(frozen=True, slots=True)
-class EpochPoint:
-    """One epoch of one trial."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    validation_score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +72,8 @@ class TrialResult:
 
     @property
     def best_point(self) -> EpochPoint | None:
-        """The epoch with the best finite validation score."""
-        finite = [point for point in self.curve if math.isfinite(point.validation_score)]
-        rank = METRICS[self.metric].rank
-        return min(finite, key=lambda point: rank(point.validation_score), default=None)
+        """The epoch with the best validation score; None if it has none."""
+        return curves.best(self.curve, self.metric)
 
     @property
     def score(self) -> float:

@@ -15,7 +15,6 @@ Source: Watanabe et al. 2023, "PED-ANOVA: efficiently quantifying hyperparameter
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from search_service.records.curves import score_at
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, Range, Space
 from trainables.metrics import METRICS
@@ -92,7 +92,7 @@ def _value_at(trial: TrialResult, epoch: int) -> float | None:
     """The score at ``epoch``, smaller for better; inf if the trial had diverged; None if it says nothing."""
     if trial.status is TrialStatus.FAILED:
         return None
-    score = next((point.validation_score for point in trial.curve if point.epoch == epoch), math.nan)
+    score = score_at(trial.curve, epoch)
     if math.isfinite(score):
         return METRICS[trial.metric].rank(score)
     return math.inf if trial.status is TrialStatus.DIVERGED else None
@@ -122,7 +122,7 @@ def _weigh(valued: Sequence[tuple[TrialResult, float]], space: Space) -> Mapping
 
 def _distribution(range_: Range) -> BaseDistribution:
     if isinstance(range_, Choices):
-        return CategoricalDistribution([json.dumps(choice) for choice in range_.choices])
+        return CategoricalDistribution(list(map(range_.encode, range_.choices)))
     if range_.integer:
         step = int(range_.step) if range_.step else 1
         return IntDistribution(int(range_.low), int(range_.high), log=range_.log, step=step)
@@ -134,8 +134,8 @@ def _distribution(range_: Range) -> BaseDistribution:
 
 def _encode(range_: Range, value: Any) -> Any:
     if isinstance(range_, Choices):
-        # Optuna's categories are scalars; hidden_sizes are lists.
-        return json.dumps(value)
+        # Optuna's categories are scalars.
+        return range_.encode(value)
     if range_.step is None:
         return value
     # The config's own value is tried too, and may lie between the steps.

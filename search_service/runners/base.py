@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from search_service.records.events import Listener
 from search_service.records.round_plan import RoundPlan
-from search_service.records.rounds import EpochPoint, RoundResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialStatus
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
+from trainables.records import EpochPoint
 
 
 class Runner(Protocol):

@@ -22,7 +22,6 @@ paused cohorts of one structure and epoch go on together (paused.py).
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import deque
@@ -37,7 +36,7 @@ from search_service.errors import DamagedFileError
 from search_service.folder import journals
 from search_service.records.events import Listener, TrialFinished, TrialProgressed
 from search_service.records.round_plan import RoundPlan
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus, TrialTimes
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus, TrialTimes
 from search_service.runners import plan_file
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
@@ -49,6 +48,7 @@ from search_service.samplers.sampler import Fate, Sampler, Suggestion
 from search_service.space.layers import in_config
 from search_service.space.ranges import Choices
 from trainables.metrics import METRICS
+from trainables.records import EpochPoint
 from trainables.seeds import derive_seed
 
 
@@ -377,12 +377,11 @@ class RoundBook:
 
     def _decode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values as they were drawn: a choice that is a list in JSON is a tuple in the space."""
-        choices = {
-            leaf: {json.dumps(choice): choice for choice in range_.choices}
-            for leaf, range_ in self._plan.space.items()
-            if isinstance(range_, Choices)
+        space = self._plan.space
+        return {
+            leaf: range_.restore(value) if isinstance(range_ := space.get(leaf), Choices) else value
+            for leaf, value in values.items()
         }
-        return {leaf: choices.get(leaf, {}).get(json.dumps(value), value) for leaf, value in values.items()}
 
     def _enter(self, suggestions: Sequence[Suggestion]) -> Cohort:
         """The next cohort and its trials, by their numbers."""

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from search_service.records.round_plan import RoundPlan
-from search_service.records.rounds import EpochPoint, TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from trainables import checkpoint
 from trainables.data.dataset import Dataset
+from trainables.records import EpochPoint
 from trainables.training import PopulationTraining
 
 # (rung, scores by trial) -> trials that go on
@@ -64,10 +65,10 @@ class CohortTraining:
         epochs, began = self._training.epochs(), time.perf_counter()
         while self._alive and self._training.epoch < goal:
             record = next(epochs)
-            rows = zip(self._alive, record.train_loss, record.validation_loss, record.validation_score, strict=True)
-            for trial, train_loss, validation_loss, score in rows:
-                points[trial].append(EpochPoint(record.epoch, train_loss, validation_loss, score))
-                if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+            for member, trial in enumerate(self._alive):
+                point = record.of(member)
+                points[trial].append(point)
+                if not (math.isfinite(point.train_loss) and math.isfinite(point.validation_loss)):
                     ended[trial] = (TrialStatus.DIVERGED, f"the loss was not finite in epoch {record.epoch}")
             self._keep({trial for trial in self._alive if trial not in ended})
         seconds = time.perf_counter() - began

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search_service.records.rounds import EpochPoint
 from search_service.runners.base import Cohort, Member
+from trainables.records import EpochPoint
 
 # Groups of paused cohorts at most: what a round that is to end has still to train.
 MOST_WAITING = 4

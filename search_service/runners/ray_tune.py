@@ -54,7 +54,7 @@ from search_service.errors import RunnerError
 from search_service.folder import disk
 from search_service.records.events import Listener
 from search_service.records.round_plan import Resources, RoundPlan
-from search_service.records.rounds import EpochPoint, RoundResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
@@ -64,6 +64,7 @@ from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
 from trainables.process import device_for, prepare_process
+from trainables.records import EpochPoint
 
 _log = logging.getLogger(__name__)
 

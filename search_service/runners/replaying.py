@@ -20,12 +20,12 @@ from typing import Any
 from search_service.errors import DataError, Problem
 from search_service.folder import journals
 from search_service.folder.study_folder import StudyFolder
-from search_service.records.rounds import EpochPoint
 from search_service.runners import plan_file
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
-from trainables.training import EpochRecord, PopulationTraining
+from trainables.records import EpochPoint
+from trainables.training import PopulationTraining
 
 # What a trial of a study is called in messages.
 OPTION = "--trials"
@@ -225,7 +225,7 @@ def _train(
         )
     for record in itertools.islice(training.epochs(), cohort.last - cohort.start):
         for index, member in enumerate(alive):
-            curves[member.trial_id].append(_point(record, index))
+            curves[member.trial_id].append(record.of(index))
         staying = [index for index, member in enumerate(alive) if not member.ends_by(record.epoch)]
         alive = [alive[index] for index in staying]
         if not alive:
@@ -234,11 +234,6 @@ def _train(
         if record.epoch in cohort.paused:
             checkpoint.save(training, folder / f"{name}-{record.epoch}.pt")
     return curves
-
-
-def _point(record: EpochRecord, member: int) -> EpochPoint:
-    losses = record.train_loss[member], record.validation_loss[member]
-    return EpochPoint(record.epoch, *losses, record.validation_score[member])
 
 
 def _compare(member: _Member, again: Sequence[EpochPoint]) -> Replayed:

@@ -9,7 +9,6 @@ be, so that parallel workers are kept apart.
 from __future__ import annotations
 
 import abc
-import json
 import math
 import warnings
 from collections.abc import Mapping
@@ -113,13 +112,12 @@ class CmaEs(_OptunaModel):
 
 
 def _encode(range_: Range, value: Any) -> Any:
-    # Optuna's categories are scalars; hidden_sizes are lists. JSON text stands for any choice.
-    return json.dumps(value) if isinstance(range_, Choices) else range_.to_unit(value)
+    # Optuna's categories are scalars.
+    return range_.encode(value) if isinstance(range_, Choices) else range_.to_unit(value)
 
 
 def _draw(trial: optuna.Trial, leaf: str, range_: Range) -> Any:
     if isinstance(range_, Choices):
-        encoded = {_encode(range_, choice): choice for choice in range_.choices}
-        return encoded[trial.suggest_categorical(leaf, list(encoded))]
+        return range_.decode(trial.suggest_categorical(leaf, list(map(range_.encode, range_.choices))))
     # Not the range's own numbers: for whole ones Optuna takes five times as long.
     return range_.from_unit(trial.suggest_float(leaf, 0.0, 1.0))

@@ -17,6 +17,7 @@ Each decision is also a sentence, for the record.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -160,6 +161,30 @@ class Choices:
     def contains(self, value: Any) -> bool:
         """Whether ``value`` is one of them."""
         return value in self.choices
+
+    @staticmethod
+    def encode(choice: Any) -> str:
+        """A choice as JSON text: for whoever takes scalars only, since hidden_sizes are tuples."""
+        return json.dumps(choice)
+
+    def decode(self, text: str) -> Any:
+        """The choice that ``encode`` made a text of.
+
+        Raises:
+            ValueError: It is none of the choices.
+        """
+        for choice in self.choices:
+            if self.encode(choice) == text:
+                return choice
+        raise ValueError(f"{text} is none of {self}")
+
+    def restore(self, value: Any) -> Any:
+        """A choice that was written as JSON and read again, where a tuple has become a list.
+
+        What is none of the choices is left as it is.
+        """
+        text = self.encode(value)
+        return self.decode(text) if text in map(self.encode, self.choices) else value
 
     def __str__(self) -> str:
         return " | ".join(str(choice) for choice in self.choices)

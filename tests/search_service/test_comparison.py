@@ -14,13 +14,13 @@ from search_service.recorders.memory import MemoryRecorder
 from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome, RateTried
 from search_service.records.events import ComparisonFinished, ComparisonStarted, OptimizerCompared
 from search_service.records.results import StudyStatus
-from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import conclusion, report, table
 from search_service.report.documents import ComparisonDocument
 from search_service.spec.study_spec import parse
 from search_service.study import summarize
 from trainables.config import TrialConfig
 from trainables.landscape import slice_rows
+from trainables.records import EpochPoint
 
 SPEC = {
     "name": "wine",

@@ -21,10 +21,10 @@ from matplotlib.ticker import PercentFormatter
 from search_service.recorders.figures import paths_page
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.records.comparison_results import ComparisonResult, LossSlice, OptimizerOutcome, PathOnSlice
-from search_service.records.rounds import EpochPoint
 from search_service.report.comparison_report import score
 from trainables.choices import OptimizerName
 from trainables.metrics import METRICS, MetricName
+from trainables.records import EpochPoint
 
 # In the place of yellow, which cannot be read as a line on white, and darkened would be orange once more.
 PURPLE = "#9055C0"

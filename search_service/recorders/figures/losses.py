@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from search_service.recorders.figures.style import COLOURS, new_figure
 from search_service.records.checks import LearningRatesResult, OverfitResult
 from search_service.records.finalists import FinalistsResult
-from search_service.records.rounds import EpochPoint
+from trainables.records import EpochPoint
 
 # A loss this far above the first one is cut off: a diverging curve would flatten all others.
 CUT_AT = 4.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from mlflow.entities import Metric
@@ -12,7 +12,8 @@ from search_service.recorders.mlflow import search as mlflow_search
 from search_service.records.checks import CheckResult, LearningRatesResult, OverfitResult
 from search_service.records.finalists import FinalistsResult
 from search_service.records.readings import HealthReading
-from search_service.records.rounds import EpochPoint, TrialResult
+from search_service.records.rounds import TrialResult
+from trainables.records import EpochPoint
 
 
 def of_trial(trial: TrialResult) -> list[Metric]:
@@ -94,19 +95,3 @@ def of_health(reading: HealthReading) -> list[Metric]:
 
 def _by_rate(rate: float) -> str:
     return f"loss.lr_{rate:.3g}"
-
-
-def mean_curve(curves: Iterable[Iterable[EpochPoint]]) -> list[EpochPoint]:
-    """Average over seeds, epoch by epoch."""
-    averaged = []
-    for points in zip(*curves, strict=True):
-        n = len(points)
-        averaged.append(
-            EpochPoint(
-                epoch=points[0].epoch,
-                train_loss=sum(p.train_loss for p in points) / n,
-                validation_loss=sum(p.validation_loss for p in points) / n,
-                validation_score=sum(p.validation_score for p in points) / n,
-            )
-        )
-    return averaged

@@ -19,6 +19,7 @@ from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.store import alone
 from search_service.recorders.mlflow.top_run import RUN_STATUS, begin
 from search_service.recorders.mlflow.trial_runs import TrialRuns
+from search_service.records import curves
 from search_service.records.checks import CheckResult, InitialLossResult, LearningRatesResult, OverfitResult
 from search_service.records.events import (
     CheckFinished,
@@ -216,7 +217,7 @@ class StudyRuns:
                 for i, scores in enumerate(finalist.fold_scores, start=1)
             ]
             metrics += values.finite({f"validation_mean_{name}": v for name, v in finalist.validation_metrics.items()})
-            metrics += [m for point in values.mean_curve(finalist.curves) for m in values.of_point(point, final.metric)]
+            metrics += [m for point in curves.mean(finalist.curves) for m in values.of_point(point, final.metric)]
             metrics += [
                 values.metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)
             ]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from search_service.recipe import fit
-from search_service.records.rounds import EpochPoint
 from tests.plans import plain
 from trainables.losses import ChanceScale
+from trainables.records import EpochPoint
 from trainables.training import PopulationTraining
 
 CHANCE = 2.0

@@ -11,12 +11,12 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from search_service.recipe import finalists, refitting
-from search_service.records.rounds import EpochPoint
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan
 from trainables import calibration, checkpoint
 from trainables.data.dataset import Rows
+from trainables.records import EpochPoint
 from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 

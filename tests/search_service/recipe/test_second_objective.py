@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from search_service.recipe import finalists, second_objective
 from search_service.recipe.second_objective import non_dominated
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan, plain
 from trainables.plain_network import Architecture
+from trainables.records import EpochPoint
 
 CHOICES = {"network.hidden_sizes": {"choices": [[8], [16], [32, 32]]}}
 

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from search_service.recipe import finalists, seed_noise, step6_repeat
 from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle, Finalist, SeedNoise
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan, plain
@@ -21,6 +21,7 @@ from trainables import checkpoint
 from trainables.data.dataset import Rows
 from trainables.losses import ChanceScale
 from trainables.metrics import METRICS
+from trainables.records import EpochPoint
 from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining
 

@@ -14,12 +14,12 @@ from search_service.recipe import step1_initial_loss, step2_overfit_small_sample
 from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading, HealthVerdict
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.study_spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
-from trainables.records import Health, LayerHealth
+from trainables.records import EpochPoint, Health, LayerHealth
 
 LR = NumericRange(1e-4, 1e-1, log=True)
 DECAY = NumericRange(1e-4, 1.0, log=True)

@@ -17,10 +17,11 @@ from search_service.recorders.figures import importance as bars
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, label_of
 from search_service.recorders.mlflow.search import trials_table
 from search_service.records.finalists import ParetoPoint, ParetoSet
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.importance import Importance, importance
 from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan, plain
+from trainables.records import EpochPoint
 
 ONE = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}
 TWELVE = ONE | {

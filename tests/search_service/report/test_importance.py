@@ -8,10 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.importance import FEWEST_TRIALS, _distribution, _encode, importance
 from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan, plain
+from trainables.records import EpochPoint
 
 SPACE = {
     "optimizer.lr": NumericRange(1e-4, 1e-1, log=True),

@@ -11,7 +11,7 @@ from search_service.early_stopping.halving import Halving
 from search_service.early_stopping.rules import AshaRules
 from search_service.errors import DamagedFileError
 from search_service.folder import journals
-from search_service.records.rounds import EpochPoint, TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.runners.base import CohortReport, MemberReport
 from search_service.runners.book import RoundBook
 from search_service.runners.inline import InlineRunner
@@ -20,6 +20,7 @@ from search_service.runners.sizing import MOST_MEMBERS, CohortSizes, MeasuredSiz
 from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan
 from trainables import checkpoint
+from trainables.records import EpochPoint
 
 SPACE = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}
 

@@ -10,13 +10,14 @@ import pytest
 
 from search_service import wiring
 from search_service.records.results import StudyStatus
-from search_service.records.rounds import EpochPoint, TrialResult, TrialStatus
+from search_service.records.rounds import TrialResult, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.runners.stopping import StoppingRules
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
 from tests.plans import make_plan, plain
 from tests.search_service.test_study import SMALL
+from trainables.records import EpochPoint
 
 NOW = {"asked": 1, "epochs": 0, "seconds": 0.0}
 

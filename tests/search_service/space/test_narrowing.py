@@ -21,13 +21,14 @@ from search_service.recipe import step6_repeat
 from search_service.recipe.rounds import by_place, scored
 from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle
-from search_service.records.rounds import EpochPoint, RoundResult, TrialResult, TrialStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.samplers.sampler import Sampler
 from search_service.space.ranges import Choices, NumericRange, Space, narrow
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale
+from trainables.records import EpochPoint
 from trainables.seeds import derive_seed
 
 LR, DECAY = "optimizer.lr", "optimizer.weight_decay"

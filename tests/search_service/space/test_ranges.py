@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from decimal import Decimal
 
@@ -141,3 +142,16 @@ def test_c3_three_steps_of_a_tenth_are_three_tenths():
     range_ = NumericRange(0.0, 0.4, step=0.1)
     assert [range_.at_step(index) for index in range(5)] == [0.0, 0.1, 0.2, 0.3, 0.4]
     assert range_.clipped(0.1, 0.35).high == 0.3
+
+
+def test_choices_go_through_json_and_come_back():
+    choices = Choices(((16,), (8, 8), None, True, 1, "relu"))
+    for choice in choices.choices:
+        assert type(choices.decode(choices.encode(choice))) is type(choice)
+        assert choices.decode(choices.encode(choice)) == choice
+        assert choices.restore(json.loads(json.dumps(choice))) == choice
+    # True and 1 are equal to Python, and two choices.
+    assert choices.restore(True) is True
+    assert choices.restore([9, 9]) == [9, 9]
+    with pytest.raises(ValueError, match="is none of"):
+        choices.decode("[9]")
