@@ -23,6 +23,7 @@ from step_throughput import make_dataset
 from search_service.early_stopping.rules import AshaRules
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import RoundResult
+from search_service.records.steps import Step
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import NumericRange
 from trainables.config import TrialConfig
@@ -40,7 +41,8 @@ def run(runner: RayTuneRunner, width: int, batch: int, trials: int, gpus: float)
     reports = Reports()
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
-            number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base,
+            number=1, step=Step.COARSE_SEARCH, cycle=1,
+            space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base,
             metric="accuracy", sampling=Sampling("random"), population_size="auto", asha=AshaRules(GRACE, ETA, ETA),
             limits=Limits(trials, MAX_EPOCHS), seed=0, folder=Path(folder, "round"),
             resources=Resources(gpus_per_trial=gpus),

@@ -81,6 +81,7 @@ def run_round(file: Path, concurrent: int, answers: Any) -> None:
 
     from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
     from search_service.records.rounds import TrialStatus
+    from search_service.records.steps import Step
     from search_service.runners.ray_tune import RayTuneRunner
     from search_service.space.ranges import NumericRange
     from trainables.config import TrialConfig
@@ -109,7 +110,8 @@ def run_round(file: Path, concurrent: int, answers: Any) -> None:
     runner = RayTuneRunner(num_cpus=2)
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
-            number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-3, 1e-2, log=True)},
+            number=1, step=Step.COARSE_SEARCH, cycle=1,
+            space={"optimizer.lr": NumericRange(1e-3, 1e-2, log=True)},
             base=TrialConfig().replace({"network.hidden_sizes": (32,), "batch_size": 4096}),
             metric="accuracy", sampling=Sampling("random"), population_size=1, asha=None, limits=Limits(MANY, 1),
             seed=0, folder=Path(folder), resources=Resources(concurrent, cpus_per_trial=2 / concurrent),

@@ -49,6 +49,7 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
     from search_service.recorders.background import BackgroundRecorder
     from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
     from search_service.records.round_plan import Limits, RoundPlan, Sampling
+    from search_service.records.steps import Step
     from search_service.runners.ray_tune import RayTuneRunner
     from search_service.space.ranges import NumericRange
     from search_service.spec.study_spec import parse
@@ -72,7 +73,8 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
     reports = Reports()
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
-            number=1, step=4, cycle=1, space=space, base=base, metric="accuracy", sampling=Sampling("tpe"),
+            number=1, step=Step.COARSE_SEARCH, cycle=1,
+            space=space, base=base, metric="accuracy", sampling=Sampling("tpe"),
             population_size=population, asha=AshaRules(GRACE, ETA, ETA), limits=Limits(trials, MAX_EPOCHS), seed=0,
             folder=Path(folder, "round"),
         )  # fmt: skip

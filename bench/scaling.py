@@ -28,6 +28,7 @@ from search_service.early_stopping.rules import AshaRules
 from search_service.records.events import TrialFinished, TrialProgressed
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import TrialStatus
+from search_service.records.steps import Step
 from search_service.runners.base import Cohort, CohortReport, MemberReport
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.ray_tune import RayTuneRunner
@@ -97,7 +98,8 @@ def measure(workers: int, trials: int, population: int, runner: RayTuneRunner, d
 
     with tempfile.TemporaryDirectory() as folder:
         plan = RoundPlan(
-            number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}, base=TrialConfig(),
+            number=1, step=Step.COARSE_SEARCH, cycle=1,
+            space={"optimizer.lr": NumericRange(1e-4, 1e-1, log=True)}, base=TrialConfig(),
             metric="accuracy", sampling=Sampling("tpe"), population_size=population, asha=AshaRules(3, 3.0, 3.0),
             limits=Limits(trials, MAX_EPOCHS), seed=0, folder=Path(folder, "round"),
             resources=Resources(max_concurrent_trials=workers),
@@ -128,7 +130,8 @@ def two_workers(trials: int, pairs: int) -> None:
         for workers in (1, 2):
             with tempfile.TemporaryDirectory() as folder:
                 plan = RoundPlan(
-                    number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base,
+                    number=1, step=Step.COARSE_SEARCH, cycle=1,
+                    space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)}, base=base,
                     metric="accuracy", sampling=Sampling("random"), population_size=1, asha=None,
                     limits=Limits(trials, MAX_EPOCHS), seed=pair, folder=Path(folder, "round"),
                     resources=Resources(max_concurrent_trials=workers),

@@ -30,6 +30,7 @@ from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.mlflow.recorder import MlflowRecorder
 from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
 from search_service.records.round_plan import Limits, RoundPlan, Sampling
+from search_service.records.steps import Step
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import NumericRange
 from search_service.spec.study_spec import parse
@@ -125,7 +126,8 @@ def main() -> None:
                 for uri in (None, server):
                     folder = Path(name, f"{case}-{repeat}-{uri is not None}")
                     plan = RoundPlan(
-                        number=1, step=4, cycle=1, space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)},
+                        number=1, step=Step.COARSE_SEARCH, cycle=1,
+                        space={"optimizer.lr": NumericRange(1e-4, 1e-2, log=True)},
                         base=base, metric="accuracy", sampling=Sampling("tpe"), population_size=population,
                         asha=AshaRules(3, 3.0, 3.0) if stops else None, limits=Limits(trials, EPOCHS), seed=0,
                         folder=folder,

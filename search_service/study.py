@@ -45,6 +45,7 @@ from search_service.records.events import (
 from search_service.records.finalists import Cycle, Decision, FinalistsResult, SeedNoise
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult
+from search_service.records.steps import Step
 from search_service.report.study_report import report
 from search_service.runners.base import Runner
 from search_service.space.ranges import narrow
@@ -160,12 +161,12 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     config, limits, space = spec.trial, spec.space(), spec.space()
     checks = spec.checks
 
-    tell(StepStarted(1, step1_initial_loss.NAME))
+    tell(StepStarted.of(Step.INITIAL_LOSS))
     initial_loss = partial(step1_initial_loss.run, config, dataset, checks.initial_loss)
     check(once("step-1", InitialLossResult, initial_loss))
     # Beside steps 2 and 3; a study that fails its first check, as most do that fail, is over sooner without it.
     place.runner.prepare()
-    tell(StepStarted(2, step2_overfit_small_sample.NAME))
+    tell(StepStarted.of(Step.SMALL_SAMPLE))
     device = device_for(spec.search.gpus_per_trial)
     small_sample = partial(
         step2_overfit_small_sample.run, config, dataset, checks.overfit_small_sample, spec.seed, device=device
@@ -177,7 +178,7 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     cycles: list[Cycle] = []
     while True:
         cycle = len(cycles) + 1
-        tell(StepStarted(3, step3_learning_rates.NAME, cycle))
+        tell(StepStarted.of(Step.LEARNING_RATES, cycle))
         try_rates = partial(
             step3_learning_rates.run,
             config,
@@ -204,7 +205,7 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
             break
         space, config = dict(narrowing.space), refined.ranked[0].config
 
-    tell(StepStarted(7, finalists.NAME))
+    tell(StepStarted.of(Step.FINALISTS))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
     train_again = partial(finalists.run, spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
     final = once("finalists", FinalistsResult, train_again, lambda found: _has_networks(found, place.folder))

@@ -9,6 +9,7 @@ from typing import Any
 from search_service.early_stopping.brackets import Brackets
 from search_service.early_stopping.rules import AshaRules
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
+from search_service.records.steps import Step
 from search_service.space.ranges import NumericRange
 from trainables.config import NetworkConfig, ScheduleConfig, TrialConfig
 from trainables.metrics import METRICS
@@ -30,7 +31,7 @@ def make_plan(folder: Path, **changes: Any) -> RoundPlan:
     """
     settings: dict[str, Any] = {
         "number": 1,
-        "step": 4,
+        "step": Step.COARSE_SEARCH,
         "cycle": 1,
         "space": {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.dropout": NumericRange(0.0, 0.5)},
         "base": plain().replace({"network.hidden_sizes": (16,)}),

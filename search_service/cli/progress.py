@@ -36,6 +36,7 @@ from search_service.records.events import (
 from search_service.records.finalists import FinalistsResult
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.records.steps import Step
 from search_service.report.comparison_report import score, table
 from search_service.report.study_report import (
     counted,
@@ -72,7 +73,7 @@ class ProgressDisplay:
         match event:
             case StudyStarted():
                 self._show_start(event)
-            case StepStarted(step=7):
+            case StepStarted(step=Step.FINALISTS):
                 self._print("Finalists", "training the best configurations again from fresh seeds ...")
             case CheckFinished(check):
                 self._show_check(check)
@@ -139,7 +140,7 @@ class ProgressDisplay:
     def _start_round(self, event: RoundStarted) -> None:
         plan = event.plan
         cycle = f" (cycle {plan.cycle})" if plan.cycle > 1 else ""
-        name = plan.name[2:]
+        name = plan.step.title
         budget = (
             f"{counted(plan.limits.max_trials, 'configuration')}, up to {counted(plan.limits.max_epochs, 'epoch')} each"
         )

@@ -23,6 +23,7 @@ from search_service.cli.options import StudyId
 from search_service.cli.terminal import say
 from search_service.errors import CheckFailedError, OutsideError
 from search_service.folder import layout
+from search_service.records.steps import Step
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -380,7 +381,7 @@ def _exit_as(study: Study) -> None:
 
 
 def _step(study: Study) -> str:
-    return "" if study.step is None else "finalists" if study.step == 7 else str(study.step)
+    return "" if study.step is None else "finalists" if study.step == Step.FINALISTS else str(study.step)
 
 
 def _number(value: float | None) -> str:

@@ -41,8 +41,6 @@ from trainables.row_tensors import RowTensors, to_tensors
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, trivial_scores
 
-NAME = "finalists"
-
 
 def run(
     spec: StudySpec,

@@ -19,10 +19,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from search_service.early_stopping.brackets import shares
 from search_service.early_stopping.defaults import asha_rules
+from search_service.records.steps import Step
 from search_service.report.study_report import finite
 from search_service.spec.study_spec import RoundSpec, SearchSpec, StudySpec
 from trainables.data.dataset import Dataset
@@ -34,7 +35,7 @@ class PlannedRound:
     """One round of a cycle.
 
     Attributes:
-        step: 4 (coarse) or 5 (refined).
+        step: The coarse or the refined search.
         trials: Configurations, at most.
         epochs: Of a trial that is not stopped.
         rungs: Epochs at which trials are compared; none without early stopping.
@@ -42,7 +43,7 @@ class PlannedRound:
         epochs_expected: Of all trials, by the formula above.
     """
 
-    step: Literal[4, 5]
+    step: Step
     trials: int
     epochs: int
     rungs: tuple[int, ...]
@@ -52,7 +53,7 @@ class PlannedRound:
     @property
     def name(self) -> str:
         """As the recipe calls it."""
-        return "coarse search" if self.step == 4 else "refined search"
+        return self.step.title
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def plan(
         finalists_pace: Of the seeds of one finalist.
     """
     search, last = spec.search, spec.finalists
-    rounds = (_round(spec, 4, search.coarse), _round(spec, 5, search.refined))
+    rounds = (_round(spec, Step.COARSE_SEARCH, search.coarse), _round(spec, Step.REFINED_SEARCH, search.refined))
     available = search.max_cycles * sum(round_.trials for round_ in rounds)
     return StudyPlan(
         rounds=rounds,
@@ -187,7 +188,7 @@ def _population(search: SearchSpec, pace: Pace | None) -> int:
     return 1 if search.population_size == "auto" else search.population_size
 
 
-def _round(spec: StudySpec, step: Literal[4, 5], budget: RoundSpec) -> PlannedRound:
+def _round(spec: StudySpec, step: Step, budget: RoundSpec) -> PlannedRound:
     trials, epochs = budget.max_trials, budget.max_epochs
     rules = asha_rules(spec.search, budget)
     if rules is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from search_service.early_stopping.defaults import asha_rules
 from search_service.errors import CheckFailedError
@@ -19,6 +19,7 @@ from search_service.records.earlier import EarlierStudy
 from search_service.records.events import Listener, RoundFinished, RoundStarted
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.records.steps import Step
 from search_service.runners.base import Runner
 from search_service.runners.stopping import STOP_FILE, STOP_REQUESTED
 from search_service.space.ranges import Scored, Space
@@ -66,7 +67,7 @@ def search(
     place: Place,
     *,
     number: int,
-    step: Literal[4, 5],
+    step: Step,
     cycle: int,
     space: Space,
     base: TrialConfig,

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from search_service.recipe import gradient_health
 from search_service.records.checks import InitialLossResult
 from search_service.records.readings import HealthVerdict
+from search_service.records.steps import Step
 from search_service.spec.study_spec import InitialLossSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
@@ -26,7 +27,6 @@ from trainables.measurements import layer_activations, layer_gradients, measure_
 from trainables.records import LayerActivations, LayerGradients
 from trainables.training import PopulationTraining
 
-NAME = "initial loss"
 # Rows measured on, spread over the table: the mean over 2 000 rows is within a few per cent of that over any number.
 MAX_ROWS = 2_000
 # Factor on the last layer that makes the outputs nearly 0. Hinge moves in proportion to the outputs (cross-entropy
@@ -77,8 +77,8 @@ def run(config: TrialConfig, dataset: Dataset, spec: InitialLossSpec) -> Initial
     if not diagnosis and not health.verdict.is_healthy:
         measured_as += f"; gradients are {health.verdict.summary}"
     return InitialLossResult(
-        step=1,
-        name=NAME,
+        step=Step.INITIAL_LOSS,
+        name=Step.INITIAL_LOSS.title,
         passed=not diagnosis,
         summary=measured_as if not diagnosis else f"{measured_as}: {diagnosis[0]}",
         advice=diagnosis[1] if diagnosis else health.verdict.remedy,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from search_service.recipe import gradient_health
 from search_service.records.checks import OverfitResult
 from search_service.records.readings import HealthVerdict
+from search_service.records.steps import Step
 from search_service.spec.study_spec import OverfitSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
@@ -26,7 +27,6 @@ from trainables.records import Health
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
 
-NAME = "overfit a small sample"
 # Rows that the sample is taken from: twice the largest sample, so that a large table is neither copied nor sorted.
 MOST_CANDIDATES = 20_000
 # Share of chance at which the sample counts as memorised.
@@ -93,8 +93,8 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
             f"could not memorise {n} rows in {spec.max_steps} steps (loss {min(lowest):.3g}, {needed}): {diagnosis}"
         )
     return OverfitResult(
-        step=2,
-        name=NAME,
+        step=Step.SMALL_SAMPLE,
+        name=Step.SMALL_SAMPLE.title,
         passed=memorised,
         summary=summary,
         advice=advice,

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from search_service.records.checks import LearningRatesResult, RateLabel, RateOutcome
+from search_service.records.steps import Step
 from search_service.space.ranges import Choices, NumericRange, Range
 from search_service.spec.study_spec import LearningRatesSpec
 from trainables.choices import OptimizerName
@@ -25,7 +26,6 @@ from trainables.data.dataset import Dataset
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, chance_scale, frequency_baseline
 
-NAME = "learning rates"
 # The lecture's candidates; AdaDelta, whose steps have the right unit by themselves, wants rates around 1.
 CANDIDATES = (1e-1, 1e-2, 1e-3, 1e-4)
 USUAL: Mapping[OptimizerName, tuple[float, ...]] = {"adadelta": (1e1, 1.0, 1e-1, 1e-2)}
@@ -78,8 +78,8 @@ def run(
     def result(passed: bool, summary: str, advice: str, region: tuple[float, float, float]) -> LearningRatesResult:
         low, high, best = region
         return LearningRatesResult(
-            step=3,
-            name=NAME,
+            step=Step.LEARNING_RATES,
+            name=Step.LEARNING_RATES.title,
             passed=passed,
             summary=summary,
             advice=advice,

@@ -15,6 +15,7 @@ from typing import Any
 from search_service.recipe.rounds import Place, search
 from search_service.records.checks import LearningRatesResult
 from search_service.records.rounds import RoundResult
+from search_service.records.steps import Step
 from search_service.space.layers import values_in
 from search_service.space.ranges import NumericRange, Range, Space
 from search_service.spec.search_space import LEARNING_RATE
@@ -49,7 +50,7 @@ def run(
     return search(
         place,
         number=number,
-        step=4,
+        step=Step.COARSE_SEARCH,
         cycle=rates.cycle,
         space=ranges,
         base=base,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from search_service.recipe.rounds import Place, by_place, scored, search
 from search_service.records.rounds import RoundResult
+from search_service.records.steps import Step
 from search_service.space.ranges import Space, narrow
 from trainables.config import TrialConfig
 
@@ -31,7 +32,7 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
     return search(
         place,
         number=number,
-        step=5,
+        step=Step.REFINED_SEARCH,
         cycle=coarse.plan.cycle,
         space=narrowing.space,
         base=base,

@@ -17,6 +17,7 @@ from search_service.records.finalists import Decision, FinalistsResult
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult
+from search_service.records.steps import Step
 from search_service.spec.study_spec import StudySpec
 from trainables.metrics import MetricName
 
@@ -39,6 +40,11 @@ class StepStarted:
     step: int
     name: str
     cycle: int = 1
+
+    @classmethod
+    def of(cls, step: Step, cycle: int = 1) -> StepStarted:
+        """A step of the recipe, by its own name."""
+        return cls(step, step.title, cycle)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_service.early_stopping.rules import AshaRules
+from search_service.records.steps import Step
 from search_service.space.ranges import Space
 from search_service.spec.study_spec import SamplerName, SearchSpec
 from trainables.config import TrialConfig
@@ -130,7 +131,7 @@ class RoundPlan:
 
     Attributes:
         number: Of the round in the study, from 1.
-        step: 4 (coarse) or 5 (refined).
+        step: The coarse or the refined search.
         cycle: Which repetition of steps 3 to 5, from 1.
         space: Ranges that are sampled.
         base: Every leaf that is not in ``space``.
@@ -148,7 +149,7 @@ class RoundPlan:
     """
 
     number: int
-    step: Literal[4, 5]
+    step: Step
     cycle: int
     space: Space
     base: TrialConfig
@@ -164,15 +165,15 @@ class RoundPlan:
     def __post_init__(self) -> None:
         if self.number < 1 or self.cycle < 1:
             raise ValueError(f"round {self.number} of cycle {self.cycle}: both are counted from 1")
-        if self.step not in (4, 5):
-            raise ValueError(f"step is {self.step}, and has to be 4 or 5")
+        if self.step not in (Step.COARSE_SEARCH, Step.REFINED_SEARCH):
+            raise ValueError(f"step is {self.step}, and has to be {Step.COARSE_SEARCH} or {Step.REFINED_SEARCH}")
         if self.population_size != "auto" and self.population_size < 1:
             raise ValueError(f"population_size is {self.population_size}, and has to be 1 or more, or auto")
 
     @property
     def name(self) -> str:
         """As the recipe calls it."""
-        return f"{self.step} {'coarse' if self.step == 4 else 'refined'} search"
+        return f"{self.step} {self.step.title}"
 
     @property
     def rungs(self) -> tuple[int, ...]:

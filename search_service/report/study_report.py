@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.markup import escape
 
-from search_service.records.checks import CheckResult
 from search_service.records.finalists import Decision, Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult

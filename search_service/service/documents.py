@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from search_service.records.steps import Step
 from search_service.report.documents import StudyDocument
 from search_service.service.states import ENDED, State
 
@@ -82,7 +83,7 @@ class Study(Document):
     owner: str = Field(description="Name of the token that submitted it.")
     priority: int = Field(description="Larger ones begin first.")
     attempt: int = Field(description="Jobs that have worked on it; more than one after a restart or a resume.")
-    step: int | None = Field(description="Step of the recipe; 7 are the finalists.")
+    step: int | None = Field(description=f"Step of the recipe; {Step.FINALISTS} are the finalists.")
     round: int | None
     metric: str | None
     trials: int = Field(description="Ended.")

@@ -70,7 +70,7 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     if y is not None and all(_is_log(done, y) for done in rounds):
         axis.set_yscale("log")
     figure.colorbar(colours, ax=axis, label=f"validation {last.metric}", extend="min" if mode == "max" else "max")
-    title = f"Search map: round {last.number}, {last.name[2:]} (step {last.step}), {last.sampling.sampler} samples"
+    title = f"Search map: round {last.number}, {last.step.title} (step {last.step}), {last.sampling.sampler} samples"
     axis.set_title(title, loc="left", fontweight="bold", fontsize=10)
     _legend(axis, rounds)
     return figure
@@ -116,7 +116,7 @@ def _legend(axis: Axes, rounds: Sequence[RoundResult]) -> None:
     ]
     handles.append(Line2D([], [], linestyle="none", marker="*", markersize=12, mfc="none", mec="black", label="best"))
     handles += [
-        Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"round {done.plan.number}: {done.plan.name[2:]}")
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"round {done.plan.number}: {done.plan.step.title}")
         for i, done in enumerate(rounds)
     ]
     axis.legend(handles=handles, fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)

@@ -231,4 +231,4 @@ def round_handles(rounds: Sequence[RoundResult]) -> list[Line2D]:
 
 def round_label(done: RoundResult) -> str:
     """``round 1: coarse search``."""
-    return f"round {done.plan.number}: {done.plan.name[2:]}"
+    return f"round {done.plan.number}: {done.plan.step.title}"

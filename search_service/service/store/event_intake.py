@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from search_service.records.steps import Step
 from search_service.service.states import ACTIVE, State
 from search_service.service.store.database import Database, study_row
 from search_service.service.tables import (
@@ -48,7 +49,7 @@ def _apply(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> None:
             row.page, row.metric = entry.get("page", ""), entry["metric"]
         case "step_started":
             row.step = entry["step"]
-            if entry["step"] == 7 and row.state in ACTIVE and not stopping:
+            if entry["step"] == Step.FINALISTS and row.state in ACTIVE and not stopping:
                 row.state = State.FINISHING
         case "round_started":
             row.round, row.step = entry["round"], entry["step"]

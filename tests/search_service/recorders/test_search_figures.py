@@ -18,6 +18,7 @@ from search_service.recorders.figures.trials import LeafScale, ScoreWindow, labe
 from search_service.recorders.mlflow.search import trials_table
 from search_service.records.finalists import ParetoPoint, ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.records.steps import Step
 from search_service.report.importance import Importance, importance
 from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan, plain
@@ -42,7 +43,7 @@ TWELVE = ONE | {
 def round_of(folder, space, n, *, number=1, metric="accuracy", diverged=0.1, spread=0.1):
     """A round of ``n`` trials with random scores, some of which diverge, stopped by ASHA at epoch 2."""
     random = np.random.default_rng(number)
-    plan = make_plan(folder, space=space, metric=metric, number=number, step=4 if number % 2 else 5)
+    plan = make_plan(folder, space=space, metric=metric, number=number, step=Step(4 if number % 2 else 5))
     halving = Halving(plan.asha, max_epochs=6, mode="max" if metric == "accuracy" else "min")
     trials = []
     for i in range(n):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from search_service.records.steps import Step
 from tests.plans import make_plan
 
 
@@ -18,7 +19,7 @@ from tests.plans import make_plan
         ("cpus_per_trial", 0),
         ("gpus_per_trial", -1),
         ("population_size", 0),
-        ("step", 3),
+        ("step", Step.LEARNING_RATES),
         ("grace_period", 0),
     ],
 )
