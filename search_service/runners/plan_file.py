@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from search_service.errors import RunnerError
-from search_service.folder import journals
+from search_service.folder import journals, layout
 from search_service.records.round_plan import RoundPlan
 
 VERSION = 2
-NAME = "plan.json"
 
 # Where and how a plan is run, and not what it does.
 _OF_THE_PROCESS, _LIMITS_OF_THE_PROCESS = ("folder", "resources"), ("deadline", "stop_file")
@@ -44,7 +43,7 @@ def require_same(plan: RoundPlan) -> None:
     Raises:
         RunnerError: The folder is that of a round that does something else.
     """
-    path, described = plan.folder / NAME, describe(plan)
+    path, described = plan.folder / layout.PLAN, describe(plan)
     before = read(path)
     if before is None:
         journals.write_whole(path, described)

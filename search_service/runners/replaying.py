@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from search_service.errors import DataError, Problem
-from search_service.folder import journals
+from search_service.folder import journals, layout
 from search_service.folder.study_folder import StudyFolder
 from search_service.runners import plan_file
 from trainables import checkpoint
@@ -130,7 +130,7 @@ def replay(
     Raises:
         DataError: The study has no such trial.
     """
-    rounds = [(plan_file.read(path / plan_file.NAME) or {}, _cohorts(path)) for path in _rounds(folder)]
+    rounds = [(plan_file.read(path / layout.PLAN) or {}, _cohorts(path)) for path in _rounds(folder)]
     ended = sorted(trial for _, cohorts in rounds for cohort in cohorts.values() for trial in cohort.ended)
     unknown = sorted(set(only) - set(ended))
     if unknown:
