@@ -6,11 +6,11 @@ INSTALLED := $(VENV)/.installed
 # Today's plugin or the older program, whichever is here.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test check chaos format bench up down clean
+.PHONY: help run test test-quick check chaos format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # Reused while neither the project's dependencies nor their pins have changed.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -23,15 +23,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: $(INSTALLED)     ## Run the first study: digits, all six steps, about a minute.
 	@$(BIN)/search-service run configs/01_digits.yaml
 
-check: $(INSTALLED)   ## Formatting, lint, types and import rules.
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+CHECK = $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
-# Two processes, a file at a time: fixtures like Ray start once in each. More would only wait for the CPUs that two Rays use.
-test: check           ## Everything CI runs: `check`, then the tests.
-	$(BIN)/pytest -n 2 --dist loadfile --durations 15 $(PYTEST)
+check: $(INSTALLED)   ## Formatting, lint, types and import rules.
+	$(CHECK)
+
+# Three processes, a file at a time, the longest first (tests/conftest.py): fixtures like Ray start once in each, and much
+# of the time is waited for processes. The checks run beside them; what they say comes at the end, where it is seen.
+test: $(INSTALLED)    ## Everything CI runs: the tests and, beside them, `check`.
+	@echo 'Beside the tests: $(CHECK)'; ( $(CHECK) ) >$(VENV)/check.log 2>&1 & checking=$$!; \
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25 $(PYTEST); tests=$$?; \
+	wait $$checking; checked=$$?; cat $(VENV)/check.log; \
+	[ $$checked -eq 0 ] || echo 'make check has failed: see above.'; \
+	[ $$tests -eq 0 ] || echo 'Tests have failed: see further above.'; \
+	[ $$checked -eq 0 ] && [ $$tests -eq 0 ]
+
+test-quick: $(INSTALLED) ## While typing: unit tests without Ray, MLflow, processes and whole studies; under a minute.
+	$(BIN)/pytest --quick -n 2 --dist loadfile $(PYTEST)
 
 # More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
 chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).

@@ -36,10 +36,13 @@ def test_it_opens_with_its_question_its_minutes_and_its_command(path):
     assert f"search-service run configs/{path.name}" in text
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+# Fewer trials and seeds than shipped; the whole of 01_digits.yaml runs on Ray (end_to_end/test_digits_on_ray.py).
+FEWER = ["search.max_cycles=1", "search.coarse.max_trials=8", "search.refined.max_trials=4", "finalists.seeds=2"]
+
+
+@pytest.mark.parametrize("path", CONFIGS[1:], ids=lambda path: path.stem)
 def test_it_runs_to_its_end(path, tmp_path):
-    # One cycle and two finalists' seeds: the whole of it runs on Ray in end_to_end.
-    spec = config_file.load(path, ["search.max_cycles=1", "finalists.seeds=2"])
+    spec = config_file.load(path, FEWER)
     study = wiring.prepare(spec)
     memory = MemoryRecorder()
     result = run_study(
@@ -50,7 +53,7 @@ def test_it_runs_to_its_end(path, tmp_path):
     final = result.finalists
     better = {"accuracy": 1, "rmse": -1}[final.metric]
     assert better * final.test_mean > better * final.trivial_test_score
-    expected = {"01_digits": 0.95, "02_wine_hinge": 0.9, "04_csv": 0.9, "05_everything": 0.93}
+    expected = {"02_wine_hinge": 0.9, "04_csv": 0.9, "05_everything": 0.93}
     if final.metric == "accuracy":
         assert final.test_mean > expected[path.stem]
     else:

@@ -16,13 +16,13 @@ import rich.progress
 import skops.io
 import torch
 
-from search_service import wiring
 from search_service.cli import commands as cli
-from search_service.recorders.figures import comparison
 from search_service.recorders.mlflow import recorder
+from search_service.runners import inline
+from search_service.wiring import running
 from tests import made_once
 
-__all__ = ["alembic", "comparison", "mlflow", "optuna", "recorder", "rich", "run", "skops", "torch", "wiring"]
+__all__ = ["alembic", "inline", "mlflow", "optuna", "recorder", "rich", "run", "running", "skops", "torch"]
 
 
 def run(arguments: list[str], log: Path, environment: dict[str, str]) -> None:

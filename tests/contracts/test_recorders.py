@@ -21,8 +21,10 @@ from mlflow.exceptions import MlflowException
 from search_service import wiring
 from search_service.comparison import compare
 from search_service.errors import RecorderError
+from search_service.folder import layout
 from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.base import Recorder
+from search_service.recorders.event_journal import EventJournal
 from search_service.recorders.figures import comparison as figures
 from search_service.recorders.memory import MemoryRecorder
 from search_service.recorders.mlflow import bulk as mlflow_bulk
@@ -46,6 +48,7 @@ from search_service.report.importance import importance
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study, summarize
+from tests import made_once
 from tests.servers import mlflow_server
 
 SPEC = {
@@ -102,58 +105,175 @@ def server(tmp_path_factory):
         yield url
 
 
-@pytest.fixture(params=["memory", "mlflow", "background", "server"])
-def recorder(request, tmp_path) -> Recorder:
-    if request.param == "memory":
-        return MemoryRecorder()
-    if request.param == "server":
-        return MlflowRecorder(request.getfixturevalue("server"))
-    recorder = MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
-    return BackgroundRecorder(recorder) if request.param == "background" else recorder
+# ---- the contract ----------------------------------------------------------------------------------------------------
 
 
-def finish(recorder: Recorder) -> None:
-    """Close a recorder; of one that writes in a thread, everything is written by then."""
-    if isinstance(recorder, BackgroundRecorder):
-        assert recorder.wait(60).is_complete
-    recorder.close()
+class Kept:
+    """A recorder's storage: opened as often as one likes, each time by a fresh recorder, and what it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self) -> Recorder:
+        """A fresh recorder of the storage."""
+        raise NotImplementedError
+
+    def content(self) -> list:
+        """What it holds but when it was written; sorted, so that two can be compared."""
+        raise NotImplementedError
+
+    def tell(self, events) -> None:
+        """As a process does that hears these events, and is gone."""
+        recorder = self.open()
+        for event in events:
+            recorder.record(event)
+        if isinstance(recorder, BackgroundRecorder):
+            # Everything is written by then.
+            assert recorder.wait(60).is_complete
+        recorder.close()
+        recorder.close()  # Closing twice is closing.
 
 
-def test_every_event_of_a_study_can_be_recorded_in_its_order(recorder, story):
-    for event in story.events:
-        recorder.record(event)
-    assert isinstance(recorder.page, str)
-    finish(recorder)
-    recorder.close()  # Closing twice is closing.
+class Memory(Kept):
+    """Has no storage but the recorder: who tells a story again begins anew."""
+
+    def open(self):
+        self.recorder = MemoryRecorder()
+        return self.recorder
+
+    def content(self):
+        return [event for event in self.recorder.events if not isinstance(event, StudyFinished)]
 
 
-def test_a_study_that_is_cut_short_can_be_recorded(recorder, story):
-    finished = story.of(StudyFinished)[0]
-    for event in story.events[: len(story.events) // 2]:
-        recorder.record(event)
-    recorder.record(StudyFinished(dataclasses.replace(finished.result, status="interrupted"), "cut short"))
-    finish(recorder)
-    assert isinstance(recorder.page, str)
+class Journal(Kept):
+    """``events.jsonl``; that a process begins and ends its work stands there for each of them."""
+
+    def open(self):
+        class Closing(EventJournal):
+            page, registered = "", ""
+
+            def close(self):
+                """Nothing is held open."""
+
+        return Closing(self.folder)
+
+    def content(self):
+        entries = [json.loads(line) for line in (self.folder / layout.EVENTS).read_text().splitlines()]
+        of_story = [entry for entry in entries if entry["type"] not in ("study_started", "study_finished")]
+        return [{key: value for key, value in entry.items() if key not in ("at", "crc")} for entry in of_story]
 
 
-def test_every_event_of_a_comparison_can_be_recorded_in_its_order(recorder, comparison):
-    for event in comparison.events:
-        recorder.record(event)
-    assert isinstance(recorder.page, str)
-    finish(recorder)
+class InMlflow(Kept):
+    """Runs, their metrics and files, models and versions of them."""
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    def open(self):
+        return MlflowRecorder(self.uri, self.folder / "artifacts")
+
+    def content(self):
+        client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        experiment = client.get_experiment_by_name("recorded")
+        models = client.search_logged_models([experiment.experiment_id])
+        versions = client.search_model_versions("name = 'wine'")
+        return [*everything(client, "recorded"), len(models), [version.version for version in versions]]
 
 
-def test_a_comparison_that_is_cut_short_or_of_which_nothing_trains_can_be_recorded(recorder, comparison):
+class InBackground(InMlflow):
+    """The same in a thread."""
+
+    def open(self):
+        return BackgroundRecorder(super().open())
+
+
+class OnAServer(InMlflow):
+    """The same, over the network, of a server that takes whole runs."""
+
+    uri = ""
+
+    def open(self):
+        return MlflowRecorder(self.uri)
+
+
+@pytest.fixture(params=[Memory, Journal, InMlflow, InBackground])
+def kept(request, tmp_path) -> Kept:
+    return request.param(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def told_once(story, tmp_path_factory):
+    """What a storage holds of the story told once, by its kind."""
+    found = {}
+
+    def once(kept: Kept) -> list:
+        kind = type(kept)
+        if kind not in found:
+            other = kind(tmp_path_factory.mktemp(kind.__name__))
+            other.tell(story.events)
+            found[kind] = other.content()
+        return found[kind]
+
+    return once
+
+
+def test_d6_a_story_told_twice_is_recorded_once(kept, told_once, story):
+    kept.tell(story.events)
+    kept.tell(story.events)
+    assert kept.content() == told_once(kept)
+
+
+# Of the story, the share that the process that dies has told. Each is another part: a check, trials, finalists.
+@pytest.mark.parametrize("share", [0.1, 0.45, 0.9])
+def test_d6_a_story_cut_anywhere_and_told_again_from_its_beginning_is_complete(kept, told_once, story, share):
+    before = story.events[: int(share * len(story.events))]
+    kept.tell(before)
+    if share == 0.45:
+        # One of them had the time to say that it was interrupted.
+        (finished,) = story.of(StudyFinished)
+        result = dataclasses.replace(finished.result, status="interrupted", finalists=None)
+        kept.tell([*before, StudyFinished(result, "cut short")])
+    kept.tell(story.events)
+    assert kept.content() == told_once(kept)
+
+
+def test_d6_a_journal_cut_after_any_event_is_completed(story, tmp_path):
+    whole = Journal(tmp_path / "whole")
+    whole.folder.mkdir()
+    whole.tell(story.events)
+    for cut in range(1, len(story.events)):
+        kept = Journal(tmp_path / str(cut))
+        kept.folder.mkdir()
+        kept.tell(story.events[:cut])
+        kept.tell(story.events)
+        assert kept.content() == whole.content(), cut
+
+
+def test_d6_a_server_holds_of_a_story_told_one_and_a_half_times_what_a_file_does(server, told_once, story, tmp_path):
+    kept = OnAServer(tmp_path)
+    kept.uri = server
+    kept.tell(story.events[: len(story.events) // 2])
+    kept.tell(story.events)
+    assert kept.content() == told_once(InMlflow(tmp_path))
+
+
+def test_a14_a_comparison_that_is_cut_short_or_of_which_nothing_trains_is_recorded(kept, comparison):
     started, first, second, finished = comparison.events
     nothing = dataclasses.replace(first.outcome, config=None, curves=())
-    recorder.record(started)
-    recorder.record(OptimizerCompared(nothing))
     # The second was compared and not yet told when Ctrl-C came.
     outcomes = (nothing, second.outcome)
     result = dataclasses.replace(finished.result, status="interrupted", outcomes=outcomes, slice=None)
-    recorder.record(ComparisonFinished(result, "cut short"))
-    assert isinstance(recorder.page, str)
-    finish(recorder)
+    events = [started, OptimizerCompared(nothing), ComparisonFinished(result, "cut short")]
+    kept.tell(events)
+    if isinstance(kept, Memory):
+        assert kept.content() == events
+    elif isinstance(kept, Journal):
+        # A comparison is no study: nobody follows it.
+        assert not (kept.folder / layout.EVENTS).exists()
+    else:
+        # Runs by name, with the status of each.
+        assert {run[0]: run[1] for run in kept.content()[:-2]}["optimisers-1"] == "KILLED"
 
 
 # ---- what a reviewer finds in MLflow ---------------------------------------------------------------------------
@@ -164,8 +284,10 @@ def record(story, tmp_path_factory):
     folder = tmp_path_factory.mktemp("record")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     recorder = MlflowRecorder(uri, folder / "artifacts")
-    for event in story.events:
-        recorder.record(event)
+    # Its pictures are looked at: they are of this story.
+    with made_once.afresh():
+        for event in story.events:
+            recorder.record(event)
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("recorded")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
@@ -608,6 +730,7 @@ def everything(client, name):
             run.info.status,
             sorted(run.data.params.items()),
             sorted((m.key, m.step, m.value) for k in run.data.metrics for m in history(client, run, k)),
+            sorted(file.path for file in client.list_artifacts(run.info.run_id)),
         )
         for run in runs
     )
@@ -615,20 +738,6 @@ def everything(client, name):
 
 def history(client, run, key):
     return client.get_metric_history(run.info.run_id, key)
-
-
-@pytest.mark.parametrize("share", [0.6, 1.0])
-def test_d6_a_story_told_again_from_its_beginning_is_recorded_once(record, story, tmp_path, share):
-    client, _, _ = record
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    for events in (story.events[: int(share * len(story.events))], story.events):
-        recorder = MlflowRecorder(uri, tmp_path / "artifacts")
-        for event in events:
-            recorder.record(event)
-    again = MlflowClient(tracking_uri=uri)
-    assert everything(again, "recorded") == everything(client, "recorded")
-    assert len(again.search_model_versions("name = 'wine'")) == 1
-    assert len(again.search_logged_models([again.get_experiment_by_name("recorded").experiment_id])) == 1
 
 
 def open_store(uri):

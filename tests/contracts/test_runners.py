@@ -143,10 +143,10 @@ def test_without_early_stopping_every_trial_is_trained_to_the_end(whole_rounds, 
     assert [trial.epochs for trial in whole_rounds[name].result.trials] == [6] * 8
 
 
-def test_cohorts_of_several_trials(runner, digits, tmp_path):
+def test_cohorts_of_several_trials(digits, tmp_path):
     space = {"optimizer.lr": NumericRange(1e-4, 1e-1, log=True), "network.hidden_sizes": Choices(((8,), (16,)))}
     plan = make_plan(tmp_path, space=space, population_size=4, max_trials=10)
-    result, _ = run(runner, plan, digits[0])
+    result, _ = run(InlineRunner(), plan, digits[0])
     assert len(result.trials) == 10
     asked = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
     sizes: dict[str, list] = {}
@@ -199,8 +199,8 @@ def test_d6_what_is_left_of_a_cohort_fails_if_it_cannot_be_kept_and_the_round_en
     assert all("could not be kept: [Errno 28] No space left" in trial.reason for trial in failed)
 
 
-def test_c1_layers_are_as_deep_and_wide_as_drawn(runner, digits, tmp_path):
-    result, _ = run(runner, make_plan(tmp_path, space=LAYERS, population_size=2, max_epochs=2), digits[0])
+def test_c1_layers_are_as_deep_and_wide_as_drawn(digits, tmp_path):
+    result, _ = run(InlineRunner(), make_plan(tmp_path, space=LAYERS, population_size=2, max_epochs=2), digits[0])
     for trial in result.trials:
         widths = [trial.values[f"network.width_{i}"] for i in range(1, trial.values["network.depth"] + 1)]
         assert list(trial.config.network.hidden_sizes) == widths
@@ -223,8 +223,8 @@ def test_c4_no_trial_is_started_after_the_deadline_or_the_target(runner, digits,
 @pytest.mark.parametrize(
     ("rule", "words"), [({"epochs_left": 10}, "epochs are spent"), ({"patience_trials": 3}, "patience")]
 )
-def test_c4_a_round_that_a_rule_ends_finishes_what_is_under_way(runner, digits, tmp_path, rule, words):
-    result, events = run(runner, make_plan(tmp_path, max_trials=40, max_epochs=4, **rule), digits[0])
+def test_c4_a_round_that_a_rule_ends_finishes_what_is_under_way(digits, tmp_path, rule, words):
+    result, events = run(InlineRunner(), make_plan(tmp_path, max_trials=40, max_epochs=4, **rule), digits[0])
     assert words in result.stop_reason
     assert 3 <= len(result.trials) < 40
     asked, told = ((tmp_path / f"{name}.jsonl").read_text().splitlines() for name in ("asked", "told"))
@@ -233,9 +233,9 @@ def test_c4_a_round_that_a_rule_ends_finishes_what_is_under_way(runner, digits, 
     assert {trial.status for trial in result.trials} <= {TrialStatus.COMPLETED, TrialStatus.PRUNED}
 
 
-def test_regression_and_smaller_is_better(runner, diabetes, tmp_path):
+def test_regression_and_smaller_is_better(diabetes, tmp_path):
     base = TrialConfig(loss="mse").replace({"network.hidden_sizes": (8,)})
-    result, _ = run(runner, make_plan(tmp_path, base=base, metric="rmse"), diabetes[0])
+    result, _ = run(InlineRunner(), make_plan(tmp_path, base=base, metric="rmse"), diabetes[0])
     completed = [trial.score for trial in result.trials if trial.status is TrialStatus.COMPLETED]
     assert result.best.score == min(completed)
     assert 30 < result.best.score < 200

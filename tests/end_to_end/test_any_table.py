@@ -145,7 +145,7 @@ def attempt(seed: int, folder: Path) -> str:
         return study(folder, table, target, form, config)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32))
 def test_d2_any_table_trains_or_is_refused_with_one_clear_error(seed):
     with tempfile.TemporaryDirectory() as folder:

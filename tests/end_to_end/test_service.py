@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import shutil
@@ -33,15 +34,18 @@ BUDGET = {
     "finalists": {"top": 1, "seeds": 2},
 }
 WINE = {"name": "wine", "data": {"source": "wine"}} | BUDGET
-# So long that it is still searching when somebody asks it to stop.
+# So long that it is still searching when somebody asks it to stop; and no longer than that in its other parts.
 LONG = WINE | {
     "name": "long",
     "search": {
-        "coarse": {"max_trials": 5000, "max_epochs": 27},
+        "coarse": {"max_trials": 5000, "max_epochs": 81},
+        "refined": {"max_trials": 4, "max_epochs": 81},
         "early_stopping": False,
         "population_size": 2,
         "max_cycles": 1,
     },
+    "finalists": {"top": 1, "seeds": 2, "baselines": False},
+    "model": {"refit": False},
 }
 
 
@@ -68,8 +72,7 @@ def client(service):
         yield opened
 
 
-@pytest.fixture
-def command(service, monkeypatch):
+def commands_of(service, monkeypatch):
     """The command line, which finds the service by the environment."""
     monkeypatch.setenv("SEARCH_SERVICE_URL", str(service.base_url))
     monkeypatch.setenv("SEARCH_SERVICE_TOKEN", ADMIN)
@@ -78,6 +81,11 @@ def command(service, monkeypatch):
         return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
     return invoke
+
+
+@pytest.fixture
+def command(service, monkeypatch):
+    return commands_of(service, monkeypatch)
 
 
 def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(command, client, tmp_path):
@@ -126,72 +134,54 @@ def test_d2_a_bad_config_is_refused_with_all_its_mistakes(command, client, tmp_p
     assert client.studies(name="bad").total == 0
 
 
-def test_d6_killed_in_the_middle_it_goes_on_and_repeats_no_trial(client, home):
-    study = client.submit(
-        LONG | {"name": "killed", "search": LONG["search"] | {"coarse": {"max_trials": 300, "max_epochs": 27}}}
-    ).id
-    folder = home / "studies" / study
-    until(lambda: client.study(study).trials >= 10)
-    before = [event.id for event in client_events_so_far(client, study)]
-    os.kill(journals.read_whole(folder / f"{study}-1.json")["pid"], signal.SIGKILL)
-    until(lambda: client.study(study).attempt == 2)
-    done = client.wait(study, timeout_s=400)
-    assert done.state == "completed", done.reason
-    told = [json.loads(line)["trial"] for path in folder.glob("round-*/told.jsonl") for line in path.open()]
-    assert len(told) == len(set(told)) == done.trials
-    events = list(client.events(study))
-    assert [event.id for event in events[: len(before)]] == before
-    finished = [event.content["trial"] for event in events if event.type == "trial_finished"]
-    assert sorted(finished) == sorted(told)
-    assert [event.content["resumed"] for event in events if event.type == "study_started"] == [False, True]
-
-
-def client_events_so_far(client, study):
-    """Without waiting for more."""
-    found = []
-    for event in client.events(study):
-        found.append(event)
-        if len(found) >= 10:
-            return found
-    return found
-
-
-def test_d4_stopped_it_ends_well_with_an_answer(command, client):
-    study = client.submit(LONG).id
-    until(lambda: client.study(study).trials >= 4)
-    assert "stopping" in command("stop", study).output
-    done = client.wait(study, timeout_s=400)
-    assert (done.state, client.best(study).final) == ("completed", True)
-    assert "a stop was requested" in done.reason
-    assert done.trials < 5000
-
-
-def test_d4_cancelled_and_resumed(command, client):
-    study = client.submit(LONG | {"name": "cancelled"}, priority=5).id
-    until(lambda: client.study(study).trials >= 4)
-    assert command("cancel", study).exit_code == 0
-    done = client.wait(study, timeout_s=240)
-    assert done.state == "cancelled"
-    assert command("resume", study, "--json").exit_code == 0
-    until(lambda: client.study(study).trials > done.trials)
-    command("cancel", study)
-    client.wait(study, timeout_s=240)
-    assert command("delete", study).exit_code == 0
-    assert client.studies(name="cancelled").total == 0
-
-
-def test_d6_a_service_that_comes_back_finds_its_studies_running(tmp_path, request):
+def test_d6_one_study_killed_left_by_its_service_cancelled_resumed_and_stopped_has_each_trial_once(
+    tmp_path, monkeypatch, request
+):
     request.addfinalizer(lambda: end_jobs(tmp_path))
     settings = {"admin_token": ADMIN, "max_running": 1}
     with serving(tmp_path, **settings) as first, Client(str(first.base_url), ADMIN) as client:
-        study = client.submit(LONG | {"name": "outlives"}).id
+        study = client.submit(LONG, priority=5).id
         waiting = client.submit(WINE).id
-        until(lambda: client.study(study).trials >= 2)
+        folder = tmp_path / "studies" / study
+        until(lambda: client.study(study).trials >= 4)
+        before = [event.id for event in itertools.islice(client.events(study), 10)]
+
+        os.kill(journals.read_whole(folder / f"{study}-1.json")["pid"], signal.SIGKILL)
+        until(lambda: client.study(study).attempt == 2)
+        of_first = len(told(folder))
+        until(lambda: client.study(study).trials > of_first)
     # No service; the study goes on.
     with serving(tmp_path, **settings) as second, Client(str(second.base_url), ADMIN) as client:
+        command = commands_of(second, monkeypatch)
         seen = client.study(study)
-        assert (seen.attempt, client.study(waiting).state) == (1, "pending")
+        assert (seen.attempt, client.study(waiting).state) == (2, "pending")
         until(lambda: client.study(study).trials > seen.trials)
-        client.stop(study)
-        assert client.wait(study, timeout_s=400).attempt == 1
-        assert client.wait(waiting, timeout_s=400).state == "completed"
+        client.cancel(waiting)
+        assert client.wait(waiting, timeout_s=60).state == "cancelled"
+
+        assert command("cancel", study).exit_code == 0
+        done = client.wait(study, timeout_s=240)
+        assert (done.state, done.attempt) == ("cancelled", 2)
+
+        assert command("resume", study, "--json").exit_code == 0
+        until(lambda: client.study(study).trials > done.trials)
+        assert "stopping" in command("stop", study).output
+        done = client.wait(study, timeout_s=400)
+        assert (done.state, client.best(study).final) == ("completed", True), done.reason
+        assert "a stop was requested" in done.reason
+        assert done.trials < LONG["search"]["coarse"]["max_trials"]
+
+        events = list(client.events(study))
+        assert [event.id for event in events[: len(before)]] == before
+        finished = [event.content["trial"] for event in events if event.type == "trial_finished"]
+        assert len(finished) == len(set(finished)) == done.trials
+        assert sorted(finished) == sorted(told(folder))
+        assert [e.content["resumed"] for e in events if e.type == "study_started"] == [False, True, True]
+
+        assert command("delete", study).exit_code == 0
+        assert client.studies(name="long").total == 0
+
+
+def told(folder):
+    """The trials that have ended, in a study's journals."""
+    return [json.loads(line)["trial"] for path in folder.glob("round-*/told.jsonl") for line in path.open()]

@@ -13,30 +13,25 @@ import psutil
 import pytest
 
 from search_service import Client
+from search_service.folder import journals
 from search_service.service.jobs import Job
 from search_service.service.ray_jobs import RayJobs
 from tests.services import ADMIN, serving
 from tests.services import until as wait_until
 
 RAY = Path(sys.executable).with_name("ray")
-WINE = {
-    "name": "wine",
+LONG = {
+    "name": "long",
     "data": {"source": "wine"},
     "search": {
-        "coarse": {"max_trials": 6, "max_epochs": 9},
-        "refined": {"max_trials": 4, "max_epochs": 9},
-        "max_cycles": 1,
-    },
-    "finalists": {"top": 1, "seeds": 2},
-}
-LONG = WINE | {
-    "name": "long",
-    "search": {
-        "coarse": {"max_trials": 3000, "max_epochs": 27},
+        "coarse": {"max_trials": 3000, "max_epochs": 81},
+        "refined": {"max_trials": 4, "max_epochs": 81},
         "early_stopping": False,
         "population_size": 2,
         "max_cycles": 1,
     },
+    "finalists": {"top": 1, "seeds": 2, "baselines": False},
+    "model": {"refit": False},
 }
 
 
@@ -51,20 +46,25 @@ def free_ports(n: int) -> list[int]:
 
 
 @contextmanager
-def head(port: int, dashboard: int) -> Iterator[None]:
-    """A Ray head with two CPUs and its Jobs API."""
+def node(*arguments: str) -> Iterator[None]:
+    """A Ray node with one CPU, in processes of its own."""
     (agent,) = free_ports(1)
-    command = [RAY, "start", "--head", "--block", "--num-cpus=2", "--object-store-memory=100000000"]
-    command += [f"--port={port}", f"--dashboard-port={dashboard}", "--node-ip-address=127.0.0.1"]
-    command += [f"--dashboard-agent-listen-port={agent}", "--include-dashboard=true"]
+    command = [RAY, "start", "--block", "--num-cpus=1", "--object-store-memory=100000000", *arguments]
+    command += ["--node-ip-address=127.0.0.1", f"--dashboard-agent-listen-port={agent}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert any("Ray runtime started" in line for line in process.stdout)
             yield
         finally:
+            # Not SIGTERM: a node takes half a minute to leave in good order, and nobody needs it any more.
             for part in [*psutil.Process(process.pid).children(recursive=True), process]:
                 part.kill()
             process.communicate(timeout=60)
+
+
+def head(port: int, dashboard: int):
+    """A cluster's head, with its Jobs API."""
+    return node("--head", f"--port={port}", f"--dashboard-port={dashboard}", "--include-dashboard=true")
 
 
 def until(holds) -> None:
@@ -72,42 +72,44 @@ def until(holds) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_d6_studies_run_as_jobs_and_go_on_when_the_head_is_lost(tmp_path, monkeypatch):
+def test_d6_a_study_is_a_job_that_uses_every_node_and_goes_on_when_the_head_is_lost(tmp_path, monkeypatch):
     port, dashboard = free_ports(2)
     # What a job finds on its node: the environment of `ray start`.
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
     settings = {"jobs": "ray", "ray_dashboard": f"http://127.0.0.1:{dashboard}", "admin_token": ADMIN, "max_running": 1}
     with serving(tmp_path, **settings) as service, Client(str(service.base_url), ADMIN) as client:
-        first = client.submit(WINE).id
+        study = client.submit(LONG).id
+        folder = tmp_path / "studies" / study
         # No cluster yet: it is said, and the study waits.
         until(lambda: service.get("/readyz").json()["trouble"] != "")
-        with head(port, dashboard):
-            done = client.wait(first, timeout_s=240)
-            assert done.state == "completed", done.reason + client.logs(first)[0]
-            assert client.trials(first).total == 10
-            jobs = RayJobs(settings["ray_dashboard"])
-            folder = tmp_path / "studies" / first
-            status = jobs.status(f"{first}-1", folder)
-            assert (status.state, status.exit_code) == ("ended", 0)
-            # One id is one job, whoever submits it again.
-            jobs.submit(Job(f"{first}-1", ["false"], folder, {}))
-            assert jobs.status(f"{first}-1", folder).exit_code == 0
-
-            cancelled = client.submit(LONG).id
-            until(lambda: client.study(cancelled).trials >= 2)
-            client.cancel(cancelled)
-            assert client.wait(cancelled, timeout_s=120).state == "cancelled"
-            assert "Interrupted" in client.logs(cancelled)[0]
-            client.resume(cancelled)
-            before = client.study(cancelled).trials
-            until(lambda: client.study(cancelled).trials > before)
+        with head(port, dashboard), node(f"--address=127.0.0.1:{port}"):
+            # D1: a worker on each of the two nodes, which have one CPU each.
+            until(lambda: len({entry["worker"] for entry in told(folder)}) == 2)
+            client.cancel(study)
+            assert client.wait(study, timeout_s=120).state == "cancelled"
+            assert "Interrupted" in client.logs(study)[0]
+            # The cluster is none of the study's: it is still there.
+            client.resume(study)
+            before = client.study(study).trials
+            until(lambda: client.study(study).trials > before)
         # The head is gone with everything that it knew.
         with head(port, dashboard):
-            until(lambda: client.study(cancelled).attempt == 3)
-            before = client.study(cancelled).trials
-            until(lambda: client.study(cancelled).trials > before)
-            client.stop(cancelled)
-            done = client.wait(cancelled, timeout_s=240)
-            assert done.state == "completed", done.reason
-            told = [event.content["trial"] for event in client.events(cancelled) if event.type == "trial_finished"]
-            assert len(told) == len(set(told)) == done.trials
+            until(lambda: client.study(study).attempt == 3)
+            before = client.study(study).trials
+            until(lambda: client.study(study).trials > before)
+            client.stop(study)
+            done = client.wait(study, timeout_s=240)
+            assert done.state == "completed", done.reason + client.logs(study)[0]
+            finished = [event.content["trial"] for event in client.events(study) if event.type == "trial_finished"]
+            assert len(finished) == len(set(finished)) == done.trials
+            jobs = RayJobs(settings["ray_dashboard"])
+            status = jobs.status(f"{study}-3", folder)
+            assert (status.state, status.exit_code) == ("ended", 0)
+            # One id is one job, whoever submits it again.
+            jobs.submit(Job(f"{study}-3", ["false"], folder, {}))
+            assert jobs.status(f"{study}-3", folder).exit_code == 0
+
+
+def told(folder: Path) -> list[dict]:
+    """What a study's journals say of its trials."""
+    return [entry for path in folder.glob("round-*/told.jsonl") for entry in journals.read(path)]

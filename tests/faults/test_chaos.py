@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.chaos.run import Ground, disturb
 from tests.chaos.variants import VARIANTS, Variant
+from tests.processes import imported
 
 # Three cohorts of four and two, so that some are paused and merged.
 SMALL = {name: replace(variant, trials=(12, 8)) for name, variant in VARIANTS.items()}
@@ -25,8 +27,9 @@ class OneCalm(Ground):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory) -> Ground:
-    return OneCalm(tmp_path_factory.mktemp("chaos"))
+def ground(tmp_path_factory) -> Iterator[Ground]:
+    with imported("tests.chaos.attempt"):
+        yield OneCalm(tmp_path_factory.mktemp("chaos"))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from search_service.settings import Settings
 from search_service.spec import config_file
 from search_service.spec.study_spec import parse
 from tests.faults.victim import run_until
+from tests.processes import imported
 
 CONFIG = """
 name: cut-short
@@ -45,9 +46,13 @@ search:
 finalists: {top: 2, seeds: 2, baselines: false}
 """
 
-# Processes of their own from a server that has done the imports, which take longer than such a study.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.faults.victim"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def victims_have_their_imports():
+    with imported("tests.faults.victim"):
+        yield
 
 
 def write_config(folder: Path, population: int) -> Path:

@@ -30,12 +30,14 @@ from search_service.records.events import (
     TrialFinished,
     TrialProgressed,
 )
+from search_service.runners import inline
 from search_service.settings import Settings
 from search_service.spec import config_file
+from search_service.wiring import running
 from tests import made_once
 
 # What a study imports when it gets there, and longer than it takes: imported once, for all who are forked.
-__all__ = ["alembic", "mlflow", "recorder", "run_until", "skops"]
+__all__ = ["alembic", "inline", "mlflow", "recorder", "run_until", "running", "skops"]
 
 
 def die() -> None:

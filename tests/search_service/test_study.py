@@ -40,7 +40,9 @@ SMALL = {
         "refined": {"max_trials": 4, "max_epochs": 6},
         "max_cycles": 1,
     },
-    "finalists": {"top": 2, "seeds": 2},
+    # What simpler models reach, and a network packed for use, are shown elsewhere: they cost more than such a search.
+    "finalists": {"top": 2, "seeds": 2, "baselines": False},
+    "model": {"refit": False},
 }
 
 
@@ -77,9 +79,15 @@ def test_e1_the_result_of_a_study_is_written_before_its_folder_says_that_it_is_o
     assert (tmp_path / "ended.json").exists()
 
 
-def test_b_all_steps_happen_in_their_order(tmp_path):
-    memory, study = run(tmp_path=tmp_path)
-    result = study()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The study as it is, once for all who only look at it: what was heard of it, and its result."""
+    memory, study = run(tmp_path=tmp_path_factory.mktemp("whole"))
+    return memory, study()
+
+
+def test_b_all_steps_happen_in_their_order(whole):
+    memory, result = whole
     kinds = [type(event) for event in memory.events]
     assert kinds[0] is StudyStarted
     assert kinds[-1] is StudyFinished
@@ -124,9 +132,8 @@ def test_b6_a_stop_that_is_asked_for_between_rounds_is_the_reason(tmp_path):
     assert result.reason.startswith("a stop was requested")
 
 
-def test_b_the_refined_round_is_narrower_longer_and_begins_with_the_best(tmp_path):
-    memory, study = run(tmp_path=tmp_path)
-    study()
+def test_b_the_refined_round_is_narrower_longer_and_begins_with_the_best(whole):
+    memory, _ = whole
     coarse, refined = (event.result for event in memory.of(RoundFinished))
     assert refined.plan.limits.max_epochs > coarse.plan.limits.max_epochs
     old, new = coarse.plan.space["optimizer.lr"], refined.plan.space["optimizer.lr"]
@@ -136,9 +143,8 @@ def test_b_the_refined_round_is_narrower_longer_and_begins_with_the_best(tmp_pat
     assert all(tried[leaf] == carried[leaf] for leaf in carried if refined.plan.space[leaf].contains(carried[leaf]))
 
 
-def test_b_the_default_configuration_is_trial_0(tmp_path):
-    memory, study = run(tmp_path=tmp_path)
-    study()
+def test_b_the_default_configuration_is_trial_0(whole):
+    memory, _ = whole
     coarse = memory.of(RoundFinished)[0].result
     first, second = coarse.trials[:2]
     assert first.config.replace({"seed": 0}).flat() == parse(SMALL).trial.flat()
@@ -356,9 +362,14 @@ CONDITIONAL = SMALL | {
 }
 
 
-def test_c1_conditions_and_widths_hold_in_every_trial_of_a_study(tmp_path):
-    _, study = run(CONDITIONAL, tmp_path=tmp_path)
-    result = study()
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    _, study = run(CONDITIONAL, tmp_path=tmp_path_factory.mktemp("conditional"))
+    return study()
+
+
+def test_c1_conditions_and_widths_hold_in_every_trial_of_a_study(conditional):
+    result = conditional
     assert result.status is StudyStatus.COMPLETED
     trials = [trial for done in result.rounds for trial in done.trials]
     for trial in trials:
@@ -381,9 +392,8 @@ def test_c1_conditions_and_widths_hold_in_every_trial_of_a_study(tmp_path):
     assert any(set(trial.config.network.hidden_sizes) == {9} for trial in coarse.trials[:6])
 
 
-def test_c1_what_mattered_and_the_pictures_take_leaves_that_some_trials_do_not_have(tmp_path):
-    _, study = run(CONDITIONAL, tmp_path=tmp_path)
-    rounds = study().rounds
+def test_c1_what_mattered_and_the_pictures_take_leaves_that_some_trials_do_not_have(conditional):
+    rounds = conditional.rounds
     assert set(importance(rounds[0]).shares) == set(rounds[0].plan.space)
     for draw in (search_map.draw, slices.draw, parallel.draw):
         assert draw(rounds).axes

@@ -67,8 +67,8 @@ finally:
     assert done.stderr == "[]\n"
 
 
-def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, tmp_path):
-    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
+def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, tmp_path, called):
+    done = called("run", config, "--runner", "inline", "--home", tmp_path / "home")
     assert done.returncode == 0, done.stderr
     for words in (
         "Step 1     ✓ initial loss: untrained loss 1.",
@@ -86,18 +86,16 @@ def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, t
     assert "\x1b[" not in done.stdout  # Plain lines where there is no terminal.
 
 
-def run_for_a_program(folder):
-    """What ``run --json`` prints."""
-    config = folder / "small.yaml"
-    config.write_text(SMALL)
-    return search_service(
-        "run", config, "--runner", "inline", "--home", folder / "home", "--json", "--set", "seed=7", cwd=folder
-    )
+FOR_A_PROGRAM = ("--runner", "inline", "--json", "--set", "seed=7")
 
 
 @pytest.fixture(scope="module")
 def done_for_a_program(tmp_path_factory):
-    return run_for_a_program(tmp_path_factory.mktemp("for-a-program"))
+    """What ``run --json`` prints in a process of its own, where libraries print, too."""
+    folder = tmp_path_factory.mktemp("for-a-program")
+    config = folder / "small.yaml"
+    config.write_text(SMALL)
+    return search_service("run", config, "--home", folder / "home", *FOR_A_PROGRAM, cwd=folder)
 
 
 def test_json_prints_one_document_and_nothing_else(done_for_a_program, tmp_path):
@@ -117,23 +115,15 @@ def test_json_prints_one_document_and_nothing_else(done_for_a_program, tmp_path)
     assert load(tmp_path / "best.yaml").trial.optimizer.lr == document["best"]["config"]["optimizer"]["lr"]
 
 
-def test_the_same_seed_gives_the_same_document(done_for_a_program, tmp_path):
-    one, other = (json.loads(done.stdout) for done in (done_for_a_program, run_for_a_program(tmp_path)))
+def test_the_same_seed_gives_the_same_document(done_for_a_program, config, tmp_path, called):
+    again = called("run", config, "--home", tmp_path / "home", *FOR_A_PROGRAM)
+    one, other = (json.loads(done.stdout) for done in (done_for_a_program, again))
     assert one["best"] == other["best"]
 
 
-def test_a_failed_check_exits_with_3_and_its_diagnosis_and_is_recorded(config, tmp_path):
-    done = search_service(
-        "run",
-        config,
-        "--runner",
-        "inline",
-        "--home",
-        tmp_path / "home",
-        "--set",
-        "trial.network.init=zeros",
-        cwd=tmp_path,
-    )
+def test_a_failed_check_exits_with_3_and_its_diagnosis_and_is_recorded(config, tmp_path, called):
+    home = ("--home", tmp_path / "home")
+    done = called("run", config, "--runner", "inline", *home, "--set", "trial.network.init=zeros")
     assert done.returncode == 3
     assert "Step 1     ✗ initial loss" in done.stdout
     assert "all units of hidden layer 1 get the same gradient" in done.stdout
@@ -211,25 +201,17 @@ def tables(tmp_path_factory):
 
 
 @pytest.mark.parametrize("mistake", BAD, ids=str)
-def test_bad_input_is_one_error_with_path_value_rule_and_fix(mistake, tables, capsys, monkeypatch):
-    """In this process: the same entry point without the seconds of a start."""
-    from search_service.cli import commands as cli
-
+def test_bad_input_is_one_error_with_path_value_rule_and_fix(mistake, tables, called):
     overrides, path, words = BAD[mistake]
     arguments = [part for override in overrides for part in ("--set", override)]
     home = tables / "home"
-    monkeypatch.setattr(
-        sys, "argv", ["search-service", "run", str(tables / "small.yaml"), "--home", str(home), *arguments]
-    )
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    error = capsys.readouterr().err
-    assert stop.value.code == 2
-    assert "1 mistake" in error
-    assert f"{path}: " in error
-    assert words in error
-    assert "rule:" in error
-    assert "fix:" in error
+    done = called("run", tables / "small.yaml", "--home", home, *arguments)
+    assert done.returncode == 2
+    assert "1 mistake" in done.stderr
+    assert f"{path}: " in done.stderr
+    assert words in done.stderr
+    assert "rule:" in done.stderr
+    assert "fix:" in done.stderr
     assert not home.exists()  # Nothing is left behind.
 
 
@@ -239,9 +221,9 @@ QUICK = ("optimizers=[sgd, adam]", "seeds=2", "epochs=3", "sweep_seeds=1", "swee
 QUICKLY = [part for override in QUICK for part in ("--set", f"comparison.{override}")]
 
 
-def test_a14_compare_optimizers_shows_each_the_table_and_the_places(tmp_path):
+def test_a14_compare_optimizers_shows_each_the_table_and_the_places(tmp_path, called):
     digits, home = REPOSITORY / "configs" / "01_digits.yaml", tmp_path / "home"
-    done = search_service("compare-optimizers", digits, "--home", home, *QUICKLY, cwd=tmp_path)
+    done = called("compare-optimizers", digits, "--home", home, *QUICKLY)
     assert done.returncode == 0, done.stderr
     for words in (
         "Comparison ",
@@ -263,42 +245,31 @@ def test_a14_compare_optimizers_shows_each_the_table_and_the_places(tmp_path):
     assert all(outcome["validation_mean"] > 0.8 for outcome in document["optimizers"])
 
 
-def in_this_process(monkeypatch, *arguments) -> int | None:
-    """Exit code of the same entry point, without the seconds of a start."""
-    from search_service.cli import commands as cli
-
-    monkeypatch.setattr(sys, "argv", ["search-service", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return stop.value.code
-
-
-def test_a14_json_of_a_comparison_is_one_document_and_nothing_else(config, tmp_path, capsys, monkeypatch):
-    assert not in_this_process(
-        monkeypatch, "compare-optimizers", config, "--home", tmp_path / "home", "--json", *QUICKLY
-    )
-    out = capsys.readouterr().out
-    document = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+def test_a14_json_of_a_comparison_is_one_document_and_nothing_else(config, tmp_path, called):
+    done = called("compare-optimizers", config, "--home", tmp_path / "home", "--json", *QUICKLY)
+    assert done.returncode == 0
+    document = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert [outcome["name"] for outcome in document["optimizers"]] == ["sgd", "adam"]
     assert [tried["rate"] for tried in document["optimizers"][0]["rates"][:2]] == [0.01, 0.1]
     assert len(document["optimizers"][0]["curves"]) == 2
     assert json.loads((Path(document["places"]["folder"]) / "result.json").read_text()) == document
 
 
-def test_a14_a_mistake_in_the_comparison_exits_with_2(config, tmp_path, capsys, monkeypatch):
+def test_a14_a_mistake_in_the_comparison_exits_with_2(config, tmp_path, called):
     arguments = ["--set", "comparison.optimizers=[adma]", "--home", tmp_path / "home"]
-    assert in_this_process(monkeypatch, "compare-optimizers", config, *arguments) == 2
-    errors = capsys.readouterr().err
-    assert "comparison.optimizers.0: " in errors
-    assert "did you mean adam" in errors
+    done = called("compare-optimizers", config, *arguments)
+    assert done.returncode == 2
+    assert "comparison.optimizers.0: " in done.stderr
+    assert "did you mean adam" in done.stderr
     assert not (tmp_path / "home").exists()
 
 
-def test_a14_a_comparison_that_cannot_be_recorded_exits_with_4(config, tmp_path, capsys, monkeypatch):
+def test_a14_a_comparison_that_cannot_be_recorded_exits_with_4(config, tmp_path, called, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert in_this_process(monkeypatch, "compare-optimizers", config, "--home", tmp_path / "home", *QUICKLY) == 4
-    assert "cannot record" in capsys.readouterr().err
+    done = called("compare-optimizers", config, "--home", tmp_path / "home", *QUICKLY)
+    assert done.returncode == 4
+    assert "cannot record" in done.stderr
 
 
 def test_a14_an_interrupted_comparison_exits_with_130_and_is_recorded(config, tmp_path):
@@ -330,59 +301,60 @@ def test_a14_an_interrupted_comparison_exits_with_130_and_is_recorded(config, tm
         (["--study", "../../etc"], "--study: '../../etc'"),
     ],
 )
-def test_d6_run_takes_a_config_or_a_study_that_is_there(options, words, tmp_path, capsys, monkeypatch):
-    assert in_this_process(monkeypatch, "run", *options, "--home", tmp_path / "home") == 2
-    assert words in " ".join(capsys.readouterr().err.split())
+def test_d6_run_takes_a_config_or_a_study_that_is_there(options, words, tmp_path, called):
+    done = called("run", *options, "--home", tmp_path / "home")
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
     assert not (tmp_path / "home").exists()
 
 
-def test_validate_and_schema(config, tmp_path):
-    done = search_service("validate", config, cwd=tmp_path)
+def test_validate_and_schema(config, tmp_path, called):
+    done = called("validate", config)
     assert done.returncode == 0
     assert "is valid: 178 rows, 13 features, classification" in done.stdout
-    bad = search_service("validate", config, "--set", "serch=1", cwd=tmp_path)
+    bad = called("validate", config, "--set", "serch=1")
     assert bad.returncode == 2
     assert "did you mean search?" in bad.stderr
-    schema = json.loads(search_service("schema", cwd=tmp_path).stdout)
+    schema = json.loads(called("schema").stdout)
     assert {"search_space", "comparison"} <= set(schema["properties"])
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_home_that_cannot_be_is_the_users_mistake(config, tmp_path):
-    done = search_service("run", config, "--runner", "inline", "--home", config / "x", cwd=tmp_path)
+def test_a_home_that_cannot_be_is_the_users_mistake(config, tmp_path, called):
+    done = called("run", config, "--runner", "inline", "--home", config / "x")
     assert done.returncode == 2
     assert "--home: " in done.stderr
     assert "a folder that can be written" in done.stderr
 
 
-def test_an_inline_run_takes_no_ray_address(config, tmp_path):
-    done = search_service("run", config, "--runner", "inline", "--ray-address", "auto", cwd=tmp_path)
+def test_an_inline_run_takes_no_ray_address(config, tmp_path, called):
+    done = called("run", config, "--runner", "inline", "--ray-address", "auto")
     assert done.returncode == 2
     assert "an inline run uses no Ray" in done.stderr
 
 
-def test_mlflow_that_cannot_be_reached_exits_with_4(config, tmp_path, monkeypatch):
+def test_mlflow_that_cannot_be_reached_exits_with_4(config, tmp_path, monkeypatch, called):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    done = search_service("run", config, "--runner", "inline", "--home", tmp_path / "home", cwd=tmp_path)
+    done = called("run", config, "--runner", "inline", "--home", tmp_path / "home")
     assert done.returncode == 4
     assert "MLflow at http://127.0.0.1:9 cannot record the study" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_ray_that_cannot_be_reached_exits_with_4(config, tmp_path):
-    done = search_service("run", config, "--ray-address", "127.0.0.1:9", "--home", tmp_path / "home", cwd=tmp_path)
+def test_a_ray_that_cannot_be_reached_exits_with_4(config, tmp_path, called):
+    done = called("run", config, "--ray-address", "127.0.0.1:9", "--home", tmp_path / "home")
     assert done.returncode == 4
     assert "Ray cannot be reached or started at 127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_npz_and_parquet_from_the_command_line(tmp_path):
+def test_npz_and_parquet_from_the_command_line(tmp_path, called):
     random = np.random.default_rng(0)
     features = random.normal(size=(90, 4))
     np.savez(tmp_path / "t.npz", X=features, y=features[:, 0] > 0)
     (tmp_path / "c.yaml").write_text("name: npz\ndata: {source: t.npz}\n")
-    done = search_service("validate", "c.yaml", cwd=tmp_path)
+    done = called("validate", "c.yaml")
     # 54 training rows and a default batch of 64: nobody wrote that number, so nobody is scolded for it.
     assert "90 rows, 4 features, classification" in done.stdout, done.stderr
 

@@ -88,11 +88,9 @@ def rows_to_predict(rows: int = 40) -> pd.DataFrame:
     return frame
 
 
-def search_service(*arguments, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def search_service(*arguments, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "search_service", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=180, check=False
-    )
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
 
 
 # ---- packed ----------------------------------------------------------------------------------------------------------
@@ -247,13 +245,11 @@ def test_d3_predict_gives_the_same_numbers_wherever_the_model_is(study, exported
         pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
-def test_d4_predict_writes_csv_to_the_output_or_a_file(study, exported, tmp_path):
+def test_d4_predict_writes_csv_to_the_output_or_a_file(study, exported, tmp_path, called):
     rows_to_predict().to_csv(tmp_path / "rows.csv", index=False)
     shown = search_service("predict", exported, "rows.csv", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
-    written = search_service(
-        "predict", study.id, "rows.csv", "--to", "out.csv", "--home", study.settings.home, cwd=tmp_path
-    )
+    written = called("predict", study.id, "rows.csv", "--to", "out.csv", "--home", study.settings.home)
     assert (written.returncode, written.stdout) == (0, ""), written.stderr
     assert (tmp_path / "out.csv").read_text() == shown.stdout
     found = pd.read_csv(tmp_path / "out.csv")
@@ -469,15 +465,16 @@ def test_d4_what_the_user_gave_wrongly_is_said_in_one_message(study, tmp_path, m
     assert words in str(caught.value)
 
 
-def test_d4_exit_codes_of_export_and_predict(study, exported, tmp_path):
+def test_d4_exit_codes_of_export_and_predict(study, exported, tmp_path, called, monkeypatch):
     rows_to_predict().drop(columns="age").to_csv(tmp_path / "short.csv", index=False)
     for arguments in (("predict", exported, "short.csv"), ("export", "nobody", "--to", "out")):
-        done = search_service(*arguments, "--home", study.settings.home, cwd=tmp_path)
+        done = called(*arguments, "--home", study.settings.home)
         assert done.returncode == 2
         assert "This cannot be done: 1 mistake" in done.stderr
         assert "Traceback" not in done.stderr
-    outside = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    done = search_service("predict", "models:/people/1", "short.csv", cwd=tmp_path, **outside)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = called("predict", "models:/people/1", "short.csv")
     assert done.returncode == 4
     assert "MLflow at http://127.0.0.1:9 cannot be asked" in done.stderr
     assert "Traceback" not in done.stderr

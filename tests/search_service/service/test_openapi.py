@@ -11,7 +11,7 @@ from tests.services import ADMIN, ScriptedJobs, serving, write_events
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # Requests of each kind for each route.
-EXAMPLES = 8
+EXAMPLES = 4
 
 
 def test_d4_no_request_gets_a_500_or_an_answer_that_is_not_documented(tmp_path):

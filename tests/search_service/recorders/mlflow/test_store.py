@@ -18,9 +18,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError
 from search_service.recorders.mlflow.store import once, open_client
+from tests.processes import imported
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["search_service.recorders.mlflow.store"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def processes_have_their_imports():
+    with imported("search_service.recorders.mlflow.store"):
+        yield
 
 
 def uri_of(path: Path) -> str:
