@@ -43,7 +43,7 @@ from search_service.early_stopping.defaults import asha_rules
 from search_service.early_stopping.halving import Halving
 from search_service.samplers.sampler import Sampler
 from search_service.space.ranges import NumericRange
-from search_service.spec.study_spec import RoundSpec, SearchSpec
+from search_service.spec.sections import RoundSpec, SearchSpec
 from trainables.config import TrialConfig
 from trainables.seeds import derive_seed
 

@@ -157,7 +157,7 @@ def compare_optimizers(config: Config, home: Home = None, overrides: Overrides =
     # Imported here for the reason given in ``run``.
     from search_service import wiring
     from search_service.cli.progress import ProgressDisplay
-    from search_service.report.documents import ComparisonDocument
+    from search_service.report.comparison_documents import ComparisonDocument
 
     study = wiring.prepare(spec, settings=settings)
     listeners = [] if as_json else [ProgressDisplay(console)]

@@ -25,7 +25,8 @@ from search_service.early_stopping.brackets import shares
 from search_service.early_stopping.defaults import asha_rules
 from search_service.records.steps import Step
 from search_service.report.study_report import finite
-from search_service.spec.study_spec import RoundSpec, SearchSpec, StudySpec
+from search_service.spec.sections import RoundSpec, SearchSpec
+from search_service.spec.study_spec import StudySpec
 from trainables.data.dataset import Dataset
 from trainables.records import Pace
 

@@ -23,7 +23,8 @@ from search_service.records.steps import Step
 from search_service.runners.base import Runner
 from search_service.runners.stopping import STOP_FILE, STOP_REQUESTED
 from search_service.space.ranges import Scored, Space
-from search_service.spec.study_spec import RoundSpec, StudySpec
+from search_service.spec.sections import RoundSpec
+from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS

@@ -19,7 +19,7 @@ from search_service.recipe import gradient_health
 from search_service.records.checks import InitialLossResult
 from search_service.records.readings import HealthVerdict
 from search_service.records.steps import Step
-from search_service.spec.study_spec import InitialLossSpec
+from search_service.spec.sections import InitialLossSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.initialization import resolve

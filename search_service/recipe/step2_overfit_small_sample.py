@@ -19,7 +19,7 @@ from search_service.recipe import gradient_health
 from search_service.records.checks import OverfitResult
 from search_service.records.readings import HealthVerdict
 from search_service.records.steps import Step
-from search_service.spec.study_spec import OverfitSpec
+from search_service.spec.sections import OverfitSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.measurements import measure_health

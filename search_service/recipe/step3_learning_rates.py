@@ -19,7 +19,7 @@ from statistics import median
 from search_service.records.checks import LearningRatesResult, RateLabel, RateOutcome
 from search_service.records.steps import Step
 from search_service.space.ranges import Choices, NumericRange, Range
-from search_service.spec.study_spec import LearningRatesSpec
+from search_service.spec.sections import LearningRatesSpec
 from trainables.choices import OptimizerName
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset

@@ -11,7 +11,7 @@ from search_service.records.checks import LearningRatesResult
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.rounds import RoundResult
 from search_service.records.significance import confidence_interval
-from search_service.spec.study_spec import SecondObjective
+from search_service.spec.sections import SecondObjective
 from trainables.config import TrialConfig
 from trainables.metrics import MetricName
 from trainables.records import Baseline, Calibration, EpochPoint

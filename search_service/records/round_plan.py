@@ -14,7 +14,7 @@ from typing import Any, Literal
 from search_service.early_stopping.rules import AshaRules
 from search_service.records.steps import Step
 from search_service.space.ranges import Space
-from search_service.spec.study_spec import SamplerName, SearchSpec
+from search_service.spec.sections import SamplerName, SearchSpec
 from trainables.config import TrialConfig
 from trainables.metrics import MetricName
 

@@ -11,7 +11,7 @@ from search_service.folder import journals, layout
 from search_service.recorders.background import Backlog
 from search_service.records.comparison_results import ComparisonResult
 from search_service.records.events import Listener
-from search_service.report.documents import ComparisonDocument
+from search_service.report.comparison_documents import ComparisonDocument
 from search_service.runners.interrupts import catch_interrupts
 from search_service.settings import Settings
 from search_service.study import summarize

@@ -14,8 +14,8 @@ from search_service.recorders.memory import MemoryRecorder
 from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome, RateTried
 from search_service.records.events import ComparisonFinished, ComparisonStarted, OptimizerCompared
 from search_service.records.results import StudyStatus
+from search_service.report.comparison_documents import ComparisonDocument
 from search_service.report.comparison_report import conclusion, report, table
-from search_service.report.documents import ComparisonDocument
 from search_service.spec.study_spec import parse
 from search_service.study import summarize
 from trainables.config import TrialConfig

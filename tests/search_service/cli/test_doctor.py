@@ -17,6 +17,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import ray
 import sqlalchemy
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -30,7 +31,6 @@ from search_service.folder import journals
 from search_service.folder.study_folder import StudyFolder
 from search_service.recorders.mlflow import condition as mlflow_condition
 from search_service.records.findings import Finding, State, clock_of
-from search_service.runners import ray_tune
 from search_service.settings import Settings
 
 PASSWORD = "hunter2-is-secret"
@@ -497,14 +497,14 @@ def test_e1_a_service_that_refuses_the_token_is_not_ready_or_has_another_clock_i
 
 def test_e1_a_ray_address_is_asked_and_nothing_started():
     # Other tests of this process may have a Ray.
-    before = ray_tune.ray.is_initialized()
+    before = ray.is_initialized()
     with answering({}) as place:
         (found,) = others.look_at_ray(place)
         assert found.state is State.OK
     (found,) = others.look_at_ray(place)
     assert found.state is State.FAILED
     assert "ray start --head" in found.remedy
-    assert ray_tune.ray.is_initialized() == before
+    assert ray.is_initialized() == before
 
 
 # ---- the machine -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from search_service.early_stopping.defaults import asha_rules, grace_period, rung_spacing
 from search_service.early_stopping.rules import AshaRules
-from search_service.spec.study_spec import RoundSpec, SearchSpec
+from search_service.spec.sections import RoundSpec, SearchSpec
 
 
 @pytest.mark.parametrize(

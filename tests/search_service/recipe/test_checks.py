@@ -12,7 +12,7 @@ from search_service.recipe import step1_initial_loss as step1
 from search_service.recipe import step2_overfit_small_sample as step2
 from search_service.recipe import step3_learning_rates as step3
 from search_service.space.ranges import Choices, NumericRange
-from search_service.spec.study_spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
+from search_service.spec.sections import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import plain
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Rows, load

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from search_service.recipe import gradient_health, step1_initial_loss, step2_overfit_small_sample
-from search_service.spec.study_spec import InitialLossSpec, OverfitSpec
+from search_service.spec.sections import InitialLossSpec, OverfitSpec
 from tests.plans import plain
 from trainables.losses import ChanceScale
 from trainables.measurements import measure_health

@@ -16,7 +16,7 @@ from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading, HealthVerdict
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, NumericRange
-from search_service.spec.study_spec import InitialLossSpec, LearningRatesSpec, OverfitSpec
+from search_service.spec.sections import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
 from trainables.records import EpochPoint, Health, LayerHealth

@@ -6,10 +6,10 @@ import pytest
 from ray.tune.search import Searcher
 
 from search_service.records.rounds import TrialStatus
-from search_service.runners import ray_tune
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
-from search_service.runners.ray_tune import MAX_FAILURES
+from search_service.runners.ray_tune.tune_side import MAX_FAILURES, CohortSearcher
+from search_service.runners.ray_tune.worker import REPORT, encode
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from tests.plans import make_plan
 
@@ -21,7 +21,7 @@ def book(digits, tmp_path):
 
 
 def searching(book, tmp_path):
-    return ray_tune._CohortSearcher(book, tmp_path, lambda: None)
+    return CohortSearcher(book, tmp_path, lambda: None)
 
 
 def train(searcher, name, config, digits):
@@ -29,7 +29,7 @@ def train(searcher, name, config, digits):
     training = CohortTraining(
         config["cohort"].unpack(), searcher._book._plan, digits[0], lambda rung, scores: set(scores)
     )
-    searcher.on_trial_complete(name, {ray_tune._REPORT: ray_tune._encode(training.advance())})
+    searcher.on_trial_complete(name, {REPORT: encode(training.advance())})
 
 
 def test_e1_a_cohort_that_tune_gives_up_begins_again_and_its_trials_have_not_failed(book, digits, tmp_path):

@@ -1,0 +1,35 @@
+"""Rounds on Ray Tune: the only room that knows Ray.
+
+One Tune trial trains one cohort. Tune places it on CPUs and GPUs, keeps several going, and restarts it from its
+checkpoint when a worker or a node is lost. What Tune is not asked to do, and why (docs/decisions/runners.md):
+
+- ASHA is an actor around halving.py: members of a cohort are judged one by one, and rungs survive a restart.
+- Sampling is a Searcher around RoundBook: every member's fate is told truthfully.
+- Nothing is logged by Tune: the driver's listener hears everything.
+
+A Ray that was started here and loses its raylet or its GCS is started again, and the round goes on from its journals.
+
+``runner.py`` has the runner, ``tune_side.py`` what Tune calls in the driver, ``worker.py`` what it calls in a worker.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Read by Ray at import.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# CSV, JSON and TensorBoard files that nobody reads.
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+# Tune would swallow Ctrl-C and return half a round as if it were whole.
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+# All trials' state, again and again, of which only the first and the last writing remain: nothing reads it.
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"
+# The newer console output prints a table and a path even when it is told to be silent.
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+# Ray's coming default, taken now: it warns at every start otherwise.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+from search_service.runners.ray_tune.cluster import head_of
+from search_service.runners.ray_tune.runner import RayTuneRunner
+
+__all__ = ["RayTuneRunner", "head_of"]

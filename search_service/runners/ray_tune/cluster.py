@@ -1,0 +1,47 @@
+"""Whether a cluster is there, before Ray is asked to join it."""
+
+from __future__ import annotations
+
+import socket
+
+from ray._private import services
+
+from search_service.errors import RunnerError
+
+# Seconds to wait for a cluster's head to accept a connection.
+CONNECT_TIMEOUT_S = 5.0
+
+
+def head_of(address: str) -> str:
+    """Where the head of a cluster listens, which has just accepted a connection; nothing is started or joined.
+
+    Args:
+        address: ``auto`` or ``host:port``.
+
+    Raises:
+        RunnerError: Nobody answers there, or there is no cluster to be found.
+    """
+    found: str | None = address
+    try:
+        if address == "auto":
+            found = services.canonicalize_bootstrap_address("auto")
+        if found is None:
+            raise ConnectionError("no cluster is running here")
+        require_listener(found)
+    except (OSError, ValueError) as error:
+        where = "" if found in (None, address) else f"{found}: "
+        raise RunnerError(f"{where}{error}") from error
+    return found
+
+
+def require_listener(address: str) -> None:
+    """Fail at once where nobody listens: Ray itself tries for minutes and may end the process.
+
+    Raises:
+        OSError: Nobody answers there.
+        ValueError: It is no ``host:port``.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("an address is auto or host:port")
+    socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
