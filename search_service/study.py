@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -95,58 +95,27 @@ def run_study(
         KeyboardInterrupt: Likewise.
     """
     files = StudyFolder(folder)
-    # One that is over is only told again.
-    is_over, started = files.ending is not None, time.monotonic() - files.seconds
-    story = _Story()
-
-    def tell(event: Event) -> None:
-        story.add(event)
-        listen(event)
-        if not is_over:
-            files.note_seconds(time.monotonic() - started)
-
-    def finish(status: StudyStatus, reason: str) -> StudyResult:
-        result = StudyResult(
-            study_id=study_id,
-            status=status,
-            reason=reason,
-            checks=tuple(story.checks),
-            rounds=tuple(story.rounds),
-            decisions=tuple(story.decisions),
-            finalists=story.finalists,
-            seconds=files.seconds if is_over else time.monotonic() - started,
-            data=summarize(spec, table),
-        )
-        listen(StudyFinished(result, report(spec, result)))
-        return result
-
-    deadline = started + spec.search.time_budget_s if spec.search.time_budget_s is not None else None
+    story = _Story(spec, table, study_id, files, listen)
     try:
         # Inside: an interrupt may come with the very first event.
-        resumed = files.beginning is not None
-        files.begin(Beginning(study_id, table.dataset.fingerprint, versions))
-        tell(StudyStarted(study_id, spec, summarize(spec, table), versions, resumed=resumed))
+        story.begin(versions)
         if earlier is not None:
             earlier = files.once("warm-start", EarlierStudy, partial(replace, earlier))
-        place = Place(spec, table.dataset, runner, tell, folder, deadline, earlier)
+        place = Place(spec, table.dataset, runner, story.tell, folder, story.deadline, earlier)
         _six_steps(place, table, versions)
     except CheckFailedError as failure:
-        result = finish(StudyStatus.FAILED, str(failure))
+        result = story.finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
-        finish(StudyStatus.INTERRUPTED, "interrupted")
+        story.finish(StudyStatus.INTERRUPTED, "interrupted")
         raise
     except Exception as error:
         if disk.is_full(error) or isinstance(error, NoRoomError):
-            paused = disk.paused(folder)
-            # Even that may not find room.
-            with contextlib.suppress(OSError):
-                finish(StudyStatus.INTERRUPTED, str(paused))
-            raise paused from error
-        finish(StudyStatus.FAILED, f"{type(error).__name__}: {error}")
+            raise story.paused() from error
+        story.finish(StudyStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
     else:
-        result = finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
-    if not is_over:
+        result = story.finish(StudyStatus.COMPLETED, story.decisions[-1].reason)
+    if not story.is_over:
         # In this order: a study that says it is over has its result, whenever its process is killed.
         files.note_seconds(result.seconds, at_once=True)
         deliver(result)
@@ -205,6 +174,12 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
             break
         space, config = dict(narrowing.space), refined.ranked[0].config
 
+    _finalists_and_model(place, table, versions, cycles)
+
+
+def _finalists_and_model(place: Place, table: Loaded, versions: Mapping[str, str], cycles: Sequence[Cycle]) -> None:
+    """After the six steps: the best again from fresh seeds, and the model that the winner becomes."""
+    spec, dataset, tell, once = place.spec, place.dataset, place.listen, StudyFolder(place.folder).once
     tell(StepStarted.of(Step.FINALISTS))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
     train_again = partial(finalists.run, spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
@@ -258,23 +233,67 @@ class _Gate:
 
 
 class _Story:
-    """What has happened so far, for the result of a study that may end anywhere."""
+    """What has happened so far, told as it happens, for the result of a study that may end anywhere.
 
-    def __init__(self) -> None:
-        self.checks: list[CheckResult] = []
-        self.rounds: list[RoundResult] = []
+    Attributes:
+        is_over: Whether the study has ended before: then it is only told again.
+        deadline: Instant of ``time.monotonic()`` at which its time budget is spent; None without one.
+    """
+
+    def __init__(self, spec: StudySpec, table: Loaded, study_id: str, files: StudyFolder, listen: Listener) -> None:
+        self._spec, self._table, self._study_id, self._files, self._listen = spec, table, study_id, files, listen
+        self.is_over, self._started = files.ending is not None, time.monotonic() - files.seconds
+        budget_s = spec.search.time_budget_s
+        self.deadline = None if budget_s is None else self._started + budget_s
         self.decisions: list[Decision] = []
-        self.finalists: FinalistsResult | None = None
+        self._checks: list[CheckResult] = []
+        self._rounds: list[RoundResult] = []
+        self._finalists: FinalistsResult | None = None
 
-    def add(self, event: Event) -> None:
+    def begin(self, versions: Mapping[str, str]) -> None:
+        """Note in the folder what the study began with, and tell that it has begun, or goes on."""
+        resumed = self._files.beginning is not None
+        self._files.begin(Beginning(self._study_id, self._table.dataset.fingerprint, versions))
+        data = summarize(self._spec, self._table)
+        self.tell(StudyStarted(self._study_id, self._spec, data, versions, resumed=resumed))
+
+    def tell(self, event: Event) -> None:
+        """Keep what an event brings, and let the listener hear it."""
         if isinstance(event, CheckFinished):
-            self.checks.append(event.check)
+            self._checks.append(event.check)
         elif isinstance(event, RoundFinished):
-            self.rounds.append(event.result)
+            self._rounds.append(event.result)
         elif isinstance(event, CycleDecided):
             self.decisions.append(event.decision)
         elif isinstance(event, FinalistsFinished):
-            self.finalists = event.result
+            self._finalists = event.result
+        self._listen(event)
+        if not self.is_over:
+            self._files.note_seconds(time.monotonic() - self._started)
+
+    def paused(self) -> NoRoomError:
+        """End for want of room on the disk; returns the error that says so."""
+        paused = disk.paused(self._files.path)
+        # Even that may not find room.
+        with contextlib.suppress(OSError):
+            self.finish(StudyStatus.INTERRUPTED, str(paused))
+        return paused
+
+    def finish(self, status: StudyStatus, reason: str) -> StudyResult:
+        """The study's result, which the listener hears, too."""
+        result = StudyResult(
+            study_id=self._study_id,
+            status=status,
+            reason=reason,
+            checks=tuple(self._checks),
+            rounds=tuple(self._rounds),
+            decisions=tuple(self.decisions),
+            finalists=self._finalists,
+            seconds=self._files.seconds if self.is_over else time.monotonic() - self._started,
+            data=summarize(self._spec, self._table),
+        )
+        self._listen(StudyFinished(result, report(self._spec, result)))
+        return result
 
 
 def summarize(spec: StudySpec, table: Loaded) -> DataSummary:

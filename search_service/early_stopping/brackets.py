@@ -23,6 +23,7 @@ from typing import Literal
 
 from search_service.early_stopping.halving import Halving
 from search_service.early_stopping.rules import AshaRules
+from search_service.folder import layout
 from trainables.seeds import derive_seed
 
 # derive_seed gives numbers below this.
@@ -58,7 +59,7 @@ class Brackets:
         self._shares: tuple[float, ...] = ()
         if rules is not None:
             self.rungs, self._shares = rules.rungs(max_epochs), shares(rules.rungs_by_bracket(max_epochs))
-            journals = (None if folder is None else folder / journal_of(index) for index in range(rules.brackets))
+            journals = (None if folder is None else folder / layout.rungs(index) for index in range(rules.brackets))
             self._brackets = [
                 Halving(rules, max_epochs=max_epochs, mode=mode, bracket=index, journal=journal)
                 for index, journal in enumerate(journals)
@@ -87,11 +88,6 @@ class Brackets:
         """Which bracket a trial belongs to, whoever asks and whenever."""
         drawn = derive_seed(self._seed, "bracket", trial) / _SEEDS
         return next((i for i, end in enumerate(itertools.accumulate(self._shares)) if drawn < end), 0)
-
-
-def journal_of(bracket: int) -> str:
-    """Name of a bracket's journal in the round's folder."""
-    return f"rungs-{bracket}.jsonl" if bracket else "rungs.jsonl"
 
 
 def shares(rungs: Sequence[Sequence[int]]) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 
 from search_service.errors import CheckFailedError
+from search_service.folder import layout
 from search_service.recipe import fit, gradient_health, populations, refitting, second_objective
 from search_service.records.curves import best_score
 from search_service.records.finalists import Finalist, FinalistsResult, ParetoSet
@@ -67,27 +68,12 @@ def run(
     started = time.monotonic()
     pareto = second_objective.run(spec, rounds, dataset)
     candidates = _candidates(spec, rounds, pareto)
-    trainings = _Trainings(spec, candidates)
-    trained = _train_all(trainings, dataset)
-    fold_scores = [_scores_on(trainings, fold) for fold in folds]
-    trained = [
-        (replace(finalist, fold_scores=tuple(scores[finalist.trial_id] for scores in fold_scores)), training, first)
-        for finalist, training, first in trained
-    ]
-
-    rank = METRICS[spec.metric].rank
-    trained.sort(key=lambda item: rank(item[0].mean))
-    if math.isnan(trained[0][0].mean):
-        raise CheckFailedError("finalists: every configuration diverged from fresh seeds; lower the learning rates")
-    alike = contenders([finalist for finalist, _, _ in trained])
-    if spec.finalists.prefer == "simplest":
-        chosen = simplest(alike, spec.metric)
-        trained.sort(key=lambda item: item[0] is not chosen)  # Stable: the others stay in their order.
+    trained, alike = _ranked(spec, candidates, dataset, folds)
     winner, training, at = trained[0]
     training.keep(range(at, at + len(winner.seeds)))
-    path = folder / "winner.pt"
+    path = folder / layout.WINNER
     checkpoint.save(training, path)
-    exported = min(range(len(winner.seeds)), key=lambda i: rank(winner.scores[i]))
+    exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
 
     metrics = _metrics(winner.config)
     tests = to_tensors(test_rows, training.device, training.dtype)
@@ -114,6 +100,31 @@ def run(
         refit=refit,
         seconds=time.monotonic() - started,
     )
+
+
+def _ranked(
+    spec: StudySpec, candidates: Sequence[TrialResult], dataset: Dataset, folds: Iterable[Dataset]
+) -> tuple[list[tuple[Finalist, PopulationTraining, int]], list[Finalist]]:
+    """Train the candidates; the winner first, and those that cannot be told from the best mean.
+
+    Raises:
+        CheckFailedError: Every one diverged.
+    """
+    trainings = _Trainings(spec, candidates)
+    trained = _train_all(trainings, dataset)
+    fold_scores = [_scores_on(trainings, fold) for fold in folds]
+    trained = [
+        (replace(finalist, fold_scores=tuple(scores[finalist.trial_id] for scores in fold_scores)), training, first)
+        for finalist, training, first in trained
+    ]
+    trained.sort(key=lambda item: METRICS[spec.metric].rank(item[0].mean))
+    if math.isnan(trained[0][0].mean):
+        raise CheckFailedError("finalists: every configuration diverged from fresh seeds; lower the learning rates")
+    alike = contenders([finalist for finalist, _, _ in trained])
+    if spec.finalists.prefer == "simplest":
+        chosen = simplest(alike, spec.metric)
+        trained.sort(key=lambda item: item[0] is not chosen)  # Stable: the others stay in their order.
+    return trained, alike
 
 
 def contenders(ranked: Sequence[Finalist]) -> list[Finalist]:

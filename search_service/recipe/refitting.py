@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_service.folder import layout
 from search_service.recipe import populations
 from search_service.records.curves import best
 from search_service.records.finalists import Finalist, Refit
@@ -28,8 +29,6 @@ from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
 from trainables.records import EpochPoint
 from trainables.training import PopulationTraining, trivial_score
-
-FILE = "refit.pt"
 
 
 def run(
@@ -70,7 +69,7 @@ def run(
         rows=len(rows.train),
         seed=config.seed,
         epochs_spent=epochs + len(winner.seeds) * (shorter if shorter < whole else 0),
-        checkpoint=folder / FILE if went_well else None,
+        checkpoint=folder / layout.REFIT if went_well else None,
     )
     if found.checkpoint is None:
         return found, None

@@ -13,6 +13,7 @@ from typing import Any
 
 from search_service.early_stopping.defaults import asha_rules
 from search_service.errors import CheckFailedError
+from search_service.folder import layout
 from search_service.recipe import warm_start
 from search_service.records.curves import score_at
 from search_service.records.earlier import EarlierStudy
@@ -97,7 +98,7 @@ def search(
         asha=asha_rules(spec.search, budget),
         limits=_limits(place, budget, best_before),
         seed=spec.seed,
-        folder=place.folder / f"round-{number}",
+        folder=layout.round_folder(place.folder, number),
         resources=Resources.of(spec.search),
     )
     if place.earlier is not None:

@@ -52,13 +52,8 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
         seed: Of the study; decides the sample.
         device: torch device.
     """
-    # A linear model can fit as many rows exactly as there are features, and no more in general.
-    linear = not config.network.hidden_sizes or config.network.activation == "identity"
-    wanted = min(spec.rows, max(2, dataset.n_inputs)) if linear else spec.rows
-    sample = _sample(dataset, wanted, seed)
-    configured = config.optimizer.lr
-    remedies = {float(f"{rate:.6g}") for rate in (*USUAL_RATES, *(configured * factor for factor in FACTORS))}
-    rates = [configured, *sorted(remedies - {configured})]
+    sample = _sample(dataset, _rows_to_memorise(config, dataset, spec), seed)
+    rates = _rates(config.optimizer.lr)
     training = PopulationTraining(
         [config.without_regularization().at_constant_rate().replace({"optimizer.lr": rate}) for rate in rates],
         replace(dataset, train=sample, validation=sample),
@@ -80,18 +75,15 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
 
     n, needed = len(sample), f"needed {threshold:.3g}"
     if memorised:
-        summary, advice = f"memorised {n} rows", ""
-        if reached[0] is not None:
-            summary += f" in {reached[0]} steps (loss {lowest[0]:.3g}, {needed})"
-        else:
-            summary += f", but {_elsewhere(by_rate, reached, rates)}"
+        in_steps = f" in {reached[0]} steps (loss {lowest[0]:.3g}, {needed})"
+        how = f", but {_elsewhere(by_rate, reached, rates)}" if reached[0] is None else in_steps
+        summary, advice = f"memorised {n} rows{how}", ""
         if not health.verdict.is_healthy:
             summary, advice = f"{summary}; gradients are {health.verdict.summary}", health.verdict.remedy
     else:
         diagnosis, advice = _diagnose(config, by_rate, rates, health.verdict)
-        summary = (
-            f"could not memorise {n} rows in {spec.max_steps} steps (loss {min(lowest):.3g}, {needed}): {diagnosis}"
-        )
+        summary = f"could not memorise {n} rows in {spec.max_steps} steps (loss {min(lowest):.3g}, {needed}): "
+        summary += diagnosis
     return OverfitResult(
         step=Step.SMALL_SAMPLE,
         name=Step.SMALL_SAMPLE.title,
@@ -110,6 +102,18 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
         threshold=threshold,
         health=health,
     )
+
+
+def _rows_to_memorise(config: TrialConfig, dataset: Dataset, spec: OverfitSpec) -> int:
+    """A linear model can fit as many rows exactly as there are features, and no more in general."""
+    linear = not config.network.hidden_sizes or config.network.activation == "identity"
+    return min(spec.rows, max(2, dataset.n_inputs)) if linear else spec.rows
+
+
+def _rates(configured: float) -> list[float]:
+    """The configured rate, then the remedies."""
+    remedies = {float(f"{rate:.6g}") for rate in (*USUAL_RATES, *(configured * factor for factor in FACTORS))}
+    return [configured, *sorted(remedies - {configured})]
 
 
 def _sample(dataset: Dataset, wanted: int, seed: int) -> Rows:

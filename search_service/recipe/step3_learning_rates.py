@@ -39,6 +39,8 @@ DIVERGED = 2.0
 WIDEN_DECADES = 3
 # The region that works, padded by half a decade each side: candidates usually lie a decade apart.
 PADDING = math.sqrt(10.0)
+# The region and the best rate where no rate works.
+NOWHERE = (math.nan, math.nan, math.nan)
 
 
 def run(
@@ -62,21 +64,16 @@ def run(
         allowed: The user's own range of the rate, which the search must not leave.
         device: torch device.
     """
-    candidates = spec.candidates or USUAL.get(config.optimizer.name, CANDIDATES)
-    if cycle > 1:
-        candidates = tuple(config.optimizer.lr * 10**e for e in (-1, -0.5, 0, 0.5, 1))
-    outcomes = _try(candidates, config, dataset, spec, seed, device)
+    outcomes = _try(_candidates(config, spec, cycle), config, dataset, spec, seed, device)
     widened = not any(outcome.label == "works" for outcome in outcomes)
     if widened:
-        outcomes += _try(_widen(outcomes), config, dataset, spec, seed, device)
-        outcomes.sort(key=lambda outcome: outcome.rate)
+        more = _try(_widen(outcomes), config, dataset, spec, seed, device)
+        outcomes = sorted([*outcomes, *more], key=lambda outcome: outcome.rate)
     working = [outcome for outcome in outcomes if outcome.label == "works"]
     labels = ", ".join(f"{outcome.rate:.2g} {outcome.label}" for outcome in outcomes)
     measured = {f"falls_to.{outcome.rate:.3g}": outcome.falls_to for outcome in outcomes}
-    expected = dict.fromkeys(measured, spec.falls_to)
 
     def result(passed: bool, summary: str, advice: str, region: tuple[float, float, float]) -> LearningRatesResult:
-        low, high, best = region
         return LearningRatesResult(
             step=Step.LEARNING_RATES,
             name=Step.LEARNING_RATES.title,
@@ -84,34 +81,42 @@ def run(
             summary=summary,
             advice=advice,
             measured=measured,
-            expected=expected,
+            expected=dict.fromkeys(measured, spec.falls_to),
             cycle=cycle,
             outcomes=tuple(outcomes),
-            low=low,
-            high=high,
-            best=best,
+            low=region[0],
+            high=region[1],
+            best=region[2],
         )
 
     if not working:
         summary = f"no rate makes the loss fall to {spec.falls_to:.0%} within {spec.steps} steps: {labels}"
-        return result(False, summary, _advise(outcomes, widened), (math.nan, math.nan, math.nan))
-    low = min(outcome.rate for outcome in working) / PADDING
-    high = max(outcome.rate for outcome in working) * PADDING
+        return result(False, summary, _advise(outcomes, widened), NOWHERE)
+    low, high = min(o.rate for o in working) / PADDING, max(o.rate for o in working) * PADDING
     best = min(working, key=lambda outcome: outcome.falls_to).rate
-    if isinstance(allowed, Choices) and not any(low <= rate <= high for rate in allowed.choices):
+    if _holds_none(allowed, low, high):
         summary = f"search_space.optimizer.lr ({allowed}) holds no rate that works; {low:.2g} to {high:.2g} do"
         advice = f"change search_space.optimizer.lr to about {{low: {low:.2g}, high: {high:.2g}, log: true}}"
-        return result(False, summary, advice, (math.nan, math.nan, math.nan))
+        return result(False, summary, advice, NOWHERE)
     if isinstance(allowed, NumericRange):
-        if max(low, allowed.low) > min(high, allowed.high):
-            summary = f"search_space.optimizer.lr ({allowed}) holds no rate that works; {low:.2g} to {high:.2g} do"
-            advice = f"change search_space.optimizer.lr to about {{low: {low:.2g}, high: {high:.2g}, log: true}}"
-            return result(False, summary, advice, (math.nan, math.nan, math.nan))
         low, high = max(low, allowed.low), min(high, allowed.high)
         best = min(max(best, low), high)
-    beyond = " after widening the candidates" if widened else ""
-    summary = f"searching {low:.2g} to {high:.2g}{beyond} ({labels})"
+    summary = f"searching {low:.2g} to {high:.2g}{' after widening the candidates' if widened else ''} ({labels})"
     return result(True, summary, _doubt(config, dataset, working), (low, high, best))
+
+
+def _candidates(config: TrialConfig, spec: LearningRatesSpec, cycle: int) -> tuple[float, ...]:
+    """The rates to try: the user's or the usual ones, from the second cycle on those around the config's own."""
+    if cycle > 1:
+        return tuple(config.optimizer.lr * 10**e for e in (-1, -0.5, 0, 0.5, 1))
+    return spec.candidates or USUAL.get(config.optimizer.name, CANDIDATES)
+
+
+def _holds_none(allowed: Range | None, low: float, high: float) -> bool:
+    """Whether the user's own range has nothing in the region that works."""
+    if isinstance(allowed, Choices):
+        return not any(low <= rate <= high for rate in allowed.choices)
+    return isinstance(allowed, NumericRange) and max(low, allowed.low) > min(high, allowed.high)
 
 
 def _doubt(config: TrialConfig, dataset: Dataset, working: Sequence[RateOutcome]) -> str:

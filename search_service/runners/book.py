@@ -25,28 +25,25 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from search_service.early_stopping.brackets import journal_of
-from search_service.errors import DamagedFileError
-from search_service.folder import journals
+from search_service.folder import journals, layout
 from search_service.records.events import Listener, TrialFinished, TrialProgressed
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus, TrialTimes
 from search_service.runners import plan_file
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
-from search_service.runners.cohort import CohortTraining
 from search_service.runners.paused import Part, Paused, Training
+from search_service.runners.round_journals import RoundJournals, points_of
 from search_service.runners.sizing import CohortSizes
 from search_service.runners.stopping import StoppingRules
 from search_service.samplers.sampler import Fate, Sampler, Suggestion
 from search_service.space.layers import in_config
-from search_service.space.ranges import Choices
 from trainables.metrics import METRICS
 from trainables.records import EpochPoint
 from trainables.seeds import derive_seed
@@ -86,7 +83,8 @@ class RoundBook:
         self._merged: dict[str, Cohort] = {}
         # How often cohorts were merged: names are not used twice.
         self._merges = 0
-        self._paused = Paused(plan.folder.absolute() / "paused")
+        self._journals = RoundJournals(plan)
+        self._paused = Paused(plan.folder.absolute() / layout.PAUSED)
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
         self._trained: dict[str, Training] = {}
@@ -123,17 +121,7 @@ class RoundBook:
             parts = self._paused.take(full=False)
             return None if parts is None else self._merge(parts)
         cohort = self._enter(suggestions)
-        entries = [
-            {
-                "trial": member.trial_id,
-                "cohort": cohort.cohort_id,
-                "members": len(cohort.members),
-                "values": dict(member.values),
-                "config": member.config.to_plain(),
-            }
-            for member in cohort.members
-        ]
-        self._write("asked", entries)
+        self._journals.write_suggested(cohort)
         return cohort
 
     def report(self, report: CohortReport) -> None:
@@ -183,7 +171,9 @@ class RoundBook:
         # Once it is there: what is not written down was never paused, and begins again.
         curves = {member.trial_id: self._curve(member.trial_id) for member in left}
         times = {trial: asdict(self._trained[trial]) for trial in curves}
-        self._write("paused", [{"cohort": part.cohort_id, "epoch": part.epoch, "curves": curves, "times": times}])
+        self._journals.append(
+            layout.PAUSES, [{"cohort": part.cohort_id, "epoch": part.epoch, "curves": curves, "times": times}]
+        )
         self._paused.put(part)
 
     def fail(self, cohort_id: str, reason: str) -> None:
@@ -211,13 +201,7 @@ class RoundBook:
         self._merges += 1
         self._merged[cohort.cohort_id] = cohort
         self._paused.begin(cohort)
-        entry = {
-            "cohort": cohort.cohort_id,
-            "of": [part.cohort_id for part in parts],
-            "epoch": parts[0].epoch,
-            "trials": [member.trial_id for member in cohort.members],
-        }
-        self._write("merged", [entry])
+        self._journals.write_merged(cohort, parts)
         return cohort
 
     def result(self) -> RoundResult:
@@ -232,7 +216,7 @@ class RoundBook:
                 "seconds": self._seconds,
                 "sizes": [asdict(size) for size in self._sizes.chosen],
             }
-            journals.write_whole(self._plan.folder / "ended.json", ending)
+            journals.write_whole(self._plan.folder / layout.ROUND_ENDING, ending)
         return RoundResult(
             plan=self._plan,
             trials=tuple(sorted(self._results.values(), key=lambda trial: trial.number)),
@@ -245,19 +229,19 @@ class RoundBook:
         """Go on where an earlier process ended, if there was one."""
         folder = self._plan.folder
         for bracket in range(self._plan.asha.brackets if self._plan.asha else 0):
-            journals.mend(folder / journal_of(bracket))
-        for _, entries in groupby(self._whole_cohorts(), key=lambda entry: entry["cohort"]):
-            self._enter([self._sampler.recall(self._decode(entry["values"])) for entry in entries])
+            journals.mend(folder / layout.rungs(bracket))
+        for _, entries in groupby(self._journals.suggested(), key=lambda entry: entry["cohort"]):
+            self._enter([self._sampler.recall(self._journals.drawn(entry["values"])) for entry in entries])
         members = {member.trial_id: member for cohort in self._cohorts.values() for member in cohort.members}
         # A trial whose line is lost is trained again, to the same end.
-        told = journals.mend(folder / "told.jsonl", rebuild=True)
+        told = journals.mend(folder / layout.ENDED_TRIALS, rebuild=True)
         for entry in told:
-            (member,) = self._find(members, [entry["trial"]], "told")
+            (member,) = self._journals.find(members, [entry["trial"]], layout.ENDED_TRIALS)
             if member.trial_id not in self._results:
                 self._recall(member, entry)
         self._started -= max((entry["seconds"] for entry in told), default=0.0)
         self._begin_again(members)
-        if (ending := journals.read_whole(folder / "ended.json", rebuild=True)) is not None:
+        if (ending := journals.read_whole(folder / layout.ROUND_ENDING, rebuild=True)) is not None:
             self._stop_reason = ending["stop_reason"]
             self._sizes.recall(ending["sizes"])
             if len(self._results) == len(members):
@@ -266,11 +250,13 @@ class RoundBook:
     def _begin_again(self, members: Mapping[str, Member]) -> None:
         """Whoever had not ended waits or begins again, in the last cohort that can."""
         unfinished = members.keys() - self._results.keys()
-        saved = self._read_paused(members)
+        saved = self._journals.paused(members, self._paused)
+        merged = self._journals.merged(members, self._paused)
+        self._merges = len(merged)
         waiting: list[Part] = []
         begin: list[Cohort] = []
         # The last ones first: what was merged is made of cohorts before it.
-        for cohort in reversed([*self._cohorts.values(), *self._read_merged(members)]):
+        for cohort in reversed([*self._cohorts.values(), *merged]):
             left = {member.trial_id for member in cohort.members} & unfinished
             part = saved.get(cohort.cohort_id)
             if not left:
@@ -295,32 +281,6 @@ class RoundBook:
             for folder in cohort.parts:
                 self._go_on(saved[folder.name])
 
-    def _read_paused(self, members: Mapping[str, Member]) -> dict[str, Part]:
-        """What was saved of cohorts and is still there, by their ids, in the order in which it was."""
-        parts: dict[str, Part] = {}
-        for entry in journals.mend(self._plan.folder / "paused.jsonl"):
-            name, folder = entry["cohort"], self._paused.folder_of(entry["cohort"])
-            parts.pop(name, None)
-            if CohortTraining.is_saved(folder):
-                left = self._find(members, entry["curves"], "paused")
-                curves = {trial: _points(curve) for trial, curve in entry["curves"].items()}
-                times = {trial: Training.read(raw) for trial, raw in entry.get("times", {}).items()}
-                parts[name] = Part(name, entry["epoch"], left, folder, curves, times)
-        return parts
-
-    def _read_merged(self, members: Mapping[str, Member]) -> list[Cohort]:
-        """Cohorts that were made of such, in the order in which they were."""
-        entries = journals.mend(self._plan.folder / "merged.jsonl")
-        self._merges = len(entries)
-        return [
-            Cohort(
-                entry["cohort"],
-                self._find(members, entry["trials"], "merged"),
-                tuple(map(self._paused.folder_of, entry["of"])),
-            )
-            for entry in entries
-        ]
-
     def _go_on(self, part: Part) -> None:
         """Take up what is known of those of a saved cohort who have not ended."""
         for member in part.members:
@@ -336,37 +296,9 @@ class RoundBook:
             if point.epoch in self._rungs:
                 self._sampler.observe(member.number, point.validation_score)
 
-    def _whole_cohorts(self) -> list[dict[str, Any]]:
-        """What was asked, without a last cohort of which not every member was written: it was never trained."""
-        path = self._plan.folder / "asked.jsonl"
-        asked = journals.mend(path)
-        # By their ids and not by their places: a configuration is that of its own trial, or of none.
-        for number, entry in enumerate(asked):
-            if entry["trial"] != self._trial_id(number):
-                raise self._damaged("asked.jsonl", f"{entry['trial']} stands where {self._trial_id(number)} is due")
-        if asked:
-            last = [entry for entry in asked if entry["cohort"] == asked[-1]["cohort"]]
-            if len(last) < last[0]["members"]:
-                asked = asked[: -len(last)]
-                journals.keep(path, len(asked))
-        return asked
-
-    def _find(self, members: Mapping[str, Member], trials: Iterable[str], journal: str) -> tuple[Member, ...]:
-        if missing := [trial for trial in trials if trial not in members]:
-            raise self._damaged("asked.jsonl", f"it lacks {missing[0]}, which {journal}.jsonl has")
-        return tuple(members[trial] for trial in trials)
-
-    def _damaged(self, name: str, problem: str) -> DamagedFileError:
-        folder = self._plan.folder
-        remedy = f"bring it back from a backup, or remove {folder} and what came after it: that is done again"
-        return DamagedFileError(folder / name, problem, remedy)
-
-    def _trial_id(self, number: int) -> str:
-        return f"r{self._plan.number}-{number:03d}"
-
     def _recall(self, member: Member, entry: Mapping[str, Any]) -> None:
         """A trial that had ended is a result again."""
-        points = _points(entry["curve"])
+        points = points_of(entry["curve"])
         self._points[member.trial_id] = {point.epoch: point for point in points}
         self._observe(member, points[:-1])
         times = TrialTimes(**entry["times"]) if "times" in entry else None
@@ -374,14 +306,6 @@ class RoundBook:
         trial = self._end(member, status, entry["reason"], entry["worker"], entry["seconds"], times)
         self._sampler.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
-
-    def _decode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values as they were drawn: a choice that is a list in JSON is a tuple in the space."""
-        space = self._plan.space
-        return {
-            leaf: range_.restore(value) if isinstance(range_ := space.get(leaf), Choices) else value
-            for leaf, value in values.items()
-        }
 
     def _enter(self, suggestions: Sequence[Suggestion]) -> Cohort:
         """The next cohort and its trials, by their numbers."""
@@ -392,7 +316,7 @@ class RoundBook:
             # Initial weights of its own for each trial, the same in every runner.
             seed = derive_seed(self._plan.seed, "round", self._plan.number, "trial", number)
             config = self._plan.base.replace({**in_config(suggestion.values, self._plan.base), "seed": seed})
-            members.append(Member(self._trial_id(number), suggestion.number, config, suggestion.values))
+            members.append(Member(self._journals.trial_id(number), suggestion.number, config, suggestion.values))
         cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
         self._cohorts[cohort.cohort_id] = cohort
         self._paused.expect(cohort)
@@ -420,7 +344,7 @@ class RoundBook:
         if (training := self._trained.pop(member.trial_id, None)) is not None:
             times = TrialTimes(training.began_at, time.time(), sum(training.seconds.values()))
             entry["times"] = asdict(times)
-        self._write("told", [entry])
+        self._journals.append(layout.ENDED_TRIALS, [entry])
         trial = self._end(member, status, reason, worker, seconds, times)
         self._asking.tell(member.number, _fate(trial), trial.score)
         self._listen(TrialFinished(trial))
@@ -454,14 +378,6 @@ class RoundBook:
         self._results[member.trial_id] = trial
         self._rules.note(trial, seconds)
         return trial
-
-    def _write(self, journal: str, entries: Iterable[object]) -> None:
-        # What a process knows of a trial must not be more than what the next one can read.
-        journals.append(self._plan.folder / f"{journal}.jsonl", entries, durable=True)
-
-
-def _points(curve: Sequence[Mapping[str, Any]]) -> list[EpochPoint]:
-    return [EpochPoint(**point) for point in curve]
 
 
 def _fate(trial: TrialResult) -> Fate:

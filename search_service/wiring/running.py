@@ -62,7 +62,7 @@ def run(
     listeners: Sequence[Listener] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> FinishedStudy:
-    """Run a study and record it, or go on with one.
+    """Run a study and record it, or go on with one; gives the result, where everything is, and what the record lacks.
 
     Args:
         study: From ``prepare`` or ``prepare_again``.
@@ -71,9 +71,6 @@ def run(
         ray_address: An existing cluster; None starts Ray here for the time of the study.
         listeners: Hear every event after the journal and the recorder.
         say: Hears what takes long when the study is over, in a sentence.
-
-    Returns:
-        The result, where everything is, and what the record still lacks.
 
     Raises:
         DataError: Another process has finished it.
@@ -95,11 +92,10 @@ def run(
         stack.callback(made.close)
         files = study.folder
         if files is None:
-            files = StudyFolder(make_folder(settings, "studies", new_id(study.spec), study.spec))
-            private_addresses.keep(files.path, study.addresses)
+            files = _new_folder(settings, study)
             stack.enter_context(files.lock())
         stack.enter_context(scratch_folder(files.path))
-        # Of the last time, that is.
+        # That of the last time.
         (files.path / CANCEL_FILE).unlink(missing_ok=True)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
         everybody = [EventJournal(files.path, recorder.page).record, recorder.record, *listeners]
@@ -117,6 +113,12 @@ def run(
         # The study is over; the record may not be, and needs no workers for it.
         made.close()
         return _finish_record(settings, files, recorder, study.spec, result, say)
+
+
+def _new_folder(settings: Settings, study: PreparedStudy) -> StudyFolder:
+    files = StudyFolder(make_folder(settings, "studies", new_id(study.spec), study.spec))
+    private_addresses.keep(files.path, study.addresses)
+    return files
 
 
 def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lambda text: None) -> FinishedStudy:

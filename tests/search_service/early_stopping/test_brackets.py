@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import AsyncHyperBandScheduler
 
-from search_service.early_stopping.brackets import journal_of
+from search_service.folder import layout
 from search_service.recipe.planning import expected_epochs
 from search_service.recipe.planning import plan as planned
 from search_service.records.rounds import TrialStatus
@@ -105,7 +105,7 @@ def test_d6_every_bracket_says_again_what_it_said(tmp_path):
     scores = {f"r1-{i:03d}": float(i) for i in range(40)}
     before = brackets_of(plan, tmp_path)
     said = {rung: before.report(rung, scores) for rung in before.rungs}
-    assert {path.name for path in tmp_path.glob("rungs*.jsonl")} == {journal_of(i) for i in range(3)}
+    assert {path.name for path in tmp_path.glob("rungs*.jsonl")} == {layout.rungs(i) for i in range(3)}
     again = brackets_of(plan, tmp_path)
     # Other scores now: what was said stands.
     assert {rung: again.report(rung, dict.fromkeys(scores, 1.0)) for rung in again.rungs} == said

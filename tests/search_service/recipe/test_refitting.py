@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
+from search_service.folder import layout
 from search_service.recipe import finalists, refitting
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
@@ -75,7 +76,7 @@ def test_b_the_model_is_the_winner_trained_on_both_kinds_of_rows(final, digits):
     config = final.winner.config.replace({"seed": final.refit.seed})
     training, _ = trained([config], both, final.refit.epochs)
     path, member = final.model
-    assert (path.name, member) == (refitting.FILE, 0)
+    assert (path.name, member) == (layout.REFIT, 0)
     model = checkpoint.load(path, dataset)
     assert model.network.parameters.equal(training.network.parameters)
     # What is said of it is what scikit-learn says.
