@@ -20,7 +20,7 @@ import torch
 from reports import Reports
 from step_throughput import make_dataset
 
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step

@@ -45,8 +45,8 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
     """A round as the service runs it."""
     from reports import Reports
 
-    from search_service.early_stopping.rules import AshaRules
     from search_service.recorders.background import BackgroundRecorder
+    from search_service.records.asha_rules import AshaRules
     from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
     from search_service.records.round_plan import Limits, RoundPlan, Sampling
     from search_service.records.steps import Step

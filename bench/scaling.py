@@ -24,7 +24,7 @@ import numpy as np
 import ray
 from ray.cluster_utils import Cluster
 
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 from search_service.records.events import TrialFinished, TrialProgressed
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import TrialStatus

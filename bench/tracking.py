@@ -25,9 +25,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search_service.early_stopping.rules import AshaRules
 from search_service.recorders.background import BackgroundRecorder
 from search_service.recorders.mlflow.recorder import MlflowRecorder
+from search_service.records.asha_rules import AshaRules
 from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
 from search_service.records.round_plan import Limits, RoundPlan, Sampling
 from search_service.records.steps import Step

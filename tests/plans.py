@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search_service.early_stopping.brackets import Brackets
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.steps import Step
 from search_service.space.ranges import NumericRange

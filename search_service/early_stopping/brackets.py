@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Literal
 
 from search_service.early_stopping.halving import Halving
-from search_service.early_stopping.rules import AshaRules
 from search_service.folder import layout
+from search_service.records.asha_rules import AshaRules
 from trainables.seeds import derive_seed
 
 # derive_seed gives numbers below this.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 from search_service.spec.sections import RoundSpec, SearchSpec
 
 # Trials that are to be trained to the end, if one in η goes on at each rung: fewer leave nothing to choose from.

@@ -33,8 +33,8 @@ from typing import Literal
 
 import numpy as np
 
-from search_service.early_stopping.rules import AshaRules
 from search_service.folder import journals
+from search_service.records.asha_rules import AshaRules
 
 
 class Halving:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 from search_service.records.steps import Step
 from search_service.space.ranges import Space
 from search_service.spec.sections import SamplerName, SearchSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search_service.early_stopping.defaults import asha_rules, grace_period, rung_spacing
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 from search_service.spec.sections import RoundSpec, SearchSpec
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from search_service.early_stopping.halving import Halving
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 
 
 class TuneOracle:

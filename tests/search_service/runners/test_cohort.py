@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from search_service.early_stopping.halving import Halving
-from search_service.early_stopping.rules import AshaRules
 from search_service.errors import DamagedFileError
 from search_service.folder import journals
+from search_service.records.asha_rules import AshaRules
 from search_service.records.rounds import TrialStatus
 from search_service.runners.base import CohortReport, MemberReport
 from search_service.runners.book import RoundBook

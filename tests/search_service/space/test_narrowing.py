@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from search_service.early_stopping.halving import Halving
-from search_service.early_stopping.rules import AshaRules
 from search_service.recipe import step6_repeat
 from search_service.recipe.rounds import by_place, scored
+from search_service.records.asha_rules import AshaRules
 from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus

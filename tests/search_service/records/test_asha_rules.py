@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from search_service.early_stopping.rules import AshaRules
+from search_service.records.asha_rules import AshaRules
 
 RULES = AshaRules(grace_period=3, reduction_factor=3, rung_spacing=3, standing=0.5)
 
