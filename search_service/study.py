@@ -83,7 +83,7 @@ def run_study(
         study_id: Names the study.
         folder: Exists; journals, the winner and the model are written here. What an earlier process has finished in it
             is read and told, and not done again.
-        versions: Of the libraries, for the record.
+        versions: The libraries' versions by name, for the record.
         earlier: The study of a warm start; what an earlier process took over stands.
         deliver: Writes the result of a study that is over for good, before the folder says that it is over.
 

@@ -38,7 +38,7 @@ class Brackets:
         max_epochs: Where trials end by themselves.
         mode: Whether larger or smaller scores are better.
         seed: The study's; it decides which bracket a trial belongs to.
-        folder: For the journals; None for none.
+        folder: The folder of the journals; None for no journals.
 
     Attributes:
         rungs: Epochs at which trials of any bracket are judged, ascending.
@@ -70,7 +70,7 @@ class Brackets:
 
         Args:
             rung: Epoch, one of ``rungs``.
-            scores: By trial, in the metric's own direction.
+            scores: Scores by trial, in the metric's own direction.
 
         Returns:
             The trials that go on: of a bracket without a rung here all whose score is finite.

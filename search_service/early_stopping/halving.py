@@ -75,7 +75,7 @@ class Halving:
 
         Args:
             rung: Epoch, one of ``rungs``.
-            scores: By trial, in the metric's own direction.
+            scores: Scores by trial, in the metric's own direction.
 
         Returns:
             The trials that go on.

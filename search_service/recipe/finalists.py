@@ -55,7 +55,7 @@ def run(
 
     Args:
         spec: How many finalists and seeds.
-        rounds: Of the study.
+        rounds: The study's rounds.
         dataset: Training and validation rows.
         test_rows: Used here and nowhere else.
         folder: The winner's networks are written here, and the model's.
@@ -237,7 +237,7 @@ class _Watched:
     Attributes:
         curves: Epochs of each member.
         health: Looks at each member.
-        learning_rates: Of each member, by epoch.
+        learning_rates: Rates of each member, by epoch.
     """
 
     curves: list[tuple[EpochPoint, ...]]

@@ -40,9 +40,9 @@ def read(curves: Sequence[Sequence[EpochPoint]], scale: ChanceScale, config: Tri
     """Read a finalist's curves.
 
     Args:
-        curves: Of each seed, epochs ascending, all of one length; those that are not finite are left out.
+        curves: The curve of each seed, epochs ascending, all of one length; those that are not finite are left out.
         scale: What the losses are read by.
-        config: Of the finalist; says which remedies there are.
+        config: The finalist's configuration; it says which remedies there are.
     """
     curves = [curve for curve in curves if all(math.isfinite(p.train_loss + p.validation_loss) for p in curve)]
     if not curves:

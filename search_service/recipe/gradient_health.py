@@ -50,7 +50,7 @@ def untrained(health: Health, config: TrialConfig) -> HealthReading:
 
     Args:
         health: At step 0.
-        config: Of the network; says which remedies are left.
+        config: The network's configuration; it says which remedies are left.
     """
     hidden = health.layers[:-1]
     far = [i for i, layer in _numbered(hidden) if layer.signal > EXPLODED * hidden[-1].signal or not _finite(layer)]
@@ -72,7 +72,7 @@ def training(
     Args:
         history: Looks in the order of their steps, the first of them before training.
         scale: What the losses are read by.
-        config: Of the network; says which remedies are left.
+        config: The network's configuration; it says which remedies are left.
         learnt: Share of chance below which the network learns.
     """
     last = history[-1]

@@ -28,11 +28,11 @@ def run(
     """Pack the model.
 
     Args:
-        spec: Of the study.
+        spec: What was asked.
         final: Says which network.
-        table: Whose preparation the model needs.
-        folder: Of the study; the model becomes a folder in it.
-        versions: Of the libraries.
+        table: The table, whose preparation the model needs.
+        folder: The study's folder; the model becomes a folder in it.
+        versions: The libraries' versions by name.
     """
     path, member = final.model
     model = TableModel.from_training(

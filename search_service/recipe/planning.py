@@ -38,10 +38,10 @@ class PlannedRound:
     Attributes:
         step: The coarse or the refined search.
         trials: Configurations, at most.
-        epochs: Of a trial that is not stopped.
+        epochs: Epochs of a trial that is not stopped.
         rungs: Epochs at which trials are compared; none without early stopping.
-        epochs_at_most: Of all trials, if none is stopped.
-        epochs_expected: Of all trials, by the formula above.
+        epochs_at_most: Epochs of all trials, if none is stopped.
+        epochs_expected: Epochs of all trials, by the formula above.
     """
 
     step: Step
@@ -53,7 +53,7 @@ class PlannedRound:
 
     @property
     def name(self) -> str:
-        """As the recipe calls it."""
+        """What the recipe calls it."""
         return self.step.title
 
 
@@ -63,9 +63,9 @@ class PlannedFinalists:
 
     Attributes:
         configurations: Trained again.
-        seeds: Of each.
+        seeds: Seeds of each finalist.
         folds: Divisions on which each is trained beside the study's own.
-        epochs: Of each training.
+        epochs: Epochs of each training.
         refit: Whether the winner is trained once more, at most as long, to be the model.
     """
 
@@ -86,15 +86,15 @@ class StudyPlan:
     """What would run.
 
     Attributes:
-        rounds: Of one cycle.
+        rounds: The rounds of one cycle.
         max_cycles: Times that steps 3 to 5 are done at most.
         finalists: The last act.
         population: Configurations trained together.
         concurrency: Populations at once.
-        pace: Of a population of the config's trial; None if nothing was measured.
-        finalists_pace: Of the config's trial from as many seeds as a finalist has.
+        pace: Pace of a population of the config's trial; None if nothing was measured.
+        finalists_pace: Pace of the config's trial from as many seeds as a finalist has.
         time_budget_s: After which no trial is started; None for no limit.
-        max_total_epochs: Of all trials, likewise.
+        max_total_epochs: Epochs of all trials after which none is started; None for no limit.
     """
 
     rounds: tuple[PlannedRound, ...]
@@ -109,31 +109,31 @@ class StudyPlan:
 
     @property
     def trials_at_most(self) -> int:
-        """Of all cycles."""
+        """Trials of all cycles."""
         return self.max_cycles * sum(round_.trials for round_ in self.rounds)
 
     @property
     def epochs_at_most(self) -> int:
-        """Of the trials of all cycles, if none is stopped."""
+        """Epochs of the trials of all cycles, if none is stopped."""
         return self.max_cycles * sum(round_.epochs_at_most for round_ in self.rounds)
 
     @property
     def epochs_expected(self) -> float:
-        """Of the trials of one cycle."""
+        """Epochs of the trials of one cycle."""
         return sum(round_.epochs_expected for round_ in self.rounds)
 
     @property
     def seconds_expected(self) -> float | None:
-        """Of the rounds of one cycle and the finalists; None if nothing was measured."""
+        """Seconds of the rounds of one cycle and the finalists; None if nothing was measured."""
         return self._seconds([round_.epochs_expected for round_ in self.rounds])
 
     @property
     def seconds_at_most(self) -> float | None:
-        """Of the rounds of all cycles, with nothing stopped, and the finalists, at the pace that was measured."""
+        """Seconds of the rounds of all cycles, with nothing stopped, and the finalists, at the measured pace."""
         return self._seconds([self.max_cycles * round_.epochs_at_most for round_ in self.rounds])
 
     def _seconds(self, epochs: Sequence[float]) -> float | None:
-        """Of the finalists, and of rounds with so many epochs of their trials."""
+        """Seconds of the finalists, and of rounds with so many epochs of their trials."""
         if self.pace is None or self.finalists_pace is None:
             return None
         # Trials of a population share its epochs; a round with few of them cannot use every worker.
@@ -160,8 +160,8 @@ def plan(
     Args:
         spec: What was asked.
         concurrency: Populations that the runner trains at once.
-        pace: Of a population as the rounds train them.
-        finalists_pace: Of the seeds of one finalist.
+        pace: Pace of a population as the rounds train them.
+        finalists_pace: Pace of the seeds of one finalist.
     """
     search, last = spec.search, spec.finalists
     rounds = (_round(spec, Step.COARSE_SEARCH, search.coarse), _round(spec, Step.REFINED_SEARCH, search.refined))

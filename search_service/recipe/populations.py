@@ -17,7 +17,7 @@ def untrained(spec: StudySpec, configs: Sequence[TrialConfig], dataset: Dataset,
     """A population with its initial weights.
 
     Args:
-        spec: Of the study.
+        spec: What was asked.
         configs: One per member, of one structure.
         dataset: Training and validation rows.
         epochs: Length of its training, which schedules span.
@@ -38,7 +38,7 @@ def trained(
     """A population at the end of its training, and a record for each epoch.
 
     Args:
-        spec: Of the study.
+        spec: What was asked.
         configs: One per member, of one structure.
         dataset: Training and validation rows.
         epochs: Length of its training.

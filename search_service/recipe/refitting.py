@@ -37,9 +37,9 @@ def run(
     """Train the winner again.
 
     Args:
-        spec: Of the study.
+        spec: What was asked.
         winner: What to train; one of its networks has a score, at least.
-        member: Which of its seeds to begin from.
+        member: Index of the seed to begin from.
         dataset: Rows that it was trained on and chosen by.
         folder: The network is written here.
 
@@ -84,6 +84,6 @@ def mean_best_epoch(curves: Sequence[Sequence[EpochPoint]], metric: MetricName) 
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of those that are numbers; NaN if none is."""
+    """Mean of those that are numbers; NaN if none is."""
     able = [value for value in values if math.isfinite(value)]
     return sum(able) / len(able) if able else math.nan

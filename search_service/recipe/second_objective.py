@@ -30,7 +30,7 @@ def run(spec: StudySpec, rounds: Sequence[RoundResult], dataset: Dataset) -> Par
 
     Args:
         spec: Names the second one.
-        rounds: Of the study.
+        rounds: The study's rounds.
         dataset: Says how many inputs and outputs a network has.
 
     Returns:

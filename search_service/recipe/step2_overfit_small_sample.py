@@ -49,7 +49,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
         config: The trial of the study.
         dataset: Its training rows are sampled.
         spec: Rows and step limit.
-        seed: Of the study; decides the sample.
+        seed: The study's seed, which decides the sample.
         device: torch device.
     """
     sample = _sample(dataset, _rows_to_memorise(config, dataset, spec), seed)

@@ -59,8 +59,8 @@ def run(
         config: Everything but the rate; in later cycles, the best configuration so far.
         dataset: Its training rows are used.
         spec: Candidates, starts, steps.
-        seed: Of the study; decides the starts.
-        cycle: Which repetition. From the second on, the candidates lie around the config's own rate.
+        seed: The study's seed, which decides the starts.
+        cycle: Number of the repetition. From the second on, the candidates lie around the config's own rate.
         allowed: The user's own range of the rate, which the search must not leave.
         device: torch device.
     """

@@ -28,9 +28,9 @@ def run(
     """Search coarsely.
 
     Args:
-        place: Of the study.
+        place: What every round of the study needs.
         rates: Step 3 of this cycle.
-        number: Of the round.
+        number: Number of the round in the study, from 1.
         space: Ranges so far; that of the learning rate, if any, is cut to what works.
         base: The trial: every leaf that is not searched.
         best: The best configuration so far, in the first cycle the trial. It is tried first, as it is; in the first

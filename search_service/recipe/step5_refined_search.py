@@ -22,9 +22,9 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
     """Search in narrower ranges.
 
     Args:
-        place: Of the study.
+        place: What every round of the study needs.
         coarse: Step 4 of this cycle.
-        number: Of the round.
+        number: Number of the round in the study, from 1.
         limits: The user's own ranges, which are never left.
         base: Every leaf that is not searched.
     """

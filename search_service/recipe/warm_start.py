@@ -41,7 +41,7 @@ def problems(earlier: EarlierStudy, *, space: Space, base: TrialConfig, metric: 
     """Why the earlier study cannot teach this one; empty if it can.
 
     Args:
-        earlier: It.
+        earlier: The earlier study.
         space: The user's ranges.
         base: The trial, for the choices that are not searched.
         metric: What is optimised.
@@ -73,8 +73,8 @@ def lesson(earlier: EarlierStudy, plan: RoundPlan, fingerprint: str) -> Lesson:
 
     Args:
         earlier: The earlier study.
-        plan: Of the round.
-        fingerprint: Of the table.
+        plan: The round's plan.
+        fingerprint: The table's fingerprint.
     """
     taken, refused = [], Counter[str]()
     rungs = plan.rungs
@@ -93,7 +93,7 @@ def values_in(trial: EarlierTrial, space: Space, base: TrialConfig) -> dict[str,
     """A trial's values of the leaves that are searched, choices before what depends on them.
 
     Args:
-        trial: Of the earlier study.
+        trial: A trial of the earlier study.
         space: Ranges by leaf.
         base: Says which choices hold where ``space`` does not search them.
     """

@@ -24,8 +24,8 @@ class PastTrial:
     """A trial of an earlier study that teaches a round's sampler.
 
     Attributes:
-        trial_id: In that study.
-        values: Of the leaves that the round searches.
+        trial_id: The trial's id in that study.
+        values: Values of the leaves that the round searches.
         state: Trained to the end, or stopped at a rung.
         score: Best validation score.
         epochs: Trained.
@@ -130,9 +130,9 @@ class RoundPlan:
     """One round: which it is, what it searches, and by which rules.
 
     Attributes:
-        number: Of the round in the study, from 1.
+        number: Number of the round in the study, from 1.
         step: The coarse or the refined search.
-        cycle: Which repetition of steps 3 to 5, from 1.
+        cycle: Number of the repetition of steps 3 to 5, from 1.
         space: Ranges that are sampled.
         base: Every leaf that is not in ``space``.
         metric: What is optimised.
@@ -172,7 +172,7 @@ class RoundPlan:
 
     @property
     def name(self) -> str:
-        """As the recipe calls it."""
+        """What the recipe calls it."""
         return f"{self.step} {self.step.title}"
 
     @property

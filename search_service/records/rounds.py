@@ -47,13 +47,13 @@ class TrialResult:
 
     Attributes:
         trial_id: Unique in the study, such as ``r1-007``.
-        number: In the round, from 0.
+        number: Number of the trial in the round, from 0.
         config: What was trained.
         values: The leaves that were sampled.
         status: Final.
         reason: Why it ended.
         curve: Its epochs, ascending.
-        metric: Of the scores.
+        metric: The metric of the scores.
         worker: Process that trained it.
         times: When it was trained; None if it was not, or by a version that did not write it down.
     """
@@ -92,9 +92,9 @@ class RoundResult:
 
     Attributes:
         plan: What was to be done.
-        trials: In the order in which they were asked for.
+        trials: The trials in the order in which they were suggested.
         stop_reason: Why no more of them.
-        seconds: From start to end.
+        seconds: Seconds from start to end.
         sizes: How many networks were trained as one, by shape, where that was measured.
     """
 

@@ -38,7 +38,7 @@ class OptimizerDocument(Document):
 
     @classmethod
     def of(cls, result: ComparisonResult, outcome: OptimizerOutcome) -> OptimizerDocument:
-        """Of one outcome of a comparison."""
+        """Make it of one outcome of a comparison."""
         config = outcome.config
         return cls(
             name=outcome.name,
@@ -89,7 +89,7 @@ class ComparisonDocument(Document):
 
     @classmethod
     def of(cls, spec: StudySpec, result: ComparisonResult, places: Mapping[str, str]) -> ComparisonDocument:
-        """Of a comparison.
+        """Make it of a comparison.
 
         Args:
             spec: What was asked.

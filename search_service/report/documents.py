@@ -50,7 +50,7 @@ class HealthDocument(Document):
 
     @classmethod
     def of(cls, reading: HealthReading | None) -> HealthDocument | None:
-        """Of a reading of gradient health, if there is one."""
+        """Make it of a reading of gradient health, if there is one."""
         if reading is None:
             return None
         verdict = reading.verdict
@@ -72,7 +72,7 @@ class CheckDocument(Document):
 
     @classmethod
     def of(cls, check: CheckResult) -> CheckDocument:
-        """Of a check's result."""
+        """Make it of a check's result."""
         return cls(
             step=check.step,
             name=check.name,
@@ -109,7 +109,7 @@ class RoundDocument(Document):
 
     @classmethod
     def of(cls, done: RoundResult) -> RoundDocument:
-        """Of a round's result."""
+        """Make it of a round's result."""
         from search_service.report.importance import importance
 
         found = importance(done)
@@ -140,7 +140,7 @@ class BaselineDocument(Document):
 
     @classmethod
     def of(cls, baseline: Baseline) -> BaselineDocument:
-        """Of a baseline."""
+        """Make it of a baseline."""
         return cls(
             name=baseline.name,
             model=baseline.model,
@@ -166,7 +166,7 @@ class ModelDocument(Document):
 
     @classmethod
     def of(cls, final: FinalistsResult) -> ModelDocument:
-        """Of a study's finalists."""
+        """Make it of a study's finalists."""
         from search_service.report.study_report import describe_model
 
         refit = final.refit if final.is_refit else None
@@ -218,7 +218,7 @@ class BestDocument(Document):
 
     @classmethod
     def of(cls, final: FinalistsResult | None) -> BestDocument | None:
-        """Of a study's finalists, if it came to that."""
+        """Make it of a study's finalists, if it came to that."""
         if final is None:
             return None
         from search_service.report.study_report import worth
@@ -270,7 +270,7 @@ class StudyDocument(Document):
 
     @classmethod
     def of(cls, spec: StudySpec, result: StudyResult, places: Mapping[str, str]) -> StudyDocument:
-        """Of a study.
+        """Make it of a study.
 
         Args:
             spec: What was asked.

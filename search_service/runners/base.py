@@ -87,7 +87,7 @@ class CohortReport:
         epoch: That it has reached.
         members: What happened to each that was in training.
         worker: Process that trained it.
-        seconds: Of training since its last report.
+        seconds: Seconds of training since its last report.
     """
 
     cohort_id: str

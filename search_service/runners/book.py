@@ -53,7 +53,7 @@ class RoundBook:
     """Turns a plan into cohorts, and reports into results.
 
     Args:
-        plan: Of the round.
+        plan: The round's plan.
         sizes: How many configurations its cohorts have.
         listen: Hears what happens to each trial, and first of all of those that had ended before.
 

@@ -33,7 +33,7 @@ class CohortTraining:
 
     Args:
         cohort: Its trials.
-        plan: Of the round.
+        plan: The round's plan.
         dataset: Training and validation rows.
         judge: ASHA's answer at a rung, wherever that rule runs.
         device: torch device.

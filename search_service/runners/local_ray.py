@@ -45,7 +45,7 @@ class LocalRay:
 
 
 def _name(process: psutil.Process) -> str:
-    """Of the executable; none if the process has ended."""
+    """Name of the executable; none if the process has ended."""
     try:
         return str(process.name())
     except psutil.Error:

@@ -21,7 +21,7 @@ class Training:
 
     Attributes:
         began_at: Start of its first epoch, in seconds since 1970.
-        seconds: By the epoch of the report that said so: one that is repeated after a restart counts once.
+        seconds: Seconds by the epoch of the report that said so: one that is repeated after a restart counts once.
     """
 
     began_at: float
@@ -29,7 +29,7 @@ class Training:
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Training:
-        """Of a journal, whose keys are text."""
+        """Read it from a journal, whose keys are text."""
         return cls(raw["began_at"], {int(epoch): seconds for epoch, seconds in raw["seconds"].items()})
 
 
@@ -60,7 +60,7 @@ class Paused:
     in any case when there is nothing new to try. Those that are furthest come first: they end soonest.
 
     Args:
-        folder: For what was saved of them.
+        folder: The folder of what was saved of them.
 
     Attributes:
         leaving: Cohorts that are being saved.

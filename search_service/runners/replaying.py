@@ -38,7 +38,7 @@ class Replayed:
     """A trial that was trained again.
 
     Attributes:
-        trial_id: Which.
+        trial_id: The trial's id.
         epochs: Compared.
         difference: The largest, of any loss or score in any epoch, as a share of the recorded value (absolute below 1);
             0 if every number has the same bits, infinity if only one of the two is a number.
@@ -56,10 +56,10 @@ class Replay:
     """A study that was replayed.
 
     Attributes:
-        study_id: Which.
-        trials: In the order trained.
+        study_id: The study's id.
+        trials: The trials in the order in which they were trained.
         tolerance: Up to which a difference agrees.
-        versions: Of libraries that are not what they were: then and now.
+        versions: Versions of libraries that are not what they were: then and now.
     """
 
     study_id: str
@@ -96,7 +96,7 @@ class _Cohort:
     """Trials that were trained as one population.
 
     Attributes:
-        members: In the population's order.
+        members: The members in the population's order.
         of: Cohorts that it is made of; none if it began.
         start: Epoch from which on it trained.
         ended: Ids of those that ended in it.
@@ -122,7 +122,7 @@ def replay(
     """Train the trials of every round again, as each is compared.
 
     Args:
-        folder: Of the study.
+        folder: The study's folder.
         dataset: The rows that it was trained on.
         only: Trials to compare; by default all that have ended. Those of their cohorts are trained with them.
         device: torch device.

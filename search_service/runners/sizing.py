@@ -54,7 +54,7 @@ class CohortSizes:
     """Answers for one round.
 
     Args:
-        plan: Of the round.
+        plan: The round's plan.
         dataset: Its rows.
         measured: What is known so far.
         slots: Cohorts that train at once.

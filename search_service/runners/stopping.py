@@ -128,7 +128,7 @@ class StoppingRules:
     """All rules for one round, and what they look at.
 
     Args:
-        plan: Of the round.
+        plan: The round's plan.
     """
 
     def __init__(self, plan: RoundPlan) -> None:

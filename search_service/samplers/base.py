@@ -21,7 +21,7 @@ class SamplingTask:
         space: Ranges by leaf, choices before what depends on them (``space.ranges.drawn_leaves`` draws in this order).
         base: Says which choices hold where ``space`` does not sample them.
         mode: Whether larger or smaller scores are better.
-        seed: With a configuration's number, decides what is drawn.
+        seed: It decides, with a configuration's number, what is drawn.
         most: Configurations that are asked for at most.
     """
 
@@ -57,7 +57,7 @@ class ConfigurationSampler(Protocol):
         """Draw a configuration.
 
         Args:
-            number: Of the configuration in the round, ascending from 0. With the seed, it decides what is drawn, so
+            number: The configuration's number in the round, from 0. With the seed, it decides what is drawn, so
                 that a round that goes on after a kill draws the same.
             fixed: Leaves that are given, in their own values: a cohort's shared structure, or a point tried first.
 
@@ -70,7 +70,7 @@ class ConfigurationSampler(Protocol):
         """Hear the score of a configuration at a rung after which it goes on.
 
         Args:
-            number: Of the configuration.
+            number: The configuration's number.
             score: Validation score, finite.
         """
         ...
@@ -79,7 +79,7 @@ class ConfigurationSampler(Protocol):
         """Hear that a configuration has ended.
 
         Args:
-            number: Of the configuration.
+            number: The configuration's number.
             score: Its best validation score; None if it diverged or crashed.
         """
         ...

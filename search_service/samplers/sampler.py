@@ -90,9 +90,9 @@ class Sampler:
         """Take a trial of an earlier study for one's own; before anything is asked for.
 
         Args:
-            values: Of every leaf that applies.
-            fate: As in ``tell``.
-            score: As in ``tell``.
+            values: Values of every leaf that applies.
+            fate: What became of it, as in ``tell``.
+            score: Its score, as in ``tell``.
         """
         if self._source.learns:
             # A number that no suggestion of this round has.
@@ -116,7 +116,7 @@ class Sampler:
         """Say what a suggestion's score is at a rung, if it goes on.
 
         Args:
-            number: Of the suggestion.
+            number: The suggestion's number.
             score: Validation score.
         """
         if math.isfinite(score):
@@ -126,7 +126,7 @@ class Sampler:
         """Say what became of a suggestion.
 
         Args:
-            number: Of the suggestion.
+            number: The suggestion's number.
             fate: Trained to the end, stopped at a rung, or of no use (diverged, crashed).
             score: Validation score, if there is one.
         """

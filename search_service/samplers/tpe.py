@@ -133,7 +133,7 @@ def _coordinate(range_: Range, value: Any) -> float:
 
 
 def _coordinates(leaf: str, points: Sequence[Mapping[str, float]]) -> Floats:
-    """Of those that have the leaf."""
+    """Coordinates of those that have the leaf."""
     return np.array([point[leaf] for point in points if leaf in point])
 
 
@@ -196,7 +196,7 @@ class ParzenDensity:
 
 
 def _bandwidths(observations: Floats) -> Floats:
-    """Of each kernel: the larger distance to its neighbours, within bounds."""
+    """Bandwidth of each kernel: the larger distance to its neighbours, within bounds."""
     n = len(observations)
     if n == 0:
         return np.empty(0)
@@ -212,7 +212,7 @@ def _bandwidths(observations: Floats) -> Floats:
 
 
 def _weights(n: int) -> Floats:
-    """Of n observations, oldest first, and the prior; their sum is 1."""
+    """Weights of n observations, oldest first, and the prior; their sum is 1."""
     rising = max(0, n - FULL_WEIGHTS)
     ramp = np.linspace(1.0 / n, 1.0, rising) if rising else np.empty(0)
     weights = np.concatenate([ramp, np.ones(n - rising + 1)])

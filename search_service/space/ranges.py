@@ -239,7 +239,7 @@ def is_searched(leaf: str, range_: Range, values: Mapping[str, Any], base: Trial
     """Whether a leaf is drawn in a trial.
 
     Args:
-        leaf: Which.
+        leaf: The leaf.
         range_: Its range.
         values: Drawn before it; every leaf that its conditions name, where that is searched.
         base: What is not searched.

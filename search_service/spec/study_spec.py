@@ -113,8 +113,8 @@ def for_task(spec: StudySpec, task: Literal["classification", "regression"], rea
     """The spec with a loss for ``task``, as found from the target column, where the user has chosen none.
 
     Args:
-        spec: As the user gave it.
-        task: Of the table.
+        spec: What the user gave.
+        task: The table's task.
         reason: Why it is that task, for messages.
 
     Raises:

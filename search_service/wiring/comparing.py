@@ -46,7 +46,7 @@ def compare(
     """Compare optimisers on a study's trial, in this process, and record it; test rows stay unseen.
 
     Args:
-        study: From ``prepare``; of its spec, ``comparison`` says what is compared.
+        study: What ``prepare`` gave; of its spec, ``comparison`` says what is compared.
         settings: Where things live.
         listeners: Hear every event after the recorder.
         say: Hears what takes long when everything is compared, in a sentence.

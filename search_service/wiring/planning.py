@@ -19,7 +19,7 @@ def plan(study: PreparedStudy, *, runner: str = "ray") -> StudyPlan:
     """What a run of the study would do, with the pace of its trial on this machine; nothing is written.
 
     Args:
-        study: From ``prepare``.
+        study: What ``prepare`` gave.
         runner: Name of the runner (``runners.registry.RUNNERS``), which says how many populations train at once.
     """
     prepare_process()

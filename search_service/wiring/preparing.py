@@ -24,11 +24,11 @@ class PreparedStudy:
     """A valid spec with its table read: nothing can be wrong with what the user gave any more.
 
     Attributes:
-        spec: With the loss that follows from the table, and of its tables' addresses what others may see: it is what is
-            recorded.
+        spec: The spec with the loss that follows from the table; of its tables' addresses what others may see: it is
+            what is recorded.
         table: Rows and their preparation.
-        addresses: Of the tables, whole, by config key, where something of one is secret.
-        folder: Of a study which is to go on; None for a new one.
+        addresses: The tables' whole addresses by config key, where something of one is secret.
+        folder: The folder of a study which is to go on; None for a new one.
         earlier: The study that ``search.warm_start`` names.
     """
 
@@ -54,7 +54,7 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
 
     Args:
         spec: What was asked. A loss that it leaves open follows from the target column.
-        settings: Which folders may be read; by default all.
+        settings: They say which folders may be read; by default all.
 
     Raises:
         InvalidSpecError: The table cannot be used, or does not fit the spec, or the study of a warm start does not.
@@ -103,7 +103,7 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
     """Read a study that has been begun, or whose folder holds its spec only, to go on with it.
 
     Args:
-        study_id: Of a study under ``settings.home``.
+        study_id: Id of a study under ``settings.home``.
         settings: Where studies are.
 
     Raises:

@@ -26,9 +26,9 @@ def replay(
     """Train a study's trials again and compare them with its record, in this process; nothing is written.
 
     Args:
-        study_id: Of a study under ``settings.home``.
+        study_id: Id of a study under ``settings.home``.
         settings: Where studies are.
-        trials: Which; by default all.
+        trials: Ids of the trials; by default all.
         tolerance: Up to which a difference agrees.
         listen: Hears of each trial as it is compared.
 

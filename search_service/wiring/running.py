@@ -65,7 +65,7 @@ def run(
     """Run a study and record it, or go on with one; gives the result, where everything is, and what the record lacks.
 
     Args:
-        study: From ``prepare`` or ``prepare_again``.
+        study: What ``prepare`` or ``prepare_again`` gave.
         settings: Where things live.
         runner: Name of the runner: ``inline`` (this process), ``ray``, or one of your own (``RUNNERS``).
         ray_address: An existing cluster; None starts Ray here for the time of the study.
@@ -125,7 +125,7 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
     """Complete the record of a study that is over: tell it everything again; what it has stays as it is.
 
     Args:
-        study_id: Of a study under ``settings.home``.
+        study_id: Id of a study under ``settings.home``.
         settings: Where studies are, and the record.
         say: Hears what takes long, in a sentence.
 

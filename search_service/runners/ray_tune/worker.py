@@ -33,7 +33,7 @@ class PackedCohort:
         return self._name
 
     def unpack(self) -> Cohort:
-        """As it was."""
+        """The cohort as it was."""
         cohort: Cohort = pickle.loads(self._bytes)
         return cohort
 
@@ -78,7 +78,7 @@ class CohortTrainable(tune.Trainable):
 
 
 def encode(report: CohortReport) -> str:
-    """As text: Tune flattens, copies and writes results, and should see one value."""
+    """A report as text: Tune flattens, copies and writes results, and should see one value."""
     return json.dumps(asdict(report))
 
 
