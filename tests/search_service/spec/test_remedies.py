@@ -50,7 +50,8 @@ def test_d2_every_key_that_a_message_names_exists():
     found = {}
     for package in ("search_service", "trainables"):
         for path in sorted((REPOSITORY / package).rglob("*.py")):
-            for text in texts(path):
+            # A package's own file says in which modules its names are; it has no messages.
+            for text in texts(path) if path.name != "__init__.py" else ():
                 for key in KEY.findall(text):
                     if not NOT_KEYS.search(key):
                         found.setdefault(key, path.relative_to(REPOSITORY))
