@@ -73,7 +73,7 @@ def test_e1_a_deleted_experiment_is_named_before_anything_starts(tmp_path):
 def test_e1_the_record_makes_no_path_of_a_name_even_if_nobody_has_looked_at_it(tmp_path, name):
     artifacts = tmp_path / "artifacts"
     recorder = MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts)
-    number = recorder._find_or_create_experiment(name)
+    number = recorder._experiments.open(name)
     location = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}").get_experiment(number).artifact_location
     folder = location.removeprefix("file://").removeprefix(f"{artifacts}/")
     assert folder.replace("_", "").replace("-", "").isalnum(), location

@@ -17,7 +17,7 @@ import yaml
 
 from search_service import wiring
 from search_service.errors import InvalidSpecError
-from search_service.folder import private_addresses
+from search_service.folder import layout, private_addresses
 from search_service.records.events import RoundStarted
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
@@ -89,8 +89,8 @@ def test_e1_a_study_of_a_secret_address_goes_on_and_leaves_no_secret(tmp_path, a
         wiring.run(study, settings=settings, runner="inline", listeners=[interrupt])
     (folder,) = (tmp_path / "home" / "studies").iterdir()
     # While the study may go on, one file has them, for its owner alone.
-    assert holding(tmp_path) == [private_addresses.FILE]
-    assert stat.S_IMODE((folder / private_addresses.FILE).stat().st_mode) == 0o600
+    assert holding(tmp_path) == [layout.PRIVATE_ADDRESSES]
+    assert stat.S_IMODE((folder / layout.PRIVATE_ADDRESSES).stat().st_mode) == 0o600
     command = [sys.executable, "-m", "search_service", "run", "--study", folder.name, "--home", str(settings.home)]
     done = subprocess.run([*command, "--runner", "inline"], capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -151,7 +151,7 @@ def test_e1_the_service_keeps_a_secret_of_a_submission_for_its_job_alone(tmp_pat
         until(lambda: jobs.submitted)
         shown = service.get(f"/api/v1/studies/{study}").text
         folder = tmp_path / "home" / "studies" / study
-        assert holding(tmp_path) == [private_addresses.FILE]
+        assert holding(tmp_path) == [layout.PRIVATE_ADDRESSES]
         raw = json.loads((folder / "spec.json").read_text())
         assert raw["data"]["source"] == "https://data.org/t.csv"
         assert private_addresses.put_back(raw, folder, ())["data"]["source"] == source

@@ -178,7 +178,9 @@ class InMlflow(Kept):
         experiment = client.get_experiment_by_name("recorded")
         models = client.search_logged_models([experiment.experiment_id])
         versions = client.search_model_versions("name = 'wine'")
-        return [*everything(client, "recorded"), len(models), [version.version for version in versions]]
+        # A server gives a version's number as text.
+        numbers = [str(version.version) for version in versions]
+        return [*everything(client, "recorded"), len(models), numbers]
 
 
 class InBackground(InMlflow):

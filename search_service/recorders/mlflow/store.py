@@ -134,7 +134,7 @@ def _tables(path: Path) -> set[str]:
     if not path.exists():
         return set()
     try:
-        with _reading(path) as database:
+        with _open(path) as database:
             found = database.execute("select name from sqlite_master where type = 'table'")
             return {name for (name,) in found if not name.startswith(("alembic_", "sqlite_"))}
     except sqlite3.DatabaseError as error:
@@ -150,7 +150,7 @@ def _set_aside(path: Path) -> None:
     Raises:
         RecorderError: It does.
     """
-    with _reading(path) as database:
+    with _open(path) as database:
         try:
             (runs,) = database.execute("select count(*) from runs").fetchone()
         except sqlite3.OperationalError:  # There is not even that table.
@@ -165,8 +165,13 @@ def _set_aside(path: Path) -> None:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a file that is there.
+
+    For writing: what a killed process was about to write is taken back by whoever opens the file next, and whoever may
+    only read is refused.
+    """
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
     try:
         yield database
     finally:

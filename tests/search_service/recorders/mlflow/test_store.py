@@ -107,6 +107,30 @@ def test_e1_a_file_that_is_no_database_is_named_with_what_to_do(tmp_path):
         open_client(uri_of(tmp_path / "mlflow.db"))
 
 
+def write_and_die(path: Path) -> None:
+    """Be killed in the middle of a transaction of which the file has a part already."""
+    database = sqlite3.connect(path)
+    database.execute("pragma cache_size = 1")
+    database.execute("update experiments set name = 'never' where name = 'before'")
+    database.executemany(
+        "insert into experiment_tags (key, value, experiment_id) values (?, ?, 0)",
+        ((str(number), "x" * 1_000) for number in range(200)),
+    )
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_e1_a_record_whose_writer_was_killed_in_a_transaction_opens_as_it_was_before(tmp_path):
+    path = tmp_path / "mlflow.db"
+    open_client(uri_of(path)).create_experiment("before")
+    process = PROCESSES.Process(target=write_and_die, args=(path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert path.with_name("mlflow.db-journal").stat().st_size
+    assert {e.name for e in open_client(uri_of(path)).search_experiments()} == {"Default", "before"}
+    assert not path.with_name("mlflow.db-journal").exists()
+
+
 def test_e1_an_empty_file_is_as_none(tmp_path):
     (tmp_path / "mlflow.db").touch()
     assert open_client(uri_of(tmp_path / "mlflow.db")).search_experiments()
