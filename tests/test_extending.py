@@ -141,6 +141,6 @@ def test_every_check_is_drawn_and_measured_in_the_record():
     """A check that nobody has told the recorder of would be recorded without its figures and numbers."""
     told = {InitialLossResult, OverfitResult, LearningRatesResult}
     assert set(CheckResult.__subclasses__()) == told, (
-        "draw the new check in recorders/mlflow/study_runs.py (_figures_of), write its numbers in "
+        "draw the new check in recorders/mlflow/study_runs.py (_log_figures), write its numbers in "
         "recorders/mlflow/metrics.py (of_check), then add it here"
     )

@@ -330,7 +330,7 @@ def test_a_home_that_cannot_be_is_the_users_mistake(config, tmp_path, called):
 def test_an_inline_run_takes_no_ray_address(config, tmp_path, called):
     done = called("run", config, "--runner", "inline", "--ray-address", "auto")
     assert done.returncode == 2
-    assert "an inline run uses no Ray" in done.stderr
+    assert "the runner inline joins no cluster" in done.stderr
 
 
 def test_mlflow_that_cannot_be_reached_exits_with_4(config, tmp_path, monkeypatch, called):
