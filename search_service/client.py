@@ -28,6 +28,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from search_service.errors import InvalidSpecError, OutsideError, Problem, SearchServiceError
+from search_service.recipe.plan_document import PlanDocument
 from search_service.service.documents import (
     Best,
     Check,
@@ -257,11 +258,9 @@ class Client:
         """Check a config and its table, without running anything."""
         return self._post(Validated, "/api/v1/configs:validate", self._body(config, overrides))
 
-    def plan(self, config: Mapping[str, Any] | str | Path, *, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    def plan(self, config: Mapping[str, Any] | str | Path, *, overrides: Sequence[str] = ()) -> PlanDocument:
         """What a study would do."""
-        body = self._body(config, overrides)
-        found: dict[str, Any] = self._call("POST", "/api/v1/configs:plan", json=body, timeout=CHECK_TIMEOUT_S).json()
-        return found
+        return self._post(PlanDocument, "/api/v1/configs:plan", self._body(config, overrides))
 
     def upload(self, file: str | Path) -> Dataset:
         """Upload a table; a config names it by the ``source`` of the answer.

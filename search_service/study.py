@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from search_service.errors import CheckFailedError, NoRoomError
-from search_service.folder import disk
+from search_service.folder import disk, layout
 from search_service.folder.study_folder import Beginning, StudyFolder
 from search_service.recipe import (
     finalists,
@@ -188,9 +188,9 @@ def _finalists_and_model(place: Place, table: Loaded, versions: Mapping[str, str
     tell(FinalistsFinished(final))
     pack = partial(packing.run, spec, final, table, place.folder, versions)
     packed = once("model", ModelPacked, pack)
-    if not (place.folder / packing.FOLDER).exists():
+    if not (place.folder / layout.MODEL).exists():
         pack()
-    tell(replace(packed, folder=place.folder / packing.FOLDER))
+    tell(replace(packed, folder=place.folder / layout.MODEL))
 
 
 def _in_folder(final: FinalistsResult, folder: Path) -> FinalistsResult:

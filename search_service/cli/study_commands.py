@@ -104,12 +104,12 @@ def plan(
     spec = load(config, overrides)
     from search_service import wiring
     from search_service.cli import planning_report
-    from search_service.recipe import planning
+    from search_service.recipe.plan_document import PlanDocument
 
     study = wiring.prepare(spec, settings=settings_for(None))
     planned = wiring.plan(study, runner=runner)
     if as_json:
-        typer.echo(json.dumps(planning.as_document(study.spec, study.dataset, planned), indent=2))
+        typer.echo(json.dumps(PlanDocument.of(study.spec, study.dataset, planned).plain(), indent=2))
     else:
         planning_report.show(study.spec, study.dataset, planned, Console())
 

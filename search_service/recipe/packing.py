@@ -18,9 +18,6 @@ from trainables import checkpoint
 from trainables.data.dataset import Loaded
 from trainables.model import TableModel
 
-# Below the study's folder.
-FOLDER = layout.MODEL
-
 
 def run(
     spec: StudySpec, final: FinalistsResult, table: Loaded, folder: Path, versions: Mapping[str, str]
@@ -47,9 +44,9 @@ def run(
         example=table.example,
         versions=versions,
     )
-    model.save(folder / FOLDER)
+    model.save(folder / layout.MODEL)
     return ModelPacked(
-        folder=folder / FOLDER,
+        folder=folder / layout.MODEL,
         metric=final.metric,
         test_score=final.model_test_score,
         test_fingerprint=table.test_fingerprint,

@@ -18,16 +18,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from search_service.early_stopping.brackets import shares
 from search_service.early_stopping.defaults import asha_rules
 from search_service.records.steps import Step
-from search_service.report.study_report import finite
 from search_service.spec.sections import RoundSpec, SearchSpec
 from search_service.spec.study_spec import StudySpec
-from trainables.data.dataset import Dataset
 from trainables.records import Pace
 
 
@@ -225,28 +222,3 @@ def duration(seconds: float) -> str:
 
 def _round_to(amount: float, grain: float) -> float:
     return max(grain, math.floor(amount / grain + 0.5) * grain)
-
-
-def as_document(spec: StudySpec, dataset: Dataset, plan: StudyPlan) -> dict[str, Any]:
-    """A plan as one JSON document, for programs."""
-    last = plan.finalists
-    document = {
-        "name": spec.name,
-        "rows": {"training": len(dataset.train), "validation": len(dataset.validation)},
-        "sampler": spec.search.sampler,
-        "rounds": [{"name": round_.name, **asdict(round_), "rungs": list(round_.rungs)} for round_ in plan.rounds],
-        "max_cycles": plan.max_cycles,
-        "trials_at_most": plan.trials_at_most,
-        "epochs_at_most": plan.epochs_at_most,
-        "epochs_expected": plan.epochs_expected,
-        "finalists": asdict(last) | {"trainings": last.trainings},
-        "population_size": plan.population,
-        "concurrency": plan.concurrency,
-        "seconds_per_epoch": plan.pace.seconds_per_epoch / plan.pace.size if plan.pace else None,
-        "seconds_expected": plan.seconds_expected,
-        "seconds_at_most": plan.seconds_at_most,
-        "time_budget_s": plan.time_budget_s,
-        "max_total_epochs": plan.max_total_epochs,
-    }
-    plain: dict[str, Any] = finite(document)
-    return plain

@@ -228,12 +228,12 @@ def _check(raw: Any, settings: ServiceSettings) -> dict[str, Any]:
 
 def _plan(raw: Any, settings: ServiceSettings) -> dict[str, Any]:
     from search_service import wiring
-    from search_service.recipe import planning
+    from search_service.recipe.plan_document import PlanDocument
     from search_service.spec import study_spec as spec
 
     prepared = wiring.prepare(spec.parse(raw), settings=settings)
     planned = wiring.plan(prepared, runner=settings.runner)
-    return planning.as_document(prepared.spec, prepared.dataset, planned)
+    return PlanDocument.of(prepared.spec, prepared.dataset, planned).plain()
 
 
 _DO = {"check": _check, "plan": _plan}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 
+from search_service.recipe.plan_document import PlanDocument
 from search_service.service.access import Reader
 from search_service.service.documents import Validated
 from search_service.service.parts import Service
@@ -31,7 +30,8 @@ async def validate(service: Service, caller: Reader, body: RawBody, request: Req
 
 
 @router.post("/configs:plan", responses=responses(413), openapi_extra=CONFIG_BODY)
-async def plan(service: Service, caller: Reader, body: RawBody, request: Request) -> dict[str, Any]:
+async def plan(service: Service, caller: Reader, body: RawBody, request: Request) -> PlanDocument:
     """What a study would do, with a time from a few steps measured on the service's own machine."""
     request.app.state.access.count_work(caller)
-    return await service.readers.do(lambda: service.submissions.plan(service.submissions.parse(body)))
+    planned = await service.readers.do(lambda: service.submissions.plan(service.submissions.parse(body)))
+    return PlanDocument.model_validate(planned)
