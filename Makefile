@@ -38,7 +38,7 @@ test: $(INSTALLED)    ## Everything CI runs: the tests and, beside them, `check`
 	[ $$tests -eq 0 ] || echo 'Tests have failed: see further above.'; \
 	[ $$checked -eq 0 ] && [ $$tests -eq 0 ]
 
-test-quick: $(INSTALLED) ## While typing: unit tests without Ray, MLflow, processes and whole studies; under a minute.
+test-quick: $(INSTALLED) ## While typing: unit tests without Ray, MLflow, processes of their own and whole studies.
 	$(BIN)/pytest --quick -n 2 --dist loadfile $(PYTEST)
 
 # More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
