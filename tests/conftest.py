@@ -29,10 +29,12 @@ REPOSITORY = Path(__file__).parent.parent
 
 # Folders of tests, and what is in them, that wait for processes and servers: begun last, they would be waited for.
 LONG = ("end_to_end", "faults", "contracts", "attacks", "export", "service", "cli")
-# Folders whose files are quick unless they have a word of the second: of what starts processes, Ray, MLflow or studies.
+# Folders whose files are quick unless they have a word of the second: of what starts processes, Ray, MLflow, studies,
+# comparisons or rounds, draws pictures, fits boosted trees or replays recorded steps.
 UNITS = ("search_service", "trainables")
 LASTS = re.compile(
-    r"\b(subprocess|multiprocessing|concurrent|mlflow|ray|ray_runner|run_study|wiring\.run|tests\.(services|servers))\b"
+    r"\b(subprocess|multiprocessing|concurrent|mlflow|ray|ray_runner|run_study|wiring\.run|run_round|figures"
+    r"|HistGradientBoosting\w+|search_service\.comparison|tests\.(services|servers|tapes))\b"
 )
 
 
@@ -50,9 +52,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if is_quick else True
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest files first; a sort keeps the order of what is alike."""
     items.sort(key=_rank)
+    if config.getoption("quick"):
+        # One property is dozens of tests.
+        properties = [item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)]
+        items[:] = [item for item in items if item not in properties]
+        config.hook.pytest_deselected(items=properties)
 
 
 def _rank(item: pytest.Item) -> int:
