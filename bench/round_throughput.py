@@ -31,8 +31,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from trainables.row_tensors import to_tensors
-
 TRIALS, MAX_EPOCHS, GRACE, ETA, HIDDEN, BATCH = 512, 27, 3, 3, (64, 64), 64
 SCALED_FROM = 32
 LR, DECAY = (1e-4, 1e-1), (1e-4, 1.0)
@@ -123,11 +121,13 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
 
 def digits() -> tuple[Any, Any]:
     """Training and validation rows as tensors, those of ours."""
+    import torch
+
     from search_service.spec.study_spec import parse
     from search_service.wiring import prepare
+    from trainables.row_tensors import to_tensors
 
     dataset = prepare(parse({"name": "throughput", "data": {"source": "digits"}})).dataset
-    import torch
 
     return to_tensors(dataset.train, "cpu", torch.float32), to_tensors(dataset.validation, "cpu", torch.float32)
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from search_service.report.study_report import finite, for_terminal
+from search_service.report.documents import finite
+from search_service.report.study_report import for_terminal
 from search_service.spec.study_spec import StudySpec
 from trainables.data.dataset import Loaded
 from trainables.data.profile import ColumnProfile, Profile

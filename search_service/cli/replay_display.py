@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from search_service.report.study_report import counted, finite, for_terminal
+from search_service.report.documents import finite
+from search_service.report.study_report import counted, for_terminal
 from search_service.runners.replaying import Replay, Replayed
 
 

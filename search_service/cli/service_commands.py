@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search_service.cli.options import StudyId
+from search_service.cli.options import Overrides, StudyId
 from search_service.cli.terminal import say
 from search_service.errors import CheckFailedError, OutsideError
 from search_service.folder import layout
@@ -42,9 +42,6 @@ app.add_typer(datasets, name="dataset", rich_help_panel=PANEL)
 LOG_EVERY_S = 1.0
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config; may be repeated.")
-]
 
 
 class JobsChoice(StrEnum):

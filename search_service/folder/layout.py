@@ -22,7 +22,7 @@ RESULT = "result.json"
 WINNER = "winner.pt"
 REFIT = "refit.pt"
 MODEL = "model"
-# Exist once somebody wants an end: a good one, with finalists, or one at once.
+# Whoever wants the study to end makes one of them: well, with finalists, or now, as by Ctrl-C.
 STOP = "stop"
 CANCEL = "cancel"
 

@@ -22,7 +22,7 @@ from search_service.records.round_plan import Limits, Resources, RoundPlan, Samp
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
 from search_service.runners.base import Runner
-from search_service.runners.stopping import STOP_FILE, STOP_REQUESTED
+from search_service.runners.stopping import STOP_REQUESTED
 from search_service.space.ranges import Scored, Space
 from search_service.spec.sections import RoundSpec
 from search_service.spec.study_spec import StudySpec
@@ -57,7 +57,7 @@ class Place:
     @property
     def stop_file(self) -> Path:
         """Exists once somebody has asked for an end: trials under way are trained, and the finalists are found."""
-        return self.folder / STOP_FILE
+        return self.folder / layout.STOP
 
     @property
     def time_is_up(self) -> bool:

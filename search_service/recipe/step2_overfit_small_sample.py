@@ -62,7 +62,6 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
     )
     scale = training.loss.scales(training.train_rows.targets, training.train_rows.weights)[0]
     threshold = MEMORISED if config.loss == "hinge" else MEMORISED * scale.chance
-
     steps, by_rate, looks = _memorise(training, threshold, spec.max_steps)
     reached = [_first_at_most(steps, curve, threshold) for curve in by_rate]
     health = gradient_health.training(looks, scale, config, learnt=gradient_health.LEARNT_BY_HEART)
@@ -75,15 +74,16 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
 
     n, needed = len(sample), f"needed {threshold:.3g}"
     if memorised:
-        in_steps = f" in {reached[0]} steps (loss {lowest[0]:.3g}, {needed})"
-        how = f", but {_elsewhere(by_rate, reached, rates)}" if reached[0] is None else in_steps
+        how = f" in {reached[0]} steps (loss {lowest[0]:.3g}, {needed})"
+        if reached[0] is None:
+            how = f", but {_elsewhere(by_rate, reached, rates)}"
         summary, advice = f"memorised {n} rows{how}", ""
         if not health.verdict.is_healthy:
             summary, advice = f"{summary}; gradients are {health.verdict.summary}", health.verdict.remedy
     else:
         diagnosis, advice = _diagnose(config, by_rate, rates, health.verdict)
-        summary = f"could not memorise {n} rows in {spec.max_steps} steps (loss {min(lowest):.3g}, {needed}): "
-        summary += diagnosis
+        tried = f"{n} rows in {spec.max_steps} steps (loss {min(lowest):.3g}, {needed})"
+        summary = f"could not memorise {tried}: {diagnosis}"
     return OverfitResult(
         step=Step.SMALL_SAMPLE,
         name=Step.SMALL_SAMPLE.title,

@@ -35,8 +35,7 @@ from search_service.records.events import (
 )
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult
-from search_service.report.documents import CheckDocument
-from search_service.report.study_report import finite
+from search_service.report.documents import CheckDocument, finite
 
 # Every process that works on a study begins it and ends it: these stand there once for each.
 _OF_A_PROCESS = ("study_started", "study_finished")

@@ -152,7 +152,7 @@ class ComparisonFinished:
     files: tuple[Path, ...] = ()
 
 
-Event = (
+StudyEvent = (
     StudyStarted
     | StepStarted
     | CheckFinished
@@ -164,8 +164,7 @@ Event = (
     | FinalistsFinished
     | ModelPacked
     | StudyFinished
-    | ComparisonStarted
-    | OptimizerCompared
-    | ComparisonFinished
 )
+ComparisonEvent = ComparisonStarted | OptimizerCompared | ComparisonFinished
+Event = StudyEvent | ComparisonEvent
 Listener = Callable[[Event], None]

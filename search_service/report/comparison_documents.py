@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from search_service.records.comparison_results import ComparisonResult, OptimizerOutcome
-from search_service.report.documents import DOCUMENT_VERSION, Document, Number
+from search_service.report.documents import DOCUMENT_VERSION, Document, Number, searched
 from search_service.spec.study_spec import StudySpec
 
 
@@ -43,7 +43,7 @@ class OptimizerDocument(Document):
         return cls(
             name=outcome.name,
             lr=None if config is None else config.optimizer.lr,
-            config=None if config is None else {k: v for k, v in config.to_plain().items() if k != "seed"},
+            config=None if config is None else searched(config),
             validation_mean=outcome.best_mean,
             validation_std=outcome.best_std,
             epochs_to_95=result.epochs_to_arrive(outcome),

@@ -9,6 +9,7 @@ Whoever only reads documents, as the service's clients do, waits for no library 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from search_service.records.readings import HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.spec.study_spec import StudySpec
+from trainables.config import TrialConfig
 from trainables.records import Baseline, Calibration, PopulationSize
 
 # Raised when a key of a document changes its meaning or goes.
@@ -38,6 +40,20 @@ class Document(BaseModel):
         """Plain data that every reader of JSON takes."""
         plain: dict[str, Any] = json.loads(self.model_dump_json())
         return plain
+
+
+def finite(value: Any) -> Any:
+    """NaN and infinity as None: JSON has no word for them, and strict readers refuse Python's."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list) else value
+
+
+def searched(config: TrialConfig) -> dict[str, Any]:
+    """A configuration as a config's trial section says it, without the seed, which is the training's own."""
+    return {key: value for key, value in config.to_plain().items() if key != "seed"}
 
 
 class HealthDocument(Document):
@@ -226,7 +242,7 @@ class BestDocument(Document):
         winner = final.winner
         return cls(
             trial_id=winner.trial_id,
-            config={key: value for key, value in winner.config.to_plain().items() if key != "seed"},
+            config=searched(winner.config),
             metric=final.metric,
             validation_mean=winner.mean,
             validation_std=winner.std,

@@ -253,12 +253,3 @@ def format_value(value: Any) -> str:
 def for_terminal(text: str) -> str:
     """A text for rich's console: brackets are no markup, and control characters of titles and labels are escapes."""
     return escape(visible_lines(text))
-
-
-def finite(value: Any) -> Any:
-    """NaN and infinity as None: JSON has no word for them, and strict readers refuse Python's."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    return [finite(inner) for inner in value] if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search_service.early_stopping.brackets import Brackets
+from search_service.folder import layout
 from search_service.records.events import Listener
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult
@@ -57,7 +58,7 @@ class InlineRunner:
             if report.finished:
                 return
             if book.is_to_pause(report):
-                folder = plan.folder / "paused" / "saving"
+                folder = plan.folder / layout.PAUSED / "saving"
                 folder.mkdir(parents=True, exist_ok=True)
                 training.save(folder)
                 book.pause(report, folder)

@@ -172,8 +172,8 @@ def _rounds(folder: StudyFolder) -> list[Path]:
 
 def _cohorts(path: Path) -> dict[str, _Cohort]:
     """The cohorts of a round, those that others are made of before them."""
-    asked = journals.read(path / "asked.jsonl")
-    told = {entry["trial"]: entry for entry in journals.read(path / "told.jsonl")}
+    asked = journals.read(path / layout.SUGGESTED)
+    told = {entry["trial"]: entry for entry in journals.read(path / layout.ENDED_TRIALS)}
     members = {
         entry["trial"]: _Member(
             entry["trial"],
@@ -186,7 +186,7 @@ def _cohorts(path: Path) -> dict[str, _Cohort]:
         name: _Cohort(tuple(members[entry["trial"]] for entry in entries))
         for name, entries in itertools.groupby(asked, key=lambda entry: entry["cohort"])
     }
-    for entry in journals.read(path / "merged.jsonl"):
+    for entry in journals.read(path / layout.MERGES):
         for part in entry["of"]:
             cohorts[part].paused.add(entry["epoch"])
         own = tuple(members[trial] for trial in entry["trials"])

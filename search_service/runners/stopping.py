@@ -16,15 +16,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from search_service.folder import layout
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
-# In a study's folder: whoever wants the study to end well, and soon, makes it.
-STOP_FILE = layout.STOP
-# Likewise, of whoever wants it to end now, as by Ctrl-C.
-CANCEL_FILE = layout.CANCEL
 STOP_REQUESTED = "a stop was requested"
 
 

@@ -18,7 +18,6 @@ from search_service.records.results import StudyResult
 from search_service.report.documents import StudyDocument
 from search_service.runners.interrupts import catch_interrupts
 from search_service.runners.registry import RUNNERS
-from search_service.runners.stopping import CANCEL_FILE
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 from search_service.study import run_study
@@ -96,14 +95,14 @@ def run(
             stack.enter_context(files.lock())
         stack.enter_context(scratch_folder(files.path))
         # That of the last time.
-        (files.path / CANCEL_FILE).unlink(missing_ok=True)
+        (files.path / layout.CANCEL).unlink(missing_ok=True)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
         everybody = [EventJournal(files.path, recorder.page).record, recorder.record, *listeners]
         result = run_study(
             study.spec,
             study.table,
             made,
-            one_listener(everybody, interrupts, files.path / CANCEL_FILE),
+            one_listener(everybody, interrupts, files.path / layout.CANCEL),
             study_id=files.path.name,
             folder=files.path,
             versions=installed_versions(study.spec.search.gpus_per_trial),
@@ -166,7 +165,7 @@ def unrecorded(settings: Settings) -> list[str]:
     """Ids of the studies under ``settings.home`` that are over and not wholly in the record, oldest first."""
     folders = (StudyFolder(path.parent) for path in settings.home.absolute().glob("studies/*/ended.json"))
     left = [files for files in folders if not files.is_recorded]
-    return [files.path.name for files in sorted(left, key=lambda files: (files.path / "ended.json").stat().st_mtime)]
+    return [files.path.name for files in sorted(left, key=lambda files: (files.path / layout.ENDING).stat().st_mtime)]
 
 
 def _deliver(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from search_service.folder import journals
+from search_service.folder import journals, layout
 from search_service.records.events import ComparisonFinished, Event, Listener, StudyFinished
 from search_service.runners.interrupts import Interrupts
 from search_service.settings import Settings
@@ -65,7 +65,7 @@ def make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> Pa
     """The folder of a study or comparison, with what was asked."""
     folder = settings.home.absolute() / kind / name
     folder.mkdir(parents=True)
-    journals.write_whole(folder / "spec.json", spec.model_dump(mode="json", exclude_unset=True))
+    journals.write_whole(folder / layout.SPEC, spec.model_dump(mode="json", exclude_unset=True))
     return folder
 
 

@@ -11,6 +11,7 @@ import multiprocessing
 import re
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import httpx
@@ -108,19 +109,19 @@ def server(tmp_path_factory):
 # ---- the contract ----------------------------------------------------------------------------------------------------
 
 
-class Kept:
+class Kept(ABC):
     """A recorder's storage: opened as often as one likes, each time by a fresh recorder, and what it holds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @abstractmethod
     def open(self) -> Recorder:
         """A fresh recorder of the storage."""
-        raise NotImplementedError
 
+    @abstractmethod
     def content(self) -> list:
         """What it holds but when it was written; sorted, so that two can be compared."""
-        raise NotImplementedError
 
     def tell(self, events) -> None:
         """As a process does that hears these events, and is gone."""

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from search_service.records.comparison_results import ComparisonResult, LossSlice, PathOnSlice
-from search_service.report.study_report import finite
+from search_service.report.documents import finite
 from trainables.choices import OptimizerName
 
 # Digits of a coordinate or a loss: finer than a pixel of any screen, and a third of the file's size.

@@ -12,13 +12,12 @@ from search_service.recorders.mlflow.experiments import Experiments
 from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.top_run import RUN_STATUS, begin
 from search_service.records.events import (
+    ComparisonEvent,
     ComparisonFinished,
     ComparisonStarted,
     OptimizerCompared,
 )
 from search_service.report.study_report import describe
-
-ComparisonEvent = ComparisonStarted | OptimizerCompared | ComparisonFinished
 
 
 class ComparisonRuns:

@@ -39,15 +39,12 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError, RecordRefusedError
-from search_service.recorders.mlflow.comparison_runs import ComparisonEvent, ComparisonRuns
+from search_service.recorders.mlflow.comparison_runs import ComparisonRuns
 from search_service.recorders.mlflow.experiments import Experiments
 from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.store import open_client
 from search_service.recorders.mlflow.study_runs import StudyRuns
-from search_service.records.events import (
-    Event,
-    TrialFinished,
-)
+from search_service.records.events import ComparisonEvent, Event, TrialFinished
 from trainables.redaction import redact
 
 # MLflow's words for what it will refuse again, however often it is asked.

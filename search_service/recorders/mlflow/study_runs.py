@@ -29,6 +29,7 @@ from search_service.records.events import (
     RoundFinished,
     RoundStarted,
     StepStarted,
+    StudyEvent,
     StudyFinished,
     StudyStarted,
     TrialFinished,
@@ -39,20 +40,6 @@ from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.study_report import describe, format_value, worth
 from search_service.space.ranges import conditions
-
-StudyEvent = (
-    StudyStarted
-    | StepStarted
-    | CheckFinished
-    | RoundStarted
-    | TrialProgressed
-    | TrialFinished
-    | RoundFinished
-    | CycleDecided
-    | FinalistsFinished
-    | ModelPacked
-    | StudyFinished
-)
 
 
 class StudyRuns:

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
+from search_service.folder import layout
 from search_service.service.access import Caller, Reader
 from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
@@ -110,7 +111,7 @@ def report(service: Service, _: Reader, study_id: StudyId) -> str:
 def model(service: Service, _: Reader, study_id: StudyId) -> Response:
     """The winner's model, as a zip file of its folder; ``search-service export`` makes of it what can be served."""
     row = service.store.study(study_id)
-    folder = service.settings.study_folder(study_id) / "model"
+    folder = service.settings.study_folder(study_id) / layout.MODEL
     # Told once it is whole.
     if not service.store.events(study_id, types=["model_packed"]) or not folder.is_dir():
         raise NotFoundError(f"study {study_id} has no model: it is {row.state}")

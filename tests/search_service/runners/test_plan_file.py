@@ -105,7 +105,9 @@ def test_d6_a_round_that_would_do_something_else_does_not_go_on(version, changes
 
 def test_d6_where_and_how_a_round_is_run_may_change(tmp_path):
     plan_file.require_same(todays(tmp_path))
+    before = (tmp_path / "plan.json").read_text()
     plan_file.require_same(todays(tmp_path, deadline=1.0, max_concurrent_trials=3, stop_file=tmp_path / "stop"))
+    assert (tmp_path / "plan.json").read_text() == before
 
 
 def test_d6_a_plan_of_a_later_version_is_refused_in_one_sentence(tmp_path):
