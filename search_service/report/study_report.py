@@ -11,12 +11,7 @@ from search_service.records.finalists import Decision, Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
-from search_service.report.looking_back import (
-    compare_finalists,
-    describe_pareto,
-    format_interval,
-    what_mattered,
-)
+from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.initialization import resolve

@@ -11,16 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_service.errors import Problem
-from search_service.space.layers import (
-    DEPTH,
-    MOST,
-    SIZES,
-    WIDTH,
-    as_numbers,
-    in_config,
-    is_of_layers,
-    value_in,
-)
+from search_service.space.layers import DEPTH, MOST, SIZES, WIDTH, as_numbers, in_config, is_of_layers, value_in
 from search_service.space.ranges import Choices, can_draw, is_one_of
 from search_service.spec.problems import nearest, problems_of
 from search_service.spec.search_space import (

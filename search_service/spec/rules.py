@@ -29,17 +29,7 @@ def between_sections(spec: StudySpec) -> list[Problem]:
     if not problems:
         for index, point in enumerate(spec.search.points_to_evaluate):
             problems += problems_of_point(spec.asked, f"search.points_to_evaluate.{index}", point)
-    for rule in (
-        _too_many_points,
-        _metric_of_the_task,
-        _target_in_reach,
-        _second_differs,
-        _can_be_calibrated,
-        _budgets,
-        _repeated,
-    ):
-        problems += rule(spec)
-    return problems
+    return problems + [problem for rule in _RULES for problem in rule(spec)]
 
 
 def _too_many_points(spec: StudySpec) -> list[Problem]:

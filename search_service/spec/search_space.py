@@ -16,15 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from search_service.space.layers import (
-    DEPTH,
-    SIZES,
-    WIDTH,
-    as_numbers,
-    is_of_layers,
-    value_in,
-    width_of,
-)
+from search_service.space.layers import DEPTH, SIZES, WIDTH, as_numbers, is_of_layers, value_in, width_of
 from search_service.space.ranges import Choices, NumericRange, Range, is_one_of
 from trainables.config import FrozenModel, TrialConfig, accepts_fractions, leaf_paths
 

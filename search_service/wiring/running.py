@@ -23,13 +23,7 @@ from search_service.spec.study_spec import StudySpec
 from search_service.study import run_study
 from search_service.wiring.preparing import PreparedStudy, read_again, require_unfinished
 from search_service.wiring.record import places_of, recording, wait_for_record
-from search_service.wiring.surroundings import (
-    installed_versions,
-    make_folder,
-    new_id,
-    one_listener,
-    scratch_folder,
-)
+from search_service.wiring.surroundings import installed_versions, make_folder, new_id, one_listener, scratch_folder
 from trainables.errors import DataError
 from trainables.process import prepare_process
 

@@ -22,14 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data.columns import (
-    CONVERSIONS,
-    Column,
-    NotOfItsKindError,
-    Storage,
-    as_clock_times,
-    as_times,
-)
+from trainables.data.columns import CONVERSIONS, Column, NotOfItsKindError, Storage, as_clock_times, as_times
 from trainables.data.config import ColumnKind
 from trainables.data.reading import Reading
 from trainables.data.types import canonical_names, few, plain

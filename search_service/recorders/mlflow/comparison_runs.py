@@ -11,12 +11,7 @@ from search_service.recorders.mlflow import metrics as values
 from search_service.recorders.mlflow.experiments import Experiments
 from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.top_run import RUN_STATUS, begin
-from search_service.records.events import (
-    ComparisonEvent,
-    ComparisonFinished,
-    ComparisonStarted,
-    OptimizerCompared,
-)
+from search_service.records.events import ComparisonEvent, ComparisonFinished, ComparisonStarted, OptimizerCompared
 from search_service.report.study_report import describe
 
 

@@ -9,10 +9,7 @@ from typing import Any
 from mlflow import MlflowClient
 
 from search_service.recorders.mlflow.runs import Runs
-from search_service.records.events import (
-    ComparisonStarted,
-    StudyStarted,
-)
+from search_service.records.events import ComparisonStarted, StudyStarted
 from search_service.records.results import StudyStatus
 from search_service.records.rounds import TrialStatus
 from search_service.report.study_report import describe_data

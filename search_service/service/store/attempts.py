@@ -6,20 +6,13 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import (
-    func,
-    select,
-    update,
-)
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, undefer
 
 from search_service.service.states import ACTIVE, State, Wanted
 from search_service.service.store.database import Database, now, storable, study_row
 from search_service.service.store.errors import NotFoundError
-from search_service.service.tables import (
-    AttemptRow,
-    StudyRow,
-)
+from search_service.service.tables import AttemptRow, StudyRow
 
 
 class Attempts(Database):

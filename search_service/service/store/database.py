@@ -5,19 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    Engine,
-    create_engine,
-    event,
-    make_url,
-    select,
-)
+from sqlalchemy import Engine, create_engine, event, make_url, select
 from sqlalchemy.orm import Session, sessionmaker, undefer
 
 from search_service.service.store.errors import NotFoundError
-from search_service.service.tables import (
-    StudyRow,
-)
+from search_service.service.tables import StudyRow
 
 # Connections kept, and opened beyond them when many call at once.
 POOL_SIZE, MAX_OVERFLOW = 10, 20

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import zlib
 
-from sqlalchemy import (
-    Text,
-    cast,
-    func,
-    select,
-)
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from search_service.service.states import ENDED, RESUMABLE
 from search_service.service.store.database import Database, now
 from search_service.service.store.errors import ConflictError, NotFoundError, NotYoursError, QuotaError
-from search_service.service.tables import (
-    DatasetRow,
-    StudyRow,
-)
+from search_service.service.tables import DatasetRow, StudyRow
 
 
 class Datasets(Database):

@@ -10,11 +10,7 @@ from sqlalchemy.orm import Session
 from search_service.records.steps import Step
 from search_service.service.states import ACTIVE, State
 from search_service.service.store.database import Database, study_row
-from search_service.service.tables import (
-    EventRow,
-    StudyRow,
-    TrialRow,
-)
+from search_service.service.tables import EventRow, StudyRow, TrialRow
 from trainables.metrics import METRICS
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from sqlalchemy import (
-    delete,
-    update,
-)
+from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
 from search_service.service.store.database import Database, now
-from search_service.service.tables import (
-    LeaseRow,
-)
+from search_service.service.tables import LeaseRow
 
 
 class Leases(Database):

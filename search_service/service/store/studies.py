@@ -6,21 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import (
-    ColumnElement,
-    func,
-    select,
-)
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 
 from search_service.service.states import ACTIVE, ENDED, RESUMABLE, State, Wanted
 from search_service.service.store.database import Database, now, study_row
 from search_service.service.store.errors import ConflictError, NotFoundError
-from search_service.service.tables import (
-    EventRow,
-    StudyRow,
-    TrialRow,
-)
+from search_service.service.tables import EventRow, StudyRow, TrialRow
 from trainables.metrics import MetricName
 
 Sort = Literal["submitted_at", "name", "priority", "state", "best_score", "finished_at"]

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from search_service.service.store.database import Database, now
 from search_service.service.store.errors import ConflictError, NotFoundError
-from search_service.service.tables import (
-    TokenRow,
-)
+from search_service.service.tables import TokenRow
 
 Role = Literal["read", "submit", "admin"]
 

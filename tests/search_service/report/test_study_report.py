@@ -15,14 +15,7 @@ from search_service.records.finalists import Finalist, FinalistsResult, Refit
 from search_service.report.documents import StudyDocument
 from search_service.report.importance import importance
 from search_service.report.looking_back import describe_contenders
-from search_service.report.study_report import (
-    counted,
-    describe,
-    describe_model,
-    format_value,
-    report,
-    worth,
-)
+from search_service.report.study_report import counted, describe, describe_model, format_value, report, worth
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
