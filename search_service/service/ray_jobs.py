@@ -5,6 +5,8 @@ What Ray does, and what follows:
 - It forgets its jobs with its head: a job that it has not heard of has ended.
 - A job's id given twice is refused with an error like any other: so the id is looked for first, and again after it.
 - It stops a job with SIGTERM and kills it three seconds later, unless the job's environment says otherwise.
+- Its client prefers RAY_ADDRESS of the environment to the address that it is given. Where that is ``host:port``, as on
+  nodes of a cluster, it asks the cluster's control store, and a minute after that store is lost it ends this process.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from search_service.service.jobs import Job, JobStatus, shell_line
 STOP_WAIT_S = 60
 # Seconds to connect, and for an answer.
 TIMEOUT_S = (5, 30)
+_PREFERRED = "RAY_API_SERVER_ADDRESS"
 _STOPS_LIKE_CTRL_C = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}
 
 
@@ -82,11 +85,25 @@ class RayJobs:
 
         try:
             if self._connection is None:
-                # It would ask for the cluster's own address otherwise, which only its nodes can reach.
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-                self._connection = Client(self._address)
+                with _preferred(self._address):
+                    self._connection = Client(self._address)
             yield self._connection
         except (RuntimeError, OSError) as error:
             self._connection = None
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             raise RunnerError(f"Ray's Jobs API at {self._address} cannot be used: {reason}") from error
+
+
+@contextmanager
+def _preferred(address: str) -> Iterator[None]:
+    """The variable that Ray's client prefers to all others holds our address."""
+    before = os.environ.get(_PREFERRED)
+    os.environ[_PREFERRED] = address
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PREFERRED]
+        else:
+            os.environ[_PREFERRED] = before

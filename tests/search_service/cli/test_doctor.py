@@ -7,12 +7,9 @@ import json
 import os
 import shutil
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
@@ -32,6 +29,7 @@ from search_service.folder.study_folder import StudyFolder
 from search_service.recorders.mlflow import condition as mlflow_condition
 from search_service.records.findings import Finding, State, clock_of
 from search_service.settings import Settings
+from tests.answering import answering
 
 PASSWORD = "hunter2-is-secret"
 HOUR = 3600.0
@@ -342,39 +340,6 @@ def test_e1_what_is_no_address_of_a_database_is_named_without_quoting_a_password
 
 
 # ---- servers ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def answering(answers: dict[str, tuple[int, str]], *, login: str | None = None, ahead: float = 0) -> Iterator[str]:
-    """A server's place (host and port) that answers by path, to those with ``login`` in their header Authorization."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, text = answers.get(self.path.partition("?")[0], (404, "nothing"))
-            if (
-                login is not None
-                and self.headers.get("Authorization") != login
-                and self.path not in ("/health", "/readyz")
-            ):
-                status, text = 401, '{"detail": "this token is not known"}'
-            self.send_response_only(status)
-            self.send_header("Date", formatdate(time.time() + ahead, usegmt=True))
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 MLFLOW = {
