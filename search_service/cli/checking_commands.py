@@ -10,7 +10,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from search_service.cli.options import AsJson, Config, Home, Overrides, load, settings_for
+from search_service.cli.options import (
+    AsJson,
+    Config,
+    Drop,
+    Home,
+    Metric,
+    Overrides,
+    Target,
+    changes_of,
+    load,
+    settings_for,
+)
 from search_service.cli.terminal import say
 from search_service.errors import OutsideError
 
@@ -18,10 +29,12 @@ app = typer.Typer()
 
 
 @app.command()
-def validate(config: Config, overrides: Overrides = None) -> None:
+def validate(
+    config: Config, target: Target = None, metric: Metric = None, drop: Drop = None, overrides: Overrides = None
+) -> None:
     """Check a config and its table, without running anything."""
     started = time.monotonic()
-    spec = load(config, overrides)
+    spec = load(config, changes_of(overrides, target, metric, drop))
     from search_service import wiring
 
     study = wiring.prepare(spec, settings=settings_for(None))
@@ -33,9 +46,15 @@ def validate(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def inspect(config: Config, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def inspect(
+    config: Config,
+    target: Target = None,
+    drop: Drop = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the table of a config: columns, kinds, gaps, the target, how rows are divided, suspicious things."""
-    spec = load(config, overrides)
+    spec = load(config, changes_of(overrides, target, None, drop))
     from search_service import wiring
     from search_service.cli import inspection
 
@@ -44,6 +63,23 @@ def inspect(config: Config, overrides: Overrides = None, as_json: AsJson = False
         typer.echo(json.dumps(inspection.as_document(spec, table), indent=2))
     else:
         inspection.show(spec, table, Console())
+
+
+@app.command()
+def init(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A file, folder, URL or name.")],
+    target: Target = None,
+    metric: Metric = None,
+    drop: Drop = None,
+    overrides: Overrides = None,
+) -> None:
+    """Print the config that a table stands for, with the reason of each line: search-service init t.csv > t.yaml."""
+    from search_service import wiring
+    from search_service.spec.study_spec import parse
+
+    starting = wiring.config_of(table, changes_of(overrides, target, metric, drop), settings=settings_for(None))
+    parse(starting.plain)
+    typer.echo(starting.text, nl=False)
 
 
 @app.command()

@@ -5,6 +5,7 @@ Nothing here or in the modules of commands imports at the top what takes long: `
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,9 +33,17 @@ RunnerChoice = Annotated[
         help=f"Where trials run. {'. '.join(f'{name}: {kind.about}' for name, kind in RUNNERS.items())}.",
     ),
 ]
-_CONFIG = typer.Argument(metavar="CONFIG", help="YAML or JSON file; see configs/ for examples.")
-Config = Annotated[Path, _CONFIG]
-OptionalConfig = Annotated[Path | None, _CONFIG]
+_CONFIG = typer.Argument(
+    metavar="CONFIG|TABLE",
+    help="YAML or JSON file (see configs/ for examples), or a table as it is: a file, folder, URL or name.",
+)
+Config = Annotated[str, _CONFIG]
+OptionalConfig = Annotated[str | None, _CONFIG]
+Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to predict, as data.target.")]
+Metric = Annotated[str | None, typer.Option(metavar="NAME", help="What is optimised, as objective.metric.")]
+Drop = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no feature, as data.drop; more than once.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the config, e.g. search.coarse.max_trials=8."),
@@ -51,12 +60,28 @@ def settings_for(home: Path | None) -> Settings:
     return Settings() if home is None else Settings(home=home)
 
 
-def load(config: Path, overrides: list[str] | None) -> StudySpec:
-    """Read a config, with the keys that ``--set`` changes.
+def load(config: str, changes: list[str]) -> StudySpec:
+    """Read a config, or make that of a table.
+
+    Args:
+        config: Path of a config, or a table's path, address or name.
+        changes: ``key=value`` each, as ``--set`` has it.
 
     Raises:
-        InvalidSpecError: It is not valid.
+        InvalidSpecError: It is not valid, or the table cannot be used.
     """
-    from search_service.spec import config_file
+    from search_service.spec import config_file, from_table, study_spec
 
-    return config_file.load(config, overrides or [])
+    if not from_table.is_table(config):
+        return config_file.load(Path(config), changes)
+    from search_service import wiring
+
+    return study_spec.parse(wiring.config_of(config, changes, settings=settings_for(None)).plain)
+
+
+def changes_of(
+    overrides: list[str] | None, target: str | None, metric: str | None, drop: list[str] | None
+) -> list[str]:
+    """What shorter options and ``--set`` change, as the latter has it; the latter wins."""
+    shorter = {"data.target": target, "objective.metric": metric, "data.drop": drop or None}
+    return [f"{key}={json.dumps(value)}" for key, value in shorter.items() if value is not None] + (overrides or [])

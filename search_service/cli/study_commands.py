@@ -14,11 +14,15 @@ from rich.markup import escape
 from search_service.cli.options import (
     AsJson,
     Config,
+    Drop,
     Home,
+    Metric,
     OptionalConfig,
     Overrides,
     RunnerChoice,
     StudyId,
+    Target,
+    changes_of,
     load,
     settings_for,
 )
@@ -35,6 +39,9 @@ app = typer.Typer()
 @app.command()
 def run(
     config: OptionalConfig = None,
+    target: Target = None,
+    metric: Metric = None,
+    drop: Drop = None,
     study_id: Annotated[
         str | None,
         typer.Option("--study", metavar="ID", help="Instead of CONFIG: go on with a study that was cut short."),
@@ -48,22 +55,21 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, all six steps, recorded in MLflow; or go on with one that was cut short."""
-    _require_what_fits(config, study_id, runner, ray_address, overrides)
+    changes = changes_of(overrides, target, metric, drop)
+    _require_what_fits(config, study_id, runner, ray_address, changes)
     settings = settings_for(home)
     # Progress is for people, the document for programs: with --json people read stderr's errors only.
     console = Console(stderr=as_json)
     # Before the imports: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
-    spec = None if config is None else load(config, overrides)
+    spec = None if config is None else load(config, changes)
     from search_service import wiring
     from search_service.cli.progress import ProgressDisplay
     from search_service.records.events import Event, Listener, StudyStarted
     from search_service.records.results import StudyStatus
     from search_service.report.documents import StudyDocument
 
-    if spec is not None:
-        study = wiring.prepare(spec, settings=settings)
-    else:
-        study = wiring.prepare_again(study_id or "", settings=settings)
+    go_on = partial(wiring.prepare_again, study_id or "")
+    study = (go_on if spec is None else partial(wiring.prepare, spec))(settings=settings)
     begun: list[str] = []
 
     def note(event: Event) -> None:
@@ -96,12 +102,15 @@ def run(
 @app.command()
 def plan(
     config: Config,
+    target: Target = None,
+    metric: Metric = None,
+    drop: Drop = None,
     runner: RunnerChoice = "ray",
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a study would do and how long it would take, without running it."""
-    spec = load(config, overrides)
+    spec = load(config, changes_of(overrides, target, metric, drop))
     from search_service import wiring
     from search_service.cli import planning_report
     from search_service.recipe.plan_document import PlanDocument
@@ -149,11 +158,19 @@ def replay(
 
 
 @app.command("compare-optimizers")
-def compare_optimizers(config: Config, home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def compare_optimizers(
+    config: Config,
+    target: Target = None,
+    metric: Metric = None,
+    drop: Drop = None,
+    home: Home = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Compare optimisers from the same start, each at its own best learning rate, recorded in MLflow."""
     settings = settings_for(home)
     console = Console(stderr=as_json)
-    spec = load(config, overrides)
+    spec = load(config, changes_of(overrides, target, metric, drop))
     # Imported here for the reason given in ``run``.
     from search_service import wiring
     from search_service.cli.progress import ProgressDisplay
@@ -244,7 +261,7 @@ def _print_places(console: Console, reason: str, seconds: float, places: dict[st
 
 
 def _require_what_fits(
-    config: Path | None,
+    config: str | None,
     study_id: str | None,
     runner: str,
     ray_address: str | None,
@@ -258,6 +275,6 @@ def _require_what_fits(
     if (config is None) == (study_id is None):
         raise typer.BadParameter("give a config to run, or --study to go on with a study", param_hint="CONFIG")
     if study_id is not None and overrides:
-        raise typer.BadParameter("a study goes on as it was asked for", param_hint="--set")
+        raise typer.BadParameter("a study goes on as it was asked for", param_hint="the config")
     if ray_address is not None and not RUNNERS[runner].joins_cluster:
         raise typer.BadParameter(f"the runner {runner} joins no cluster", param_hint="--ray-address")

@@ -12,6 +12,7 @@ from trainables.lazy import attach
 
 if TYPE_CHECKING:
     from search_service.wiring.comparing import FinishedComparison, compare
+    from search_service.wiring.from_table import config_of
     from search_service.wiring.planning import plan
     from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
     from search_service.wiring.replaying import replay
@@ -22,6 +23,7 @@ __all__ = [
     "FinishedStudy",
     "PreparedStudy",
     "compare",
+    "config_of",
     "inspect",
     "plan",
     "prepare",
@@ -37,6 +39,7 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "comparing": ("FinishedComparison", "compare"),
+        "from_table": ("config_of",),
         "planning": ("plan",),
         "preparing": ("PreparedStudy", "inspect", "prepare", "prepare_again"),
         "replaying": ("replay",),

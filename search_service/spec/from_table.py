@@ -1,0 +1,230 @@
+"""The config that a table alone stands for: what ``search-service run table.csv --target y`` runs.
+
+    found = wiring.inspect(parse(least(source, target)), ...)     # the table, looked at
+    config = starting_config(source, target, Found(...))
+    config.plain                                                  # what parse takes
+    config.text                                                   # YAML with the reason of each line
+
+What it says depends on the table in three things: networks are smaller where rows are few, finalists are
+cross-validated there, and a metric that sees a rare class takes the place of accuracy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from trainables.data.locations import BUNDLED, OPENML, is_url
+from trainables.metrics import MetricName
+
+# Suffixes of what is a config and no table; the others are a table's, or nobody's.
+CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+# Share of the rows below which accuracy says next to nothing of a class, and part of an equal share of all classes
+# below which that is what sets it apart: of ten equal classes each has a tenth.
+RARE_SHARE, RARE_PART = 0.1, 0.5
+# Training rows below which a validation fifth is too few rows to choose by, and wide networks memorise.
+FEW_ROWS = 1_000
+FOLDS = 5
+# Beside a linear model: up to twice and half as wide as the networks that steps 1 to 3 run.
+_SMALL_NETWORK, _SMALL_NETWORKS = [32, 32], [[], [16], [64], [32, 32], [64, 64]]
+_NETWORK, _NETWORKS = [128, 128, 128], [[], [128], [128, 128], [128, 128, 128], [256, 256], [256, 256, 256]]
+_ASKED = "as asked"
+# Column of the YAML in which reasons begin; what is longer has its reason behind it.
+_REASONS_AT = 58
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a config follows from.
+
+    Attributes:
+        task: classification or regression.
+        task_reason: Why, in words.
+        rows: Training rows.
+        classes: Share of each class among the training rows; none for numbers.
+        lines: What else a person should know of the table, a sentence each.
+    """
+
+    task: str
+    task_reason: str
+    rows: int
+    classes: Mapping[str, float] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+
+    @property
+    def rarest(self) -> tuple[str, float]:
+        """The least class and its share."""
+        name = min(self.classes, key=lambda key: self.classes[key])
+        return name, self.classes[name]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A key of the config with its value, and why it says that.
+
+    Attributes:
+        key: Dotted path; leaves of the search space have dots of their own.
+        value: As JSON has it.
+        why: A reason, or what the key is for.
+    """
+
+    key: str
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True)
+class StartingConfig:
+    """A config that a table stands for.
+
+    Attributes:
+        lines: Its keys.
+        found: What it follows from.
+    """
+
+    lines: tuple[Line, ...]
+    found: Found
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Plain data, as a config file has it, and the caller's to change."""
+        config: dict[str, Any] = {}
+        for line in self.lines:
+            section, _, key = line.key.partition(".")
+            if key:
+                config.setdefault(section, {})[key] = deepcopy(line.value)
+            else:
+                config[section] = deepcopy(line.value)
+        return config
+
+    def changed(self, plain: Mapping[str, Any]) -> StartingConfig:
+        """With the keys and values of ``plain``, which the user has changed; what is new stands behind its section."""
+        left = {
+            f"{section}.{key}" if key else section: value
+            for section, entries in plain.items()
+            for key, value in (entries.items() if isinstance(entries, dict) else [("", entries)])
+        }
+        lines: list[Line] = []
+        for line, following in zip(self.lines, [*self.lines[1:], None], strict=True):
+            value = left.pop(line.key, line.value)
+            lines.append(line if value == line.value else Line(line.key, value, _ASKED))
+            section = line.key.partition(".")[0]
+            if following is None or following.key.partition(".")[0] != section:
+                mine = [key for key in left if key.partition(".")[0] == section]
+                lines += [Line(key, left.pop(key), _ASKED) for key in mine]
+        return StartingConfig((*lines, *(Line(key, value, _ASKED) for key, value in left.items())), self.found)
+
+    @property
+    def text(self) -> str:
+        """YAML that reads as ``plain``, with the reasons."""
+        written, section = [f"# {_one_line(line)}" for line in self.found.lines], ""
+        for line in self.lines:
+            head, _, key = line.key.partition(".")
+            if key and head != section:
+                written.append(f"\n{head}:")
+            section = head if key else ""
+            entry = f"{'  ' if key else ''}{key or head}: {json.dumps(line.value, ensure_ascii=False)}"
+            written.append(f"{entry:<{_REASONS_AT - 2}}  # {_one_line(line.why)}")
+        return "\n".join(written) + "\n"
+
+
+def is_table(given: str) -> bool:
+    """Whether what stands where a config is expected is a table's path, address or name."""
+    path = Path(given)
+    if given in BUNDLED:
+        return not path.exists()
+    if given.startswith(OPENML) or path.is_dir():
+        return True
+    place = urlsplit(given).path if is_url(given) else given
+    suffix = PurePosixPath(place).suffix.lower()
+    return suffix not in CONFIG_SUFFIXES and (is_url(given) or suffix in _suffixes())
+
+
+def least(source: str, target: str | None) -> dict[str, Any]:
+    """Plain data of the shortest config of a table.
+
+    Args:
+        source: As ``data.source``.
+        target: Name of the target column; None for tables that bring their own.
+    """
+    return {"name": _name(source), "data": {"source": source} | ({} if target is None else {"target": target})}
+
+
+def starting_config(source: str, target: str | None, found: Found) -> StartingConfig:
+    """The config that a table stands for.
+
+    Args:
+        source: As ``data.source``.
+        target: Name of the target column; None for tables that bring their own.
+        found: What the table is like.
+    """
+    few = found.rows < FEW_ROWS
+    rows = f"{found.rows:,} training rows"
+    plain = least(source, target)
+    lines = [
+        Line("schema_version", 1, "version of this format"),
+        Line("name", plain["name"], "names the study and its record"),
+        Line("seed", 0, "decides everything random"),
+        Line("data.source", source, "the table; a path is relative to this file"),
+    ]
+    if target is not None:
+        lines.append(Line("data.target", target, f"{found.task}: {found.task_reason}"))
+    metric, why = _metric(found)
+    lines += [
+        Line("objective.metric", metric, why),
+        Line("trial.network", {"hidden_sizes": _SMALL_NETWORK if few else _NETWORK}, "steps 1 to 3 run this network"),
+        Line(
+            "search_space.network.hidden_sizes",
+            {"choices": _SMALL_NETWORKS if few else _NETWORKS},
+            f"[] is a linear model; as large as {rows} bear",
+        ),
+        Line("search_space.network.dropout", {"low": 0.0, "high": 0.4}, "share of hidden units left out in training"),
+        Line(
+            "search_space.optimizer.weight_decay",
+            {"low": 1e-4, "high": 1.0, "log": True},
+            "how hard weights are pulled to 0",
+        ),
+        Line("search.coarse", {"max_trials": 32, "max_epochs": 9}, "step 4: many configurations, few epochs"),
+        Line("search.refined", {"max_trials": 24, "max_epochs": 45}, "step 5: narrower ranges, more epochs"),
+        Line("finalists.top", 3, "configurations trained again from fresh seeds"),
+    ]
+    # Each class must be on both sides of each division, several times.
+    if few and all(share * found.rows >= 2 * FOLDS for share in found.classes.values()):
+        lines.append(Line("finalists.folds", FOLDS, f"cross-validation: {rows} are few to choose by"))
+    return StartingConfig(tuple(lines), found)
+
+
+def _metric(found: Found) -> tuple[MetricName, str]:
+    """What is optimised, and why."""
+    if found.task == "regression":
+        return "rmse", "root mean squared error, in the target's units; or mae, r2"
+    rarest, share = found.rarest
+    if share >= min(RARE_SHARE, RARE_PART / len(found.classes)):
+        return "accuracy", "share of rows that are right; or balanced_accuracy, macro_f1, roc_auc, log_loss"
+    why = f"the class {rarest!r} has {share:.1%} of the rows, which accuracy would hardly see"
+    return ("roc_auc", why) if len(found.classes) == 2 else ("macro_f1", why)
+
+
+def _name(source: str) -> str:
+    """A study's name, of its table's."""
+    place = urlsplit(source).path if is_url(source) else source.removeprefix(OPENML)
+    stem = PurePosixPath(place.rstrip("/")).stem
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:64] or "table"
+
+
+def _one_line(text: str) -> str:
+    """Titles and labels of a table may hold anything."""
+    return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+
+
+def _suffixes() -> tuple[str, ...]:
+    # pyarrow takes a tenth of a second, which --help need not wait for.
+    from trainables.data.formats import SUFFIXES
+
+    return SUFFIXES

@@ -1,0 +1,64 @@
+"""Commands that are given a table where a config is expected."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from search_service.spec import config_file
+from search_service.spec.study_spec import parse
+from tests.conftest import REPOSITORY
+
+SMALL = [
+    "--set=search.coarse={max_trials: 4, max_epochs: 2}", "--set=search.refined={max_trials: 2, max_epochs: 3}",
+    "--set=search.max_cycles=1", "--set=finalists={top: 1, seeds: 2}", "--set=search.noise_seeds=0",
+]  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path):
+    return shutil.copy(REPOSITORY / "configs" / "iris.csv", tmp_path / "iris.csv")
+
+
+def test_a_table_is_run_as_the_config_that_init_prints(table, tmp_path, called):
+    printed = called("init", "iris.csv", "--target", "species", *SMALL)
+    assert printed.returncode == 0, printed.stderr
+    for words in ("Classes: setosa 33.3%", "numeric: sepal_length", "[] is a linear model", "as asked"):
+        assert words in printed.stdout, words
+    (tmp_path / "iris.yaml").write_text(printed.stdout)
+    done = called("run", "iris.csv", "--target", "species", *SMALL, "--runner", "inline", "--home", "home", "--json")
+    assert done.returncode == 0, done.stderr
+    (study,) = (tmp_path / "home" / "studies").iterdir()
+    recorded = parse(json.loads((study / "spec.json").read_text()))
+    written = config_file.load(tmp_path / "iris.yaml")
+    for section in ("name", "objective", "search_space", "search", "finalists"):
+        assert getattr(recorded, section) == getattr(written, section)
+    assert (recorded.data.target, recorded.trial.network) == ("species", written.trial.network)
+
+
+def test_a_table_without_a_target_is_asked_for_it_by_the_option(table, called):
+    for command in ("init", "run", "plan", "validate", "inspect"):
+        done = called(command, "iris.csv")
+        assert done.returncode == 2
+        assert "--target: None" in done.stderr
+        assert "'petal_width', 'species'" in done.stderr
+
+
+def test_shorter_options_change_a_config_too_and_set_has_the_last_word(table, tmp_path, called):
+    (tmp_path / "t.yaml").write_text("name: t\ndata: {source: iris.csv}\n")
+    done = called("inspect", "t.yaml", "--target=species", "--drop=sepal_length", "--drop=sepal_width", "--json")
+    roles = {column["name"]: column["role"] for column in json.loads(done.stdout)["columns"]}
+    assert [name for name, role in roles.items() if role == "left out"] == ["sepal_length", "sepal_width"]
+    assert roles["species"] == "target"
+    done = called("validate", "t.yaml", "--target", "nothing", "--set", "data.target=species", "--metric", "macro_f1")
+    assert done.returncode == 0, done.stderr
+    done = called("validate", "t.yaml", "--target", "species", "--metric", "f1")
+    assert "objective.metric" in done.stderr
+
+
+def test_a_study_that_goes_on_takes_no_target(called):
+    done = called("run", "--study", "a", "--target", "y")
+    assert done.returncode == 2
+    assert "goes on as it was asked for" in done.stderr
