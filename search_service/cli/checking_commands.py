@@ -24,6 +24,7 @@ from search_service.cli.options import (
 )
 from search_service.cli.terminal import say
 from search_service.errors import OutsideError
+from trainables.redaction import shown
 
 app = typer.Typer()
 
@@ -40,7 +41,7 @@ def validate(
     study = wiring.prepare(spec, settings=settings_for(None))
     rows = len(study.dataset.train) + len(study.dataset.validation) + len(study.test_rows)
     typer.echo(
-        f"{config} is valid: {rows} rows, {study.dataset.n_inputs} features, {study.dataset.task} "
+        f"{shown(config)} is valid: {rows} rows, {study.dataset.n_inputs} features, {study.dataset.task} "
         f"(checked in {time.monotonic() - started:.1f} s)"
     )
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from search_service.spec.study_spec import StudySpec
 
 
+DEFAULT_RUNNER = "ray"
+
+
 def _known_runner(name: str) -> str:
     """The name of a runner that there is."""
     if name not in RUNNERS:

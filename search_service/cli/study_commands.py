@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from search_service.cli.options import (
+    DEFAULT_RUNNER,
     AsJson,
     Config,
     Drop,
@@ -46,7 +48,7 @@ def run(
         str | None,
         typer.Option("--study", metavar="ID", help="Instead of CONFIG: go on with a study that was cut short."),
     ] = None,
-    runner: RunnerChoice = "ray",
+    runner: RunnerChoice = DEFAULT_RUNNER,
     ray_address: Annotated[
         str | None, typer.Option(metavar="auto|ADDRESS", help="Join this Ray cluster instead of starting Ray here.")
     ] = None,
@@ -87,7 +89,7 @@ def run(
             say=partial(say, console=console),
         )
     except KeyboardInterrupt as interrupt:
-        raise _interrupted(*begun) from interrupt
+        raise _interrupted(*begun, home=home, runner=runner, ray_address=ray_address) from interrupt
     result, places = finished.result, finished.places
     if as_json:
         typer.echo(json.dumps(StudyDocument.of(study.spec, result, places).plain(), indent=2))
@@ -105,7 +107,7 @@ def plan(
     target: Target = None,
     metric: Metric = None,
     drop: Drop = None,
-    runner: RunnerChoice = "ray",
+    runner: RunnerChoice = DEFAULT_RUNNER,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -236,12 +238,20 @@ def _say_what_is_not_recorded(backlog: Backlog, places: dict[str, str]) -> None:
         raise typer.Exit(OutsideError.exit_code)
 
 
-def _interrupted(study_id: str = "") -> typer.Exit:
-    """Say so, and how a study goes on.
+def _interrupted(
+    study_id: str = "", *, home: Path | None = None, runner: str = DEFAULT_RUNNER, ray_address: str | None = None
+) -> typer.Exit:
+    """Say so, and how a study goes on: with the options that this command was given.
 
     Raised in the command and not in main: typer turns the exception into an exit of its own, wordless.
     """
-    go_on = f" Go on with: search-service run --study {study_id}" if study_id else ""
+    given = {
+        "--home": home,
+        "--runner": None if runner == DEFAULT_RUNNER else runner,
+        "--ray-address": ray_address,
+    }
+    options = "".join(f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None)
+    go_on = f" Go on with: search-service run --study {study_id}{escape(options)}" if study_id else ""
     say(f"[bold]Interrupted.[/] What was finished is recorded.{go_on}", Console(stderr=True))
     return typer.Exit(EXIT_INTERRUPTED)
 

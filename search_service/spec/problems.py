@@ -50,10 +50,37 @@ _FIXES: Mapping[str, str] = {
 }
 
 
+# What others call it -> what it is called here.
+_MEANINGS: Mapping[str, str] = {
+    "auc": "roc_auc",
+    "bayes": "tpe",
+    "bayesian": "tpe",
+    "bce": "binary_cross_entropy",
+    "ce": "cross_entropy",
+    "f1": "macro_f1",
+    "f1_score": "macro_f1",
+    "gaussian_process": "gp",
+    "glorot": "xavier",
+    "he": "kaiming",
+    "learning_rate": "lr",
+    "mean_absolute_error": "mae",
+    "mean_squared_error": "mse",
+    "nll": "cross_entropy",
+    "normal": "gaussian",
+    "optuna": "tpe",
+    "sobol": "quasi_random",
+    "swish": "silu",
+    "wd": "weight_decay",
+}
+
+
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """A suggestion like ``did you mean optimizer.lr?``, if a name is close enough."""
+    """A suggestion like ``did you mean optimizer.lr?``, if a name is close enough in meaning or letters."""
     names = list(names)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    word = word.lower().replace("-", "_").replace(" ", "_")
+    meant = (word, _MEANINGS.get(word, word))
+    close = [name for name in names if name in meant or name.endswith(f".{meant[1]}")]
+    close = close or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     # lr is far from optimizer.lr in letters and near in meaning.
     close = close or [name for name in names if name.split(".")[-1] == word.rsplit(".", maxsplit=1)[-1]]
     return f"did you mean {close[0]}?" if close else None

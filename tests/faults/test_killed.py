@@ -147,7 +147,8 @@ def test_d6_a_signal_ends_with_130_records_what_was_finished_and_leaves_no_proce
         _, errors = process.communicate(timeout=90)
     assert process.returncode == 130, errors
     (folder,) = (tmp_path / "studies").iterdir()
-    assert f"Interrupted. What was finished is recorded. Go on with: search-service run --study {folder.name}" in errors
+    go_on = f"search-service run --study {folder.name} --home {tmp_path}\n"
+    assert f"Interrupted. What was finished is recorded. Go on with: {go_on}" in errors
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive

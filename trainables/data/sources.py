@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trainables import redaction
 from trainables.data import formats, locations, named_sets
@@ -71,6 +72,10 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         table = table.select([at for at, name in enumerate(table.column_names) if name in known])
         # A file without a single column that is known is more likely another file.
         table = table if table.num_columns else found.table
+    elif _begins_with_an_index(table):
+        table = table.remove_column(0)
+        note = "the first column has no name and numbers the rows, as pandas writes its index: left out"
+        found = found._replace(notes=(*found.notes, note))
     names = table.column_names
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
@@ -82,6 +87,16 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
     return found._replace(table=without(plain_table(table), wanted.csv.null_values))
+
+
+def _begins_with_an_index(table: pa.Table) -> bool:
+    """Whether the first column, and no other, has no name, and holds whole numbers of which none comes twice."""
+    if table.num_columns < 2 or [name for name in table.column_names if not name] != table.column_names[:1]:
+        return False
+    column = table.column(0)
+    if not pa.types.is_integer(column.type) or column.null_count:
+        return False
+    return bool(pc.count_distinct(column).as_py() == table.num_rows > 0)
 
 
 def _read(source: str, wanted: Wanted, path: str) -> Read:

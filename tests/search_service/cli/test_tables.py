@@ -9,6 +9,7 @@ import pytest
 
 from search_service.spec import config_file
 from search_service.spec.study_spec import parse
+from tests.answering import answering
 from tests.conftest import REPOSITORY
 
 SMALL = [
@@ -62,3 +63,13 @@ def test_a_study_that_goes_on_takes_no_target(called):
     done = called("run", "--study", "a", "--target", "y")
     assert done.returncode == 2
     assert "goes on as it was asked for" in done.stderr
+
+
+def test_e1_a_secret_of_an_address_is_not_shown(table, tmp_path, called):
+    with answering({"/iris.csv": (200, (tmp_path / "iris.csv").read_text())}) as place:
+        done = called("validate", f"http://{place}/iris.csv?sig=hunter2", "--target", "species")
+        assert done.returncode == 0, done.stderr
+        failed = called("validate", f"http://{place}/nothing.csv?sig=hunter2", "--target", "species")
+    assert failed.returncode != 0
+    assert "/iris.csv is valid" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr + failed.stdout + failed.stderr

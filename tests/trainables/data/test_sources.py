@@ -6,6 +6,7 @@ import io
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
@@ -117,9 +118,21 @@ def test_csv_header_decimal_comma_quotes_and_null_values(tmp_path):
     assert read(write(tmp_path, "a,y\n?,1\n3,2\n"), null_values=("?",)).table["a"].to_pylist() == [None, 3]
 
 
+@pytest.mark.parametrize("index", [[0, 1, 2], [7, 2, 5]], ids=["as it was made", "after rows were drawn"])
+def test_d2_the_index_that_pandas_writes_is_left_out_and_said(tmp_path, index):
+    pd.DataFrame({"a": [1.5, 2.5, 3.5], "y": ["x", "z", "x"]}, index=index).to_csv(tmp_path / "t.csv")
+    found = read(tmp_path / "t.csv")
+    assert found.table.column_names == ["a", "y"]
+    assert "as pandas writes its index: left out" in found.notes[-1]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        # No index: a number comes twice, they are no whole numbers, one is missing.
+        (",a,y\n1,2,3\n1,4,5\n", ["without a name"]),
+        (",a,y\n1.5,2,3\n2.5,4,5\n", ["without a name"]),
+        (",a,y\n1,2,3\n,4,5\n", ["without a name"]),
         ("", ["empty (0 bytes)"]),
         ("\n\n", ["only empty lines"]),
         ("a,b,y\n", ["at least one row"]),
