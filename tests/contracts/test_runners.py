@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+import ray
 from ray.tune.execution.tune_controller import TuneController
 
+from search_service.errors import RunnerError
 from search_service.records.events import TrialFinished, TrialProgressed
 from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.runners.base import Runner
@@ -21,6 +24,7 @@ from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import Choices, NumericRange
+from tests.answering import answering
 from tests.plans import make_plan
 from trainables.config import TrialConfig
 
@@ -300,6 +304,18 @@ def test_d1_ray_uses_both_workers_again_and_again_though_trials_are_shorter_than
     by_worker = Counter(trial.worker for trial in result.trials)
     assert len(by_worker) == 2
     assert min(by_worker.values()) >= 10
+
+
+def test_e1_a_cluster_that_is_asked_for_is_used_or_refused_whatever_ray_this_process_has(ray_runner, digits, tmp_path):
+    ray_runner.run_round(make_plan(tmp_path, max_trials=1, max_epochs=1), digits[0], [].append)
+    with answering({}) as place:
+        for address, words in (("127.0.0.1:9", "cannot be reached"), (place, "end it with ray.shutdown()")):
+            with pytest.raises(RunnerError, match=re.escape(words)):
+                RayTuneRunner(address=address)
+    # By another of its names it is the same one.
+    port = ray.get_runtime_context().gcs_address.rpartition(":")[2]
+    RayTuneRunner(address=f"localhost:{port}").close()
+    assert ray.is_initialized()
 
 
 def test_d1_a_round_keeps_no_more_than_the_checkpoints_it_needs(ray_runner, digits, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import ray
 from ray._private import services
 
 from search_service.errors import RunnerError
@@ -45,3 +46,20 @@ def require_listener(address: str) -> None:
     if not host or not port.isdigit():
         raise ValueError("an address is auto or host:port")
     socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+
+
+def require_in_use(address: str) -> None:
+    """See to it that a Ray which this process uses already is the one at ``address``.
+
+    By the port alone: one machine has several names and addresses.
+
+    Raises:
+        ConnectionError: It is another one.
+    """
+    if not ray.is_initialized() or address.startswith("ray://"):
+        return
+    in_use = ray.get_runtime_context().gcs_address
+    if in_use.rpartition(":")[2] != address.rpartition(":")[2]:
+        raise ConnectionError(
+            f"this process uses the one at {in_use} already; end it with ray.shutdown(), or leave the address out"
+        )

@@ -23,7 +23,7 @@ from search_service.records.rounds import RoundResult
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.local_ray import LocalRay
-from search_service.runners.ray_tune.cluster import require_listener
+from search_service.runners.ray_tune.cluster import require_in_use, require_listener
 from search_service.runners.ray_tune.tune_side import (
     MAX_FAILURES,
     CohortSearcher,
@@ -239,11 +239,14 @@ class RayTuneRunner:
             self._local = None
 
     def _start(self) -> None:
-        if ray.is_initialized():
+        if self._started and ray.is_initialized():
             return
         try:
             if self._address not in (None, "auto", "local"):
                 require_listener(self._address)
+                require_in_use(self._address)
+            if ray.is_initialized():
+                return
             ray.init(
                 address=self._address or "local",
                 num_cpus=self._num_cpus if self._address is None else None,
