@@ -5,7 +5,6 @@ Nothing here or in the modules of commands imports at the top what takes long: `
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,5 +85,9 @@ def changes_of(
     overrides: list[str] | None, target: str | None, metric: str | None, drop: list[str] | None
 ) -> list[str]:
     """What shorter options and ``--set`` change, as the latter has it; the latter wins."""
+    from search_service.spec import config_file
+
     shorter = {"data.target": target, "objective.metric": metric, "data.drop": drop or None}
-    return [f"{key}={json.dumps(value)}" for key, value in shorter.items() if value is not None] + (overrides or [])
+    return [f"{key}={config_file.written(value)}" for key, value in shorter.items() if value is not None] + (
+        overrides or []
+    )

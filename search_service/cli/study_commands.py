@@ -34,6 +34,9 @@ from search_service.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
     from search_service.recorders.background import Backlog
+    from search_service.settings import Settings
+    from search_service.spec.study_spec import StudySpec
+    from search_service.wiring import PreparedStudy
 
 app = typer.Typer()
 
@@ -70,8 +73,7 @@ def run(
     from search_service.records.results import StudyStatus
     from search_service.report.documents import StudyDocument
 
-    go_on = partial(wiring.prepare_again, study_id or "")
-    study = (go_on if spec is None else partial(wiring.prepare, spec))(settings=settings)
+    study = _prepared(spec, study_id, settings)
     begun: list[str] = []
 
     def note(event: Event) -> None:
@@ -219,6 +221,15 @@ def sync(
         say(f"{study_id} is in the record at {escape(finished.places['page'])}", console)
     if not studies:
         say(f"Every study under {settings.home} that is over is in the record.", console)
+
+
+def _prepared(spec: StudySpec | None, study_id: str | None, settings: Settings) -> PreparedStudy:
+    """A new study of ``spec``, or the one of ``study_id`` to go on with."""
+    from search_service import wiring
+
+    if spec is not None:
+        return wiring.prepare(spec, settings=settings)
+    return wiring.prepare_again(study_id or "", settings=settings)
 
 
 def _say_what_is_not_recorded(backlog: Backlog, places: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ of them can unfold to 52 MB). A config is data: no tag can make an object.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,6 +67,10 @@ _SCALARS = {
 }
 for _kind, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+# And control characters, which YAML refuses; JSON has escaped those below 32.
+_LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 def _construct_int(loader: _Loader, node: Any) -> int:
@@ -153,6 +158,12 @@ def read_text(text: str, where: str) -> Any:
             "nested too deeply" if isinstance(error, RecursionError) else str(error)
         )
         raise InvalidSpecError([Problem(where + line, reason, "readable YAML or JSON", "mend this line")]) from error
+
+
+def written(value: Any) -> str:
+    """A value as ``read_text`` reads it back: JSON, with an escape for each character that YAML takes for a line's end."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _override(raw: Any, override: str) -> None:

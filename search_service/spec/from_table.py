@@ -11,7 +11,6 @@ cross-validated there, and a metric that sees a rare class takes the place of ac
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -20,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from search_service.spec import config_file
 from trainables.data.locations import BUNDLED, OPENML, is_url
 from trainables.metrics import MetricName
 
@@ -129,7 +129,7 @@ class StartingConfig:
             if key and head != section:
                 written.append(f"\n{head}:")
             section = head if key else ""
-            entry = f"{'  ' if key else ''}{key or head}: {json.dumps(line.value, ensure_ascii=False)}"
+            entry = f"{'  ' if key else ''}{key or head}: {config_file.written(line.value)}"
             written.append(f"{entry:<{_REASONS_AT - 2}}  # {_one_line(line.why)}")
         return "\n".join(written) + "\n"
 

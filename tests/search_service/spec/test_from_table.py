@@ -39,7 +39,9 @@ def test_a_folder_is_a_table_and_a_config_may_be_called_digits(tmp_path, monkeyp
     assert not is_table("digits")
 
 
-@pytest.mark.parametrize("target", ["price", "a: b", 'wei"rd', "# no comment", "line\nbreak", "größe", "yes", "1"])
+@pytest.mark.parametrize(
+    "target", ["price", "a: b", 'wei"rd', "# no comment", "line\nbreak", "größe", "yes", "1", "😀", "a\u2028b\x85c\x7f"]
+)
 def test_what_is_printed_reads_as_what_is_run(target):
     found = Found("regression", f"many numbers in {target}", 400, lines=(f"Columns: {target}.", "more: [x]"))
     config = starting_config("t.csv", target, found)
