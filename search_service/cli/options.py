@@ -88,6 +88,5 @@ def changes_of(
     from search_service.spec import config_file
 
     shorter = {"data.target": target, "objective.metric": metric, "data.drop": drop or None}
-    return [f"{key}={config_file.written(value)}" for key, value in shorter.items() if value is not None] + (
-        overrides or []
-    )
+    given = [f"{key}={config_file.written(value)}" for key, value in shorter.items() if value is not None]
+    return given + (overrides or [])

@@ -161,7 +161,7 @@ def read_text(text: str, where: str) -> Any:
 
 
 def written(value: Any) -> str:
-    """A value as ``read_text`` reads it back: JSON, with an escape for each character that YAML takes for a line's end."""
+    """A value as ``read_text`` reads it back: JSON, with escapes for what YAML takes for a line's end or refuses."""
     text = json.dumps(value, ensure_ascii=False)
     return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
