@@ -55,6 +55,7 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         raise DataError([Problem(path, shown, "a file with content", "the file is empty (0 bytes): write it again")])
     try:
         found = _READERS[suffix](file, wanted, path, shown)
+        _require_text(found.table)
     except DataError:
         raise
     except MemoryError as error:
@@ -67,6 +68,20 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         raise DataError([Problem(path, shown, rule, fix)]) from error
     limits.require(path, shown, rows=found.table.num_rows, columns=found.table.num_columns)
     return found
+
+
+def _require_text(table: pa.Table) -> None:
+    """Fail where names or texts hold bytes that are no UTF-8: readers of JSON and Parquet hand on what is there.
+
+    Raises:
+        ValueError: They do; UnicodeDecodeError and pyarrow's ArrowInvalid are of this kind.
+    """
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise ValueError(f"column {name!r} holds bytes that are no UTF-8") from error
 
 
 def _remedy(suffix: str, reason: str) -> str:

@@ -198,6 +198,14 @@ def test_d2_json_lines_that_cannot_be_read(tmp_path):
     assert "readable JSONL" in refused(write(tmp_path, '{"a": 1\n', "t.jsonl"))
 
 
+@pytest.mark.parametrize("line", [b'{"a\x80": 1, "y": 2}\n', b'{"a": "x\x80", "y": 2}\n'], ids=["a name", "a value"])
+def test_e1_json_lines_that_are_no_utf8_are_refused(tmp_path, line):
+    (tmp_path / "t.jsonl").write_bytes(line * 3)
+    message = refused(tmp_path / "t.jsonl")
+    assert "readable JSONL file" in message
+    assert "utf" in message.lower()
+
+
 def _folder(path):
     path.mkdir()
     return path
