@@ -117,7 +117,8 @@ class ProgressDisplay:
         self._console.print(grid, highlight=False)
 
     def _show_end(self, result: StudyResult | ComparisonResult) -> None:
-        if result.status is not StudyStatus.COMPLETED:
+        # Who interrupts is told by the command, with how to go on.
+        if result.status not in (StudyStatus.COMPLETED, StudyStatus.INTERRUPTED):
             self._print(str(result.status).capitalize(), f"[red]{for_terminal(result.reason)}[/]")
 
     def _show_start(self, event: StudyStarted) -> None:

@@ -144,8 +144,9 @@ def test_d6_a_signal_ends_with_130_records_what_was_finished_and_leaves_no_proce
             time.sleep(0.2)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=90)
+        shown, errors = process.communicate(timeout=90)
     assert process.returncode == 130, errors
+    assert "nterrupted" not in shown  # Said once, below.
     (folder,) = (tmp_path / "studies").iterdir()
     go_on = f"search-service run --study {folder.name} --home {tmp_path}\n"
     assert f"Interrupted. What was finished is recorded. Go on with: {go_on}" in errors
