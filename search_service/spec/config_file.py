@@ -69,10 +69,6 @@ for _kind, (_pattern, _first) in _SCALARS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-# And control characters, which YAML refuses; JSON has escaped those below 32.
-_LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-
-
 def _construct_int(loader: _Loader, node: Any) -> int:
     # Base 10 always: YAML 1.1 reads 010 as 8.
     return int(node.value)
@@ -160,10 +156,14 @@ def read_text(text: str, where: str) -> Any:
         raise InvalidSpecError([Problem(where + line, reason, "readable YAML or JSON", "mend this line")]) from error
 
 
+# Characters that stand raw in JSON, and that YAML takes for a line's end or refuses.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+
+
 def written(value: Any) -> str:
-    """A value as ``read_text`` reads it back: JSON, with escapes for what YAML takes for a line's end or refuses."""
+    """A value as ``read_text`` reads it back: JSON, with an escape for each of ``_NOT_IN_YAML``."""
     text = json.dumps(value, ensure_ascii=False)
-    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _override(raw: Any, override: str) -> None:

@@ -1,6 +1,6 @@
 """The config that a table alone stands for: what ``search-service run table.csv --target y`` runs.
 
-    found = wiring.inspect(parse(least(source, target)), ...)     # the table, looked at
+    table = wiring.inspect(parse(least(source)), ...)             # looked at, once its target is known
     config = starting_config(source, target, Found(...))
     config.plain                                                  # what parse takes
     config.text                                                   # YAML with the reason of each line
@@ -146,14 +146,13 @@ def is_table(given: str) -> bool:
     return suffix not in CONFIG_SUFFIXES and (is_url(given) or suffix in _suffixes())
 
 
-def least(source: str, target: str | None) -> dict[str, Any]:
-    """Plain data of the shortest config of a table.
+def least(source: str) -> dict[str, Any]:
+    """Plain data of the shortest config of a table, by which it can be looked at; its target is the user's to add.
 
     Args:
         source: As ``data.source``.
-        target: Name of the target column; None for tables that bring their own.
     """
-    return {"name": _name(source), "data": {"source": source} | ({} if target is None else {"target": target})}
+    return {"name": _name(source), "data": {"source": source}}
 
 
 def starting_config(source: str, target: str | None, found: Found) -> StartingConfig:
@@ -166,10 +165,9 @@ def starting_config(source: str, target: str | None, found: Found) -> StartingCo
     """
     few = found.rows < FEW_ROWS
     rows = f"{found.rows:,} training rows"
-    plain = least(source, target)
     lines = [
         Line("schema_version", 1, "version of this format"),
-        Line("name", plain["name"], "names the study and its record"),
+        Line("name", _name(source), "names the study and its record"),
         Line("seed", 0, "decides everything random"),
         Line("data.source", source, "the table; a path is relative to this file"),
     ]

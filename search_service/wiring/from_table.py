@@ -13,9 +13,7 @@ from search_service.spec.from_table import Found, StartingConfig
 from search_service.spec.study_spec import parse
 from search_service.wiring.preparing import inspect
 from trainables.data.dataset import Dataset, Loaded
-
-# Columns and classes named in a line.
-_MOST_NAMED = 12
+from trainables.data.types import few
 
 
 def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings) -> StartingConfig:
@@ -29,7 +27,7 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
     Raises:
         InvalidSpecError: The table cannot be used; says why.
     """
-    spec = parse(config_file.overridden(from_table.least(source, None), overrides))
+    spec = parse(config_file.overridden(from_table.least(source), overrides))
     try:
         table = inspect(spec, settings=settings)
     except InvalidSpecError as error:
@@ -56,11 +54,11 @@ def _lines(table: Loaded) -> list[str]:
     parts = ", ".join(f"{len(rows):,} {part}" for part, rows in given.items())
     lines = [f"Rows: {parts}. Features: {len(table.preparation.schema)} columns, {dataset.n_inputs} numbers prepared."]
     if dataset.class_names:
-        lines.append(f"Classes: {_named([f'{name} {share:.1%}' for name, share in _shares(dataset).items()])}.")
+        lines.append(f"Classes: {few([f'{name} {share:.1%}' for name, share in _shares(dataset).items()])}.")
     kinds: dict[str, list[str]] = {}
     for column in table.preparation.schema.columns:
         kinds.setdefault(column.kind, []).append(column.name)
-    lines += [f"Columns taken as {kind}: {_named(names)}." for kind, names in kinds.items()]
+    lines += [f"Columns taken as {kind}: {few(names)}." for kind, names in kinds.items()]
     lines += [f"Note: {note}." for note in table.notes]
     # What would be an error with data.strict: true; the remedy is a key of this config.
     return [
@@ -75,8 +73,3 @@ def _shares(dataset: Dataset) -> dict[str, float]:
         return {}
     counts = np.bincount(dataset.train.targets.astype(np.int64), minlength=dataset.n_outputs)
     return dict(zip(dataset.class_names, (counts / len(dataset.train)).tolist(), strict=True))
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

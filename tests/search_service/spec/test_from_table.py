@@ -110,4 +110,4 @@ def test_what_the_user_says_holds_and_stands_in_its_section():
     ],
 )
 def test_a_study_is_named_after_its_table(source, name):
-    assert parse(least(source, "y")).name == name
+    assert parse(least(source)).name == name
