@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from statistics import median
 
 import torch
 
@@ -34,10 +33,13 @@ NEARLY = 0.9
 # one that is not this much faster than one by one is no reason to train several at once: a measurement of some
 # milliseconds is that exact.
 WORTH = 1.05
-# Steps timed; their median ignores one that the machine was busy with something else.
+# Steps timed; the fastest is what they cost, the others were kept waiting by something else on the machine.
 TIMED_STEPS = 7
 # Seconds after which no more steps of a size are timed.
 ENOUGH_S = 0.25
+# Seconds for which a machine may be busy with something else. A size whose steps together took less is timed twice
+# before it ends the search: one such moment would be all that is known of it.
+BUSY_S = 0.1
 # Share of the memory that populations may take: the rest is the data's, the evaluation's and other processes'.
 MEMORY_SHARE = 0.25
 # Numbers held per parameter: itself, its gradient, two of an optimiser's and one of scratch, and a copy of it while
@@ -71,13 +73,24 @@ def choose(
     fits = int(share * MEMORY_SHARE * _memory_bytes(device) / member_bytes(config, dataset))
     first = _population(config, dataset, 1, device)
     steps = epochs * first.steps_per_epoch
-    seconds = {1: steps * _seconds_per_step(config, dataset, 1, device) + report_s}
+    per_step = {1: _seconds_per_step(config, dataset, 1, device)}
+
+    def is_worth(smaller: int, larger: int) -> bool:
+        return seconds(smaller) / smaller >= WORTH * seconds(larger) / larger
+
+    def seconds(size: int) -> float:
+        return steps * per_step[size] + report_s
+
+    before = 1
     for size in _sizes(max(1, min(most, fits))):
-        seconds[size] = steps * _seconds_per_step(config, dataset, size, device) + report_s
-        before = max(smaller for smaller in seconds if smaller < size)
-        if seconds[before] / before < WORTH * seconds[size] / size:
+        per_step[size] = _seconds_per_step(config, dataset, size, device)
+        if not is_worth(before, size) and TIMED_STEPS * per_step[size] < BUSY_S:
+            for again in (before, size):
+                per_step[again] = min(per_step[again], _seconds_per_step(config, dataset, again, device))
+        if not is_worth(before, size):
             break
-    gains = {size: seconds[1] * size / taken for size, taken in seconds.items()}
+        before = size
+    gains = {size: seconds(1) * size / seconds(size) for size in per_step}
     best = max(gains.values())
     size = min(size for size, gain in gains.items() if gain >= NEARLY * best) if best >= WORTH else 1
     measured = tuple(sorted(gains.items()))
@@ -117,4 +130,4 @@ def _population(config: TrialConfig, dataset: Dataset, size: int, device: str) -
 
 
 def _seconds_per_step(config: TrialConfig, dataset: Dataset, size: int, device: str) -> float:
-    return median(time_steps(_population(config, dataset, size, device), TIMED_STEPS, ENOUGH_S))
+    return min(time_steps(_population(config, dataset, size, device), TIMED_STEPS, ENOUGH_S))
