@@ -13,7 +13,8 @@ def test_b5_narrow_networks_are_trained_together_and_wide_ones_one_by_one(digits
     # A schedule spans the whole training, whose length is of no matter here.
     leaves = {"network.hidden_sizes": (16, 16), "batch_size": 16, "schedule.name": "cosine"}
     # In bench/step_throughput.py about ten times as fast; a busy machine may undo most of that, but not five times.
-    narrow = max((choose(plain().replace(leaves), digits[0], most=64) for _ in range(5)), key=lambda choice: choice.gain)
+    config = plain().replace(leaves)
+    narrow = max((choose(config, digits[0], most=64) for _ in range(5)), key=lambda choice: choice.gain)
     assert narrow.size > 1
     assert narrow.gain > 1.5
     assert narrow.layer_sizes == (64, 16, 16, 10)
