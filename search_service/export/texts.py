@@ -111,7 +111,13 @@ Nothing in this folder is a pickle that could run code: weights are read with `w
 skops. `mlflow_model/` does hold code, to be read: `code/` and `served.py`.
 """
 
-_KINDS = {"numeric": "number", "boolean": "true or false", "categorical": "text or code", "date": "date"}
+_KINDS = {
+    "numeric": "number",
+    "boolean": "true or false",
+    "categorical": "text or code",
+    "date": "date",
+    "text": "words",
+}
 
 
 def network_source(model: TableModel) -> str:

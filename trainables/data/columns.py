@@ -5,7 +5,7 @@ A conversion takes the raw column and says which value is not of the kind; ``Sch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from trainables.data import written_dates
 from trainables.data.config import ColumnKind
 from trainables.data.types import canonical_names
+from trainables.data.written_numbers import Notation
 
 # The category of a missing value.
 MISSING = "(missing)"
@@ -38,12 +40,18 @@ class Column:
         storage: How its raw values look; ``clock`` is a time of day, also where it comes as text.
         canonical: Whether categories are known by their canonical texts (``1`` for 1.0). Not where the training table
             tells apart what these would make one (versions 1.1 and 1.10), nor in models of earlier versions.
+        notation: How texts write numbers, where it is not as programs do.
+        format: How texts write dates, as in ``strftime``, where it is not ISO.
+        null_values: Values that mean missing.
     """
 
     name: str
     kind: ColumnKind
     storage: Storage
     canonical: bool = False
+    notation: Notation | None = None
+    format: str | None = None
+    null_values: tuple[str | float, ...] = ()
 
 
 def missing(column: pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -70,15 +78,17 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
     kind = column.type
     if pa.types.is_string(kind):
         values = column.to_pandas()
-        numbers = pd.to_numeric(values, errors="coerce")
-        _require_all(
-            values.notna().to_numpy(),
-            numbers.notna().to_numpy(),
-            values,
-            "numbers",
-            "mend the value, or make the column categorical",
-        )
-        result = np.asarray(numbers.to_numpy(np.float64, na_value=np.nan))
+        if of.notation is None:
+            result = np.asarray(pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan))
+        else:
+            result = of.notation.parse(values)
+        rule = str(of.notation or "numbers")
+        fix = "mend the value, or make the column categorical"
+        _require_all(values.notna().to_numpy(), ~np.isnan(result), values, rule, fix)
+    elif pa.types.is_duration(kind):
+        # In seconds.
+        nanoseconds = np.asarray(column.cast(pa.duration("ns"), safe=False).cast(pa.int64()).to_numpy(), np.float64)
+        result = np.where(missing(column), np.nan, nanoseconds / 1e9)
     elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         result = np.asarray(column.to_numpy(), dtype=np.float64)
     elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
@@ -118,12 +128,18 @@ def _to_categories(column: pa.ChunkedArray, of: Column) -> NDArray[Any]:
 
 
 def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
+    if of.format is not None and pa.types.is_integer(column.type):
+        # 20260224 may have been read as a number.
+        column = column.cast(pa.string())
     kind = column.type
     if pa.types.is_string(kind):
         values = column.to_pandas()
         times = as_clock_times(values) if of.storage == "clock" else as_times(values)
+        if of.format is not None:
+            # Whoever asks a model may write ISO dates all the same.
+            times = written_dates.parse(values, of.format).fillna(times)
         shown = "times of day such as 13:45" if of.storage == "clock" else "dates such as 2026-11-24"
-        rule = f"{shown} or {'13:45:10.5' if of.storage == 'clock' else '2026-11-24 13:45'}"
+        rule = f"{shown} or {'13:45:10.5' if of.storage == 'clock' else of.format or '2026-11-24 13:45'}"
         _require_all(
             values.notna().to_numpy(),
             times.notna().to_numpy(),
@@ -139,6 +155,28 @@ def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
     if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind)):
         raise NotOfItsKindError(0, _first(column), f"dates, not {kind}", "choose another kind for the column")
     return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy(), dtype="datetime64[us]")
+
+
+def _to_texts(column: pa.ChunkedArray, of: Column) -> NDArray[Any]:
+    texts = category_names(column).to_pandas().to_numpy(dtype=object)
+    texts[missing(column)] = ""
+    return np.asarray(texts, dtype=object)
+
+
+def without_nulls(column: pa.ChunkedArray, null_values: Sequence[str | float]) -> pa.ChunkedArray:
+    """A column in which some values are missing: texts by their letters, numbers by what they are."""
+    if not null_values:
+        return column
+    kind = column.type
+    if pa.types.is_string(kind):
+        written = [value if isinstance(value, str) else f"{value:.15g}" for value in null_values]
+        gaps = pc.is_in(column, value_set=pa.array(written, pa.string()))
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        numbers = pd.to_numeric(pd.Series([*null_values], dtype=object), errors="coerce").dropna()
+        gaps = pc.is_in(column.cast(pa.float64(), safe=False), value_set=pa.array(numbers, pa.float64()))
+    else:
+        return column
+    return pc.if_else(gaps, pa.scalar(None, kind), column)
 
 
 def category_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -184,4 +222,5 @@ CONVERSIONS: Mapping[ColumnKind, Any] = {
     "boolean": _to_truths,
     "categorical": _to_categories,
     "date": _to_dates,
+    "text": _to_texts,
 }

@@ -2,15 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from trainables.config import FrozenModel
 
-ColumnKind = Literal["numeric", "boolean", "categorical", "date"]
+ColumnKind = Literal["numeric", "boolean", "categorical", "date", "text"]
 Name = Annotated[str, Field(min_length=1)]
+
+
+class ColumnConfig(FrozenModel):
+    """What a column is, where it is not what it looks like; what is not given is found out from its values."""
+
+    kind: ColumnKind | None = Field(
+        default=None, description="numeric, boolean, categorical, date, or text (of words); null: found out."
+    )
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="Between a number's whole part and its fraction; null: found out."
+    )
+    thousands: Literal["", ",", ".", " ", "'"] | None = Field(
+        default=None, description="Between a number's groups of three digits; null: found out."
+    )
+    format: str | None = Field(
+        default=None, min_length=2, description='Of a date, as in strftime: "%d.%m.%Y"; null: found out.'
+    )
+    null_values: tuple[str | float, ...] = Field(
+        default=(), description="Values that mean missing in this column, such as [-999]."
+    )
+
+    @property
+    def meant(self) -> ColumnKind | None:
+        """The kind that is given, by itself or by what only columns of one kind have."""
+        if self.kind is None and (self.decimal is not None or self.thousands is not None):
+            return "numeric"
+        return "date" if self.kind is None and self.format is not None else self.kind
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise PydanticCustomError("one_mark", "decimal and thousands must differ: a mark is one of them")
+        if (self.decimal is not None or self.thousands is not None) and self.meant != "numeric":
+            raise PydanticCustomError("no_number", "decimal and thousands are of numeric columns: remove them or kind")
+        if self.format is not None and (self.meant != "date" or "%" not in self.format):
+            raise PydanticCustomError("no_date", 'format is of date columns, such as "%d.%m.%Y": mend it, or remove it')
+        return self
+
+
+def _with_kind(given: Any) -> Any:
+    """A kind alone, as keys and values."""
+    if not isinstance(given, str):
+        return given
+    *others, last = (repr(kind) for kind in get_args(ColumnKind))
+    if given not in get_args(ColumnKind):
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+    return {"kind": given}
+
+
+def _shortest(column: ColumnConfig) -> Any:
+    given = column.model_dump(mode="json", exclude_defaults=True)
+    return column.kind if set(given) == {"kind"} else given
+
+
+# In a config, a kind alone may stand for keys and values.
+ColumnGiven = Annotated[
+    ColumnConfig,
+    BeforeValidator(_with_kind),
+    PlainSerializer(_shortest),
+    WithJsonSchema(
+        {"anyOf": [{"enum": list(get_args(ColumnKind)), "type": "string"}, ColumnConfig.model_json_schema()]}
+    ),
+]
 
 
 class CsvConfig(FrozenModel):
@@ -55,7 +118,9 @@ class PreparationConfig(FrozenModel):
         description="Beyond one_hot_limit. target: the mean target of the category, out of fold for training rows. "
         "hash: spread over hash_columns columns.",
     )
-    hash_columns: int = Field(default=32, ge=2, le=4_096, description="Columns that a hashed column becomes.")
+    hash_columns: int = Field(
+        default=32, ge=2, le=4_096, description="Columns that a hashed column, or one of kind text, becomes."
+    )
     missing_flags: bool = Field(
         default=True, description="A column of 0 and 1 beside each numeric column that has missing values."
     )
@@ -85,10 +150,12 @@ class DataConfig(FrozenModel):
         "numbers of at most 20 different values are classes.",
     )
     csv: CsvConfig = CsvConfig()
-    columns: dict[str, ColumnKind] = Field(
-        default={}, description="Kinds of columns, where they are not what they look like: {zip: categorical}."
+    columns: dict[str, ColumnGiven] = Field(
+        default={},
+        description="Columns that are not what they look like: {zip: categorical}, or with how their values are "
+        'written: {price: {kind: numeric, thousands: ","}}.',
     )
-    drop: tuple[Name, ...] = Field(default=(), description="Columns that are not features, such as ids.")
+    drop: tuple[Name, ...] = Field(default=(), description="Columns that are not features.")
     missing_target: Literal["refuse", "drop"] = Field(
         default="refuse", description="Rows whose target is missing: an error, or left out."
     )

@@ -226,8 +226,11 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
     cells = {cell.strip() for line in lines for cell in line.replace('"', "").split(delimiter)}
     with_comma = sorted(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
     if with_comma and all(_GROUPED.fullmatch(cell) for cell in with_comma):
+        if any(cell.count(",") > 1 for cell in with_comma):
+            # Thousands, which are found column by column (kinds.py).
+            return "."
         rule = "numbers that can be read in one way only; this comma may separate thousands or a fraction"
-        fix = 'if it separates a fraction, data.csv.decimal_point: ","; if thousands, write numbers without it'
+        fix = 'if it separates a fraction, data.csv.decimal_point: ","; if thousands, data.csv.decimal_point: "."'
         raise DataError([Problem(path, with_comma[0], rule, fix)])
     return ","
 

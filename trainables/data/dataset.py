@@ -159,7 +159,7 @@ def read(
     Raises:
         DataError: The table cannot be used; says why and what to do.
     """
-    files = Files.read(config, allowed)
+    files = Files.read(config, allowed, task)
     task, reason = _settle_task(config, task, files.whole.column(files.target))
     table_schema = files.infer(config)
     classes = targets.find_classes(files.whole.column(files.target)) if task == "classification" else ()
@@ -183,6 +183,7 @@ def read(
     )
     if config.strict and found:
         raise DataError(found)
+    known_roles = roles(config, files.target, table_schema)
     prints = {name: part.fingerprint(table_schema) for name, part in parts.items()}
     whole = hashlib.sha256(" ".join(prints[name] for name in ("train", "validation", "test")).encode()).hexdigest()
     return Loaded(
@@ -196,7 +197,7 @@ def read(
         notes=(*files.notes, *table_schema.notes),
         warnings=found,
         folds=Folds(parts, table_schema, config, classes, task, folds) if folds else None,
-        profile=profile(files.whole, roles(config, files.target), fitted, files.target, classes) if profiled else None,
+        profile=profile(files.whole, known_roles, fitted, files.target, classes) if profiled else None,
     )
 
 

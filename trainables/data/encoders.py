@@ -98,6 +98,36 @@ class HashedCategories(TransformerMixin, BaseEstimator):
         return np.asarray(names, dtype=object)
 
 
+class HashedWords(TransformerMixin, BaseEstimator):
+    """Each text column becomes ``n_columns`` columns: its words' counts by hash, of length 1 together.
+
+    scikit-learn's ``HashingVectorizer`` does it, column by column. A text without words is all zeros.
+    Output: ``[N, columns · n_columns]``.
+    """
+
+    def __init__(self, n_columns: int = 32) -> None:
+        self.n_columns = n_columns
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: N803
+        """Nothing depends on the data but the columns' names."""
+        self.feature_names_in_ = np.asarray([str(name) for name in X.columns], dtype=object)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
+        """``[N, columns · n_columns]``."""
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        vectorizer = HashingVectorizer(n_features=self.n_columns)
+        hashed = [vectorizer.transform(X.iloc[:, i].astype(str)).toarray() for i in range(X.shape[1])]
+        return np.hstack(hashed) if hashed else np.empty((len(X), 0))
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
+        """Names of the columns."""
+        names = [f"{name} words #{i}" for name in self.feature_names_in_ for i in range(self.n_columns)]
+        return np.asarray(names, dtype=object)
+
+
 class SignedLog(TransformerMixin, BaseEstimator):
     """sign(x) · ln(1 + |x|): a logarithm that also takes 0 and negative numbers. ``[N, D]`` to ``[N, D]``."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from trainables import redaction
-from trainables.data import locations, schema, sources, targets
-from trainables.data.columns import missing
-from trainables.data.config import DataConfig
+from trainables.data import kinds, locations, sources, targets
+from trainables.data.columns import missing, without_nulls
+from trainables.data.config import ColumnConfig, DataConfig
 from trainables.data.reading import Reading, Wanted
 from trainables.data.schema import Schema
+from trainables.data.targets import Task
 from trainables.data.types import few, plain
 from trainables.errors import DataError, Problem
 
@@ -39,12 +40,13 @@ class Files:
         return next(iter(self.tables.values()))
 
     @classmethod
-    def read(cls, config: DataConfig, allowed: Sequence[str] | None) -> Files:
+    def read(cls, config: DataConfig, allowed: Sequence[str] | None, task: Task | None = None) -> Files:
         """Read them.
 
         Args:
             config: Says which files, and how they are read.
             allowed: Folders and URL prefixes that may be read; None for all.
+            task: Kind of target, where it is known.
 
         Raises:
             DataError: One cannot be read, or has rows without a target.
@@ -55,10 +57,10 @@ class Files:
             locations.require_allowed({f"data.{place}": source for place, source in given.items()}, allowed)
         roles = tuple(name for name in (config.group, config.time, config.weight) if name)
         # A code such as 01009 loses its zero where it is read as a number.
-        texts = tuple(name for name, kind in config.columns.items() if kind == "categorical")
+        texts = tuple(name for name, column in config.columns.items() if _is_read_as_text(column))
         wanted = Wanted(config.csv, config.target, roles, texts=texts)
-        tables, target, notes = {}, "", []
-        reading = None
+        tables: dict[str, pa.Table] = {}
+        target, notes, reading, notation = "", list[str](), None, None
         for place, source in given.items():
             public_only = allowed is not None and locations.is_public_only(source, allowed)
             found = sources.read(source, wanted._replace(public_only=public_only), f"data.{place}")
@@ -69,7 +71,16 @@ class Files:
             target = found.target or target
             shown = redaction.shown(source)
             notes += [f"{shown}: {note}" for note in found.notes]
-            table, left_out = _with_targets(found.table, target, config, f"data.{place}")
+            asked = config.columns.get(target, ColumnConfig())
+            column = without_nulls(plain(found.table.column(target)), asked.null_values)
+            if not tables:
+                point = (found.csv and found.csv.decimal_point) or "."
+                notation, said = targets.find_notation(column, target, asked, config.task or task, point)
+                notes += said
+            if notation is not None:
+                column = targets.as_numbers(column, notation, f"data.{place}")
+            whole = found.table.set_column(found.table.column_names.index(target), target, column)
+            table, left_out = _with_targets(whole, target, config, f"data.{place}")
             if left_out:
                 notes.append(f"{shown}: {left_out} rows without a target left out")
             tables[place] = table
@@ -92,14 +103,20 @@ class Files:
         if not features:
             rule, fix = "at least one column with values beside the target", "add feature columns"
             raise DataError([Problem(path, few(whole.column_names), rule, fix)])
-        inferred = replace(schema.infer(whole.select(features), config.columns, path), reading=self.reading)
-        _require_kinds(config, inferred)
+        inferred = kinds.infer(whole.select(features), config.columns, path, self.reading)
+        _require_kinds(config, inferred, self.target)
         for place, table in self.tables.items():
             if config.weight is not None and config.weight not in table.column_names:
                 found, rule = few(table.column_names), f"a column {config.weight}"
                 raise DataError([Problem(f"data.{place}", found, rule, "add it")])
             inferred.check(table, f"data.{place}")
         return inferred
+
+
+def _is_read_as_text(column: ColumnConfig) -> bool:
+    """Whether a reader must not take values for numbers: codes, words, and what is written in a way of its own."""
+    own_way = column.decimal is not None or column.thousands is not None or column.format is not None
+    return column.meant in ("categorical", "text") or own_way
 
 
 def _with_targets(table: pa.Table, target: str, config: DataConfig, path: str) -> tuple[pa.Table, int]:
@@ -130,7 +147,7 @@ def _require_columns(config: DataConfig, names: Sequence[str]) -> None:
         raise DataError(problems)
 
 
-def _require_kinds(config: DataConfig, inferred: Schema) -> None:
+def _require_kinds(config: DataConfig, inferred: Schema, target: str) -> None:
     numeric, names = set(inferred.names("numeric")), set(inferred.names())
     problems = [
         Problem("data.preparation.log", name, "a numeric feature column", "remove it, or see data.columns")
@@ -138,15 +155,18 @@ def _require_kinds(config: DataConfig, inferred: Schema) -> None:
         if name not in numeric
     ]
     problems += [
-        Problem(f"data.columns.{name}", kind, "a feature column", "remove it: the column is no feature")
-        for name, kind in config.columns.items()
-        if name not in names
+        Problem(f"data.columns.{name}", column.meant, "a feature column", "remove it: the column is no feature")
+        for name, column in config.columns.items()
+        # How the target's numbers are written may be said, too.
+        if name not in names and (name != target or column.meant not in ("numeric", None))
     ]
     if problems:
         raise DataError(problems)
 
 
-def roles(config: DataConfig, target: str) -> dict[str, str]:
+def roles(config: DataConfig, target: str, inferred: Schema) -> dict[str, str]:
     """Columns that are no features."""
     given = {config.group: "group", config.time: "time", config.weight: "weight", target: "target"}
-    return dict.fromkeys(config.drop, "left out") | {name: role for name, role in given.items() if name is not None}
+    return dict.fromkeys((*config.drop, *inferred.left_out), "left out") | {
+        name: role for name, role in given.items() if name is not None
+    }

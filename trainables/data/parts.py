@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from trainables.data import columns, splits, targets
 from trainables.data.config import DataConfig
 from trainables.data.files import Files
-from trainables.data.schema import Schema, infer
+from trainables.data.kinds import infer
+from trainables.data.schema import Schema
 from trainables.data.splits import Division
 from trainables.data.targets import Task
 from trainables.data.types import plain

@@ -5,6 +5,7 @@ scikit-learn's transformers do it, one pipeline per kind of column, joined by a 
     numeric, boolean   median where missing, then standard or quantile scaling; a flag column where values are missing
     categorical        one column per category; beyond a limit, mean target (out of fold for training rows) or hashing
     date               days and places in the cycles that vary, then as numeric
+    text               its words, each hashed into a column
 
 A category that training rows do not have is all zeros one-hot, and the mean of all targets where targets encode.
 """
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from trainables.data.columns import Column
 from trainables.data.config import PreparationConfig
@@ -47,8 +49,12 @@ _TRUSTED = (
     "sklearn.model_selection._split.KFold",
     "trainables.data.encoders.DateParts",
     "trainables.data.encoders.HashedCategories",
+    "trainables.data.encoders.HashedWords",
     "trainables.data.encoders.SignedLog",
 )
+
+# Models of earlier versions say less of their columns.
+_COLUMNS = TypeAdapter(tuple[Column, ...])
 
 _SCHEMA, _ENCODER = "schema.json", "preparation.skops"
 
@@ -122,7 +128,7 @@ class Preparation:
         content = json.loads((folder / _SCHEMA).read_text(encoding="utf-8"))
         # Models of earlier versions do not say how their files were read.
         reading = AS_JSON.validate_python(content["reading"]) if "reading" in content else Reading()
-        schema = Schema(tuple(Column(**column) for column in content["columns"]), reading)
+        schema = Schema(_COLUMNS.validate_python(content["columns"]), reading)
         encoder = skops.io.load(folder / _ENCODER, trusted=list(_TRUSTED))
         return cls(schema, encoder, tuple(content["feature_names"]))
 
@@ -177,6 +183,8 @@ def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfi
     from sklearn.impute import MissingIndicator
     from sklearn.preprocessing import OneHotEncoder
 
+    from trainables.data.encoders import HashedWords
+
     numeric, boolean = schema.names("numeric"), schema.names("boolean")
     logged = [name for name in numeric if name in config.log]
     scaled = [name for name in numeric if name not in config.log]
@@ -196,6 +204,7 @@ def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfi
         ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few),
         ("many", _many_steps(config, task, len(sample)), many),
         ("date", _date_steps(scale), schema.names("date")),
+        ("text", HashedWords(config.hash_columns), schema.names("text")),
     ]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0, verbose_feature_names_out=True)
 

@@ -23,6 +23,7 @@ _PREPARED = {
     "quantile": "quantile",
     "category": "one-hot",
     "date": "days, cycles",
+    "text": "hashed words",
 }
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from trainables.data import written_numbers
 from trainables.data.columns import LARGEST, category_names, missing
-from trainables.data.types import canonical_names, plain
+from trainables.data.config import ColumnConfig
+from trainables.data.types import as_key, canonical_names, plain
+from trainables.data.written_numbers import DecimalMark, Notation, TwoReadingsError
 from trainables.errors import DataError, Problem
 
 Task = Literal["classification", "regression"]
@@ -37,6 +41,58 @@ def infer_task(target: pa.ChunkedArray) -> tuple[Task, str]:
     if _is_whole(values) and n <= FEW_VALUES:
         return "classification", f"the target has {n} different whole numbers"
     return "regression", f"the target has {n} different numbers"
+
+
+def find_notation(
+    target: pa.ChunkedArray, name: str, asked: ColumnConfig, task: Task | None, point: DecimalMark
+) -> tuple[Notation | None, list[str]]:
+    """How a target of text writes numbers, and what should be said of it; None where it names classes or is no text.
+
+    Args:
+        target: The training rows' target.
+        name: Its column's.
+        asked: What the config says of its column.
+        task: Kind of target, where it is known.
+        point: The decimal mark of the file.
+
+    Raises:
+        DataError: They can be read in two ways.
+    """
+    target = plain(target)
+    texts = target.drop_null().to_pandas() if pa.types.is_string(target.type) else pd.Series([], dtype=object)
+    given = asked.meant == "numeric" or task == "regression"
+    if texts.empty or task == "classification" or not (given or texts.nunique() > FEW_VALUES):
+        return None, []
+    try:
+        notation = written_numbers.find(texts, point=point, decimal=asked.decimal, thousands=asked.thousands)
+    except TwoReadingsError as error:
+        fix = error.fix.replace("{name}", as_key(name))
+        raise DataError([Problem("data.target", error.value, error.rule, fix)]) from error
+    if notation is None or np.isnan(notation.parse(texts)).any():
+        return None, []
+    value = max(texts, key=len)
+    number = float(notation.parse(pd.Series([value]))[0])
+    said = f"target {name}: {value!r} is read as {number:.15g} ({notation}); data.task: classification says otherwise"
+    return notation, [said]
+
+
+def as_numbers(target: pa.ChunkedArray, notation: Notation, path: str) -> pa.ChunkedArray:
+    """A target of text as numbers.
+
+    Raises:
+        DataError: A value is none.
+    """
+    target = plain(target)
+    if not pa.types.is_string(target.type):
+        return target
+    texts = target.to_pandas()
+    found = notation.parse(texts)
+    wrong = np.isnan(found) & texts.notna().to_numpy()
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        rule = f"{notation}, as the training file's target has"
+        raise DataError([Problem(path, f"row {at + 1}: {texts.iloc[at]!r}", rule, "mend the value, or drop the row")])
+    return pa.chunked_array([pa.array(found, pa.float64(), from_pandas=True)])
 
 
 def find_classes(target: pa.ChunkedArray) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trainables.data.columns import MISSING
+from trainables.data.columns import MISSING, Column
+from trainables.data.kinds import ID_SHARE, LEAST_ROWS_IDS
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
-from trainables.data.types import few
+from trainables.data.types import as_key, few
 from trainables.errors import Problem
 
 # Rows of the sample in which columns are looked at.
@@ -31,9 +32,9 @@ IDENTICAL_SHARE = 0.01
 ALONE = 0.98
 # Rows below which a column's power to predict is left to chance.
 LEAST_ROWS_ALONE = 40
-# Share of different values from which a column is like an id, and rows below which that is left to chance.
-LEAST_ROWS_IDS = 20
-ID_SHARE = 0.95
+# What people write for a missing number; and different numbers below which any is as far from the others as another.
+MARKS_FOR_MISSING = frozenset(sign * float(digit * n) for sign in (1, -1) for digit in "89" for n in range(2, 8))
+LEAST_NUMBERS = 4
 # Share of missing values from which a column is said to be nearly empty.
 EMPTY_SHARE = 0.95
 
@@ -78,19 +79,22 @@ def sample_rows(n_rows: int, n_columns: int) -> NDArray[np.int64]:
 
 
 def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
-    constant, like_ids, empty = [], [], []
+    constant, like_ids, empty, problems = [], [], [], []
     for column in schema.columns:
         values = sample[column.name]
-        present = values[values != MISSING] if column.kind == "categorical" else values.dropna()
+        present = values[~values.isin([MISSING, ""])] if values.dtype == object else values.dropna()
         different = present.nunique()
         # A column with gaps says at least where they are.
         if different == 0 or (different == 1 and len(present) == len(values)):
             constant.append(column.name)
         elif len(present) <= (1 - EMPTY_SHARE) * len(values):
             empty.append(column.name)
-        elif len(present) >= LEAST_ROWS_IDS and _is_like_id(column.kind, column.storage, present, different):
+        elif len(present) >= LEAST_ROWS_IDS and _is_like_id(column, present, different):
             like_ids.append(column.name)
-    problems = []
+        if column.kind == "numeric" and (mark := _mark_for_missing(present)) is not None:
+            rule = "numbers that lie together; this one, far from all others, comes again and may mean missing"
+            fix = f"if it does, data.columns: {{{as_key(column.name)}: {{null_values: [{mark:.15g}]}}}}"
+            problems.append(Problem(f"data.columns.{column.name}", f"{mark:.15g}", rule, fix))
     if constant:
         rule = "columns that vary; these have one value in the rows looked at"
         problems.append(Problem("data.drop", few(constant), rule, "leave them out: they say nothing"))
@@ -103,15 +107,28 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
     return problems
 
 
-def _is_like_id(kind: str, storage: str, present: pd.Series[Any], different: int) -> bool:
+def _is_like_id(column: Column, present: pd.Series[Any], different: int) -> bool:
+    """Whether a column that was kept (``kinds.py`` leaves most ids out) only names rows."""
     if different < ID_SHARE * len(present):
         return False
-    if kind == "categorical":
+    if column.kind == "categorical":
         return True
-    if kind != "numeric" or storage != "whole":
+    if column.kind != "numeric" or column.storage != "whole":
         return False
     # Numbers in the order of the rows count them; other whole numbers may be amounts.
     return bool(present.is_monotonic_increasing or present.is_monotonic_decreasing)
+
+
+def _mark_for_missing(present: pd.Series[Any]) -> float | None:
+    """A number such as -999 that comes again and is further from all others than they are from one another."""
+    numbers, counts = np.unique(present.to_numpy(np.float64), return_counts=True)
+    if len(numbers) < LEAST_NUMBERS:
+        return None
+    for at, rest in ((0, numbers[1:]), (-1, numbers[:-1])):
+        gap = np.abs(numbers[at] - rest).min()
+        if numbers[at] in MARKS_FOR_MISSING and counts[at] > 1 and gap > rest[-1] - rest[0]:
+            return float(numbers[at])
+    return None
 
 
 def _alone(schema: Schema, sample: pd.DataFrame, targets: NDArray[Any], task: Task) -> list[Problem]:

@@ -6,6 +6,7 @@ is. ``canonical`` does the same for texts: ``1.0`` and ``1`` are one number, ``T
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -19,6 +20,8 @@ NAMED_COLUMNS = 8
 LARGEST_WHOLE = 2.0**53
 SMALLEST_PLAIN = 1e-5
 
+# A letter first, and no word that YAML takes for something else.
+_PLAIN_KEY = re.compile(r"(?!(?i:yes|no|on|off|y|n|true|false|null)$)[A-Za-z]([\w .()/%$-]*[\w)%$])?")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _CODED_NUMBER = re.compile(r"([+-]?)0*(\d+)(\.\d+)?")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d)(:\d\d)?(\.\d+)?(Z|[+-]00:?00)?")
@@ -28,6 +31,11 @@ def few(names: list[str]) -> str:
     """The first names of a list, and how many more there are."""
     more = len(names) - NAMED_COLUMNS
     return ", ".join(names[:NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+
+
+def as_key(name: str) -> str:
+    """A column's name as it can stand in YAML, in a flow such as ``{name: categorical}``."""
+    return name if _PLAIN_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

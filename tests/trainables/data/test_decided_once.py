@@ -200,14 +200,10 @@ def test_e2_files_of_a_folder_are_joined_by_all_of_them(tmp_path):
         folder("clash", {"y": [1]}, {"y": ["x"]})
 
 
-@pytest.mark.parametrize("cell", ["1,921", "12,345,678"])
-def test_e2_a_comma_that_may_separate_thousands_is_not_guessed_at(tmp_path, cell):
-    file = csv(tmp_path / "t.tsv", {"x": cycle(cell, "377"), "y": cycle("a", "b")}, sep="\t")
+def test_e2_a_comma_that_may_separate_thousands_is_not_guessed_at(tmp_path):
+    file = csv(tmp_path / "t.tsv", {"x": cycle("1,921", "377"), "y": cycle("a", "b")}, sep="\t")
     with pytest.raises(DataError, match="thousands or a fraction"):
         read(DataConfig(source=file, target="y"))
-    pa.parquet.write_table(pa.table({"x": cycle(cell, "377"), "y": cycle("a", "b")}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="thousands or a fraction"):
-        read(DataConfig(source=str(tmp_path / "t.parquet"), target="y"))
     clear = csv(tmp_path / "c.tsv", {"x": cycle("1,921", "37,5"), "y": cycle("a", "b")}, sep="\t")
     assert sources.read(clear, Wanted(target="y"), "data.source").table["x"].to_pylist()[:2] == [1.921, 37.5]
 

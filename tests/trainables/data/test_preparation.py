@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
-from trainables.data import preparation, schema
-from trainables.data.config import PreparationConfig
+from trainables.data import preparation
+from trainables.data.config import ColumnConfig, PreparationConfig
+from trainables.data.kinds import infer
 from trainables.data.preparation import Preparation
 from trainables.errors import DataError
 
@@ -18,7 +19,7 @@ N = 400
 
 def fit(columns, targets=None, task="regression", kinds=None, **config):
     table = pa.table(columns)
-    inferred = schema.infer(table, kinds or {}, "data")
+    inferred = infer(table, {name: ColumnConfig(kind=kind) for name, kind in (kinds or {}).items()}, "data")
     targets = np.arange(float(table.num_rows)) if targets is None else targets
     fitted, rows = preparation.fit(table, inferred, PreparationConfig(**config), targets, task)
     return fitted, rows

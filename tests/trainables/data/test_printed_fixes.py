@@ -29,7 +29,9 @@ FAULTY = {
 }
 # What a message offers under a condition that this table does not meet: its gap is an empty cell and not NA.
 _NOT_MEANT = {("a target with gaps", "csv.usual_null_values")}
-_CHANGE = re.compile(r"(?:data\.([a-z_]+(?:\.[a-z_]+)?)|use (split)): (\{.*?\}|\[.*?\]|\"[^\"]*\"|[a-z0-9_]+)")
+_CHANGE = re.compile(
+    r"(?:data\.([a-z_]+(?:\.[a-z_]+)?)|use (split)): (\{(?:[^{}]|\{.*?\})*\}|\[.*?\]|\"[^\"]*\"|[a-z0-9_]+)"
+)
 
 
 def write(folder, columns, suffix):

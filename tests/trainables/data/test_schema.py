@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from trainables.data import schema
+from trainables.data import kinds
 from trainables.data.columns import MISSING, Column
+from trainables.data.config import ColumnConfig
 from trainables.data.schema import Schema
 from trainables.errors import DataError
 
@@ -36,21 +37,21 @@ DAY = datetime.date(2026, 11, 24)
     ],
 )
 def test_kinds_are_found_from_values(values, kind, storage):
-    (column,) = schema.infer(pa.table({"c": values}), {}, "data.source").columns
+    (column,) = kinds.infer(pa.table({"c": values}), {}, "data.source").columns
     assert (column.kind, column.storage) == (kind, storage)
 
 
 def test_d2_a_column_of_mixed_types_names_the_row_the_value_and_three_ways_out():
     table = pa.table({"ok": [1, 2, 3, 4], "age": ["31", "?", "45", "n"], "tags": [["x"], [], [], []]})
     with pytest.raises(DataError) as error:
-        schema.infer(table.set_column(1, "age", pa.array(["31", "?", "45", "27"])), {}, "data.source")
+        kinds.infer(table.set_column(1, "age", pa.array(["31", "?", "45", "27"])), {}, "data.source")
     message = str(error.value)
     assert "column age, row 2: '?'" in message
     assert "data.csv.null_values: ['?']" in message
     assert "{age: categorical}" in message
     assert "column tags" in message  # All at once.
     assert "data.drop: [tags]" in message
-    given = schema.infer(table.select(["age"]), {"age": "categorical"}, "data.source")
+    given = kinds.infer(table.select(["age"]), {"age": ColumnConfig(kind="categorical")}, "data.source")
     assert given.columns[0].kind == "categorical"
 
 
@@ -64,7 +65,7 @@ def test_d2_a_kind_that_the_values_do_not_have_is_refused_with_the_row():
         ([DAY], "numeric", "numbers, not date"),
     ):
         with pytest.raises(DataError) as error:
-            schema.infer(pa.table({"c": values}), {"c": kind}, "data.source")
+            kinds.infer(pa.table({"c": values}), {"c": ColumnConfig(kind=kind)}, "data.source")
         assert words in str(error.value)
 
 

@@ -1,0 +1,295 @@
+"""What the columns of a table are, found from their types and values, or given by the config.
+
+Everything that could be meant in another way is said (``Schema.notes``) with the key that says otherwise; what can be
+read in two ways that matter is refused, with both. Columns that only name rows (ids, free text) are left out, and this
+is said: a network can but memorise them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainables.data import written_dates, written_numbers
+from trainables.data.columns import (
+    CONVERSIONS,
+    Column,
+    NotOfItsKindError,
+    Storage,
+    as_clock_times,
+    as_times,
+    without_nulls,
+)
+from trainables.data.config import ColumnConfig, ColumnKind
+from trainables.data.reading import Reading
+from trainables.data.schema import Schema
+from trainables.data.types import as_key, canonical_names, few, plain
+from trainables.data.written_dates import TwoOrdersError
+from trainables.data.written_numbers import DecimalMark, TwoReadingsError
+from trainables.errors import DataError, Problem
+
+# A column of whole numbers and words is one of categories up to so many numbers and words, each this often in the mean:
+# children 0, 1, 2, 3, more. Beyond, the numbers are a quantity and the word a way to say "missing" or a mistake.
+FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
+# Share of different values from which texts name rows, and rows below which that is left to chance.
+ID_SHARE, LEAST_ROWS_IDS = 0.95, 20
+# Whole numbers of which none comes twice, out of at most this many times as many: drawn by chance, a hundred of two
+# hundred would have some twenty pairs. They count something, in whatever order.
+DENSE = 2
+# Words of a value in the mean, and share of different values, from which a column is free text.
+WORDS, DIFFERENT_TEXTS = 4, 0.5
+_DATE_FIX = "data.columns: {{name}: {kind: date, format: '{format}'}}"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_WORD = re.compile(r"[^\W\d_]{3,}([ _-][^\W\d_]+)*")
+_NAME_OF_ID = re.compile(r"(^|.*[^a-z])(id|ids|uuid|guid|key|number|no|nr|num|idx|index|rowid|row)|unnamed: \d+")
+_NAME_OF_ORDER = re.compile(r".*(year|date|time|day|month|week|hour|age|rank|size|count|amount|price).*")
+
+
+def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading: Reading | None = None) -> Schema:
+    """The schema of feature columns.
+
+    Args:
+        table: Feature columns only.
+        given: What the config says of columns.
+        path: Config key of the table, for messages.
+        reading: How the file was read.
+
+    Raises:
+        DataError: Columns that cannot be features; all of them.
+    """
+    reading = reading or Reading()
+    point = (reading.found and reading.found.decimal_point) or "."
+    problems: list[Problem] = []
+    columns, notes, named = [], [], dict[str, str]()
+    for name in table.column_names:
+        asked = given.get(name, ColumnConfig())
+        raw = without_nulls(plain(table.column(name)), asked.null_values)
+        try:
+            column, note = _find(name, raw, asked, point)
+        except NotOfItsKindError as error:
+            where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
+            problems.append(Problem(path, where, error.rule, error.fix.replace("{name}", as_key(name))))
+            continue
+        if asked.meant is None and (reason := _why_left_out(column, raw)):
+            named[column.name] = f"column {name}: {reason.replace('{name}', as_key(name))}"
+        elif note:
+            notes.append(f"column {name}: {note}")
+        columns.append(replace(column, canonical=column.kind == "categorical" and _tells_apart(raw)))
+    if problems:
+        raise DataError(problems)
+    if len(named) == len(columns):
+        # A table of nothing else: whoever wants to learn from it has nothing better.
+        named = {}
+    kept = tuple(column for column in columns if column.name not in named)
+    return Schema(kept, reading, (*notes, *named.values()), tuple(named))
+
+
+def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMark) -> tuple[Column, str]:
+    """A column, and what should be said of it."""
+    kind, texts = asked.meant, pa.types.is_string(raw.type)
+    if kind == "text":
+        # Numbers are words, too.
+        column, note = Column(name, "text", "text"), ""
+    elif kind == "categorical" and texts:
+        # Text that is to be categories may be anything.
+        column, note = Column(name, "categorical", "text"), ""
+    elif kind == "date" and asked.format is not None:
+        column, note = Column(name, "date", "text", format=asked.format), ""
+    elif kind == "numeric" and texts:
+        column, note = _numeric(name, raw, asked, point), ""
+    else:
+        column, note = _look(name, raw, point)
+        column = replace(column, kind=kind or column.kind)
+    column = replace(column, null_values=asked.null_values)
+    if kind is not None:
+        CONVERSIONS[kind](raw, column)
+    return column, note
+
+
+def _numeric(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMark) -> Column:
+    """A text column that is said to hold numbers."""
+    texts = raw.drop_null().to_pandas().astype(object)
+    column = Column(name, "numeric", "text")
+    if pd.to_numeric(texts, errors="coerce").notna().all() and asked.decimal is None and asked.thousands is None:
+        return column
+    try:
+        notation = written_numbers.find(texts, point=point, decimal=asked.decimal, thousands=asked.thousands)
+    except TwoReadingsError as error:
+        raise _of_two_readings(error, raw) from error
+    return replace(column, notation=notation)
+
+
+def _tells_apart(column: pa.ChunkedArray) -> bool:
+    """Whether canonical texts are as many as the column's own."""
+    values = pa.chunked_array([pc.unique(column.drop_null())])
+    return len(pc.unique(canonical_names(values))) == len(values)
+
+
+# ---- by values -------------------------------------------------------------------------------------------------------
+
+
+def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Column, str]:
+    kind = column.type
+    if pa.types.is_string(kind):
+        return _look_at_text(name, column, point)
+    by_type: Mapping[Any, tuple[ColumnKind, Storage]] = {
+        pa.types.is_boolean: ("boolean", "truth"),
+        pa.types.is_integer: ("numeric", "whole"),
+        pa.types.is_floating: ("numeric", "number"),
+        pa.types.is_decimal: ("numeric", "number"),
+        pa.types.is_null: ("numeric", "number"),
+        pa.types.is_duration: ("numeric", "number"),
+        pa.types.is_date: ("date", "time"),
+        pa.types.is_timestamp: ("date", "time"),
+        pa.types.is_time: ("date", "clock"),
+    }
+    for is_of_it, (found, storage) in by_type.items():
+        if is_of_it(kind):
+            return Column(name, found, storage), "durations are read as seconds" if pa.types.is_duration(kind) else ""
+    fix = "leave it out: data.drop: [{name}]"
+    if pa.types.is_interval(kind):
+        fix += "; or write it as a number, of seconds for example"
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        fix += "; if it is text, save the file as UTF-8, or name its encoding in data.csv.encoding"
+    raise NotOfItsKindError(-1, None, f"numbers, true/false, text or dates, not {kind}", fix)
+
+
+def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Column, str]:
+    values = column.to_pandas()
+    present = values[values.notna()].astype(object)
+    as_text = Column(name, "categorical", "text")
+    # A leading zero belongs to a code, not to a number.
+    coded = bool(present.str.match(r"^0\d").any())
+    numbers = pd.to_numeric(present, errors="coerce")
+    if numbers.notna().all() and not coded and not present.empty:
+        return Column(name, "numeric", "text"), ""
+    if not coded and not present.empty:
+        if _are_few_categories(present, numbers):
+            words = few(sorted(present.unique()))
+            return as_text, f"{words} are taken for categories; data.columns or data.csv.null_values say otherwise"
+        if (found := _look_at_numbers(name, column, present, numbers, point)) is not None:
+            return found
+    if present.empty:
+        return as_text, ""
+    if as_times(present).notna().all():
+        return Column(name, "date", "text"), ""
+    is_clock = as_clock_times(present).notna().all()
+    return (Column(name, "date", "clock"), "") if is_clock else _look_at_dates(name, column, present) or (as_text, "")
+
+
+def _look_at_numbers(
+    name: str, column: pa.ChunkedArray, present: pd.Series[Any], plainly: pd.Series[Any], point: DecimalMark
+) -> tuple[Column, str] | None:
+    """A column of numbers as people write them; None for one that has no numbers for the most part.
+
+    Raises:
+        NotOfItsKindError: It has for the most part, or they can be read in two ways.
+    """
+    try:
+        notation = written_numbers.find(present, point=point)
+    except TwoReadingsError as error:
+        raise _of_two_readings(error, column) from error
+    numbers = plainly.to_numpy(np.float64) if notation is None else notation.parse(present)
+    read = ~np.isnan(numbers)
+    if notation is not None and read.all():
+        at = int(np.argmax(present.map(len).to_numpy()))
+        said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}); data.columns says otherwise"
+        return Column(name, "numeric", "text", notation=notation), said
+    # Mostly numbers: the rest is more likely a way to say "missing", or a mistake, than a category.
+    if 2 * read.sum() > len(read) and (notation is None or written_numbers.is_known_unit(notation.unit)):
+        value = present.iloc[int(np.flatnonzero(~read)[0])]
+        rule = f"one type of value: of {len(read)}, {int(read.sum())} are numbers and {int((~read).sum())} are not"
+        raise NotOfItsKindError(
+            _row_of(column, value),
+            value,
+            rule,
+            f"if it means missing, data.csv.null_values: [{value!r}]; "
+            "if these are codes, data.columns: {{name}: categorical}; else mend the value",
+        )
+    return None
+
+
+def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) -> tuple[Column, str] | None:
+    """A column of dates as people write them; None for others.
+
+    Raises:
+        NotOfItsKindError: Day and month cannot be told apart.
+    """
+    try:
+        form = written_dates.find(present)
+    except TwoOrdersError as error:
+        first, second = (_DATE_FIX.replace("{format}", form) for form in error.formats)
+        raise NotOfItsKindError(
+            _row_of(column, error.value),
+            error.value,
+            "dates of which one is clear; in all of these, day and month may be either",
+            f"if the day comes first, {first}; if the month does, {second}",
+        ) from error
+    if form is None:
+        return None
+    said = f"{present.iloc[0]!r} is read as a date written {form}; data.columns says otherwise"
+    return Column(name, "date", "text", format=form), said
+
+
+def _of_two_readings(error: TwoReadingsError, column: pa.ChunkedArray) -> NotOfItsKindError:
+    return NotOfItsKindError(_row_of(column, error.value), error.value, error.rule, error.fix)
+
+
+def _row_of(column: pa.ChunkedArray, value: str) -> int:
+    return int(pc.index(column, value).as_py())
+
+
+def _are_few_categories(present: pd.Series[Any], parsed: pd.Series[Any]) -> bool:
+    """Whether a few whole numbers and words come again and again, as in 1, 2, 3, more."""
+    different = present[parsed.notna()].unique()
+    words = present[parsed.isna()].unique()
+    return (
+        0 < len(words) <= MOST_WORDS
+        and 0 < len(different) <= FEW_CATEGORIES
+        and len(present) >= LEAST_REPEATS * (len(different) + len(words))
+        and all(_NUMBER.fullmatch(value) and "." not in value for value in different)
+        # A mark such as ? or n/a is a way to say "missing".
+        and all(_WORD.fullmatch(value) for value in words)
+    )
+
+
+# ---- columns that only name rows -------------------------------------------------------------------------------------
+
+
+def _why_left_out(column: Column, raw: pa.ChunkedArray) -> str:
+    """Why a column is no feature unless somebody says that it is one; empty where it is."""
+    present = len(raw) - raw.null_count
+    if present < LEAST_ROWS_IDS:
+        return ""
+    kept = "data.columns: {{name}: %s} keeps it"
+    if column.kind == "categorical" and pa.types.is_string(raw.type):
+        different = len(pc.unique(raw.drop_null()))
+        if different >= DIFFERENT_TEXTS * present and _words(raw) >= WORDS:
+            return f"text of many words: left out; {kept % 'text'}, by its words"
+        if different >= ID_SHARE * present:
+            return f"{different:,} different texts in {present:,} rows, as ids have: left out; {kept % 'categorical'}"
+    if column.storage == "whole" and not raw.null_count and _counts_rows(column.name, raw):
+        return f"whole numbers of which none comes twice, as ids are: left out; {kept % 'numeric'}"
+    return ""
+
+
+def _words(raw: pa.ChunkedArray) -> float:
+    """Words of a text in the mean, of the first that there are."""
+    texts = raw.slice(0, 1_000).drop_null().to_pylist()
+    return sum(len(text.split()) for text in texts) / max(1, len(texts))
+
+
+def _counts_rows(name: str, raw: pa.ChunkedArray) -> bool:
+    """Whether whole numbers all differ, and lie close together or are called an id."""
+    if _NAME_OF_ORDER.fullmatch(name.lower()) or pc.count_distinct(raw).as_py() < len(raw):
+        return False
+    ends = pc.min_max(raw).as_py()
+    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+    return ends["max"] - ends["min"] < DENSE * len(raw) or _NAME_OF_ID.fullmatch(words) is not None

@@ -1,0 +1,80 @@
+"""Dates as people write them: ``24.02.2024``, ``02/24/2024 13:45``, ``24 Feb 2024``.
+
+Which of two numbers is the day is decided by all values of a column together: a 24 is no month. Where all of them could
+be either, nobody knows but the user, who is asked; only with points between them, the day comes first. ISO dates
+(``2024-02-24``) are read without a format.
+
+>>> find(pd.Series(["02/03/2024", "02/24/2024"]))
+'%m/%d/%Y'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+# Values at which is looked before all of them are.
+_GLANCE = 200
+_DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y")
+_NAMED = (
+    "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y", "%a, %d %b %Y",
+    "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y",
+)  # fmt: skip
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
+_LOOKS_LIKE_A_DATE = re.compile(r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{2,4}|.*[A-Za-z]{3,9}.*\d{2,4}).*")
+
+
+class TwoOrdersError(Exception):
+    """Dates of which day and month cannot be told apart.
+
+    Args:
+        value: One of them.
+        formats: How it may be read.
+    """
+
+    def __init__(self, value: str, formats: tuple[str, str]) -> None:
+        super().__init__(value)
+        self.value, self.formats = value, formats
+
+
+def find(values: pd.Series[Any]) -> str | None:
+    """The format (of ``strftime``) of a text column in which every value is a date; None if it is none of them.
+
+    Args:
+        values: Texts, none missing.
+
+    Raises:
+        TwoOrdersError: Day and month may be either.
+    """
+    different = values.drop_duplicates()
+    glance = different.iloc[:_GLANCE]
+    if not glance.map(lambda text: _LOOKS_LIKE_A_DATE.fullmatch(text) is not None).all():
+        return None
+    fitting = [form for form in _formats(str(glance.iloc[0])) if parse(glance, form).notna().all()]
+    fitting = [form for form in fitting if parse(different, form).notna().all()]
+    if not fitting:
+        return None
+    first = fitting[0]
+    swapped = first.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+    if first.startswith("%d") and first[2] != "." and swapped in fitting and swapped != first:
+        raise TwoOrdersError(str(different.iloc[0]), (first, swapped))
+    return first
+
+
+def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
+    """Texts as dates; NaT where one is missing or not of this format."""
+    texts = values.where(values.isna(), values.astype(str).str.strip())
+    return pd.to_datetime(texts, format=form, errors="coerce").astype("datetime64[us]")
+
+
+def _formats(example: str) -> Iterator[str]:
+    """Those that a value may be of."""
+    for day in (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED):
+        for clock in _CLOCKS:
+            form = day + clock
+            # Cheap, and there are hundreds.
+            if pd.notna(pd.to_datetime(example.strip(), format=form, errors="coerce")):
+                yield form
