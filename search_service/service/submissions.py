@@ -171,11 +171,6 @@ def _is_relative_path(source: str) -> bool:
     return bool(Path(source).suffix) or "/" in source
 
 
-def suffix_of(name: str) -> str:
-    """The ending that tells a table's format."""
-    return Path(name).suffix.lower()
-
-
 def without_secrets(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """A config as others may see it, and the whole addresses of its tables by config key."""
     data, addresses = private_addresses.public(config["data"])

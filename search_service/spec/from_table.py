@@ -143,7 +143,7 @@ def is_table(given: str) -> bool:
         return True
     place = urlsplit(given).path if is_url(given) else given
     suffix = PurePosixPath(place).suffix.lower()
-    return suffix not in CONFIG_SUFFIXES and (is_url(given) or suffix in _suffixes())
+    return suffix not in CONFIG_SUFFIXES and (is_url(given) or _has_known_suffix(place))
 
 
 def least(source: str) -> dict[str, Any]:
@@ -212,7 +212,8 @@ def _metric(found: Found) -> tuple[MetricName, str]:
 def _name(source: str) -> str:
     """A study's name, of its table's."""
     place = urlsplit(source).path if is_url(source) else source.removeprefix(OPENML)
-    stem = PurePosixPath(place.rstrip("/")).stem
+    # Of t.csv.gz, t.
+    stem = re.sub(r"(?<=.)\.(csv|tsv|jsonl|ndjson)$", "", PurePosixPath(place.rstrip("/")).stem, flags=re.IGNORECASE)
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:64] or "table"
 
 
@@ -221,8 +222,9 @@ def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
 
 
-def _suffixes() -> tuple[str, ...]:
+def _has_known_suffix(name: str) -> bool:
     # pyarrow takes a tenth of a second, which --help need not wait for.
-    from trainables.data.formats import SUFFIXES
+    from trainables.data.formats import SUFFIXES, suffix_of
 
-    return SUFFIXES
+    suffix = suffix_of(PurePosixPath(name).name)
+    return suffix in SUFFIXES or suffix.count(".") > 1

@@ -77,7 +77,7 @@ ColumnGiven = Annotated[
 
 
 class CsvConfig(FrozenModel):
-    """How a CSV file is written; what is not given is found out from its first lines."""
+    """How a CSV file (or a sheet) is written; what is not given is found out from its first lines."""
 
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=1, description="Character between columns; null: found out."
@@ -86,6 +86,8 @@ class CsvConfig(FrozenModel):
     header: bool | None = Field(
         default=None, description="Whether the first line names the columns; null: unless it holds only numbers."
     )
+    skip_rows: int = Field(default=0, ge=0, description="Lines before the one that names the columns, such as a title.")
+    sheet: str | None = Field(default=None, min_length=1, description="Of an Excel file; null: the first.")
     decimal_point: Literal[".", ","] | None = Field(
         default=None, description="Between a number's whole part and its fraction; null: found out."
     )

@@ -34,10 +34,13 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     usual = before.found or CsvConfig()
     encoding = given.encoding or _encoding_of(sample, file, path, shown, usual.encoding)
     text = _decode(sample, encoding, path, shown)
+    skipped = before.skipped(_cells(_first_line(text), usual.delimiter or ","), given)
+    text = "".join(text.splitlines(keepends=True)[skipped:])
     if not text.strip():
         raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
     delimiter = given.delimiter or _delimiter_as_before(text, before) or _delimiter_of(text)
     limits.require(path, shown, columns=len(_cells(_first_line(text), delimiter)))
+    _refuse_title(text, delimiter, path, shown)
     header = given.header if given.header is not None else _has_header(text, delimiter, before)
     point: str | None = given.decimal_point
     if point is None and usual.decimal_point != delimiter:
@@ -53,7 +56,13 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if not header:
         notes.append("no line of names: columns are called f0, f1, ...")
     found = given.model_copy(
-        update={"encoding": encoding, "delimiter": delimiter, "header": header, "decimal_point": point}
+        update={
+            "encoding": encoding,
+            "delimiter": delimiter,
+            "header": header,
+            "decimal_point": point,
+            "skip_rows": skipped,
+        }
     )
     types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
     try:
@@ -93,7 +102,10 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
 
     def read(use_threads: bool) -> pa.Table:
         how = pyarrow.csv.ReadOptions(
-            encoding=written.encoding, autogenerate_column_names=not written.header, use_threads=use_threads
+            encoding=written.encoding,
+            autogenerate_column_names=not written.header,
+            skip_rows=written.skip_rows,
+            use_threads=use_threads,
         )
         return pyarrow.csv.read_csv(file, read_options=how, **options)
 
@@ -123,6 +135,24 @@ def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
             rule = f"a closing quotation mark for each opening one; column {name} of the last row is never closed"
             value_begins = value.splitlines()[0][:40]
             raise DataError([Problem(path, shown, rule, f"close the quotation mark before {value_begins!r}")])
+
+
+def _refuse_title(text: str, delimiter: str, path: str, shown: str) -> None:
+    """Lines before the one that names the columns have fewer cells than it and all that follow."""
+    lines = text.splitlines()[:50]
+    counts = [len(_cells(line, delimiter)) for line in (lines[:-1] if len(lines) > 2 else lines)]
+    # An open quotation mark, or cells that were forgotten here and there, are another matter.
+    width = counts[-1] if counts else 0
+    title = next((at for at, count in enumerate(counts) if count == width), 0)
+    if (
+        title
+        and width > 1
+        and len(counts) > title + 1
+        and set(counts[title:]) == {width}
+        and max(counts[:title]) < width
+    ):
+        rule = f"a first line that names the columns; before the first of {width} cells there are {title}"
+        raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {title}")])
 
 
 def _sample(file: Path) -> bytes:

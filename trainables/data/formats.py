@@ -1,4 +1,4 @@
-"""Files into Arrow tables, one reader per format: CSV, Parquet, Feather/Arrow, JSON lines, NPZ.
+"""Files into Arrow tables, one reader per format: CSV, Parquet, Feather/Arrow, JSON lines, NPZ, Excel; or compressed.
 
 pyarrow does the reading. What is ours is what a person wants to hear when it cannot: the line, the column, the fix.
 Nothing here opens a pickle.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,16 @@ import pyarrow.parquet
 from trainables.data import limits
 from trainables.data.csv_files import read_csv
 from trainables.data.reading import Read, Wanted
+from trainables.data.spreadsheets import read_spreadsheet
 from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
 
 # A small NPZ can expand a thousandfold; beyond this a table does not fit beside its float32 copies in 24 GiB.
 MAX_NPZ_BYTES = 8 * 2**30
+# What files may be compressed by, by the ending of their names, as pyarrow calls it.
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+# Bytes unpacked before it is looked whether they are too many.
+UNPACKED_AT_ONCE = 4 * 2**20
 # Deflate, which NPZ files are compressed by, makes at most 1032 bytes of one.
 MOST_DEFLATED = 1_032
 
@@ -44,9 +51,15 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     Raises:
         DataError: It cannot be read; says why.
     """
-    suffix = ".parquet" if file.is_dir() else file.suffix.lower()
+    suffix = ".parquet" if file.is_dir() else suffix_of(file.name)
+    packed, _, inner = suffix[1:].rpartition(".")
+    if packed:
+        with _unpacked_file(file, f".{packed}", COMPRESSIONS[f".{inner}"], path, shown) as unpacked:
+            return read_file(unpacked, wanted, path, shown)
     if suffix not in _READERS:
-        rule = f"a file ending in {', '.join(_READERS)}, or a folder of Parquet files"
+        rule = (
+            f"a file ending in {', '.join(_READERS)} (or with .gz, .zst or .bz2 behind), or a folder of Parquet files"
+        )
         raise DataError([Problem(path, shown, rule, "save the table in one of these formats")])
     if file.is_dir() and not any(file.rglob("*.parquet")):
         rule = "a file, or a folder with Parquet files"
@@ -68,6 +81,38 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         raise DataError([Problem(path, shown, rule, fix)]) from error
     limits.require(path, shown, rows=found.table.num_rows, columns=found.table.num_columns)
     return found
+
+
+def suffix_of(name: str) -> str:
+    """The ending of a file's name that tells its format: ``.csv``, or ``.csv.gz`` of a compressed one.
+
+    >>> suffix_of("2024.sales.CSV.gz"), suffix_of("a.tar.gz"), suffix_of("t.parquet")
+    ('.csv.gz', '.gz', '.parquet')
+    """
+    *_, before, last = ["", "", *(f".{part}" for part in name.lower().split(".")[1:])]
+    return before + last if last in COMPRESSIONS and before in _READERS else last
+
+
+@contextmanager
+def _unpacked_file(file: Path, suffix: str, compression: str, path: str, shown: str) -> Iterator[Path]:
+    """A compressed file as a file that is not, as long as it is needed.
+
+    Raises:
+        DataError: It is no such file, or too large.
+    """
+    with tempfile.TemporaryDirectory(prefix="search-service-") as folder:
+        unpacked = Path(folder) / f"table{suffix}"
+        try:
+            with pa.input_stream(str(file), compression=compression) as packed, unpacked.open("wb") as plain:
+                while block := packed.read(UNPACKED_AT_ONCE):
+                    plain.write(block)
+                    # Texts take no less memory than the file.
+                    limits.require(path, shown, unpacked_bytes=plain.tell())
+        except OSError as error:
+            reason = (str(error).splitlines() or [""])[0]
+            rule, fix = f"a {compression} file", f"compress it again, or give it uncompressed: {reason}"
+            raise DataError([Problem(path, shown, rule, fix)]) from error
+        yield unpacked
 
 
 def _require_text(table: pa.Table) -> None:
@@ -264,5 +309,8 @@ _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {
     ".jsonl": _read_json,
     ".ndjson": _read_json,
     ".npz": _read_npz,
+    ".xlsx": read_spreadsheet,
+    ".xls": read_spreadsheet,
+    ".ods": read_spreadsheet,
 }
 SUFFIXES = tuple(_READERS)

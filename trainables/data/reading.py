@@ -7,7 +7,7 @@ a category here. ``Schema.reading`` keeps it, and ``schema.json`` in a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -62,6 +62,15 @@ class Reading:
                 if known:
                     words[kind.name] = tuple(known)
         return cls(given, found, types, words)
+
+    def skipped(self, first_line: Collection[str], given: CsvConfig) -> int:
+        """Lines to skip in a file: none in a later one that begins with columns' names, whatever the training file did.
+
+        Args:
+            first_line: Cells of the file's first line.
+            given: What the config says.
+        """
+        return 0 if set(first_line) & set(self.types) else given.skip_rows
 
     @property
     def null_values(self) -> tuple[str, ...]:

@@ -65,7 +65,9 @@ def read_rows(source: str, path: str, before: Reading | None = None, names: Coll
 def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] | None = None) -> Read:
     """A table whose columns have plain types and names that differ, and at least one row."""
     found = _read(source, wanted, path)
-    table = found.table
+    # Blanks around a name are how somebody typed it, and no part of it.
+    table = found.table.rename_columns([name.strip() for name in found.table.column_names])
+    found = found._replace(table=table)
     if needed is not None:
         # What nobody asks for may be anything: an index without a name, as pandas writes it, or a column given twice.
         known = set(needed)

@@ -20,10 +20,10 @@ from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.routes.studies import Limit, Offset
 from search_service.service.store import ConflictError, QuotaError
-from search_service.service.submissions import DATASET, suffix_of
+from search_service.service.submissions import DATASET
 from search_service.service.tables import DatasetRow
 from search_service.spec.names import MOST_BYTES, flaw_of
-from trainables.data.formats import SUFFIXES
+from trainables.data.formats import COMPRESSIONS, SUFFIXES, suffix_of
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"])
 
@@ -55,14 +55,15 @@ async def upload(
         Query(
             min_length=1,
             max_length=200,
-            description=f"The file's name; its ending says what it is: {', '.join(SUFFIXES)}.",
+            description=f"The file's name; its ending says what it is: {', '.join(SUFFIXES)}, or one of these with "
+            f"{', '.join(COMPRESSIONS)} behind.",
         ),
     ],
 ) -> Dataset:
     """Upload a table; a config names it by the ``source`` of the answer."""
     request.app.state.access.count_work(caller)
     suffix = suffix_of(name)
-    if suffix not in SUFFIXES:
+    if suffix not in SUFFIXES and suffix.count(".") < 2:
         rule = f"a file name ending in {', '.join(SUFFIXES)}"
         raise InvalidSpecError([Problem("name", name, rule, "give the file's own name, or convert the table")])
     # Browsers and shells may send a whole path.

@@ -53,7 +53,7 @@ NUMBERS = {
     "millions and thousands": many(lambda n: f"{n / 1000:.2f}M" if n > 9_000 else f"{n:.2f}k"),
     "months": ([f"{n} months" if n > 1 else "1 month" for n in COUNT], [*COUNT]),
     "hours and minutes": ([f"{n}h {n % 60}m" for n in COUNT], [3600 * n + 60 * (n % 60) for n in COUNT]),
-    "more hours than a day has": ([f"{n}:{n % 60:02d}:07" for n in COUNT], [3600 * n + 60 * (n % 60) + 7 for n in COUNT]),
+    "more hours than a day": ([f"{n}:{n % 60:02d}:07" for n in COUNT], [3600 * n + 60 * (n % 60) + 7 for n in COUNT]),
     "ISO durations": ([f"PT{n}M" for n in COUNT], [60 * n for n in COUNT]),
 }  # fmt: skip
 SIGNED = {

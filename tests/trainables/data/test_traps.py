@@ -79,13 +79,13 @@ def test_ids_constants_and_empty_columns(tmp_path, honest):
         tmp_path,
         honest
         | {
-            "row": np.arange(N) * 3,
+            "ticket": np.arange(N) * 3,
             "same": ["x"] * N,
             "one": np.ones(N),
             "rare": pa.array([1.0 * i if i % 60 == 0 else None for i in range(N)]),
         },
     )
-    assert says(problems, "row", "as ids do")
+    assert says(problems, "ticket", "as ids do")
     assert says(problems, "same, one", "one value")
     assert says(problems, "rare", "miss more than")
     # Whole numbers that do not count the rows may be amounts.
@@ -103,8 +103,8 @@ def test_a_class_without_rows_in_a_part(tmp_path, honest):
 
 def test_strict_makes_them_errors(tmp_path, honest):
     with pytest.raises(DataError, match="as ids do"):
-        found(tmp_path, honest | {"row": np.arange(N) * 3}, strict=True)
-    assert found(tmp_path, honest | {"row": np.arange(N) * 3}, strict=True, drop=["row"]) == ()
+        found(tmp_path, honest | {"ticket": np.arange(N) * 3}, strict=True)
+    assert found(tmp_path, honest | {"ticket": np.arange(N) * 3}, strict=True, drop=["ticket"]) == ()
 
 
 def test_rows_are_told_apart_by_every_bit():

@@ -1,0 +1,68 @@
+"""Sheets of Excel and OpenDocument into Arrow tables; python-calamine parses, an extra dependency.
+
+A cell has a type of its own: a column whose cells have one is of that type, another is text, as in a CSV file.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainables.data import limits
+from trainables.data.reading import Read, Reading, Wanted
+from trainables.data.types import few
+from trainables.errors import DataError, Problem
+
+
+def read_spreadsheet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    """Read a sheet; arguments and errors are those of ``formats.read_file``."""
+    try:
+        import python_calamine
+    except ImportError as error:
+        rule, fix = "a format that is installed", "pip install 'search-service[excel]', or save the sheet as CSV"
+        raise DataError([Problem(path, shown, rule, fix)]) from error
+    with python_calamine.CalamineWorkbook.from_path(str(file)) as book:
+        names = book.sheet_names
+        sheet = wanted.csv.sheet or names[0]
+        if sheet not in names:
+            raise DataError([Problem("data.csv.sheet", sheet, "a sheet of the file", f"one of: {few(names)}")])
+        rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    before = wanted.before or Reading()
+    rows = rows[before.skipped([str(cell).strip() for cell in rows[0]], wanted.csv) :] if rows else rows
+    if not rows:
+        raise DataError([Problem(path, shown, "a sheet with rows", f"sheet {sheet} is empty: name another")])
+    limits.require(path, shown, rows=len(rows), columns=len(rows[0]))
+    names = [str(cell).strip() for cell in rows[0]]
+    # Cells that were only formatted make empty columns at the end.
+    cells = {at: [row[at] for row in rows[1:]] for at in range(len(names))}
+    used = [at for at in cells if names[at] or any(cell != "" for cell in cells[at])]
+    table = pa.table([_of_cells(cells[at]) for at in used], names=[names[at] for at in used])
+    said = (
+        [f"sheet {sheet} of {len(book.sheet_names)}; data.csv.sheet names another"] if len(book.sheet_names) > 1 else []
+    )
+    return Read(table, None, tuple(said))
+
+
+def _of_cells(cells: Sequence[Any]) -> pa.Array:
+    """A column of a sheet: of one type, or as text where cells have several."""
+    values = [None if cell == "" else cell for cell in cells]
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float}:
+        numbers = pa.array(values, pa.float64())
+        is_whole = pc.all(pc.equal(numbers, pc.floor(numbers)), min_count=0).as_py()
+        return numbers.cast(pa.int64()) if is_whole and kinds else numbers
+    if kinds == {datetime.date, datetime.datetime}:
+        return pa.array(values, pa.timestamp("us"))
+    if len(kinds) == 1:
+        return pa.array(values)
+    return pa.array([None if value is None else _text_of(value) for value in values], pa.string())
+
+
+def _text_of(value: Any) -> str:
+    """A cell as text: sheets know no whole numbers."""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
