@@ -92,7 +92,7 @@ def test_e1_a_study_of_a_secret_address_goes_on_and_leaves_no_secret(tmp_path, a
     assert holding(tmp_path) == [layout.PRIVATE_ADDRESSES]
     assert stat.S_IMODE((folder / layout.PRIVATE_ADDRESSES).stat().st_mode) == 0o600
     command = [sys.executable, "-m", "search_service", "run", "--study", folder.name, "--home", str(settings.home)]
-    done = subprocess.run([*command, "--runner", "inline"], capture_output=True, text=True, timeout=250, check=False)
+    done = subprocess.run([*command, "--runner", "inline"], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert holding(tmp_path) == []
     said = done.stdout + done.stderr
@@ -111,7 +111,7 @@ def test_e1_validate_says_no_secret_of_an_address_that_does_not_answer(tmp_path,
     said = ""
     for override in ([], ["--set", "data.no=null"]):
         command = [sys.executable, "-m", "search_service", "validate", str(tmp_path / "c.yaml"), *override]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path)
         assert done.returncode == 2, done.stdout + done.stderr
         said += done.stdout + done.stderr
     assert [secret for secret in SECRETS if secret in said] == []

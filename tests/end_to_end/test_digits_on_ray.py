@@ -18,7 +18,7 @@ def study(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     command = [sys.executable, "-m", "search_service", "run", str(REPOSITORY / "configs" / "01_digits.yaml")]
     done = subprocess.run(
-        [*command, "--home", str(home), "--json"], capture_output=True, text=True, timeout=280, check=False
+        [*command, "--home", str(home), "--json"], capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), home

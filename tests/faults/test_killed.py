@@ -184,7 +184,7 @@ def test_d6_a_study_on_ray_killed_in_a_round_goes_on_and_loses_and_repeats_nothi
     told = folder / "round-1" / "told.jsonl"
     before = told.read_text().splitlines()
     assert 3 <= len(before) < 8
-    done = subprocess.run([*command, "--study", folder.name], capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run([*command, "--study", folder.name], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     assert "which goes on" in done.stdout
     after = told.read_text().splitlines()

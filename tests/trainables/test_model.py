@@ -255,7 +255,7 @@ def test_d3_a_saved_model_gives_the_same_numbers_in_another_process(packed, tmp_
     ROWS.to_json(tmp_path / "rows.json", orient="records")
     done = subprocess.run(
         [sys.executable, "-c", _IN_ANOTHER_PROCESS, tmp_path / "model", tmp_path / "rows.json", str(threads)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     expected = json.loads(packed.predict(ROWS).to_json(orient="records", double_precision=15))

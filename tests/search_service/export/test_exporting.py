@@ -90,7 +90,7 @@ def rows_to_predict(rows: int = 40) -> pd.DataFrame:
 
 def search_service(*arguments, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "search_service", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=500, check=False)
 
 
 # ---- packed ----------------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_d3_network_py_stands_alone_and_is_the_network(study, exported, tmp_path
     torch.save(torch.from_numpy(inputs), tmp_path / "inputs.pt")
     done = subprocess.run(
         [sys.executable, "-I", "-c", _ALONE, folder, tmp_path / "inputs.pt", tmp_path / "outputs.pt"],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["torch.nn.modules.container", str(inputs.shape[1])]
@@ -343,7 +343,7 @@ def test_e1_names_and_labels_are_data_in_an_export_and_nothing_of_them_runs(stud
     command = [sys.executable, "-I", "-c", _ALONE + "print(ascii((network.CLASSES, network.FACTS['name'])))"]
     done = subprocess.run(
         [*command, tmp_path / "out", tmp_path / "inputs.pt", tmp_path / "outputs.pt"],
-        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+        capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.rglob("ran"))
@@ -389,7 +389,7 @@ def test_d3_the_snippets_of_the_exported_readme_run(study, exported):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     for code in (first, second + "print(net)"):
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=exported, env=environment, capture_output=True, text=True, timeout=120,
+            [sys.executable, "-c", code], cwd=exported, env=environment, capture_output=True, text=True, timeout=500,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -26,5 +26,5 @@ def test_d4_no_request_gets_a_500_or_an_answer_that_is_not_documented(tmp_path):
         # A stream of a study that waits has no end.
         command += ["--max-examples", str(EXAMPLES), "--request-timeout", "20", "--exclude-path-regex", "/events$"]
         command += ["--generation-database", "none", "--seed", "1", "--no-color"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, cwd=tmp_path)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

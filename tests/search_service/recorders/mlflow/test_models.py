@@ -205,7 +205,7 @@ def test_d3_a_saved_model_needs_nothing_of_this_project(packed, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _LOADED_ELSEWHERE, tmp_path / "saved", json.dumps(rows)],
         env=environment | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     # MLflow's own advice is for those who write such scripts.
