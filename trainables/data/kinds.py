@@ -170,6 +170,8 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
     numbers = pd.to_numeric(present, errors="coerce")
     if numbers.notna().all() and not coded and not present.empty:
         return Column(name, "numeric", "text"), ""
+    if not present.empty and as_times(present).notna().all():
+        return Column(name, "date", "text"), ""
     if not coded and not present.empty:
         if _are_few_categories(present, numbers):
             words = few(sorted(present.unique()))
@@ -178,8 +180,6 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
             return found
     if present.empty:
         return as_text, ""
-    if as_times(present).notna().all():
-        return Column(name, "date", "text"), ""
     is_clock = as_clock_times(present).notna().all()
     return (Column(name, "date", "clock"), "") if is_clock else _look_at_dates(name, column, present) or (as_text, "")
 

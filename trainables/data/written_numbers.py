@@ -43,11 +43,12 @@ _UNITS = frozenset(
     ft² sqft ha acre m³ m3 kcal cal kj j""".split()  # noqa: SIM905
 )
 _TIME_UNITS = frozenset(["ms", "s", "sec", "second", "m", "min", "minute", "h", "hr", "hour", "d", "day", "w", "week"])
-# A value is a sign, a currency, digits with marks, and a unit; a unit has letters or a sign and no second number.
+# A value is a sign, a currency, digits with marks, and a unit: letters or a sign, and no number but for m2 and m3.
 _VALUE = re.compile(
     r"(?P<open>\()?(?P<sign>[-+]?)\s*(?P<before>[^\d\s.,'()+-][^\d\s()+-]{0,3})?\s*(?P<inner>[-+]?)"
     r"(?P<number>(?:\d[\d., ']*|[.,]\d+)(?:[eE][-+]?\d+)?)"
-    r"\s*(?P<after>[^\W\d_][^\s()]{0,11}(?: [^\W\d_]{1,8})?|[%‰°²µ\"][^\s\d()]{0,5}|(?![-+.,'/:;()])[^\w\s]{1,2})?"
+    r"\s*(?P<after>[^\W\d_][^\s()\d]{0,11}[23]?(?: [^\W\d_]{1,8})?"
+    r"|[%‰°²µ\"][^\s\d()]{0,5}|(?![-+.,'/:;()])[^\w\s]{1,2})?"
     r"(?P<behind>-)?(?P<close>\))?"
 )
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " ") | {"’": "'", "−": "-", "–": "-"})

@@ -124,6 +124,15 @@ def test_d2_dates_as_people_write_them_are_dates_and_their_form_is_said(tmp_path
     assert any(form in note for note in read(config).notes)
 
 
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y%m%dT%H%M%S", "%Y-%m-%dT%H:%M:%SZ", "%H:%M"])
+def test_d2_iso_dates_and_times_of_day_are_no_numbers_with_units(tmp_path, form):
+    times = [datetime.datetime(1970, 1, 1, 9, 30) + i * datetime.timedelta(minutes=7) for i in range(ROWS)]
+    written = [time.strftime(form) for time in times]
+    config = DataConfig(source=write(tmp_path, written, ".parquet"), target="y")
+    assert typed(config).tolist() == [datetime.datetime.strptime(it, form).replace(year=1970) for it in written]
+    assert read(config).notes == ()
+
+
 UNCLEAR = {
     "day or month": [f"{i % 12 + 1:02d}/{i % 11 + 2:02d}/2024" for i in range(ROWS)],
     "thousands or a fraction": ["1,921", "2500", *[str(i) for i in range(ROWS - 2)]],
