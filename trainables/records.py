@@ -107,6 +107,27 @@ class LayerGradients:
 
 
 @dataclass(frozen=True)
+class Advantage:
+    """By how much a model's score is better than another's on the same rows, and how much of that may be chance.
+
+    Attributes:
+        difference: In the metric's unit, above 0 where the model is better.
+        error: One standard error of the difference, over other rows like these.
+        rows: Rows that both were judged on.
+    """
+
+    difference: float
+    error: float
+    rows: int
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the model is better, beyond what chance leaves open (99 % on either side)."""
+        # The 99.5 % quantile of the normal distribution: a model that is good for nothing passes once in 200 times.
+        return self.difference > 2.576 * self.error
+
+
+@dataclass(frozen=True)
 class LayerHealth:
     """One layer of one member at one moment of its training.
 

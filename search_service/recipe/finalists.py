@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from search_service.errors import CheckFailedError
 from search_service.folder import layout
@@ -32,7 +33,7 @@ from search_service.records.finalists import Finalist, FinalistsResult, ParetoSe
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
 from search_service.spec.study_spec import StudySpec
-from trainables import baselines, calibration, checkpoint
+from trainables import advantage, baselines, calibration, checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
 from trainables.measurements import measure_health
@@ -84,6 +85,7 @@ def run(
     if refit is not None and model is not None:
         of_model = model.scores(tests, metrics)
         refit = replace(refit, test_metrics={name: scores.item() for name, scores in of_model.items()})
+    of_tests = training.outputs(tests.inputs)[exported] if model is None else model.outputs(tests.inputs)[0]
     asked, seed = spec.finalists, derive_seed(spec.seed, "baselines")
     return FinalistsResult(
         finalists=tuple(finalist for finalist, _, _ in trained),
@@ -94,10 +96,11 @@ def run(
         checkpoint=path,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
         baselines=baselines.fit_all(winner.config, dataset, test_rows, seed=seed) if asked.baselines else (),
-        calibration=_calibrate(training, exported, model, tests) if asked.calibration == "temperature" else None,
+        calibration=_calibrate(training, exported, of_tests, tests) if asked.calibration == "temperature" else None,
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
         refit=refit,
+        over_trivial=advantage.over_trivial(of_tests, tests, dataset, spec.metric),
         seconds=time.monotonic() - started,
     )
 
@@ -149,9 +152,7 @@ def _metrics(config: TrialConfig) -> tuple[MetricName, ...]:
     return metrics_for(config.task, gives_probabilities=config.gives_probabilities)
 
 
-def _calibrate(
-    training: PopulationTraining, member: int, model: PopulationTraining | None, tests: RowTensors
-) -> Calibration:
+def _calibrate(training: PopulationTraining, member: int, of_tests: Tensor, tests: RowTensors) -> Calibration:
     """The temperature of one network, by validation rows, and what it does to the model on test rows.
 
     A model that has learnt from the validation rows is too sure of them to say how sure it may be: it takes the
@@ -159,8 +160,7 @@ def _calibrate(
     """
     rows = training.validation_rows
     temperature = calibration.fit_temperature(training.outputs(rows.inputs)[member], rows.targets, rows.weights)
-    outputs = training.outputs(tests.inputs)[member] if model is None else model.outputs(tests.inputs)[0]
-    return calibration.judge(temperature, outputs, tests.targets, tests.weights)
+    return calibration.judge(temperature, of_tests, tests.targets, tests.weights)
 
 
 def _candidates(spec: StudySpec, rounds: Sequence[RoundResult], pareto: ParetoSet | None = None) -> list[TrialResult]:

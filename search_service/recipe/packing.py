@@ -51,4 +51,5 @@ def run(
         test_score=final.model_test_score,
         test_fingerprint=table.test_fingerprint,
         register_as=spec.name if spec.model.register else None,
+        shortfall=final.shortfall,
     )

@@ -109,6 +109,7 @@ class ModelPacked:
         test_score: The score of this very network on the test rows.
         test_fingerprint: Tells the rows that it was tested on: scores on other rows cannot be compared.
         register_as: Name in the recorder's registry of models; None keeps it out.
+        shortfall: Why it is good for nothing, and never the champion; empty where it is not.
     """
 
     folder: Path
@@ -116,6 +117,7 @@ class ModelPacked:
     test_score: float
     test_fingerprint: str
     register_as: str | None
+    shortfall: str = ""
 
 
 @dataclass(frozen=True)

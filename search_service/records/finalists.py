@@ -14,7 +14,7 @@ from search_service.records.significance import confidence_interval
 from search_service.spec.sections import SecondObjective
 from trainables.config import TrialConfig
 from trainables.metrics import MetricName
-from trainables.records import Baseline, Calibration, EpochPoint
+from trainables.records import Advantage, Baseline, Calibration, EpochPoint
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,8 @@ class FinalistsResult:
         pareto: The trials by both objectives; None if there is only one.
         contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
         refit: The winner on training and validation rows together; None if nobody asked.
+        over_trivial: By how much the model is better on test rows than ignoring the inputs; None in studies of earlier
+            versions.
     """
 
     finalists: tuple[Finalist, ...]
@@ -226,6 +228,19 @@ class FinalistsResult:
     contenders: tuple[str, ...] = ()
     pareto: ParetoSet | None = None
     refit: Refit | None = None
+    over_trivial: Advantage | None = None
+
+    @property
+    def shortfall(self) -> str:
+        """Why the model is good for nothing, in a clause; empty where it is not."""
+        over = self.over_trivial
+        if over is None or over.is_certain:
+            return ""
+        return (
+            f"test {self.metric} {self.model_test_score:.4g} is no better than the {self.trivial_test_score:.4g} of "
+            f"ignoring the inputs, beyond what {over.rows:,} rows leave to chance "
+            f"(better by {over.difference:.2g} ± {over.error:.2g})"
+        )
 
     @property
     def model(self) -> tuple[Path, int]:

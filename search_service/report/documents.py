@@ -225,6 +225,10 @@ class BestDocument(Document):
     test_metrics_trivial: Scores
     baselines: list[BaselineDocument]
     worth: str | None = Field(description="Whether the network is worth it, against the baselines.")
+    beats_trivial: bool | None = Field(
+        default=None,
+        description="Whether the model beats ignoring the inputs, beyond chance; null: not known.",
+    )
     model: ModelDocument
     calibration: Calibration | None
     pareto: ParetoSet | None
@@ -258,6 +262,7 @@ class BestDocument(Document):
             test_metrics_trivial=dict(final.trivial_test_metrics),
             baselines=[BaselineDocument.of(baseline) for baseline in final.baselines],
             worth=worth(final),
+            beats_trivial=None if final.over_trivial is None else final.over_trivial.is_certain,
             model=ModelDocument.of(final),
             calibration=final.calibration,
             pareto=final.pareto,

@@ -109,7 +109,8 @@ def _readings(result: StudyResult) -> list[str]:
 def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
     winner = final.winner
     validation = f"validation, over {trainings(winner)}" if winner.fold_scores else "validation"
-    lines = [
+    lines = [f"**No better than ignoring the inputs**: {final.shortfall}.", ""] if final.shortfall else []
+    lines += [
         f"Best configuration (found in trial {winner.trial_id}), mean ± standard deviation over "
         f"{counted(len(winner.seeds), 'fresh seed')}:",
         "",
@@ -178,9 +179,13 @@ def _comparison(final: FinalistsResult) -> list[str]:
 def worth(final: FinalistsResult) -> str | None:
     """Whether the network beats the simpler models on test rows, in a sentence; None if there is none to compare with.
 
+    The simplest of all ignores the inputs: whatever is not better than that is worth nothing.
+
     It has to be better by more than one standard deviation over its seeds; of the models that it does not beat so, the
     simplest is named, and the best where that is another.
     """
+    if final.shortfall:
+        return f"No: {final.shortfall}"
     metric, mean, noise = METRICS[final.metric], final.test_mean, final.test_std
     scored = [b for b in final.baselines if math.isfinite(b.test.get(final.metric, math.nan))]
     if not scored:

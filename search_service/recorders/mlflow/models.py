@@ -269,6 +269,8 @@ def _tags(event: ModelPacked, study_id: str) -> dict[str, str]:
 
 def _judge(client: MlflowClient, name: str, event: ModelPacked) -> tuple[bool, str]:
     """Whether a new version becomes champion, and why."""
+    if event.shortfall:
+        return False, event.shortfall
     holder = client.get_registered_model(name).aliases.get(CHAMPION)
     if holder is None:
         return True, f"{name} had none"

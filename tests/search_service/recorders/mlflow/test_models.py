@@ -155,6 +155,15 @@ def test_d3_a_better_score_on_the_same_rows_takes_the_alias_and_a_worse_one_does
     assert store.version(4).tags["champion_reason"] == better.reason
 
 
+def test_d3_a_model_that_is_no_better_than_ignoring_the_inputs_is_never_champion(store):
+    shortfall = "test accuracy 0.9 is no better than the 0.9 of ignoring the inputs"
+    worthless = store.register(test_score=0.9, shortfall=shortfall)
+    assert (worthless.is_champion, worthless.reason) == (False, shortfall)
+    assert "champion" not in store.client.get_registered_model(store.name).aliases
+    # Nor has it been in the way of one that is better.
+    assert store.register(test_score=0.8).is_champion
+
+
 def test_d3_smaller_is_better_where_the_metric_says_so_and_no_number_loses(store):
     store.register(metric="rmse", test_score=float("nan"))
     assert store.champion == "1"

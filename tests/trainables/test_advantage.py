@@ -1,0 +1,75 @@
+"""Whether a model is better than ignoring the inputs: against closed forms, and on models that are good for nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.advantage import over_trivial
+from trainables.data.dataset import Dataset, Rows
+from trainables.metrics import METRICS
+from trainables.row_tensors import to_tensors
+
+N = 600
+
+
+def table(targets, class_names=("a", "b")):
+    rows = Rows(np.zeros((len(targets), 1), np.float32), targets)
+    classes = targets.dtype.kind == "i"
+    return Dataset(
+        rows, rows, "classification" if classes else "regression", len(class_names) if classes else 1, ("x",),
+        class_names if classes else (), 0.0, 1.0, "",
+    )  # fmt: skip
+
+
+def judged(outputs, targets, metric):
+    dataset = table(targets)
+    return over_trivial(torch.as_tensor(outputs), to_tensors(dataset.validation, "cpu", torch.float32), dataset, metric)
+
+
+def test_b_the_error_of_accuracies_is_the_binomials_of_paired_rows():
+    """Rows where only the model is right, less rows where only the other is: a share of 0.2 and one of 0.1."""
+    random = np.random.default_rng(0)
+    targets = np.where(np.arange(N) < 0.7 * N, 0, 1).astype(np.int64)
+    # Ignoring the inputs says 0. The model says 1 in two thirds of the rows of 1, and in a seventh of the others.
+    says = np.where(targets == 1, random.permuted(np.arange(N)) % 3 > 0, random.permuted(np.arange(N)) % 7 == 0)
+    outputs = np.stack([~says, says], axis=1).astype(np.float32)
+    found = judged(outputs, targets, "accuracy")
+    gained, lost = np.mean(says & (targets == 1)), np.mean(says & (targets == 0))
+    assert found.difference == pytest.approx(gained - lost)
+    assert found.error == pytest.approx(math.sqrt((gained + lost - (gained - lost) ** 2) / N), rel=0.25)
+    assert found.is_certain
+
+
+@pytest.mark.parametrize("metric", [name for name, it in METRICS.items() if it.task == "classification"])
+def test_b_outputs_that_know_nothing_are_never_certain_and_those_that_know_a_little_are(metric):
+    certain = 0
+    for draw in range(2):
+        random = np.random.default_rng(draw)
+        targets = (random.random(N) < 0.2).astype(np.int64)
+        noise = random.normal(size=(N, 2)).astype(np.float32)
+        certain += judged(noise, targets, metric).is_certain
+        assert judged(noise + 2 * np.eye(2, dtype=np.float32)[targets] * 3, targets, metric).is_certain
+    # F1 of one who guesses is truly better than of one who always says the same.
+    assert certain == 0 or metric == "macro_f1"
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_b_a_number_that_is_known_a_little_is_better_than_the_mean_and_noise_is_not(metric):
+    random = np.random.default_rng(0)
+    targets = random.normal(size=N).astype(np.float32)
+    mean = np.full((N, 1), targets.mean(), np.float32)
+    assert not judged(mean, targets, metric).is_certain
+    assert not judged(mean + 0.1 * random.normal(size=(N, 1)).astype(np.float32), targets, metric).is_certain
+    assert judged(mean + 0.3 * (targets[:, None] - mean), targets, metric).is_certain
+
+
+def test_b_of_many_rows_some_are_drawn_and_the_error_is_of_all():
+    random = np.random.default_rng(0)
+    targets = (random.random(80_000) < 0.5).astype(np.int64)
+    outputs = (np.eye(2)[targets] + random.normal(size=(80_000, 2))).astype(np.float32)
+    few, many = judged(outputs[:5_000], targets[:5_000], "accuracy"), judged(outputs, targets, "accuracy")
+    assert many.error == pytest.approx(few.error / 4, rel=0.3)
