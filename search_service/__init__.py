@@ -4,6 +4,8 @@
 
     import search_service
 
+    found = search_service.search(frame, "churn")           # of any table; found.predict(others)
+
     study = search_service.prepare(search_service.load(Path("my.yaml")))
     finished = search_service.run(study, settings=search_service.Settings(home="runs"))
 
@@ -19,7 +21,7 @@ from trainables.lazy import attach
 
 if TYPE_CHECKING:
     from search_service.client import Client
-    from search_service.errors import InvalidSpecError, OutsideError, SearchServiceError
+    from search_service.errors import CheckFailedError, InvalidSpecError, OutsideError, SearchServiceError
     from search_service.records.results import StudyResult, StudyStatus
     from search_service.runners.registry import RUNNERS
     from search_service.runners.stopping import STOPPING_RULES
@@ -27,18 +29,20 @@ if TYPE_CHECKING:
     from search_service.settings import Settings
     from search_service.spec.config_file import load
     from search_service.spec.study_spec import StudySpec, parse
-    from search_service.wiring import FinishedStudy, PreparedStudy, prepare, prepare_again, run
+    from search_service.wiring import FinishedStudy, PreparedStudy, SearchResult, prepare, prepare_again, run, search
 
 __version__ = "0.1.0"
 __all__ = [
     "RUNNERS",
     "SAMPLERS",
     "STOPPING_RULES",
+    "CheckFailedError",
     "Client",
     "FinishedStudy",
     "InvalidSpecError",
     "OutsideError",
     "PreparedStudy",
+    "SearchResult",
     "SearchServiceError",
     "Settings",
     "StudyResult",
@@ -50,12 +54,13 @@ __all__ = [
     "prepare",
     "prepare_again",
     "run",
+    "search",
 ]
 __getattr__, __dir__ = attach(
     __name__,
     {
         "client": ("Client",),
-        "errors": ("InvalidSpecError", "OutsideError", "SearchServiceError"),
+        "errors": ("CheckFailedError", "InvalidSpecError", "OutsideError", "SearchServiceError"),
         "records.results": ("StudyResult", "StudyStatus"),
         "runners.registry": ("RUNNERS",),
         "runners.stopping": ("STOPPING_RULES",),
@@ -63,6 +68,6 @@ __getattr__, __dir__ = attach(
         "settings": ("Settings",),
         "spec.config_file": ("load",),
         "spec.study_spec": ("StudySpec", "parse"),
-        "wiring": ("FinishedStudy", "PreparedStudy", "prepare", "prepare_again", "run"),
+        "wiring": ("FinishedStudy", "PreparedStudy", "SearchResult", "prepare", "prepare_again", "run", "search"),
     },
 )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -119,7 +120,8 @@ class Client:
         """Submit a study.
 
         Args:
-            config: A file, or what would be in it. Tables on this machine that it names are uploaded.
+            config: A file, or what would be in it. Tables on this machine that it names are uploaded, and so is a data
+                frame (of pandas or Polars, an Arrow table) that stands in the place of a name.
             overrides: ``key=value`` each, as ``--set``.
             priority: A number from -100 to 100; studies with larger ones begin first.
             idempotency_key: Sent again with the same key, a study is submitted once; default: a new one.
@@ -309,12 +311,14 @@ class Client:
 
     def _body(self, config: Mapping[str, Any] | str | Path, overrides: Sequence[str]) -> Any:
         """A config as plain data, its local tables uploaded."""
-        if isinstance(config, str | Path):
-            raw = config_file.load_plain(Path(config), overrides)
-        else:
-            raw = config_file.overridden(json.loads(json.dumps(config)), overrides)
-        for place, path in config_file.local_files(raw).items():
-            raw["data"][place] = self.upload(path).source
+        with tempfile.TemporaryDirectory(prefix="search-service-") as folder:
+            if isinstance(config, str | Path):
+                raw = config_file.load_plain(Path(config), overrides)
+            else:
+                config = config_file.with_frames_written(config, Path(folder))
+                raw = config_file.overridden(json.loads(json.dumps(config)), overrides)
+            for place, path in config_file.local_files(raw).items():
+                raw["data"][place] = self.upload(path).source
         return raw
 
     def _get(self, kind: type[T], path: str, params: Mapping[str, Any] | None = None) -> T:

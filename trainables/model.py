@@ -270,6 +270,16 @@ class TableModel:
             columns |= dict(zip(facts.prediction_columns[1:], shares.T, strict=True))
         return pd.DataFrame(columns)
 
+    def require_probabilities(self) -> None:
+        """See to it that predictions say how sure they are.
+
+        Raises:
+            DataError: They do not.
+        """
+        if not self.facts.has_probabilities:
+            rule = "a loss with probabilities: cross_entropy or binary_cross_entropy"
+            raise DataError([Problem("model", self.facts.loss, rule, "take predict, or search with trial.loss")])
+
     def save(self, folder: Path) -> None:
         """Write into a folder, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -68,10 +68,10 @@ def run(
     # Before the imports: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     spec = None if config is None else load(config, changes)
     from search_service import wiring
-    from search_service.cli.progress import ProgressDisplay
     from search_service.records.events import Event, Listener, StudyStarted
     from search_service.records.results import StudyStatus
     from search_service.report.documents import StudyDocument
+    from search_service.report.progress import ProgressDisplay
 
     study = _prepared(spec, study_id, settings)
     begun: list[str] = []
@@ -177,8 +177,8 @@ def compare_optimizers(
     spec = load(config, changes_of(overrides, target, metric, drop))
     # Imported here for the reason given in ``run``.
     from search_service import wiring
-    from search_service.cli.progress import ProgressDisplay
     from search_service.report.comparison_documents import ComparisonDocument
+    from search_service.report.progress import ProgressDisplay
 
     study = wiring.prepare(spec, settings=settings)
     listeners = [] if as_json else [ProgressDisplay(console)]

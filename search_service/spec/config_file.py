@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from search_service.spec import study_spec as spec_module
 from search_service.spec.search_space import ChoicesSpec, RangeSpec
 from search_service.spec.study_spec import StudySpec
 from trainables.data.locations import BUNDLED, OPENML, is_url
+from trainables.errors import DataError
 
 # The largest config that a person would write has a few KB; more is a mistake or an attack.
 MAX_BYTES = 256 * 1024
@@ -113,6 +114,29 @@ def local_files(raw: Any) -> dict[str, Path]:
         return {}
     given = {place: data[place] for place in PLACES if isinstance(data.get(place), str) and data[place]}
     return {place: Path(value) for place, value in given.items() if not is_url(value) and Path(value).is_file()}
+
+
+def with_frames_written(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """A config in which tables in memory, standing where one is named, are files in ``folder``.
+
+    Raises:
+        InvalidSpecError: What stands there is no table.
+    """
+    data = config.get("data")
+    given = {place: data.get(place) for place in PLACES} if isinstance(data, Mapping) else {}
+    frames_of = {place: table for place, table in given.items() if not isinstance(table, str | None)}
+    if not isinstance(data, Mapping) or not frames_of:
+        return config
+    # pandas takes a while, and few have one.
+    from trainables.data import frames
+
+    try:
+        files = {
+            place: str(frames.write(frames.as_table(table)[0], folder, place)) for place, table in frames_of.items()
+        }
+    except DataError as error:
+        raise InvalidSpecError(error.problems) from error
+    return {**config, "data": {**data, **files}}
 
 
 def read(path: Path) -> Any:

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
     from search_service.wiring.replaying import replay
     from search_service.wiring.running import FinishedStudy, run, sync, unrecorded
+    from search_service.wiring.searching import SearchResult, search
 
 __all__ = [
     "FinishedComparison",
     "FinishedStudy",
     "PreparedStudy",
+    "SearchResult",
     "compare",
     "config_of",
     "inspect",
@@ -30,6 +32,7 @@ __all__ = [
     "prepare_again",
     "replay",
     "run",
+    "search",
     "sync",
     "unrecorded",
 ]
@@ -44,5 +47,6 @@ __getattr__, __dir__ = attach(
         "preparing": ("PreparedStudy", "inspect", "prepare", "prepare_again"),
         "replaying": ("replay",),
         "running": ("FinishedStudy", "run", "sync", "unrecorded"),
+        "searching": ("SearchResult", "search"),
     },
 )

@@ -262,6 +262,22 @@ def test_e1_an_upload_is_deleted_by_its_owner_once_no_study_needs_it(service, jo
     assert service.delete(f"/api/v1/datasets/{uploaded['id']}").status_code == 404
 
 
+def test_e1_a_config_may_hold_a_data_frame_where_it_names_a_table(service):
+    import pandas as pd
+
+    frame = pd.DataFrame({"x": range(60), "z": [i % 7 + 0.5 for i in range(60)], "y": ["a", "b"] * 30})
+    client = Client(str(service.base_url))
+    study = client.submit({"name": "mine", "data": {"source": frame, "target": "y"}})
+    (uploaded,) = client.datasets().items
+    assert uploaded.name.endswith(".parquet")
+    assert client.study(study.id).config["data"]["source"].endswith(uploaded.id)
+    # The same table is one upload, and what is none is refused before anything is sent.
+    assert client.validate({"name": "mine", "data": {"source": frame, "target": "y"}}).inputs == 1
+    assert client.datasets().total == 1
+    with pytest.raises(InvalidSpecError, match="a data frame"):
+        client.submit({"name": "mine", "data": {"source": {"x": [1]}, "target": "y"}})
+
+
 def test_e1_uploads_have_a_quota_and_what_is_refused_leaves_nothing(tmp_path, jobs):
     with serving(tmp_path, jobs, max_uploads_mb=1) as service:
         first = service.post("/api/v1/datasets", params={"name": "a.csv"}, content=b"a" * 700_000)

@@ -1,0 +1,203 @@
+"""A search in one call, from Python: a table in, a network out.
+
+found = search_service.search(frame, "churn")
+found.predict(others)
+found                                   # in a notebook: the report
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from search_service.errors import CheckFailedError, InvalidSpecError
+from search_service.export import exporting
+from search_service.records.results import StudyResult
+from search_service.report.progress import ProgressDisplay
+from search_service.report.study_report import for_terminal, report
+from search_service.settings import Settings
+from search_service.spec import config_file
+from search_service.spec.study_spec import StudySpec, parse
+from search_service.wiring.from_table import config_of
+from search_service.wiring.preparing import prepare
+from search_service.wiring.running import FinishedStudy, run
+from trainables.data import frames
+from trainables.errors import DataError
+from trainables.model import TableModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Under the home: tables that came from memory, so that a study can go on, and be replayed, without them.
+TABLES = "tables"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search has found: call ``predict``; in a notebook, it shows its report.
+
+    Attributes:
+        spec: What was run.
+        config: The same as YAML with the reason of each line, as ``search-service init`` prints it.
+        finished: The study, its result and its places.
+        settings: Where its files are.
+    """
+
+    spec: StudySpec
+    config: str
+    finished: FinishedStudy
+    settings: Settings
+
+    @property
+    def result(self) -> StudyResult:
+        """Everything that was learnt."""
+        return self.finished.result
+
+    @property
+    def study_id(self) -> str:
+        """The study's id, as the commands take it."""
+        return self.result.study_id
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where to look, by name; see ``FinishedStudy``."""
+        return self.finished.places
+
+    @property
+    def test_score(self) -> float:
+        """Score of the model on rows that were used once, by the metric of the search."""
+        self._require_model()
+        assert self.result.finalists is not None
+        return self.result.finalists.model_test_score
+
+    @property
+    def report(self) -> str:
+        """The report, as Markdown."""
+        return report(self.spec, self.result)
+
+    @cached_property
+    def model(self) -> TableModel:
+        """The model: raw rows in, predictions out."""
+        self._require_model()
+        return TableModel.load(Path(self.places["model"]))
+
+    def predict(self, rows: Any) -> pd.Series[Any]:
+        """The class, as text, or the number of each row, ``[N]``.
+
+        Args:
+            rows: N rows with the columns of the table, as ``search`` takes them, or a file of them.
+
+        Raises:
+            DataError: A column is missing, or holds values that are not of its kind.
+            CheckFailedError: The search ended without a model; says why.
+        """
+        return self._predictions(rows)["prediction"].rename(self.model.facts.target)
+
+    def predict_proba(self, rows: Any) -> pd.DataFrame:
+        """Probability of each class, ``[N, C]``, classes as columns.
+
+        Raises:
+            DataError: As ``predict``; or the model predicts numbers, or was trained with a loss without probabilities.
+            CheckFailedError: As ``predict``.
+        """
+        self.model.require_probabilities()
+        found = self._predictions(rows).drop(columns="prediction")
+        return found.set_axis(list(self.model.facts.class_names), axis="columns")
+
+    def plot(self) -> Any:
+        """The finalists' losses by epoch, as a figure of Matplotlib."""
+        from search_service.recorders.figures import losses
+
+        self._require_model()
+        assert self.result.finalists is not None
+        return losses.draw_finalists(self.result.finalists)
+
+    def export(self, folder: str | Path) -> tuple[str, ...]:
+        """Write the model into a folder of its own, as ``search-service export``; returns what is missing, and why."""
+        self._require_model()
+        return exporting.export(self.study_id, Path(folder), self.settings)
+
+    def _predictions(self, rows: Any) -> pd.DataFrame:
+        self._require_model()
+        if isinstance(rows, str | Path):
+            return exporting.predict(self.study_id, str(rows), self.settings)
+        return self.model.predict(frames.as_table(rows)[0])
+
+    def _require_model(self) -> None:
+        if "model" not in self.places:
+            raise CheckFailedError(f"there is no model: the study {self.result.status}: {self.result.reason}")
+
+    def _repr_html_(self) -> str:
+        from markdown_it import MarkdownIt
+
+        # Without HTML of its own: names and labels of a table may hold anything.
+        return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(self.report))
+
+
+def search(
+    data: Any,
+    target: Any = None,
+    *,
+    metric: str | None = None,
+    drop: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    home: str | Path | None = None,
+    runner: str = "ray",
+    show: bool = True,
+) -> SearchResult:
+    """Search for the best network of a table: the config that it stands for, all six steps, recorded in MLflow.
+
+    Args:
+        data: A data frame of pandas or Polars, an Arrow table, anything that speaks Arrow's protocol, a NumPy array
+            ``[N, D]``, or the path, address or name of a table. What is in memory is written to ``tables`` in the home.
+        target: The target column's name, or its N values.
+        metric: What is optimised, as ``objective.metric``.
+        drop: Columns that are no features.
+        changes: Keys of the config with their values, such as ``{"search.coarse.max_trials": 8}``.
+        name: The study's, and its model's; by default the target's, or the file's.
+        home: Folder for studies and their record; by default as the environment says, else ``runs``.
+        runner: Where trials run: ``ray``, or ``inline`` (in this process).
+        show: Whether progress is shown, in a terminal or a notebook.
+
+    Raises:
+        InvalidSpecError: The table or a key cannot be used; every mistake found, before anything starts.
+        OutsideError: Ray broke, or MLflow cannot be reached when it begins.
+        KeyboardInterrupt: After everything was stopped.
+    """
+    settings = Settings() if home is None else Settings(home=Path(home))
+    if isinstance(data, str | Path):
+        source, column = str(data), target
+    else:
+        try:
+            table, column = frames.as_table(data, target)
+        except DataError as error:
+            raise InvalidSpecError(error.problems) from error
+        name = name or _name_of(column)
+        source = str(frames.write(table, settings.home.absolute() / TABLES, _name_of(name)))
+    asked = {"name": name, "data.target": column, "objective.metric": metric, "data.drop": list(drop) or None}
+    given = {key: value for key, value in asked.items() if value is not None} | dict(changes or {})
+    config = config_of(
+        source, [f"{key}={config_file.written(value)}" for key, value in given.items()], settings=settings
+    )
+    study = prepare(parse(config.plain), settings=settings)
+    console = Console()
+
+    def say(text: str) -> None:
+        if show:
+            console.print(for_terminal(text), highlight=False)
+
+    listeners = [ProgressDisplay(console)] if show else []
+    finished = run(study, settings=settings, runner=runner, listeners=listeners, say=say)
+    return SearchResult(study.spec, config.text, finished, settings)
+
+
+def _name_of(text: str | None) -> str:
+    """A study's name, of a column's."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text or "").strip("-._")[:40] or "search"

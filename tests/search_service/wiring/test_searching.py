@@ -1,0 +1,103 @@
+"""A search in one call: a data frame in, predictions out, and everything that a study leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import search_service
+from search_service import CheckFailedError, InvalidSpecError
+from trainables.model import TableModel
+
+SMALL = {
+    "search.coarse": {"max_trials": 4, "max_epochs": 2},
+    "search.refined": {"max_trials": 2, "max_epochs": 4},
+    "search.max_cycles": 1,
+    "finalists": {"top": 1, "seeds": 2, "baselines": False},
+}
+
+
+def frame(rows=240):
+    random = np.random.default_rng(0)
+    a, price = random.normal(size=rows), random.uniform(1_000, 9_000, rows)
+    churn = np.where(a + (price - 5_000) / 3_000 > 0, "yes", "<b>no</b>")
+    town = random.choice(["Bonn", "Kiel"], rows)
+    return pd.DataFrame({"a": a, "price": [f"${p:,.2f}" for p in price], "town": town, "churn": churn})
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    return search_service.search(frame(), "churn", home=home, runner="inline", changes=SMALL, show=False)
+
+
+def test_e1_a_frame_becomes_a_model_that_predicts_frames(found):
+    others = frame(20).drop(columns="churn")
+    assert found.result.status == "completed"
+    assert found.predict(others).name == "churn"
+    assert set(found.predict(others)) <= {"yes", "<b>no</b>"}
+    shares = found.predict_proba(others)
+    assert list(shares.columns) == ["<b>no</b>", "yes"]
+    assert shares.sum(axis=1).to_numpy() == pytest.approx(np.ones(20))
+    assert (shares.idxmax(axis=1).to_numpy() == found.predict(others).to_numpy()).all()
+    # Signal of two columns, which a line separates.
+    assert found.test_score > 0.8
+
+
+def test_e1_the_study_is_one_like_all_others_and_can_be_replayed_without_the_frame(found, called):
+    assert found.places["folder"].endswith(found.study_id)
+    (table,) = (found.settings.home / "tables").iterdir()
+    assert found.spec.data.source == str(table)
+    assert found.spec.name == "churn"
+    # What it stands for can be kept as a config.
+    assert search_service.parse(search_service.spec.config_file.read_text(found.config, "text")) == found.spec
+    replayed = called("replay", found.study_id, "--home", found.settings.home, "--trials", "r1-000")
+    assert replayed.returncode == 0, replayed.stderr
+
+
+def test_e1_in_a_notebook_it_shows_its_report_and_nothing_of_a_table_is_html(found):
+    shown = found._repr_html_()
+    assert "<table>" in shown
+    assert "<h1>" in shown
+    assert "<b>no</b>" not in shown
+    assert found.plot().axes
+
+
+def test_e1_it_exports_what_the_command_exports(found, tmp_path):
+    found.export(tmp_path / "model")
+    model = TableModel.load(tmp_path / "model" / "mlflow_model" / "artifacts" / "model")
+    others = frame(5).drop(columns="churn")
+    assert model.predict(others)["prediction"].tolist() == found.predict(others).tolist()
+    assert torch.load(tmp_path / "model" / "network.pt", weights_only=True)
+
+
+def test_e1_what_is_wrong_is_said_before_anything_is_left(tmp_path):
+    home = tmp_path / "home"
+    for given, words in (
+        ({"target": None}, "--target"),
+        ({"target": "chrun"}, "'churn'"),
+        ({"target": "churn", "metric": "auc"}, "did you mean roc_auc"),
+        ({"target": "churn", "changes": {"search.coarse.trials": 3}}, "max_trials"),
+    ):
+        with pytest.raises(InvalidSpecError, match=words):
+            search_service.search(frame(), home=home, runner="inline", show=False, **given)
+    assert not (home / "studies").exists()
+    assert not (home / "mlflow.db").exists()
+
+
+def test_e1_a_search_that_fails_a_check_says_so_when_it_is_asked(tmp_path):
+    # A rate at which nothing can be memorised in one step.
+    changes = {"checks.overfit_small_sample": {"max_steps": 1}} | SMALL
+    found = search_service.search(frame(), "churn", home=tmp_path, runner="inline", changes=changes, show=False)
+    assert found.result.status == "failed"
+    with pytest.raises(CheckFailedError, match="step 2"):
+        found.predict(frame(3))
+    assert "step 2" in found._repr_html_()
+
+
+def test_e1_progress_is_shown_as_the_command_shows_it(tmp_path, capsys):
+    changes = {"checks.overfit_small_sample": {"max_steps": 1}} | SMALL
+    search_service.search(frame(), "churn", home=tmp_path, runner="inline", changes=changes)
+    assert "Step 1" in capsys.readouterr().out

@@ -1,0 +1,71 @@
+"""Tables in memory: the same table whatever holds it, and a file that is the same for the same table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from trainables.data import frames
+from trainables.errors import DataError
+
+FRAME = pd.DataFrame({"a": [1.5, 2.5, None], "town": ["Bonn", None, "Kiel"], "y": [0, 1, 0]}, index=[7, 8, 9])
+
+
+class SpeaksArrow:
+    """What Polars' data frames are to Arrow."""
+
+    def __init__(self, table):
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def test_e1_pandas_arrow_and_what_speaks_its_protocol_are_one_table():
+    expected = {"a": [1.5, 2.5, None], "town": ["Bonn", None, "Kiel"], "y": [0, 1, 0]}
+    table, target = frames.as_table(FRAME, "y")
+    assert (table.to_pydict(), target) == (expected, "y")
+    for other in (table, SpeaksArrow(table), table.to_reader()):
+        assert frames.as_table(other)[0].to_pydict() == expected
+
+
+def test_e1_arrays_have_columns_by_number_and_a_target_beside_them_is_one_more():
+    images = np.arange(24.0).reshape(3, 2, 4)
+    table, target = frames.as_table(images, np.array(["a", "b", "a"]))
+    assert table.column_names == [*(f"x{i}" for i in range(8)), "target"]
+    assert (table["x5"].to_pylist(), table["target"].to_pylist(), target) == (
+        [5.0, 13.0, 21.0],
+        ["a", "b", "a"],
+        "target",
+    )
+    # A name that is taken is not overwritten, and a series has its own.
+    assert frames.as_table(pd.DataFrame({"target": [1, 2]}), [0, 1])[1] == "target_"
+    assert frames.as_table(FRAME[["a"]], FRAME["y"])[1] == "y"
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "words"),
+    [
+        (pd.DataFrame({"a": [1, "x"], "b": [b"", 2], "c": [1, 2]}), "c", ["column a", "column b", "one type"]),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "a", ["names that differ"]),
+        (np.zeros(3), None, ["shape (3,)"]),
+        (FRAME, [0, 1], ["2 values", "which are 3"]),
+        ({"a": [1]}, "a", ["dict", "a data frame"]),
+    ],
+)
+def test_e1_what_is_no_table_is_refused_with_what_is(data, target, words):
+    with pytest.raises(DataError) as error:
+        frames.as_table(data, target)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_e1_a_table_is_written_once_by_its_content(tmp_path):
+    table, _ = frames.as_table(FRAME)
+    first, again = (frames.write(table, tmp_path / "tables", "churn") for _ in range(2))
+    other = frames.write(table.slice(1), tmp_path / "tables", "churn")
+    assert first == again != other
+    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == sorted((first.name, other.name))
+    assert pa.parquet.read_table(first).equals(table)

@@ -1,0 +1,113 @@
+"""Tables that are in memory already: pandas, Polars, Arrow, NumPy; and as files, so that a study can read them again.
+
+Whatever speaks Arrow's protocol (``__arrow_c_stream__``: Polars, DuckDB, Arrow's own readers) is taken as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from trainables.data.types import few
+from trainables.errors import DataError, Problem
+
+# Of a target that comes beside its table and has no name of its own.
+TARGET = "target"
+
+
+def as_table(data: Any, target: Any = None) -> tuple[pa.Table, str | None]:
+    """A table in memory as an Arrow table, and the name of its target column.
+
+    Args:
+        data: A data frame of pandas or Polars, an Arrow table, anything that speaks Arrow's protocol, or a NumPy array
+            ``[N, D]``, whose columns are called x0, x1, ...
+        target: The target column's name, or its N values; they become a column.
+
+    Raises:
+        DataError: It is nothing of these, or a column holds values of several types; with all such columns.
+    """
+    table = _table_of(data)
+    if target is None or isinstance(target, str):
+        return table, target
+    name = str(getattr(target, "name", None) or TARGET)
+    while name in table.column_names:
+        name += "_"
+    values = _column_of(target if hasattr(target, "__arrow_array__") else np.asarray(target), name)
+    if len(values) != table.num_rows:
+        rule, fix = f"as many values as the table has rows, which are {table.num_rows:,}", "give both of the same rows"
+        raise DataError([Problem("target", f"{len(values):,} values", rule, fix)])
+    return table.append_column(name, values), name
+
+
+def write(table: pa.Table, folder: Path, name: str) -> Path:
+    """Write a table into a folder, by its name and content: the same table is the same file.
+
+    Args:
+        table: Is written as Parquet.
+        folder: Is made if need be.
+        name: What the file's name begins with.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, unfinished = tempfile.mkstemp(prefix=".unfinished-", dir=folder)
+    os.close(descriptor)
+    try:
+        pyarrow.parquet.write_table(table, unfinished)
+        with Path(unfinished).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        path = folder / f"{name}-{digest[:12]}.parquet"
+        # Jobs may read it as another user.
+        Path(unfinished).chmod(0o644)
+        Path(unfinished).replace(path)
+    finally:
+        Path(unfinished).unlink(missing_ok=True)
+    return path
+
+
+def _table_of(data: Any) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, np.ndarray):
+        if data.ndim < 2 or not data.size:
+            found = f"an array of shape {data.shape}"
+            raise DataError([Problem("data", found, "an array of shape [rows, columns], neither 0", "reshape it")])
+        rows = data.reshape(len(data), -1)
+        return pa.table({f"x{i}": _column_of(rows[:, i], f"x{i}") for i in range(rows.shape[1])})
+    if isinstance(data, pd.DataFrame):
+        return _table_of_frame(data)
+    if hasattr(data, "__arrow_c_stream__"):
+        return pa.table(data)
+    rule = "a data frame of pandas or Polars, an Arrow table, a NumPy array, or the path of a file"
+    raise DataError([Problem("data", type(data).__name__, rule, "convert it")])
+
+
+def _table_of_frame(frame: pd.DataFrame) -> pa.Table:
+    names = [str(name) for name in frame.columns]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise DataError([Problem("data", few(repeated), "column names that differ", "rename the columns")])
+    columns, problems = {}, list[Problem]()
+    for at, name in enumerate(names):
+        try:
+            columns[name] = _column_of(frame.iloc[:, at], name)
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return pa.table(columns)
+
+
+def _column_of(values: Any, name: str) -> pa.Array:
+    try:
+        return pa.array(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values, from_pandas=True)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        rule, fix = "values of one type in a column", f"convert it, to text for example ({str(error).splitlines()[0]})"
+        raise DataError([Problem("data", f"column {name}", rule, fix)]) from error
