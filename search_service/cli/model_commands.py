@@ -46,13 +46,18 @@ def predict(
     ],
     file: Annotated[str, typer.Argument(metavar="FILE", help="Path or URL of a table; it needs no target column.")],
     to: Annotated[Path | None, typer.Option("--to", metavar="OUT.csv", help="Instead of standard output.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", metavar="COLUMN", help="A column of the file to carry along; more than once."),
+    ] = None,
+    with_rows: Annotated[bool, typer.Option("--with-rows", help="Carry all columns of the file along.")] = False,
     home: Home = None,
 ) -> None:
     """Predict the rows of a file, as CSV."""
     settings = settings_for(home)
     from search_service.export import exporting
 
-    text = exporting.predict(model, file, settings).to_csv(index=False)
+    text = exporting.predict(model, file, settings, carried=None if with_rows else ids or ()).to_csv(index=False)
     if to is None:
         typer.echo(text, nl=False)
         return

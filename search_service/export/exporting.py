@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from search_service.export import texts as export_texts
 from search_service.folder import layout
 from search_service.settings import Settings
 from trainables.data import locations, sources
+from trainables.data.types import few
 from trainables.errors import DataError, Problem
 from trainables.model import MODEL_FILE, NETWORK_FILE, TableModel
 
@@ -94,19 +95,21 @@ def export(study: str, target: Path, settings: Settings) -> tuple[str, ...]:
     return (f"no {ONNX_FILE}: pip install 'search-service[onnx]'",) if missing else ()
 
 
-def predict(model: str, source: str, settings: Settings) -> pd.DataFrame:
+def predict(model: str, source: str, settings: Settings, *, carried: Sequence[str] | None = ()) -> pd.DataFrame:
     """Predict the rows of a file.
 
     Args:
         model: A study's id, a folder or a model of the registry, as ``find`` takes it.
         source: A path or URL of a table, as in the config's ``data.source``; it needs no target column.
         settings: Where studies and their record are, and what may be read.
+        carried: Columns of the file that stand before the predictions, as they are written there; None for all.
 
     Returns:
         As ``TableModel.predict`` says.
 
     Raises:
-        DataError: There is no such model or file, or it lacks a column or holds values that are not of their kind.
+        DataError: There is no such model or file, or it lacks a column or holds values that are not of their kind; or
+            a carried column is called as a prediction is.
         RecorderError: The record cannot be reached.
     """
     if settings.allowed_sources is not None:
@@ -114,7 +117,27 @@ def predict(model: str, source: str, settings: Settings) -> pd.DataFrame:
     with find(model, settings, "MODEL") as folder:
         loaded = TableModel.load(folder)
     names = loaded.preparation.schema.names()
-    return loaded.predict(sources.read_rows(source, "FILE", loaded.reading, names), "FILE")
+    found = loaded.predict(sources.read_rows(source, "FILE", loaded.reading, names), "FILE")
+    if carried is not None and not carried:
+        return found
+    return pd.concat([_carried(source, carried, loaded), found], axis="columns")
+
+
+def _carried(source: str, wanted: Sequence[str] | None, model: TableModel) -> pd.DataFrame:
+    """Columns of a file as they are written there."""
+    # What its columns are called is known when it has been read.
+    present = sources.read_rows(source, "FILE", model.reading, wanted).column_names
+    lacking = [name for name in wanted or () if name not in present]
+    if lacking:
+        fix = f"one of: {few(sources.read_rows(source, 'FILE', model.reading).column_names)}"
+        raise DataError([Problem("--id", few(lacking), "a column of the file", fix)])
+    if taken := sorted(set(present) & set(model.facts.prediction_columns)):
+        rule, fix = (
+            "columns that are called otherwise than predictions are",
+            "rename them, or carry others: --id COLUMN",
+        )
+        raise DataError([Problem("FILE", few(taken), rule, fix)])
+    return sources.read_rows(source, "FILE", model.reading, present, as_written=present).to_pandas()
 
 
 def _within(folder: Path) -> Path | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,7 +45,14 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
     return found._replace(target=target)
 
 
-def read_rows(source: str, path: str, before: Reading | None = None, names: Collection[str] | None = None) -> pa.Table:
+def read_rows(
+    source: str,
+    path: str,
+    before: Reading | None = None,
+    names: Collection[str] | None = None,
+    *,
+    as_written: Collection[str] = (),
+) -> pa.Table:
     """Read rows to predict: a table that need not have a target.
 
     Args:
@@ -52,13 +60,17 @@ def read_rows(source: str, path: str, before: Reading | None = None, names: Coll
         path: What it is called in messages.
         before: How the training file was read.
         names: Columns that are needed; others are left out. None for all.
+        as_written: Columns whose values a CSV file's letters are, whatever they look like.
 
     Raises:
         DataError: It cannot be read; says why.
     """
+    if before and as_written:
+        # Also NA and the like.
+        before = replace(before, words={**before.words, **dict.fromkeys(as_written, before.null_values)})
     given = before.given if before else CsvConfig()
     texts = tuple(name for name, kind in before.types.items() if kind == "text") if before else ()
-    wanted = Wanted(given, needs_target=False, texts=texts, before=before)
+    wanted = Wanted(given, needs_target=False, texts=(*texts, *as_written), before=before)
     return _read_named(source, wanted, path, names).table
 
 

@@ -256,6 +256,32 @@ def test_d4_predict_writes_csv_to_the_output_or_a_file(study, exported, tmp_path
     pd.testing.assert_frame_equal(found, study.model.predict(rows_to_predict()), check_exact=True)
 
 
+def test_e1_predict_carries_columns_along_as_they_are_written(study, tmp_path, called):
+    rows = rows_to_predict(4).head(4)
+    plain = exporting.predict(study.id, str(_written(rows, tmp_path)), study.settings)
+    marked = rows.assign(order=["007", "1.10", "", "x,y"], note=["NA", "2024-01-01", "1e5", "true"])
+    _written(marked, tmp_path)
+    for options, columns in ((["--id", "order"], ["order"]), (["--with-rows"], list(marked.columns))):
+        done = called("predict", study.id, "rows.csv", *options, "--to", "out.csv", "--home", study.settings.home)
+        assert done.returncode == 0, done.stderr
+        found = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+        assert list(found) == [*columns, *plain.columns]
+        assert found["order"].tolist() == ["007", "1.10", "", "x,y"]
+        assert found["prediction"].tolist() == plain["prediction"].astype(str).tolist()
+    assert found["note"].tolist() == ["NA", "2024-01-01", "1e5", "true"]
+    refused = called("predict", study.id, "rows.csv", "--id", "ordr", "--home", study.settings.home)
+    assert refused.returncode == 2
+    assert "one of: " in refused.stderr
+    _written(rows.assign(prediction=1), tmp_path)
+    refused = called("predict", study.id, "rows.csv", "--with-rows", "--home", study.settings.home)
+    assert "called otherwise" in refused.stderr
+
+
+def _written(rows, folder):
+    rows.to_csv(folder / "rows.csv", index=False)
+    return folder / "rows.csv"
+
+
 def test_d3_numbers_that_a_regression_predicts_are_in_its_units(regression, tmp_path):
     frame = raw_tables.people(60, seed=6)
     frame.to_csv(tmp_path / "rows.csv", index=False)
