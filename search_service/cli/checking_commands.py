@@ -31,19 +31,26 @@ app = typer.Typer()
 
 @app.command()
 def validate(
-    config: Config, target: Target = None, metric: Metric = None, drop: Drop = None, overrides: Overrides = None
+    config: Config,
+    target: Target = None,
+    metric: Metric = None,
+    drop: Drop = None,
+    overrides: Overrides = None,
+    home: Home = None,
 ) -> None:
     """Check a config and its table, without running anything."""
     started = time.monotonic()
     spec = load(config, changes_of(overrides, target, metric, drop))
     from search_service import wiring
+    from search_service.cli import inspection
 
-    study = wiring.prepare(spec, settings=settings_for(None))
+    study = wiring.prepare(spec, settings=settings_for(home))
     rows = len(study.dataset.train) + len(study.dataset.validation) + len(study.test_rows)
     typer.echo(
         f"{shown(config)} is valid: {rows} rows, {study.dataset.n_inputs} features, {study.dataset.task} "
         f"(checked in {time.monotonic() - started:.1f} s)"
     )
+    inspection.show_findings(study.table, Console())
 
 
 @app.command()

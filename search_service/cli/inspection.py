@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from search_service.report.documents import finite
-from search_service.report.study_report import for_terminal
+from search_service.report.terminal_text import for_terminal
 from search_service.spec.study_spec import StudySpec
 from trainables.data.dataset import Loaded
 from trainables.data.profile import ColumnProfile, Profile
@@ -64,6 +64,14 @@ def show(spec: StudySpec, table: Loaded, console: Console) -> None:
         console.print(f"... and {hidden} more columns (--json lists them all)\n")
     console.print(Padding(_target(table, profile), (0, 0, 1, 0), expand=False), highlight=False)
     _say_suspicious(table, console)
+
+
+def show_findings(table: Loaded, console: Console) -> None:
+    """What was decided in doubt, and what is suspicious; nothing if there is nothing."""
+    for note in table.notes:
+        console.print(f"note: {for_terminal(note)}", highlight=False, soft_wrap=True)
+    if table.warnings:
+        _say_suspicious(table, console)
 
 
 def _profile(table: Loaded) -> Profile:

@@ -7,7 +7,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from search_service.recipe.planning import PlannedRound, StudyPlan, duration
-from search_service.report.study_report import counted, for_terminal
+from search_service.report.study_report import counted
+from search_service.report.terminal_text import for_terminal
 from search_service.space.ranges import conditions
 from search_service.spec.study_spec import StudySpec
 from trainables.data.dataset import Dataset

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from search_service.report.documents import finite
-from search_service.report.study_report import counted, for_terminal
+from search_service.report.study_report import counted
+from search_service.report.terminal_text import for_terminal
 from search_service.runners.replaying import Replay, Replayed
 
 

@@ -44,11 +44,11 @@ from search_service.report.study_report import (
     describe_calibration,
     describe_data,
     describe_model,
-    for_terminal,
     format_value,
     trainings,
     worth,
 )
+from search_service.report.terminal_text import for_terminal
 from trainables.metrics import METRICS
 
 # Characters of the column that says which step a line is about.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rich.markup import escape
-
 from search_service.records.finalists import Decision, Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
@@ -248,8 +246,3 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(list(value)) if isinstance(value, tuple) else str(value)
-
-
-def for_terminal(text: str) -> str:
-    """A text for rich's console: brackets are no markup, and control characters of titles and labels are escapes."""
-    return escape(visible_lines(text))

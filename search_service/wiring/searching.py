@@ -20,7 +20,8 @@ from search_service.errors import CheckFailedError, InvalidSpecError
 from search_service.export import exporting
 from search_service.records.results import StudyResult
 from search_service.report.progress import ProgressDisplay
-from search_service.report.study_report import for_terminal, report
+from search_service.report.study_report import report
+from search_service.report.terminal_text import for_terminal
 from search_service.settings import Settings
 from search_service.spec import config_file
 from search_service.spec.study_spec import StudySpec, parse

@@ -73,3 +73,14 @@ def test_e1_a_secret_of_an_address_is_not_shown(table, tmp_path, called):
     assert failed.returncode != 0
     assert "/iris.csv is valid" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr + failed.stdout + failed.stderr
+
+
+def test_e1_validate_says_what_was_decided_in_doubt_and_what_is_suspicious(tmp_path, called):
+    rows = "".join(f"{i},${i % 9},{-999 if i % 9 == 4 else i % 7 + 20},{i % 2}\n" for i in range(90))
+    (tmp_path / "t.csv").write_text(f"id,price,age,y\n{rows}")
+    done = called("validate", "t.csv", "--target", "y", "--home", "nowhere")
+    assert done.returncode == 0, done.stderr
+    assert "note: column id: whole numbers of which none comes twice" in done.stdout
+    assert "note: column price: '$0' is read as 0" in done.stdout
+    assert "{age: {null_values: [-999]}}" in done.stdout
+    assert not (tmp_path / "nowhere").exists()
