@@ -167,7 +167,7 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
         decide = partial(step6_repeat.run, spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
-        decide = partial(decide, stop_requested=place.stop_file.exists())
+        decide = partial(decide, stop_requested=place.stop_file.exists(), shares=dataset.validation_shares)
         decision = once(f"decision-{cycle}", Decision, partial(_decide, place, refined, decide))
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:

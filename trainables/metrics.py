@@ -6,9 +6,9 @@ Two files, since whoever reads a config or a record needs to know no more, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "rmse", "mae", "r2"]
 
 
-# (score, rows) -> how far the score over so many rows lies from its true value by chance, one standard error.
-StandardError = Callable[[float, float], float]
+class StandardError(Protocol):
+    """How far a score lies from its true value by chance."""
+
+    def __call__(self, score: float, rows: float, shares: Sequence[float] = ()) -> float:
+        """One standard error of a score over so many rows.
+
+        ``shares`` are those of the classes among the rows, none for numbers; where they are not known, two of half the
+        rows each are assumed by what depends on them.
+        """
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Metric:
     Attributes:
         mode: Whether larger (max) or smaller (min) is better.
         task: The kind of target it is for.
-        standard_error: (score, rows) -> how far a score over so many rows lies from its true value by chance.
+        standard_error: How far a score lies from its true value by chance.
         at_most_1: Whether 1 is the best there can be.
         needs_probabilities: Whether it means something only for outputs that a softmax or sigmoid makes probabilities.
     """
@@ -50,49 +57,69 @@ class Metric:
         return -score if self.mode == "max" else score
 
 
-def _of_share(score: float, rows: float) -> float:
-    """√(p (1 - p) / n), the binomial's; for balanced accuracy and F1 it is too small where classes are rare."""
+def _of_share(score: float, rows: float, shares: Sequence[float] = ()) -> float:
+    """√(p (1 - p) / n), the binomial's."""
     # One row more or less is the least that can be told apart, also at a score of exactly 0 or 1.
     return max(math.sqrt(score * (1 - score) / rows), 1 / rows)
 
 
-def _of_auc(score: float, rows: float) -> float:
-    """Of an area under the curve over two classes of n/2 rows, whose scores are exponential.
+def _of_mean_share(score: float, rows: float, shares: Sequence[float] = ()) -> float:
+    """Of a mean over the classes of a share of each one's rows: √(Σ p (1 - p) / nᵢ) / C.
+
+    Exact for balanced accuracy where all classes are told equally well; for F1, whose parts hang together, about right.
+    """
+    counts = [share * rows for share in shares if share > 0] or [rows / 2, rows / 2]
+    variance = sum(score * (1 - score) / count for count in counts) / len(counts) ** 2
+    return max(math.sqrt(variance), 1 / rows)
+
+
+def _of_auc(score: float, rows: float, shares: Sequence[float] = ()) -> float:
+    """Of an area under the curve whose scores are exponential; over several classes, the mean of one against the rest.
 
     Source: Hanley and McNeil 1982.
     """
-    each = rows / 2
+    present = [share for share in shares if share > 0] or [0.5, 0.5]
+    # Of two classes, one against the rest is both.
+    judged = present[1:] if len(present) == 2 else present
+    # As if all areas erred alike, since they are of the same rows: too cautious rather than too bold.
+    return sum(_of_one_auc(score, share * rows, (1 - share) * rows) for share in judged) / len(judged)
+
+
+def _of_one_auc(score: float, positive: float, negative: float) -> float:
+    if positive <= 0 or negative <= 0:
+        return math.inf
     both_above, both_below = score / (2 - score), 2 * score**2 / (1 + score)
     # Below one row of a class there is nothing to compare; rounding may leave less than 0 at an area of 1.
-    more = max(each - 1, 0.0)
-    variance = (score * (1 - score) + more * (both_above + both_below - 2 * score**2)) / each**2
-    return max(math.sqrt(max(variance, 0.0)), 1 / rows)
+    more, others = max(positive - 1, 0.0), max(negative - 1, 0.0)
+    variance = score * (1 - score) + more * (both_above - score**2) + others * (both_below - score**2)
+    rows = positive + negative
+    return max(math.sqrt(max(variance / (positive * negative), 0.0)), 1 / rows)
 
 
-def _of_log_loss(score: float, rows: float) -> float:
+def _of_log_loss(score: float, rows: float, shares: Sequence[float] = ()) -> float:
     """Loss / √n, as of exponential losses."""
     return score / math.sqrt(rows)
 
 
-def _of_rmse(score: float, rows: float) -> float:
+def _of_rmse(score: float, rows: float, shares: Sequence[float] = ()) -> float:
     """Rmse / √(2n), for normal residuals."""
     return score / math.sqrt(2 * rows)
 
 
-def _of_mae(score: float, rows: float) -> float:
+def _of_mae(score: float, rows: float, shares: Sequence[float] = ()) -> float:
     """√(π/2 - 1) mae / √n, for normal residuals."""
     return score * math.sqrt((math.pi / 2 - 1) / rows)
 
 
-def _of_r2(score: float, rows: float) -> float:
+def _of_r2(score: float, rows: float, shares: Sequence[float] = ()) -> float:
     """√(2/n) of the residual's share 1 - r2."""
     return (1 - score) * math.sqrt(2 / rows)
 
 
 METRICS: Mapping[MetricName, Metric] = {
     "accuracy": Metric("max", "classification", _of_share, at_most_1=True),
-    "balanced_accuracy": Metric("max", "classification", _of_share, at_most_1=True),
-    "macro_f1": Metric("max", "classification", _of_share, at_most_1=True),
+    "balanced_accuracy": Metric("max", "classification", _of_mean_share, at_most_1=True),
+    "macro_f1": Metric("max", "classification", _of_mean_share, at_most_1=True),
     "roc_auc": Metric("max", "classification", _of_auc, at_most_1=True),
     "log_loss": Metric("min", "classification", _of_log_loss, needs_probabilities=True),
     "rmse": Metric("min", "regression", _of_rmse),

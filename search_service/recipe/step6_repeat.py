@@ -19,6 +19,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from search_service.recipe import fit
 from search_service.records.finalists import Cycle, Decision, SeedNoise
@@ -41,6 +42,7 @@ def run(
     time_is_up: bool,
     stop_requested: bool = False,
     measured: SeedNoise | None = None,
+    shares: Sequence[float] = (),
 ) -> Decision:
     """Decide.
 
@@ -53,9 +55,11 @@ def run(
         time_is_up: Whether the time budget is spent.
         stop_requested: Whether somebody asked for an end.
         measured: The best configuration of the last cycle from other seeds, if that was tried.
+        shares: Of each class among the validation rows; none for numbers.
     """
+    by_rows = partial(METRICS[spec.metric].standard_error, rows=n_validation, shares=shares)
     decision = _decide(
-        spec, cycles, n_validation, time_is_up=time_is_up, stop_requested=stop_requested, measured=measured
+        spec, cycles, n_validation, by_rows, time_is_up=time_is_up, stop_requested=stop_requested, measured=measured
     )
     best = cycles[-1].refined.best or cycles[-1].coarse.best
     if best is None:
@@ -68,6 +72,7 @@ def _decide(
     spec: StudySpec,
     cycles: Sequence[Cycle],
     n_validation: float,
+    by_rows: Callable[[float], float],
     *,
     time_is_up: bool,
     stop_requested: bool,
@@ -85,7 +90,7 @@ def _decide(
 
     gains, search = _gains(cycles, metric), spec.search
     gain, expected = gains[-1], expected_gain(gains)
-    noise, of_what = _noise(metric, last.refined.best.score, n_validation, measured)
+    noise, of_what = _noise(by_rows(last.refined.best.score), n_validation, measured)
     compared = "the coarse round" if done == 1 else f"cycle {done - 1}"
     change = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "the same as"
     improvement = f"validation {metric} {last.refined.best.score:.4g}, {change} {compared}"
@@ -130,9 +135,8 @@ def expected_gain(gains: Sequence[float]) -> float:
     return last * ratio if last > 0 or math.isnan(last) else 0.0
 
 
-def _noise(metric: MetricName, score: float, rows: float, measured: SeedNoise | None) -> tuple[float, str]:
+def _noise(by_rows: float, rows: float, measured: SeedNoise | None) -> tuple[float, str]:
     """What is not above it is no improvement, and what it is."""
-    by_rows = METRICS[metric].standard_error(score, rows)
     if measured is not None and measured.of_difference > by_rows:
         n = len(measured.scores)
         return measured.of_difference, f"of the difference between two of {measured.trial_id}'s trainings, {n} seeds"

@@ -188,6 +188,14 @@ def starting_config(source: str, target: str | None, found: Found) -> StartingCo
             {"low": 1e-4, "high": 1.0, "log": True},
             "how hard weights are pulled to 0",
         ),
+    ]
+    if metric == "macro_f1" and found.rarest[1] < RARE_SHARE:
+        # Not for roc_auc: weights hardly change an order, and spoil the probabilities.
+        weights = {"choices": ["none", "balanced"]}
+        lines.append(
+            Line("search_space.class_weights", weights, "balanced: each class counts for as much as the others")
+        )
+    lines += [
         Line("search.coarse", {"max_trials": 32, "max_epochs": 9}, "step 4: many configurations, few epochs"),
         Line("search.refined", {"max_trials": 24, "max_epochs": 45}, "step 5: narrower ranges, more epochs"),
         Line("finalists.top", 3, "configurations trained again from fresh seeds"),

@@ -94,6 +94,15 @@ class Dataset:
         """D, features of a row."""
         return int(self.train.inputs.shape[1])
 
+    @property
+    def validation_shares(self) -> tuple[float, ...]:
+        """Share of each class among the validation rows, by weight; none for numbers."""
+        if self.task == "regression":
+            return ()
+        rows = self.validation
+        counts = np.bincount(rows.targets.astype(np.int64), rows.weights, minlength=self.n_outputs)
+        return tuple((counts / counts.sum()).tolist())
+
     def with_validation_rows_trained(self) -> Dataset:
         """Its training rows are these and the validation rows; the latter say nothing of a network any more.
 

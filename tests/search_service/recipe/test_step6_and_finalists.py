@@ -195,6 +195,24 @@ def test_standard_errors_match_simulation():
     assert METRICS["roc_auc"].standard_error(0.8, n) == pytest.approx(np.std(areas), rel=0.1)
 
 
+def test_standard_errors_of_rare_classes_match_simulation():
+    """Where 4 of 100 rows are positive, an area is known far less well than where 50 are."""
+    random = np.random.default_rng(0)
+    n, few = 1_000, 40
+    labels = np.repeat([0, 1], [n - few, few])
+    areas = [
+        roc_auc_score(labels, np.concatenate([random.exponential(1.0, n - few), random.exponential(4.0, few)]))
+        for _ in range(1_000)
+    ]
+    error = METRICS["roc_auc"].standard_error(0.8, n, shares=(0.96, 0.04))
+    assert error == pytest.approx(np.std(areas), rel=0.1)
+    assert error > 2 * METRICS["roc_auc"].standard_error(0.8, n)
+    right = (random.random((4_000, n)) < 0.7).astype(float)
+    balanced = (right[:, labels == 0].mean(axis=1) + right[:, labels == 1].mean(axis=1)) / 2
+    found = METRICS["balanced_accuracy"].standard_error(0.7, n, shares=(0.96, 0.04))
+    assert found == pytest.approx(balanced.std(), rel=0.05)
+
+
 @pytest.fixture(scope="module")
 def outcome(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finalists")

@@ -111,3 +111,13 @@ def test_what_the_user_says_holds_and_stands_in_its_section():
 )
 def test_a_study_is_named_after_its_table(source, name):
     assert parse(least(source)).name == name
+
+
+def test_e1_where_one_of_many_classes_is_rare_its_weight_is_searched_and_the_config_is_valid():
+    rare = Found("classification", "text", 5_000, {"a": 0.6, "b": 0.37, "c": 0.03})
+    plain = starting_config("t.csv", "y", rare).plain
+    assert plain["search_space"]["class_weights"] == {"choices": ["none", "balanced"]}
+    assert parse(plain).search_space["class_weights"].choices == ("none", "balanced")
+    # Of two, an order is optimised, which weights hardly change.
+    two = Found("classification", "text", 5_000, {"a": 0.97, "b": 0.03})
+    assert "class_weights" not in starting_config("t.csv", "y", two).plain["search_space"]
