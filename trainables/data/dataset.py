@@ -216,7 +216,9 @@ def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray)
             rule, fix = f"the task of the loss, which is {task}", "change data.task or trial.loss"
             raise DataError([Problem("data.task", config.task, rule, fix)])
         return config.task, "as data.task says"
-    return (task, "as the loss says") if task is not None else targets.infer_task(target)
+    found, reason = targets.infer_task(target)
+    # What the table says by itself is the better reason.
+    return (found, reason) if task in (None, found) else (task, "as the loss or the metric says")
 
 
 # ---- preparation -----------------------------------------------------------------------------------------------------

@@ -234,7 +234,9 @@ def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) 
         ) from error
     if form is None:
         return None
-    said = f"{present.iloc[0]!r} is read as a date written {form}; data.columns says otherwise"
+    # The last day of a month tells best which of the numbers is the day.
+    clearest = present.iloc[int(written_dates.parse(present, form).dt.day.to_numpy().argmax())]
+    said = f"{clearest!r} is read as a date written {form}; data.columns says otherwise"
     return Column(name, "date", "text", format=form), said
 
 

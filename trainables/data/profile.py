@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data.columns import category_names, missing
+from trainables.data.columns import CONVERSIONS, Column, category_names, missing, without_nulls
 from trainables.data.preparation import Preparation
 from trainables.data.types import plain
 
@@ -77,11 +77,12 @@ def profile(
         target: Name of the target column.
         classes: Names, or none for numbers.
     """
-    kinds = {column.name: column.kind for column in preparation.schema.columns}
+    known = {column.name: column for column in preparation.schema.columns}
+    kinds = {name: column.kind for name, column in known.items()}
     prepared = _prepared(preparation)
     columns = []
     for name in table.column_names:
-        raw = plain(table.column(name))
+        raw = _as_read(plain(table.column(name)), known.get(name))
         role = roles.get(name) or ("feature" if name in kinds else "empty")
         columns.append(
             ColumnProfile(
@@ -95,6 +96,16 @@ def profile(
             )
         )
     return Profile(table.num_rows, tuple(columns), _distribution(plain(table.column(target)), classes))
+
+
+def _as_read(raw: pa.ChunkedArray, of: Column | None) -> pa.ChunkedArray:
+    """A column's values without those that mean missing, and texts as the numbers or dates that they are."""
+    if of is None:
+        return raw
+    raw = without_nulls(raw, of.null_values)
+    if of.kind not in ("numeric", "date") or of.storage != "text":
+        return raw
+    return pa.chunked_array([pa.array(CONVERSIONS[of.kind](raw, of), from_pandas=True)])
 
 
 def _prepared(preparation: Preparation) -> dict[str, str]:
