@@ -18,6 +18,8 @@ import pandas as pd
 
 # Values at which is looked before all of them are.
 _GLANCE = 200
+# Letters of the longest date: Wednesday, September 30, 2026 12:59:59.123456 PM.
+_LONGEST = 60
 _DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y")
 _NAMED = (
     "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y", "%a, %d %b %Y",
@@ -51,7 +53,10 @@ def find(values: pd.Series[Any]) -> str | None:
     """
     different = values.drop_duplicates()
     glance = different.iloc[:_GLANCE]
-    if not glance.map(lambda text: _LOOKS_LIKE_A_DATE.fullmatch(text) is not None).all():
+    # Of a long text, the pattern would take minutes.
+    if (glance.str.len() > _LONGEST).any() or not glance.map(
+        lambda text: bool(_LOOKS_LIKE_A_DATE.fullmatch(text))
+    ).all():
         return None
     fitting = [form for form in _formats(str(glance.iloc[0])) if parse(glance, form).notna().all()]
     fitting = [form for form in fitting if parse(different, form).notna().all()]

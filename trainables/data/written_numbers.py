@@ -169,7 +169,7 @@ def find(
 
 def is_known_unit(unit: str) -> bool:
     """Whether a unit says that a value is an amount: none at all, a currency, per cent, a unit of measurement."""
-    return not unit or unit in _UNITS or _is_currency(unit)
+    return not unit or unit.lower() in _UNITS or _is_currency(unit)
 
 
 def _parts(text: str) -> tuple[str, float, str] | None:

@@ -235,6 +235,13 @@ def test_d2_text_is_read_by_its_words(tmp_path):
     assert np.linalg.norm(one[1:]) == pytest.approx(1.0)
 
 
+def test_d2_long_texts_are_looked_at_in_no_time(tmp_path):
+    """Patterns that go back and forth would take minutes for each."""
+    for text in ("a" * 50_000, "1" * 50_000 + "x", "1a" * 25_000 + "!", "1," * 25_000, "may " * 12_000):
+        source = write(tmp_path, [f"{text}{i % 3}" for i in range(ROWS)], ".parquet")
+        assert len(read(DataConfig(source=source, target="y")).dataset.train) == 36
+
+
 def test_d2_a_target_of_written_numbers_is_a_number_in_the_users_units(tmp_path):
     texts, numbers = NUMBERS["dollars"]
     columns = {"a": [i % 7 + 0.5 for i in range(ROWS)], "price": texts}
