@@ -1,4 +1,4 @@
-"""Whether a model is better than the predictor that ignores its inputs, or may only seem so on these rows.
+"""Whether a model is better than another, or than ignoring the inputs, or may only seem so on these rows.
 
 Both predict the same rows, which are drawn again and again (a paired bootstrap): what the difference of the scores does
 then is what it would do on other rows like these. It goes for every metric alike, also where rows of a class are few.
@@ -6,6 +6,8 @@ Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 6
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -22,37 +24,57 @@ DRAWS = 100
 MOST_ROWS = 20_000
 
 
-def over_trivial(outputs: Tensor, tests: RowTensors, dataset: Dataset, metric: MetricName, seed: int = 0) -> Advantage:
-    """By how much a model is better than ignoring the inputs.
+class Drawn:
+    """A model's test rows, drawn again and again.
 
     Args:
-        outputs: The model's, of the test rows, ``[N, C]``.
+        outputs: The model's, ``[N, C]``.
         tests: The N rows.
-        dataset: Its training rows say what ignoring the inputs is.
+        dataset: Its training rows say what ignoring the inputs is, and what a target's unit is.
         metric: The score.
         seed: Decides which rows are drawn.
     """
-    outputs, targets = outputs.cpu().unsqueeze(0), tests.targets.cpu()
-    weights = None if tests.weights is None else tests.weights.cpu()
-    known = torch.as_tensor(dataset.train.targets)
-    train_weights = None if dataset.train.weights is None else torch.as_tensor(dataset.train.weights)
-    n = len(targets)
-    trivial = trivial_outputs(known, n, dataset.n_outputs, train_weights)
-    sign = 1.0 if METRICS[metric].mode == "max" else -1.0
 
-    def difference(rows: Tensor | slice) -> float:
-        own = None if weights is None else weights[rows]
-        model, other = (
-            SCORES[metric](of[:, rows], targets[rows], dataset.target_scale, own).item() for of in (outputs, trivial)
-        )
-        return sign * (model - other)
+    def __init__(self, outputs: Tensor, tests: RowTensors, dataset: Dataset, metric: MetricName, seed: int = 0) -> None:
+        self._outputs, self._targets = outputs.cpu().unsqueeze(0), tests.targets.cpu()
+        self._weights = None if tests.weights is None else tests.weights.cpu()
+        self._dataset, self._metric, self._seed = dataset, metric, seed
 
-    generator = torch.Generator().manual_seed(seed)
-    drawn = min(n, MOST_ROWS)
-    differences = torch.tensor(
-        [difference(torch.randint(n, (drawn,), generator=generator)) for _ in range(DRAWS)], dtype=torch.float64
-    )
-    # A draw without any row of a class has no AUC.
-    finite = differences[differences.isfinite()]
-    error = float(finite.std()) if len(finite) > 1 else float("inf")
-    return Advantage(difference(slice(None)), error * (drawn / n) ** 0.5, n)
+    def over(self, other: Tensor) -> Advantage:
+        """By how much the model is better than another, whose outputs of the same rows are ``[N, C]``."""
+        sign = 1.0 if METRICS[self._metric].mode == "max" else -1.0
+        theirs = self._scores(other.cpu().unsqueeze(0))
+        differences = sign * (self._own - theirs)
+        # The first is of all rows. A draw without any row of a class has no AUC.
+        drawn = differences[1:][differences[1:].isfinite()]
+        error = float(drawn.std()) if len(drawn) > 1 else float("inf")
+        n = len(self._targets)
+        return Advantage(float(differences[0]), error * (min(n, MOST_ROWS) / n) ** 0.5, n)
+
+    def over_trivial(self) -> Advantage:
+        """By how much the model is better than ignoring the inputs."""
+        train = self._dataset.train
+        weights = None if train.weights is None else torch.as_tensor(train.weights)
+        outputs = trivial_outputs(torch.as_tensor(train.targets), len(self._targets), self._dataset.n_outputs, weights)
+        return self.over(outputs[0])
+
+    @cached_property
+    def _own(self) -> Tensor:
+        return self._scores(self._outputs)
+
+    def _scores(self, outputs: Tensor) -> Tensor:
+        """Of all rows, then of each draw: ``[1 + DRAWS]``."""
+        n = len(self._targets)
+        generator = torch.Generator().manual_seed(self._seed)
+        draws = [torch.randint(n, (min(n, MOST_ROWS),), generator=generator) for _ in range(DRAWS)]
+        rows: list[Tensor | slice] = [slice(None), *draws]
+        scores = [
+            SCORES[self._metric](
+                outputs[:, own],
+                self._targets[own],
+                self._dataset.target_scale,
+                None if self._weights is None else self._weights[own],
+            ).item()
+            for own in rows
+        ]
+        return torch.tensor(scores, dtype=torch.float64)

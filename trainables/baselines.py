@@ -22,6 +22,7 @@ import threadpoolctl
 import torch
 from numpy.typing import NDArray
 
+from trainables.advantage import Drawn
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.losses import class_weights
@@ -64,7 +65,9 @@ class _Plan:
     make: Callable[[int], Any]
 
 
-def fit_all(config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int) -> tuple[Baseline, ...]:
+def fit_all(
+    config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int, network: Drawn | None = None
+) -> tuple[Baseline, ...]:
     """Fit and score every baseline, the simplest first.
 
     Args:
@@ -72,9 +75,10 @@ def fit_all(config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int
         dataset: They learn from its training rows.
         test_rows: Scored at the end, and nothing else.
         seed: Decides the rows on which gradient boosting stops.
+        network: What the network says of the test rows, to be compared row by row.
     """
     plans: dict[BaselineName, _Plan] = {"linear": _linear(dataset), "boosting": _boosting(dataset, seed)}
-    return tuple(_fit(name, plan, config, dataset, test_rows) for name, plan in plans.items())
+    return tuple(_fit(name, plan, config, dataset, test_rows, network) for name, plan in plans.items())
 
 
 def _linear(dataset: Dataset) -> _Plan:
@@ -108,7 +112,14 @@ def _boosting(dataset: Dataset, seed: int) -> _Plan:
     return _Plan("gradient boosting", max(0, affordable), make)
 
 
-def _fit(name: BaselineName, plan: _Plan, config: TrialConfig, dataset: Dataset, test_rows: Rows) -> Baseline:
+def _fit(
+    name: BaselineName,
+    plan: _Plan,
+    config: TrialConfig,
+    dataset: Dataset,
+    test_rows: Rows,
+    network: Drawn | None,
+) -> Baseline:
     from sklearn.exceptions import ConvergenceWarning
 
     started, available = time.monotonic(), len(dataset.train)
@@ -126,6 +137,7 @@ def _fit(name: BaselineName, plan: _Plan, config: TrialConfig, dataset: Dataset,
                 rows.inputs.double().numpy(), rows.targets.numpy(), _weights(config, dataset, rows)
             )
             validation, test = (_score(model, dataset, judged) for judged in (dataset.validation, test_rows))
+            lead = None if network is None else network.over(_outputs(model, dataset, test_rows.inputs)[0])
     except Exception as error:  # Whatever a model stumbles over, the study has its answer and keeps it.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Baseline(name, plan.model, unavailable=reason, seconds=time.monotonic() - started)
@@ -133,7 +145,7 @@ def _fit(name: BaselineName, plan: _Plan, config: TrialConfig, dataset: Dataset,
     if any(issubclass(warning.category, ConvergenceWarning) for warning in heard):
         notes.append(f"not converged in {LOGISTIC_ITERATIONS} iterations")
     seconds = time.monotonic() - started
-    return Baseline(name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds)
+    return Baseline(name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds, lead=lead)
 
 
 def _weights(config: TrialConfig, dataset: Dataset, rows: RowTensors) -> NDArray[np.float64] | None:

@@ -27,6 +27,35 @@ class EpochPoint:
 
 
 @dataclass(frozen=True)
+class Advantage:
+    """By how much a model's score is better than another's on the same rows, and how much of that may be chance.
+
+    Attributes:
+        difference: In the metric's unit, above 0 where the model is better.
+        error: One standard error of the difference, over other rows like these.
+        rows: Rows that both were judged on.
+    """
+
+    difference: float
+    error: float
+    rows: int
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the model is better, beyond what chance leaves open (99 % on either side)."""
+        # The 99.5 % quantile of the normal distribution: a model that is good for nothing passes once in 200 times.
+        return self.difference > 2.576 * self.error
+
+    @property
+    def sign(self) -> int:
+        """1 where the model is better and -1 where it is worse, at 95 %; 0 where the two cannot be told apart."""
+        # The 97.5 % quantile of the normal distribution.
+        if abs(self.difference) <= 1.96 * self.error:
+            return 0
+        return 1 if self.difference > 0 else -1
+
+
+@dataclass(frozen=True)
 class Baseline:
     """A simpler model and what it reaches.
 
@@ -39,6 +68,7 @@ class Baseline:
         note: What a reader should know: fewer rows than there are, no convergence.
         unavailable: Why it has no scores; empty if it has.
         seconds: Time taken.
+        lead: By how much the network is better on the same test rows, by the study's metric; None if nobody asked.
     """
 
     name: BaselineName
@@ -49,6 +79,7 @@ class Baseline:
     note: str = ""
     unavailable: str = ""
     seconds: float = 0.0
+    lead: Advantage | None = None
 
 
 @dataclass(frozen=True)
@@ -104,27 +135,6 @@ class LayerGradients:
 
     norm: float
     unit_spread: float
-
-
-@dataclass(frozen=True)
-class Advantage:
-    """By how much a model's score is better than another's on the same rows, and how much of that may be chance.
-
-    Attributes:
-        difference: In the metric's unit, above 0 where the model is better.
-        error: One standard error of the difference, over other rows like these.
-        rows: Rows that both were judged on.
-    """
-
-    difference: float
-    error: float
-    rows: int
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether the model is better, beyond what chance leaves open (99 % on either side)."""
-        # The 99.5 % quantile of the normal distribution: a model that is good for nothing passes once in 200 times.
-        return self.difference > 2.576 * self.error
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,13 @@ from search_service.records.finalists import Finalist, FinalistsResult, ParetoSe
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
 from search_service.spec.study_spec import StudySpec
-from trainables import advantage, baselines, calibration, checkpoint
+from trainables import baselines, calibration, checkpoint
+from trainables.advantage import Drawn
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
 from trainables.measurements import measure_health
 from trainables.metrics import METRICS, MetricName, metrics_for
-from trainables.records import Calibration, EpochPoint, Health
+from trainables.records import Baseline, Calibration, EpochPoint, Health
 from trainables.row_tensors import RowTensors, to_tensors
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, trivial_scores
@@ -86,7 +87,7 @@ def run(
         of_model = model.scores(tests, metrics)
         refit = replace(refit, test_metrics={name: scores.item() for name, scores in of_model.items()})
     of_tests = training.outputs(tests.inputs)[exported] if model is None else model.outputs(tests.inputs)[0]
-    asked, seed = spec.finalists, derive_seed(spec.seed, "baselines")
+    drawn = Drawn(of_tests, tests, dataset, spec.metric)
     return FinalistsResult(
         finalists=tuple(finalist for finalist, _, _ in trained),
         metric=spec.metric,
@@ -95,12 +96,12 @@ def run(
         trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
         checkpoint=path,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
-        baselines=baselines.fit_all(winner.config, dataset, test_rows, seed=seed) if asked.baselines else (),
-        calibration=_calibrate(training, exported, of_tests, tests) if asked.calibration == "temperature" else None,
+        baselines=_baselines(spec, winner, dataset, test_rows, drawn),
+        calibration=_calibrate(spec, training, exported, of_tests, tests),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
         refit=refit,
-        over_trivial=advantage.over_trivial(of_tests, tests, dataset, spec.metric),
+        over_trivial=drawn.over_trivial(),
         seconds=time.monotonic() - started,
     )
 
@@ -152,12 +153,26 @@ def _metrics(config: TrialConfig) -> tuple[MetricName, ...]:
     return metrics_for(config.task, gives_probabilities=config.gives_probabilities)
 
 
-def _calibrate(training: PopulationTraining, member: int, of_tests: Tensor, tests: RowTensors) -> Calibration:
-    """The temperature of one network, by validation rows, and what it does to the model on test rows.
+def _baselines(
+    spec: StudySpec, winner: Finalist, dataset: Dataset, test_rows: TestRows, drawn: Drawn
+) -> tuple[Baseline, ...]:
+    """What simpler models reach; nothing if nobody asked."""
+    if not spec.finalists.baselines:
+        return ()
+    seed = derive_seed(spec.seed, "baselines")
+    return baselines.fit_all(winner.config, dataset, test_rows, seed=seed, network=drawn)
+
+
+def _calibrate(
+    spec: StudySpec, training: PopulationTraining, member: int, of_tests: Tensor, tests: RowTensors
+) -> Calibration | None:
+    """The temperature of one network, by validation rows, and what it does to the model on test rows; if asked for.
 
     A model that has learnt from the validation rows is too sure of them to say how sure it may be: it takes the
     temperature of the network that has not, its twin in configuration and seed.
     """
+    if spec.finalists.calibration != "temperature":
+        return None
     rows = training.validation_rows
     temperature = calibration.fit_temperature(training.outputs(rows.inputs)[member], rows.targets, rows.weights)
     return calibration.judge(temperature, of_tests, tests.targets, tests.weights)

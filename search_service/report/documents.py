@@ -22,7 +22,7 @@ from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
-from trainables.records import Baseline, Calibration, PopulationSize
+from trainables.records import Advantage, Baseline, Calibration, PopulationSize
 
 # Raised when a key of a document changes its meaning or goes.
 DOCUMENT_VERSION = 1
@@ -153,6 +153,9 @@ class BaselineDocument(Document):
     test_metrics: Scores
     note: str
     unavailable: str = Field(description="Why it has no scores; empty if it has.")
+    lead: Advantage | None = Field(
+        default=None, description="By how much the model is better on the same test rows, and one standard error of it."
+    )
 
     @classmethod
     def of(cls, baseline: Baseline) -> BaselineDocument:
@@ -165,6 +168,7 @@ class BaselineDocument(Document):
             test_metrics=dict(baseline.test),
             note=baseline.note,
             unavailable=baseline.unavailable,
+            lead=baseline.lead,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from search_service.records.finalists import Decision, Finalist, FinalistsResult
@@ -175,20 +176,43 @@ def _comparison(final: FinalistsResult) -> list[str]:
 
 
 def worth(final: FinalistsResult) -> str | None:
-    """Whether the network beats the simpler models on test rows, in a sentence; None if there is none to compare with.
+    """Whether the model beats the simpler models on test rows, in a sentence; None if there is none to compare with.
 
-    The simplest of all ignores the inputs: whatever is not better than that is worth nothing.
-
-    It has to be better by more than one standard deviation over its seeds; of the models that it does not beat so, the
-    simplest is named, and the best where that is another.
+    It is better or worse, or cannot be told apart from another on so many rows, by a comparison row by row
+    (``trainables/advantage.py``). The simplest of all ignores the inputs: what is no better is worth nothing.
     """
     if final.shortfall:
         return f"No: {final.shortfall}"
-    metric, mean, noise = METRICS[final.metric], final.test_mean, final.test_std
+    metric = METRICS[final.metric]
     scored = [b for b in final.baselines if math.isfinite(b.test.get(final.metric, math.nan))]
     if not scored:
         return None
     best = min(scored, key=lambda baseline: metric.rank(baseline.test[final.metric]))
+    if any(baseline.lead is None for baseline in scored):
+        return _worth_by_seeds(final, scored, best)
+    # The simplest first: it is named where it is enough.
+    worse = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign < 0]
+    alike = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign == 0]
+    named = (worse or alike or [best])[0]
+    other = "" if named is best else f"; {_with_score(best, final.metric)} is the best baseline"
+    assert named.lead is not None
+    by, rows = f"{abs(named.lead.difference):.2g} ± {named.lead.error:.2g}", f"{named.lead.rows:,} rows"
+    model, score = f"the model's test {final.metric} {final.model_test_score:.4g}", _with_score(named, final.metric)
+    if worse:
+        return f"No: {model} is worse than {score}, by {by} on the same {rows}{other}"
+    if alike:
+        than = "better" if named.lead.difference > 0 else "worse"
+        return f"It cannot be told: {model} is {than} than {score} by {by}, which {rows} leave to chance{other}"
+    return f"Yes: {model} is better than the best baseline, {score}, by {by} on the same {rows}"
+
+
+def _worth_by_seeds(final: FinalistsResult, scored: Sequence[Baseline], best: Baseline) -> str:
+    """The same of studies of earlier versions, which did not compare row by row.
+
+    The network has to be better by more than one standard deviation over its seeds; of the models that it does not beat
+    so, the simplest is named, and the best where that is another.
+    """
+    metric, mean, noise = METRICS[final.metric], final.test_mean, final.test_std
     lead = noise if metric.mode == "max" else -noise
     as_good = [b for b in scored if not metric.better(mean - lead, b.test[final.metric])]
     network = f"test {final.metric} {mean:.4g} ± {noise:.2g}"

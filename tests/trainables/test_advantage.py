@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.advantage import over_trivial
+from trainables.advantage import Drawn
 from trainables.data.dataset import Dataset, Rows
 from trainables.metrics import METRICS
 from trainables.row_tensors import to_tensors
@@ -26,8 +26,12 @@ def table(targets, class_names=("a", "b")):
 
 
 def judged(outputs, targets, metric):
+    return drawn(outputs, targets, metric).over_trivial()
+
+
+def drawn(outputs, targets, metric):
     dataset = table(targets)
-    return over_trivial(torch.as_tensor(outputs), to_tensors(dataset.validation, "cpu", torch.float32), dataset, metric)
+    return Drawn(torch.as_tensor(outputs), to_tensors(dataset.validation, "cpu", torch.float32), dataset, metric)
 
 
 def test_b_the_error_of_accuracies_is_the_binomials_of_paired_rows():
@@ -73,3 +77,22 @@ def test_b_of_many_rows_some_are_drawn_and_the_error_is_of_all():
     outputs = (np.eye(2)[targets] + random.normal(size=(80_000, 2))).astype(np.float32)
     few, many = judged(outputs[:5_000], targets[:5_000], "accuracy"), judged(outputs, targets, "accuracy")
     assert many.error == pytest.approx(few.error / 4, rel=0.3)
+
+
+def test_b_models_that_err_in_the_same_rows_are_told_apart_where_their_scores_alone_would_not():
+    """As McNemar's test does: what both get right or wrong says nothing."""
+    targets = (np.arange(1_000) % 2).astype(np.int64)
+    one, other = targets.copy(), targets.copy()
+    one[:200] ^= 1
+    other[:220] ^= 1
+    outputs = {name: np.eye(2, dtype=np.float32)[said] for name, said in (("one", one), ("other", other))}
+    found = drawn(outputs["one"], targets, "accuracy").over(torch.as_tensor(outputs["other"]))
+    assert found.difference == pytest.approx(0.02)
+    # 20 rows in which they differ, all for the one: (0 + 20 - 400/1000) / 1000².
+    assert found.error == pytest.approx(math.sqrt(0.02 - 0.02**2) / math.sqrt(1_000), rel=0.25)
+    assert found.sign == 1
+    assert found.error < METRICS["accuracy"].standard_error(0.8, 1_000) / 2
+    back = drawn(outputs["other"], targets, "accuracy").over(torch.as_tensor(outputs["one"]))
+    assert (back.difference, back.sign) == (pytest.approx(-0.02), -1)
+    same = drawn(outputs["one"], targets, "accuracy").over(torch.as_tensor(outputs["one"]))
+    assert (same.difference, same.sign, same.is_certain) == (0.0, 0, False)

@@ -20,7 +20,7 @@ from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
 from tests.plans import plain
-from trainables.records import Baseline
+from trainables.records import Advantage, Baseline
 
 SPEC = {
     "name": "small",
@@ -146,7 +146,7 @@ def test_b_the_report_says_where_the_model_is_not_trained_again():
         (60.0, 40.0, "No: test rmse 50 ± 1 is worse than boosting (40), which is simpler"),
     ],
 )
-def test_b_the_report_says_whether_the_network_was_worth_it(ridge, boosting, words):
+def test_b_the_report_says_whether_a_network_of_earlier_versions_was_worth_it(ridge, boosting, words):
     given = [baseline("linear", "ridge", ridge), baseline("boosting", "boosting", boosting)]
     assert words in worth(finalists_of("rmse", (49.0, 50.0, 51.0), given))
     # The same of a score of which more is better.
@@ -157,6 +157,44 @@ def test_b_the_report_says_whether_the_network_was_worth_it(ridge, boosting, wor
     ]
     first, second = (verdict.replace("-", "").replace("rmse", "r2") for verdict in verdicts)
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("ridge", "boosting", "words"),
+    [
+        (
+            (10, 2),
+            (5, 2),
+            "Yes: the model's test rmse 49 is better than the best baseline, boosting (54), by 5 ± 2 on the",
+        ),
+        ((10, 2), (-5, 2), "No: the model's test rmse 49 is worse than boosting (44), by 5 ± 2 on the same 200 rows"),
+        (
+            (-1, 0.1),
+            (-5, 2),
+            "No: the model's test rmse 49 is worse than ridge (48), by 1 ± 0.1 on the same 200 rows; ",
+        ),
+        (
+            (1, 2),
+            (5, 2),
+            "It cannot be told: the model's test rmse 49 is better than ridge (50) by 1 ± 2, which 200 rows",
+        ),
+        ((1, 2), (-1, 3), "leave to chance; boosting (48) is the best baseline"),
+        ((10, 2), (-5, 3), "It cannot be told: the model's test rmse 49 is worse than boosting (44) by 5 ± 3, which"),
+    ],
+)
+def test_b_the_report_says_whether_the_model_was_worth_it_row_by_row(ridge, boosting, words):
+    given = [
+        baseline(name, model, 49.0 + lead, lead=Advantage(lead, error, 200))
+        for name, model, (lead, error) in (("linear", "ridge", ridge), ("boosting", "boosting", boosting))
+    ]
+    assert words in worth(finalists_of("rmse", (49.0, 50.0, 51.0), given))
+
+
+def test_b_what_is_no_better_than_ignoring_the_inputs_is_said_first():
+    final = finalists_of("rmse", (49.0,), [baseline("linear", "ridge", 60.0, lead=Advantage(11.0, 1.0, 200))])
+    assert worth(replace(final, over_trivial=Advantage(5.0, 1.0, 200))).startswith("Yes")
+    useless = replace(final, over_trivial=Advantage(0.5, 1.0, 200))
+    assert worth(useless).startswith("No: test rmse 49 is no better than the 0 of ignoring the inputs")
 
 
 def test_b_baselines_that_are_missing_are_not_compared_with():
