@@ -34,7 +34,7 @@ from trainables.data.locations import MOST_FETCHED_BYTES
 Work = Literal["check", "plan"]
 
 # What such a process needs, imported once for all of them.
-_PRELOADED = ["search_service.service.reading", "search_service.wiring", "search_service.recipe.planning"]
+_PRELOADED = ["search_service.service.reading", "search_service.service.preloaded"]
 # Less urgent than the service itself: it answers others meanwhile.
 NICENESS = 5
 # Seconds beyond its time after which a process that does not even hear its alarm is killed.
