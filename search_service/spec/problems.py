@@ -148,7 +148,8 @@ def _keys_at(parents: list[Any], model: type[BaseModel]) -> list[str]:
         return sorted({name for kind in ranges for name in kind.model_fields})
     known: Any = model
     for part in parents:
-        known = known.model_fields[part].annotation
+        # The keys of a mapping are anybody's (a column's name); under each is what its values are.
+        known = known.model_fields[part].annotation if hasattr(known, "model_fields") else _models_in(known)[0]
     return list(known.model_fields)
 
 

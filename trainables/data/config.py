@@ -52,6 +52,9 @@ class ColumnConfig(FrozenModel):
 
 def _with_kind(given: Any) -> Any:
     """A kind alone, as keys and values."""
+    if isinstance(given, dict):
+        # After this, a list is one of Python's, where it would be one of JSON's.
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     if not isinstance(given, str):
         return given
     *others, last = (repr(kind) for kind in get_args(ColumnKind))

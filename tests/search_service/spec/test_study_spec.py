@@ -157,6 +157,11 @@ def test_the_smallest_config_is_enough():
         ({"serch": {}}, "serch", "did you mean search?"),
         ({"data": {"source": "t.csv", "targett": "y"}}, "data.targett", "did you mean target?"),
         ({"data": {"source": "t.csv", "columns": {"a": "numbr"}}}, "data.columns.a", "did you mean numeric?"),
+        ({"data": {"source": "t.csv", "columns": {"a": {"kid": "date"}}}}, "data.columns.a.kid", "did you mean kind?"),
+        ({"data": {"source": "t.csv", "columns": {"a": {"kind": "dat"}}}}, "data.columns.a.kind", "did you mean date?"),
+        ({"data": {"source": "t.csv", "columns": {"a": {"null_values": 9}}}}, "data.columns.a.null_values", "a list"),
+        ({"data": {"source": "t.csv", "columns": {"a": {"thousands": ";"}}}}, "data.columns.a.thousands", "one of"),
+        ({"data": {"source": "t.csv", "columns": {"a": 5}}}, "data.columns.a", "keys and values"),
         ({"data": {"source": "t.csv", "csv": {"delimiter": ";;"}}}, "data.csv.delimiter", "at most 1"),
         ({"data": {"source": "t.csv", "split": "grouped"}}, "data", "needs group"),
         ({"data": {"source": "t.csv", "split": "time"}}, "data", "needs time"),
@@ -644,3 +649,17 @@ def test_e2_whatever_a_config_is_it_is_a_spec_or_a_clear_mistake(value):
     for raw in (value, VALID | {"search_space": {"network.dropout": value}}, VALID | {"trial": {"optimizer": value}}):
         with contextlib.suppress(InvalidSpecError):
             parse(raw)
+
+
+def test_columns_are_said_by_a_kind_or_by_keys_and_read_back_as_they_were():
+    given = {
+        "zip": "categorical",
+        "price": {"kind": "numeric", "thousands": "."},
+        "when": {"format": "%d.%m.%Y"},
+        "age": {"null_values": [-999, "?"]},
+    }
+    spec = parse({"name": "t", "data": {"source": "t.csv", "target": "y", "columns": given}})
+    assert [column.meant for column in spec.data.columns.values()] == ["categorical", "numeric", "date", None]
+    document = spec.model_dump(mode="json", exclude_unset=True)
+    assert document["data"]["columns"] == given
+    assert parse(document) == spec
