@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import math
 
 import numpy as np
@@ -77,6 +78,11 @@ def write(folder, column, suffix, name="x"):
                 [list(columns), *zip(*columns.values(), strict=True)]
             )
     return str(folder / f"t{suffix}")
+
+
+def as_in_a_file(config):
+    """As ``search_service.parse`` reads a config: strictly."""
+    return DataConfig.model_validate_json(json.dumps(config), strict=True)
 
 
 def typed(config, name="x"):
@@ -157,7 +163,7 @@ def test_d2_what_can_be_read_in_two_ways_is_asked_for_and_each_answer_helps(tmp_
     for answer in answers:
         key, _, value = answer.split("data.")[-1].partition(": ")
         where = {key: yaml.safe_load(value)} if "." not in key else {"csv": {key.split(".")[1]: yaml.safe_load(value)}}
-        config = DataConfig(source=source, target="y", **where)
+        config = as_in_a_file({"source": source, "target": "y"} | where)
         kinds.add(str(typed(config, name)[0]))
         read(config)
     # Each answer is another reading.
@@ -186,7 +192,7 @@ def test_d2_what_only_names_rows_is_left_out_and_said_and_kept_as_the_note_says(
     # Whoever asks a model need not know it.
     assert loaded.preparation.transform(pa.table({"z": [0.5]})).shape == (1, 1)
     answer = yaml.safe_load(note.split("data.columns: ")[1].split(" keeps it")[0])
-    kept = read(DataConfig(source=source, target="y", columns=answer)).dataset
+    kept = read(as_in_a_file({"source": source, "target": "y", "columns": answer})).dataset
     assert len(kept.feature_names) > 1
 
 
@@ -211,7 +217,7 @@ def test_d2_a_mark_for_missing_is_found_by_its_gap_and_is_only_changed_as_the_me
     (problem,) = loaded.warnings
     assert problem.value == "-999"
     answer = yaml.safe_load(problem.fix.split("data.columns: ")[1])
-    config = DataConfig(source=source, target="y", columns=answer)
+    config = as_in_a_file({"source": source, "target": "y", "columns": answer})
     assert read(config).warnings == ()
     assert int(typed(config).isna().sum()) == column.count(-999.0)
     assert "x" in "".join(name for name in read(config).dataset.feature_names if "missing" in name)

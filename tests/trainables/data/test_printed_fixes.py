@@ -50,6 +50,11 @@ def changed(config, path, value):
     return config | {first: config.get(first, {}) | {second: value} if second else value}
 
 
+def as_in_a_file(config):
+    """As ``search_service.parse`` reads a config: strictly."""
+    return DataConfig.model_validate_json(json.dumps(config), strict=True)
+
+
 @pytest.mark.parametrize("fault", FAULTY)
 def test_d2_what_a_message_tells_to_write_into_the_config_helps(tmp_path, fault):
     columns, others, suffix = FAULTY[fault]
@@ -64,7 +69,7 @@ def test_d2_what_a_message_tells_to_write_into_the_config_helps(tmp_path, fault)
             continue
         mended = changed(config, path or short, yaml.safe_load(value))
         try:
-            read(DataConfig(**mended))
+            read(as_in_a_file(mended))
         except DataError as error:
             # Another mistake may come to light; this one is mended.
             assert problem.rule not in {other.rule for other in error.problems}, (path, value)
