@@ -108,8 +108,12 @@ def _readings(result: StudyResult) -> list[str]:
 def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
     winner = final.winner
     validation = f"validation, over {trainings(winner)}" if winner.fold_scores else "validation"
-    lines = [f"**No better than ignoring the inputs**: {final.shortfall}.", ""] if final.shortfall else []
-    lines += [
+    # Two lines: MLflow folds a note after four.
+    verdict = f" **Worth it?** {said}." if (said := worth(final)) is not None else ""
+    lines = [
+        f"**Test {final.metric} {final.model_test_score:.4g}** (the model; ignoring the inputs gives "
+        f"{final.trivial_test_score:.4g}).{verdict}",
+        "",
         f"Best configuration (found in trial {winner.trial_id}), mean ± standard deviation over "
         f"{counted(len(winner.seeds), 'fresh seed')}:",
         "",

@@ -29,6 +29,11 @@ class ComparisonRuns:
         self._comparison = ""
         self._optimizers: dict[str, str] = {}
 
+    @property
+    def run(self) -> str:
+        """Id of the comparison's run; empty before it has begun."""
+        return self._comparison
+
     def write(self, event: ComparisonEvent) -> None:
         """Write what an event says."""
         match event:

@@ -73,8 +73,13 @@ class MlflowRecorder:
 
     @property
     def page(self) -> str:
-        """The experiment's runs, in the UI's view for training (its default is the one for generative AI)."""
-        return f"/#/experiments/{self._runs.experiment}/runs?workflowType=machine_learning"
+        """The study's run, or the experiment's runs before there is one.
+
+        In the UI's view for training: its default is the one for generative AI.
+        """
+        run = self._study.run or self._comparison.run
+        place = f"runs/{run}" if run else "runs"
+        return f"/#/experiments/{self._runs.experiment}/{place}?workflowType=machine_learning"
 
     @property
     def registered(self) -> str:

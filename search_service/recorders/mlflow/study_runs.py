@@ -71,6 +71,11 @@ class StudyRuns:
         """Write trials of the round that is open, each with its time in milliseconds since 1970."""
         self._trials.write(trials, self._round)
 
+    @property
+    def run(self) -> str:
+        """Id of the study's run; empty before it has begun."""
+        return self._study
+
     def write(self, event: StudyEvent) -> None:
         """Write what an event says."""
         match event:

@@ -57,6 +57,18 @@ def test_e1_the_study_is_one_like_all_others_and_can_be_replayed_without_the_fra
     assert replayed.returncode == 0, replayed.stderr
 
 
+def test_d3_the_page_is_that_of_the_studys_own_run_which_begins_with_the_verdict(found):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{found.settings.home / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(experiments, f"tags.study_id = '{found.study_id}' AND tags.kind = 'study'")
+    address = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning"
+    assert found.places["page"].endswith(address)
+    first = run.data.tags["mlflow.note.content"].splitlines()[2]
+    assert first.startswith(f"**Test accuracy {found.test_score:.4g}**")
+
+
 def test_e1_in_a_notebook_it_shows_its_report_and_nothing_of_a_table_is_html(found):
     shown = found._repr_html_()
     assert "<table>" in shown
