@@ -46,6 +46,7 @@ from search_service.records.events import (
 from search_service.records.finalists import ParetoPoint, ParetoSet
 from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
+from search_service.report.study_report import worth
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study, summarize
@@ -588,7 +589,8 @@ def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
             metrics = runs[f"finalist {finalist.trial_id}"].data.metrics
             assert metrics[f"validation_mean_{name}"] == pytest.approx(finalist.validation_metrics[name])
     assert {baseline.name for baseline in final.baselines} == {"linear", "boosting"}
-    assert study.tags["worth"].split(":")[0] in ("Yes", "No")
+    assert study.tags["worth"] == worth(final)
+    assert study.tags["worth"].split(":")[0] in ("Yes", "No", "It cannot be told")
     assert study.metrics["calibration.temperature"] == final.calibration.temperature
     assert study.metrics["calibration.log_loss_after"] == pytest.approx(final.calibration.log_loss_after)
 
