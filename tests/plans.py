@@ -1,8 +1,9 @@
-"""What tests train: a plain configuration, and small rounds with everything filled in."""
+"""What tests train: a plain configuration, small rounds with everything filled in, tables as a config names them."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from search_service.records.round_plan import Limits, Resources, RoundPlan, Samp
 from search_service.records.steps import Step
 from search_service.space.ranges import NumericRange
 from trainables.config import NetworkConfig, ScheduleConfig, TrialConfig
+from trainables.data.config import DataConfig
 from trainables.metrics import METRICS
 
 
@@ -66,3 +68,8 @@ def brackets_of(plan: RoundPlan, folder: Path | None = None) -> Brackets:
     """What judges the trials of a round."""
     mode = METRICS[plan.metric].mode
     return Brackets(plan.asha, max_epochs=plan.limits.max_epochs, mode=mode, seed=plan.seed, folder=folder)
+
+
+def as_in_a_file(data: dict[str, Any]) -> DataConfig:
+    """A config's section ``data``, as ``search_service.parse`` reads it: strictly."""
+    return DataConfig.model_validate_json(json.dumps(data), strict=True)

@@ -71,11 +71,11 @@ def _phase(dates: pd.Series[Any], cycle: str, *, fill: bool = True) -> NDArray[n
     return np.asarray(place, dtype=np.float64)
 
 
-class HashedCategories(TransformerMixin, BaseEstimator):
-    """Each categorical column spread over ``n_columns`` columns by the hash of its value, unseen values included.
+class _Hashed(TransformerMixin, BaseEstimator):
+    """Each column spread over ``n_columns`` columns by hashes: ``[N, columns · n_columns]``."""
 
-    scikit-learn's ``FeatureHasher`` does the hashing, column by column. Output: ``[N, columns · n_columns]``.
-    """
+    # What stands between a column's name and the number of its hash.
+    _mark = ""
 
     def __init__(self, n_columns: int = 32) -> None:
         self.n_columns = n_columns
@@ -88,44 +88,42 @@ class HashedCategories(TransformerMixin, BaseEstimator):
 
     def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
         """``[N, columns · n_columns]``."""
-        hasher = FeatureHasher(self.n_columns, input_type="string")
-        hashed = [hasher.transform([[str(value)] for value in X.iloc[:, i]]).toarray() for i in range(X.shape[1])]
+        hashed = [self._hash(X.iloc[:, i]) for i in range(X.shape[1])]
         return np.hstack(hashed) if hashed else np.empty((len(X), 0))
+
+    def _hash(self, column: pd.Series[Any]) -> NDArray[np.float64]:
+        raise NotImplementedError
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Names of the columns."""
-        names = [f"{name} #{i}" for name in self.feature_names_in_ for i in range(self.n_columns)]
+        names = [f"{name}{self._mark} #{i}" for name in self.feature_names_in_ for i in range(self.n_columns)]
         return np.asarray(names, dtype=object)
 
 
-class HashedWords(TransformerMixin, BaseEstimator):
+class HashedCategories(_Hashed):
+    """Each categorical column spread over ``n_columns`` columns by the hash of its value, unseen values included.
+
+    scikit-learn's ``FeatureHasher`` does the hashing, column by column. Output: ``[N, columns · n_columns]``.
+    """
+
+    def _hash(self, column: pd.Series[Any]) -> NDArray[np.float64]:
+        hasher = FeatureHasher(self.n_columns, input_type="string")
+        return np.asarray(hasher.transform([[str(value)] for value in column]).toarray())
+
+
+class HashedWords(_Hashed):
     """Each text column becomes ``n_columns`` columns: its words' counts by hash, of length 1 together.
 
     scikit-learn's ``HashingVectorizer`` does it, column by column. A text without words is all zeros.
     Output: ``[N, columns · n_columns]``.
     """
 
-    def __init__(self, n_columns: int = 32) -> None:
-        self.n_columns = n_columns
+    _mark = " words"
 
-    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: N803
-        """Nothing depends on the data but the columns' names."""
-        self.feature_names_in_ = np.asarray([str(name) for name in X.columns], dtype=object)
-        self.n_features_in_ = X.shape[1]
-        return self
-
-    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
-        """``[N, columns · n_columns]``."""
+    def _hash(self, column: pd.Series[Any]) -> NDArray[np.float64]:
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        vectorizer = HashingVectorizer(n_features=self.n_columns)
-        hashed = [vectorizer.transform(X.iloc[:, i].astype(str)).toarray() for i in range(X.shape[1])]
-        return np.hstack(hashed) if hashed else np.empty((len(X), 0))
-
-    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
-        """Names of the columns."""
-        names = [f"{name} words #{i}" for name in self.feature_names_in_ for i in range(self.n_columns)]
-        return np.asarray(names, dtype=object)
+        return np.asarray(HashingVectorizer(n_features=self.n_columns).transform(column.astype(str)).toarray())
 
 
 class SignedLog(TransformerMixin, BaseEstimator):

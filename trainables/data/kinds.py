@@ -138,7 +138,8 @@ def _tells_apart(column: pa.ChunkedArray) -> bool:
 def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Column, str]:
     kind = column.type
     if pa.types.is_string(kind):
-        return _look_at_text(name, column, point)
+        is_empty = column.null_count == len(column)
+        return (Column(name, "categorical", "text"), "") if is_empty else _look_at_text(name, column, point)
     by_type: Mapping[Any, tuple[ColumnKind, Storage]] = {
         pa.types.is_boolean: ("boolean", "truth"),
         pa.types.is_integer: ("numeric", "whole"),
@@ -162,24 +163,23 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
 
 
 def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Column, str]:
+    """A text column in which at least one value is there."""
     values = column.to_pandas()
     present = values[values.notna()].astype(object)
     as_text = Column(name, "categorical", "text")
     # A leading zero belongs to a code, not to a number.
     coded = bool(present.str.match(r"^0\d").any())
     numbers = pd.to_numeric(present, errors="coerce")
-    if numbers.notna().all() and not coded and not present.empty:
+    if numbers.notna().all() and not coded:
         return Column(name, "numeric", "text"), ""
-    if not present.empty and as_times(present).notna().all():
+    if as_times(present).notna().all():
         return Column(name, "date", "text"), ""
-    if not coded and not present.empty:
+    if not coded:
         if _are_few_categories(present, numbers):
             words = few(sorted(present.unique()))
             return as_text, f"{words} are taken for categories; data.columns or data.csv.null_values say otherwise"
         if (found := _look_at_numbers(name, column, present, numbers, point)) is not None:
             return found
-    if present.empty:
-        return as_text, ""
     is_clock = as_clock_times(present).notna().all()
     return (Column(name, "date", "clock"), "") if is_clock else _look_at_dates(name, column, present) or (as_text, "")
 

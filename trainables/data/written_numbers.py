@@ -17,6 +17,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -239,6 +240,7 @@ def _has_leading_zeros(read: dict[str, Any]) -> bool:
 # ---- marks between digits --------------------------------------------------------------------------------------------
 
 
+@cache
 def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
     fraction, exponent = rf"(?:{re.escape(decimal)}\d*)?", r"(?:[eE][-+]?\d+)?"
     plain = rf"\d+{fraction}{exponent}|{re.escape(decimal)}\d+{exponent}"

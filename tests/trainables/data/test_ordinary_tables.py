@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import json
 import math
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow.parquet
 import pytest
 import yaml
 
+from tests.plans import as_in_a_file
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
 from trainables.data.files import Files
@@ -78,11 +78,6 @@ def write(folder, column, suffix, name="x"):
                 [list(columns), *zip(*columns.values(), strict=True)]
             )
     return str(folder / f"t{suffix}")
-
-
-def as_in_a_file(config):
-    """As ``search_service.parse`` reads a config: strictly."""
-    return DataConfig.model_validate_json(json.dumps(config), strict=True)
 
 
 def typed(config, name="x"):

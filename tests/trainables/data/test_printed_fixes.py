@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from tests.plans import as_in_a_file
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
 from trainables.errors import DataError
@@ -48,11 +49,6 @@ def changed(config, path, value):
     """The config with a leaf that the message names."""
     first, _, second = path.partition(".")
     return config | {first: config.get(first, {}) | {second: value} if second else value}
-
-
-def as_in_a_file(config):
-    """As ``search_service.parse`` reads a config: strictly."""
-    return DataConfig.model_validate_json(json.dumps(config), strict=True)
 
 
 @pytest.mark.parametrize("fault", FAULTY)
