@@ -93,7 +93,7 @@ class BackgroundRecorder:
     """Hands events to a recorder in a thread.
 
     Args:
-        recorder: Used by that thread alone, until ``close``.
+        recorder: Used by that thread alone; its ``close`` is called from another one.
     """
 
     def __init__(self, recorder: BulkRecorder) -> None:
@@ -161,8 +161,8 @@ class BackgroundRecorder:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(END_S)
-        if not self._thread.is_alive():
-            self._recorder.close()
+        # Even if it waits for an answer: whoever goes on with the record must be alone with it.
+        self._recorder.close()
 
     def _write(self) -> None:
         failures = refusals = 0

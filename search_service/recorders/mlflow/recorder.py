@@ -120,7 +120,8 @@ class MlflowRecorder:
             self._runs.recover()
 
     def close(self) -> None:
-        """Everything is written by ``record`` itself."""
+        """Everything is written by ``record`` itself; one that is in the middle of it fails at its next request."""
+        self._runs.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

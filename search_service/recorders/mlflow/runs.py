@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from search_service.errors import RecorderError
 from search_service.recorders.mlflow.store import once
 
 # MLflow's limits for one log_batch call.
@@ -57,7 +58,9 @@ class Runs:
         self._finished: set[str] = set()
         # Those that this process writes to: of two that are the same, they stay.
         self._used: set[str] = set()
-        self._has_recovered = False
+        # Whether there may be runs that are the same: after failures, and where an earlier process has written.
+        self._may_be_double = False
+        self._is_closed = False
 
     def of(self, tag: str, identity: str) -> None:
         """Whose runs these are, from now on; learns which of them there are."""
@@ -66,16 +69,21 @@ class Runs:
         self._of, self._id = tag, identity
         self._look()
         self._earlier = {str(run.info.run_id) for run in self._before.values()}
+        self._may_be_double = bool(self._earlier)
+
+    def close(self) -> None:
+        """Write nothing any more, whoever is in the middle of it: somebody else may go on with the same runs."""
+        self._is_closed = True
 
     def recover(self) -> None:
         """After a failure: learn again which runs there are."""
-        self._has_recovered = True
+        self._may_be_double = True
         if self._id:
             self._look()
 
     def check(self) -> None:
-        """Take away what a request that was thought lost has made double; only after failures is there such."""
-        if self._has_recovered:
+        """Take away what a request that was thought lost, or an earlier process's last one, has made double."""
+        if self._may_be_double:
             self._look()
 
     def is_there(self, kind: str, name: str) -> bool:
@@ -108,6 +116,7 @@ class Runs:
         Returns:
             Its id.
         """
+        self._require_open()
         all_tags = self.tags(name, kind, parent, tags or {})
         before = self._before.get((kind, name))
         if before is None:
@@ -145,6 +154,7 @@ class Runs:
         at_ms: int | None = None,
     ) -> None:
         """Write everything in as few calls as MLflow's limits allow: one, nearly always."""
+        self._require_open()
         written, known = self._written.get(run, set()), self._written_params.get(run, set())
         at = self.at_ms if at_ms is None else at_ms
         rest_metrics = [
@@ -166,6 +176,7 @@ class Runs:
         """A run is over, unless it was before."""
         if run in self._finished:
             return
+        self._require_open()
         self._client.set_terminated(run, status, end_time=self.at_ms if at_ms is None else at_ms)
 
     def tags(self, name: str, kind: str, parent: str | None, tags: Mapping[str, str]) -> dict[str, str]:
@@ -177,6 +188,10 @@ class Runs:
     def id_of(self, kind: str, name: str) -> str:
         """The id of a run that is written whole: the same whoever writes it into the experiment, and however often."""
         return hashlib.sha256(json.dumps([self.experiment, self._id, kind, name]).encode()).hexdigest()[:32]
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise RecorderError("the recorder is closed")
 
     def _look(self) -> None:
         """Learn which runs there are, each once."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -186,13 +187,16 @@ def _remove(path: Path) -> None:
 
 # ---- requests that must not be repeated ------------------------------------------------------------------------------
 
+_once = threading.Lock()
+
 
 @contextmanager
 def once() -> Iterator[None]:
-    """Turn the client's repetitions off: a setting of the whole process, for a thread that is alone with the client."""
-    before = os.environ.get(_RETRIES, _CLIENT[_RETRIES])
-    os.environ[_RETRIES] = "0"
-    try:
-        yield
-    finally:
-        os.environ[_RETRIES] = before
+    """Turn the client's repetitions off: a setting of the whole process, so that one thread at a time can do so."""
+    with _once:
+        before = os.environ.get(_RETRIES, _CLIENT[_RETRIES])
+        os.environ[_RETRIES] = "0"
+        try:
+            yield
+        finally:
+            os.environ[_RETRIES] = before
