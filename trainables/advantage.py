@@ -7,7 +7,8 @@ Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 6
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Drawn:
         outputs: The model's, ``[N, C]``.
         tests: The N rows.
         dataset: Its training rows say what ignoring the inputs is, and what a target's unit is.
-        metric: The score.
+        metric: The score, unless another is asked for.
         seed: Decides which rows are drawn.
     """
 
@@ -39,17 +40,23 @@ class Drawn:
         self._outputs, self._targets = outputs.cpu().unsqueeze(0), tests.targets.cpu()
         self._weights = None if tests.weights is None else tests.weights.cpu()
         self._dataset, self._metric, self._seed = dataset, metric, seed
+        self._own = cache(lambda name: self._scores(self._outputs, name))
 
-    def over(self, other: Tensor) -> Advantage:
+    def over(self, other: Tensor, metric: MetricName | None = None) -> Advantage:
         """By how much the model is better than another, whose outputs of the same rows are ``[N, C]``."""
-        sign = 1.0 if METRICS[self._metric].mode == "max" else -1.0
-        theirs = self._scores(other.cpu().unsqueeze(0))
-        differences = sign * (self._own - theirs)
-        # The first is of all rows. A draw without any row of a class has no AUC.
-        drawn = differences[1:][differences[1:].isfinite()]
-        error = float(drawn.std()) if len(drawn) > 1 else float("inf")
-        n = len(self._targets)
-        return Advantage(float(differences[0]), error * (min(n, MOST_ROWS) / n) ** 0.5, n)
+        metric = metric or self._metric
+        sign = 1.0 if METRICS[metric].mode == "max" else -1.0
+        differences = sign * (self._own(metric) - self._scores(other.cpu().unsqueeze(0), metric))
+        return Advantage(float(differences[0]), self._spread(differences), len(self._targets))
+
+    def over_by_each(self, other: Tensor, metrics: Sequence[MetricName]) -> dict[MetricName, Advantage]:
+        """The same by several metrics."""
+        return {metric: self.over(other, metric) for metric in metrics}
+
+    @property
+    def error(self) -> float:
+        """One standard error of the model's own score, over other rows like these."""
+        return self._spread(self._own(self._metric))
 
     def over_trivial(self) -> Advantage:
         """By how much the model is better than ignoring the inputs."""
@@ -58,18 +65,21 @@ class Drawn:
         outputs = trivial_outputs(torch.as_tensor(train.targets), len(self._targets), self._dataset.n_outputs, weights)
         return self.over(outputs[0])
 
-    @cached_property
-    def _own(self) -> Tensor:
-        return self._scores(self._outputs)
+    def _spread(self, scores: Tensor) -> float:
+        """One standard error of a score: the first is of all rows, the others of those drawn."""
+        # A draw without any row of a class has no AUC.
+        drawn = scores[1:][scores[1:].isfinite()]
+        n = len(self._targets)
+        return float(drawn.std()) * (min(n, MOST_ROWS) / n) ** 0.5 if len(drawn) > 1 else float("inf")
 
-    def _scores(self, outputs: Tensor) -> Tensor:
+    def _scores(self, outputs: Tensor, metric: MetricName) -> Tensor:
         """Of all rows, then of each draw: ``[1 + DRAWS]``."""
         n = len(self._targets)
         generator = torch.Generator().manual_seed(self._seed)
         draws = [torch.randint(n, (min(n, MOST_ROWS),), generator=generator) for _ in range(DRAWS)]
         rows: list[Tensor | slice] = [slice(None), *draws]
         scores = [
-            SCORES[self._metric](
+            SCORES[metric](
                 outputs[:, own],
                 self._targets[own],
                 self._dataset.target_scale,

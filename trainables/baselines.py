@@ -137,7 +137,11 @@ def _fit(
                 rows.inputs.double().numpy(), rows.targets.numpy(), _weights(config, dataset, rows)
             )
             validation, test = (_score(model, dataset, judged) for judged in (dataset.validation, test_rows))
-            lead = None if network is None else network.over(_outputs(model, dataset, test_rows.inputs)[0])
+            lead, leads = None, {}
+            if network is not None:
+                of_tests = _outputs(model, dataset, test_rows.inputs)[0]
+                names = metrics_for(dataset.task, gives_probabilities=config.gives_probabilities)
+                lead, leads = network.over(of_tests), network.over_by_each(of_tests, names)
     except Exception as error:  # Whatever a model stumbles over, the study has its answer and keeps it.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Baseline(name, plan.model, unavailable=reason, seconds=time.monotonic() - started)
@@ -145,7 +149,9 @@ def _fit(
     if any(issubclass(warning.category, ConvergenceWarning) for warning in heard):
         notes.append(f"not converged in {LOGISTIC_ITERATIONS} iterations")
     seconds = time.monotonic() - started
-    return Baseline(name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds, lead=lead)
+    return Baseline(
+        name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds, lead=lead, leads=leads
+    )
 
 
 def _weights(config: TrialConfig, dataset: Dataset, rows: RowTensors) -> NDArray[np.float64] | None:

@@ -69,6 +69,7 @@ class Baseline:
         unavailable: Why it has no scores; empty if it has.
         seconds: Time taken.
         lead: By how much the network is better on the same test rows, by the study's metric; None if nobody asked.
+        leads: The same by every metric that both have; empty likewise, and in studies of earlier versions.
     """
 
     name: BaselineName
@@ -80,6 +81,7 @@ class Baseline:
     unavailable: str = ""
     seconds: float = 0.0
     lead: Advantage | None = None
+    leads: Mapping[MetricName, Advantage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

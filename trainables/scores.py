@@ -2,25 +2,25 @@
 
 Input: outputs ``[K, N, C]``, targets ``[N]`` and, where rows do not count alike, weights ``[N]``. Output: one score per
 member, ``[K]``. Regression targets are standardised in training; scores are in the target's own units, hence ``scale``.
-What is cheap is computed for all members at once; F1, log loss and AUC are scikit-learn's, member by member.
+They are computed for all members at once: scikit-learn's own, member by member, take longer than training them.
 Reference: ``sklearn.metrics``, with ``sample_weight``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.metrics import MetricName
 
 # Frequency of a class that no training row has: the log loss of a row that has it is then large and finite.
 LEAST_FREQUENCY = 1e-12
+# Outputs of members that F1, log loss and AUC are computed of at once: 32 MB in float64.
+MOST_NUMBERS = 4_000_000
 
 
 class Score(Protocol):
@@ -31,9 +31,6 @@ class Score(Protocol):
 
         ``scale`` is the standard deviation by which the targets were divided.
         """
-
-
-# ---- all members at once -----------------------------------------------------------------------------------------
 
 
 def predicted_classes(outputs: Tensor) -> Tensor:
@@ -79,73 +76,91 @@ def _r2(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None =
     )
 
 
-# ---- member by member, by scikit-learn ---------------------------------------------------------------------------
-# Imported where it is needed: a worker whose metric does not need it has 45 MB less to hold.
-
-
 def probabilities(outputs: Tensor) -> Tensor:
     """What outputs say of each class, float64: ``[K, N, C]`` -> ``[K, N, C]``; of one output, two classes."""
+    return _logits(outputs).softmax(dim=2)
+
+
+def _logits(outputs: Tensor) -> Tensor:
+    """Float64, one for each class: ``[K, N, C]`` -> ``[K, N, C]``; of one output, two classes."""
     outputs = outputs.double()
-    if outputs.shape[2] == 1:
-        # σ(z) is the softmax of (0, z).
-        outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=2)
-    return outputs.softmax(dim=2)
+    # σ(z) is the softmax of (0, z).
+    return torch.cat([torch.zeros_like(outputs), outputs], dim=2) if outputs.shape[2] == 1 else outputs
 
 
-# (targets [N], probabilities [N, C], weights [N]) → score
-OfMember = Callable[[NDArray[np.int64], NDArray[np.float64], NDArray[Any] | None], float]
-
-
-def _by_member(score: OfMember) -> Score:
-    """The score of each member by itself; NaN where its outputs are not finite."""
+def _of_finite(score: Score) -> Score:
+    """A score that is NaN where a member's outputs are not finite, and is computed for some members at a time."""
 
     def of_population(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
-        labels = targets.cpu().numpy()
-        w = None if weights is None else weights.cpu().numpy()
-        scores = [
-            # One member's probabilities at a time: in float64 they take twice the memory of its outputs.
-            float(score(labels, probabilities(own.unsqueeze(0))[0].cpu().numpy(), w))
-            if own.isfinite().all()
-            else math.nan
-            for own in outputs
-        ]
-        return torch.tensor(scores, dtype=torch.float64, device=outputs.device)
+        # In float64 some members' outputs take twice their memory, and there are several copies on the way.
+        some = max(1, MOST_NUMBERS // max(1, outputs[0].numel()))
+        scores = [score(chunk, targets, scale, weights) for chunk in outputs.split(some)]
+        return torch.cat(scores).where(outputs.isfinite().all(dim=2).all(dim=1), math.nan)
 
     return of_population
 
 
-def _macro_f1(labels: NDArray[np.int64], p: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
-    from sklearn.metrics import f1_score
+def _macro_f1(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+    """Mean over the classes that occur, or that the member says, of 2 TP / (2 TP + FP + FN)."""
+    predicted = predicted_classes(outputs)  # (K, N)
+    k, n = predicted.shape
+    c = max(2, outputs.shape[2])
+    cells = (torch.arange(k, device=outputs.device).unsqueeze(1) * c + targets) * c + predicted
+    w = None if weights is None else weights.double().expand(k, n).reshape(-1)
+    counted = torch.bincount(cells.reshape(-1), w, minlength=k * c * c).view(k, c, c).double()  # (K, true, predicted)
+    rows = counted if w is None else torch.bincount(cells.reshape(-1), minlength=k * c * c).view(k, c, c)
+    right, said, true = counted.diagonal(dim1=1, dim2=2), counted.sum(dim=1), counted.sum(dim=2)
+    # Nothing is right of a class without weight.
+    f1 = torch.nan_to_num(2 * right / (said + true))
+    occurs = (rows.sum(dim=1) + rows.sum(dim=2)) > 0
+    return (f1 * occurs).sum(dim=1) / occurs.sum(dim=1)
 
-    score: float = f1_score(labels, p.argmax(axis=1), average="macro", sample_weight=weights, zero_division=0.0)
-    return score
+
+def _log_loss(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+    """Mean of -ln p of the true class, where p is kept off 0 as scikit-learn keeps it."""
+    k = outputs.shape[0]
+    of_true = _logits(outputs).log_softmax(dim=2).gather(2, targets.view(1, -1, 1).expand(k, -1, 1)).squeeze(2)
+    eps = torch.finfo(torch.float64).eps
+    return _mean(-of_true.clamp(math.log(eps), math.log1p(-eps)), weights)
 
 
-def _log_loss(labels: NDArray[np.int64], p: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
-    from sklearn.metrics import log_loss
-
-    loss: float = log_loss(labels, p, sample_weight=weights, labels=np.arange(p.shape[1]))
-    return loss
-
-
-def _roc_auc(labels: NDArray[np.int64], p: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
+def _roc_auc(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
     """One class against the rest, mean over the classes that occur; NaN if only one does."""
-    from sklearn.metrics import roc_auc_score
-
-    present = np.unique(labels)
+    p, present = probabilities(outputs), targets.unique()
     if len(present) < 2:
-        return math.nan
+        return torch.full((len(outputs),), math.nan, dtype=torch.float64, device=outputs.device)
     # Of two classes, one against the rest is both.
-    judged = [1] if p.shape[1] == 2 else present
-    return float(np.mean([roc_auc_score(labels == c, p[:, c], sample_weight=weights) for c in judged]))
+    judged = present[1:] if p.shape[2] == 2 else present
+    w = torch.ones_like(targets, dtype=torch.float64) if weights is None else weights.double()
+    return _areas(p[:, :, judged].mT, w * (targets == judged.unsqueeze(1)), w).mean(dim=1)
+
+
+def _areas(scores: Tensor, positive: Tensor, weights: Tensor) -> Tensor:
+    """Share of pairs of a positive and a negative row that are in the right order; equal ones count half.
+
+    Args:
+        scores: ``[K, C, N]``.
+        positive: Of each class, weights of its rows, and 0 of others, ``[C, N]``.
+        weights: Of all rows, ``[N]``.
+
+    Returns:
+        ``[K, C]``.
+    """
+    ordered, order = scores.contiguous().sort(dim=2)
+    wins = positive.expand_as(scores).gather(2, order)
+    losses = torch.nn.functional.pad((weights[order] - wins).cumsum(dim=2), (1, 0))
+    below = losses.gather(2, torch.searchsorted(ordered, ordered))
+    not_above = losses.gather(2, torch.searchsorted(ordered, ordered, right=True))
+    total = positive.sum(dim=1)
+    return (wins * (below + not_above) / 2).sum(dim=2) / (total * (weights.sum() - total))
 
 
 SCORES: Mapping[MetricName, Score] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
-    "macro_f1": _by_member(_macro_f1),
-    "roc_auc": _by_member(_roc_auc),
-    "log_loss": _by_member(_log_loss),
+    "macro_f1": _of_finite(_macro_f1),
+    "roc_auc": _of_finite(_roc_auc),
+    "log_loss": _of_finite(_log_loss),
     "rmse": _rmse,
     "mae": _mae,
     "r2": _r2,

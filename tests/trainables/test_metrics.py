@@ -100,6 +100,16 @@ def test_a11_a_row_of_weight_three_scores_as_a_row_that_stands_there_three_times
         assert SCORES[name](outputs, targets, 2.0, counts * factor).tolist() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_a11_rows_that_a_member_finds_equally_likely_count_half_in_an_area(shape):
+    (outputs, targets, _), *_ = drawn(5, shape, False)
+    outputs = outputs.round()
+    p = probabilities(outputs).numpy()
+    expected = [OF_CLASSES["roc_auc"](targets.numpy(), own, None) for own in p]
+    assert SCORES["roc_auc"](outputs, targets, 1.0).tolist() == pytest.approx(expected, rel=1e-12)
+    assert SCORES["roc_auc"](torch.zeros_like(outputs), targets, 1.0).tolist() == [0.5] * 5
+
+
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["macro_f1", "log_loss", "roc_auc"])
 def test_a11_outputs_that_are_not_finite_have_no_score_and_leave_the_others_theirs(name, broken):
