@@ -1,5 +1,7 @@
 """Whether a model is better than another, or than ignoring the inputs, or may only seem so on these rows.
 
+What a model says of its test rows is kept (``save``), so that a later one can be compared with it row by row.
+
 Both predict the same rows, which are drawn again and again (a paired bootstrap): what the difference of the scores does
 then is what it would do on other rows like these. It goes for every metric alike, also where rows of a class are few.
 Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 6.
@@ -9,8 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.data.dataset import Dataset
@@ -25,21 +31,60 @@ DRAWS = 100
 MOST_ROWS = 20_000
 
 
+def save(path: Path, outputs: Tensor, tests: RowTensors, dataset: Dataset) -> None:
+    """Keep what a model says of its test rows.
+
+    The file has ``outputs`` ``[N, C]``, ``targets`` ``[N]`` and ``weights`` ``[N]``, or none of these. Numbers are in
+    the target's own unit, as two models may have divided it by different ones; of classes, outputs are those before
+    the softmax. It is NumPy's own format, compressed, and written whole or not at all.
+    """
+    said, targets = outputs.cpu().float(), tests.targets.cpu()
+    if dataset.task == "regression":
+        said, targets = (x.double() * dataset.target_scale + dataset.target_mean for x in (said, targets))
+    weights = np.empty(0, np.float32) if tests.weights is None else tests.weights.cpu().numpy()
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, outputs=said.numpy(), targets=targets.numpy(), weights=weights)
+    unfinished.replace(path)
+
+
+def compare(model: Path, other: Path, metric: MetricName) -> Advantage:
+    """By how much one model is better than another on the same test rows, from what was kept of both.
+
+    Raises:
+        ValueError: They are not of the same rows, or a file is not what ``save`` writes.
+    """
+    with np.load(model) as ours, np.load(other) as theirs:
+        outputs, targets, weights = (torch.from_numpy(ours[name]) for name in ("outputs", "targets", "weights"))
+        others = torch.from_numpy(theirs["outputs"])
+        if outputs.shape != others.shape or not _are_alike(ours["targets"], theirs["targets"]):
+            raise ValueError("the two models were not tested on the same rows")
+    rows = RowTensors(torch.empty(len(targets), 0), targets, weights if len(weights) else None)
+    return Drawn(outputs, rows, metric).over(others)
+
+
+def _are_alike(targets: NDArray[Any], others: NDArray[Any]) -> bool:
+    # Numbers that were divided by different ones and multiplied again differ in their last digits.
+    return targets.shape == others.shape and np.allclose(targets, others, rtol=1e-4, atol=1e-4 * float(targets.std()))
+
+
 class Drawn:
     """A model's test rows, drawn again and again.
 
     Args:
         outputs: The model's, ``[N, C]``.
         tests: The N rows.
-        dataset: Its training rows say what ignoring the inputs is, and what a target's unit is.
         metric: The score, unless another is asked for.
+        scale: What outputs and targets were divided by, for scores in the target's own unit.
         seed: Decides which rows are drawn.
     """
 
-    def __init__(self, outputs: Tensor, tests: RowTensors, dataset: Dataset, metric: MetricName, seed: int = 0) -> None:
+    def __init__(
+        self, outputs: Tensor, tests: RowTensors, metric: MetricName, *, scale: float = 1.0, seed: int = 0
+    ) -> None:
         self._outputs, self._targets = outputs.cpu().unsqueeze(0), tests.targets.cpu()
         self._weights = None if tests.weights is None else tests.weights.cpu()
-        self._dataset, self._metric, self._seed = dataset, metric, seed
+        self._metric, self._scale, self._seed = metric, scale, seed
         self._own = cache(lambda name: self._scores(self._outputs, name))
 
     def over(self, other: Tensor, metric: MetricName | None = None) -> Advantage:
@@ -58,11 +103,11 @@ class Drawn:
         """One standard error of the model's own score, over other rows like these."""
         return self._spread(self._own(self._metric))
 
-    def over_trivial(self) -> Advantage:
-        """By how much the model is better than ignoring the inputs."""
-        train = self._dataset.train
+    def over_trivial(self, dataset: Dataset) -> Advantage:
+        """By how much the model is better than ignoring the inputs: what is frequent in the dataset's training rows."""
+        train = dataset.train
         weights = None if train.weights is None else torch.as_tensor(train.weights)
-        outputs = trivial_outputs(torch.as_tensor(train.targets), len(self._targets), self._dataset.n_outputs, weights)
+        outputs = trivial_outputs(torch.as_tensor(train.targets), len(self._targets), dataset.n_outputs, weights)
         return self.over(outputs[0])
 
     def _spread(self, scores: Tensor) -> float:
@@ -82,7 +127,7 @@ class Drawn:
             SCORES[metric](
                 outputs[:, own],
                 self._targets[own],
-                self._dataset.target_scale,
+                self._scale,
                 None if self._weights is None else self._weights[own],
             ).item()
             for own in rows

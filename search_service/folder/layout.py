@@ -22,6 +22,7 @@ RESULT = "result.json"
 WINNER = "winner.pt"
 REFIT = "refit.pt"
 MODEL = "model"
+TEST_PREDICTIONS = "test_predictions.npz"
 # Whoever wants the study to end makes one of them: well, with finalists, or now, as by Ctrl-C.
 STOP = "stop"
 CANCEL = "cancel"

@@ -4,7 +4,8 @@ Why: the best of many trials is the best partly by chance. Trained again from se
 with the best mean wins; that one is evaluated on test rows which nothing has seen before, once. Those that a paired
 t-test over the seeds cannot tell from it are named (significance.py); who prefers it gets the simplest of them instead.
 A configuration's score of a seed is its best validation score over the epochs, with the weights of that epoch.
-With a second objective, they are the best of the Pareto set (second_objective.py).
+Which trials are trained again: qualifying.py; with a second objective, the best of the Pareto set
+(second_objective.py).
 With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
 tested are still the networks of the study's own division.
 Then the winner is trained once more on training and validation rows together: that network is the model (refitting.py).
@@ -27,13 +28,13 @@ from torch import Tensor
 
 from search_service.errors import CheckFailedError
 from search_service.folder import layout
-from search_service.recipe import fit, gradient_health, populations, refitting, second_objective
+from search_service.recipe import fit, gradient_health, populations, qualifying, refitting, second_objective
 from search_service.records.curves import best_score
-from search_service.records.finalists import Finalist, FinalistsResult, ParetoSet
+from search_service.records.finalists import Finalist, FinalistsResult, Refit
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
 from search_service.spec.study_spec import StudySpec
-from trainables import baselines, calibration, checkpoint
+from trainables import advantage, baselines, calibration, checkpoint
 from trainables.advantage import Drawn
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
@@ -69,7 +70,7 @@ def run(
     """
     started = time.monotonic()
     pareto = second_objective.run(spec, rounds, dataset)
-    candidates = _candidates(spec, rounds, pareto)
+    candidates, rule = qualifying.qualify(spec, rounds, pareto)
     trained, alike = _ranked(spec, candidates, dataset, folds)
     winner, training, at = trained[0]
     training.keep(range(at, at + len(winner.seeds)))
@@ -80,14 +81,10 @@ def run(
     metrics = _metrics(winner.config)
     tests = to_tensors(test_rows, training.device, training.dtype)
     test_scores = training.scores(tests, metrics)
-    refit, model = None, None
-    if spec.model.refit and math.isfinite(winner.scores[exported]):
-        refit, model = refitting.run(spec, winner, exported, dataset, folder)
-    if refit is not None and model is not None:
-        of_model = model.scores(tests, metrics)
-        refit = replace(refit, test_metrics={name: scores.item() for name, scores in of_model.items()})
+    refit, model = _refit(spec, winner, exported, dataset, folder, tests)
     of_tests = training.outputs(tests.inputs)[exported] if model is None else model.outputs(tests.inputs)[0]
-    drawn = Drawn(of_tests, tests, dataset, spec.metric)
+    drawn = Drawn(of_tests, tests, spec.metric, scale=dataset.target_scale)
+    advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset)
     return FinalistsResult(
         finalists=tuple(finalist for finalist, _, _ in trained),
         metric=spec.metric,
@@ -101,9 +98,24 @@ def run(
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
         refit=refit,
-        over_trivial=drawn.over_trivial(),
+        over_trivial=drawn.over_trivial(dataset),
+        rows_error=drawn.error,
+        rule=rule,
         seconds=time.monotonic() - started,
     )
+
+
+def _refit(
+    spec: StudySpec, winner: Finalist, exported: int, dataset: Dataset, folder: Path, tests: RowTensors
+) -> tuple[Refit | None, PopulationTraining | None]:
+    """The winner once more on training and validation rows, if it is to be, and tested; see ``refitting.run``."""
+    if not spec.model.refit or not math.isfinite(winner.scores[exported]):
+        return None, None
+    refit, model = refitting.run(spec, winner, exported, dataset, folder)
+    if model is not None:
+        scores = model.scores(tests, _metrics(winner.config))
+        refit = replace(refit, test_metrics={name: of_model.item() for name, of_model in scores.items()})
+    return refit, model
 
 
 def _ranked(
@@ -176,22 +188,6 @@ def _calibrate(
     rows = training.validation_rows
     temperature = calibration.fit_temperature(training.outputs(rows.inputs)[member], rows.targets, rows.weights)
     return calibration.judge(temperature, of_tests, tests.targets, tests.weights)
-
-
-def _candidates(spec: StudySpec, rounds: Sequence[RoundResult], pareto: ParetoSet | None = None) -> list[TrialResult]:
-    """The best of the trials that went furthest, in any round, no configuration twice.
-
-    With a second objective, of the Pareto set only, even if it has fewer; if no trial was trained to the end, of all.
-    """
-    optimal = {point.trial_id for point in pareto.optimal} if pareto else set()
-    rank = METRICS[spec.metric].rank
-    able = sorted(
-        (t for result in rounds for t in result.ranked if not optimal or t.trial_id in optimal),
-        key=lambda trial: (-trial.epochs, rank(trial.score)),
-    )
-    different = {trial.config.replace({"seed": 0}): trial for trial in reversed(able)}
-    chosen = sorted(different.values(), key=able.index)
-    return chosen[: spec.finalists.top]
 
 
 def _by_structure(trials: Sequence[TrialResult]) -> list[list[TrialResult]]:

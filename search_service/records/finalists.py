@@ -13,7 +13,7 @@ from search_service.records.rounds import RoundResult
 from search_service.records.significance import confidence_interval
 from search_service.spec.sections import SecondObjective
 from trainables.config import TrialConfig
-from trainables.metrics import MetricName
+from trainables.metrics import METRICS, MetricName
 from trainables.records import Advantage, Baseline, Calibration, EpochPoint
 
 
@@ -213,6 +213,8 @@ class FinalistsResult:
         refit: The winner on training and validation rows together; None if nobody asked.
         over_trivial: By how much the model is better on test rows than ignoring the inputs; None in studies of earlier
             versions.
+        rows_error: One standard error of the model's test score, over other rows like these; None likewise.
+        rule: Which trials became finalists, by what rule, and which came next, in sentences; empty likewise.
     """
 
     finalists: tuple[Finalist, ...]
@@ -229,6 +231,8 @@ class FinalistsResult:
     pareto: ParetoSet | None = None
     refit: Refit | None = None
     over_trivial: Advantage | None = None
+    rows_error: float | None = None
+    rule: str = ""
 
     @property
     def shortfall(self) -> str:
@@ -260,6 +264,21 @@ class FinalistsResult:
         if self.refit is not None and self.is_refit:
             return self.refit.test_metrics[self.metric]
         return self.test_scores[self.exported]
+
+    @property
+    def test_interval(self) -> tuple[float, float] | None:
+        """Where the test score of a model that is trained so lies on rows like these, with 95 % confidence.
+
+        Both what other test rows and what other seeds would change; None where the rows' part is not known.
+        """
+        if self.rows_error is None or not math.isfinite(self.rows_error):
+            return None
+        # The 97.5 % quantile of the normal distribution.
+        half = 1.96 * math.hypot(self.rows_error, self.test_std)
+        metric, score = METRICS[self.metric], self.model_test_score
+        low, high = score - half, score + half
+        # Shares of rows end at 0 and 1, and no loss or error is below 0.
+        return (low if self.metric == "r2" else max(low, 0.0)), (min(high, 1.0) if metric.at_most_1 else high)
 
     @property
     def winner(self) -> Finalist:

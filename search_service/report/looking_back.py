@@ -37,7 +37,7 @@ def what_mattered(rounds: Sequence[RoundResult]) -> list[str]:
 def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"]) -> list[str]:
     """Markdown: a finalist a line, with its interval and whether it can be told from the best; nothing for one."""
     if len(final.finalists) < 2:
-        return []
+        return [final.rule, ""] if final.rule else []
     lines = [
         "| finalist | validation | 95 % interval | parameters | optimizer.lr | can be told from the best |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -53,7 +53,8 @@ def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"
             "best mean" if finalist.trial_id == final.contenders[0] else verdict,
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return [*lines, "", f"{describe_contenders(final, prefer)}.", ""]
+    said = f"{describe_contenders(final, prefer)}. {final.rule}"
+    return [*lines, "", said.rstrip(), ""]
 
 
 def describe_pareto(final: FinalistsResult) -> list[str]:

@@ -43,6 +43,7 @@ from search_service.report.study_report import (
     describe,
     describe_calibration,
     describe_data,
+    describe_interval,
     describe_model,
     format_value,
     trainings,
@@ -200,16 +201,16 @@ class ProgressDisplay:
             table.add_row(f"[dim]{leaf}[/]", f"[bold]{for_terminal(format_value(value))}[/]")
         scores = Table.grid(padding=(0, 3))
         scores.add_row(
-            f"validation {metric}",
-            f"{winner.mean:.4g} ± {winner.std:.2g}",
-            f"mean ± standard deviation over {over}",
-        )
-        scores.add_row(
             f"[bold]test {metric}[/]",
-            f"[bold]{final.test_mean:.4g} ± {final.test_std:.2g}[/]",
-            f"rows used once; ignoring the inputs gives {final.trivial_test_score:.4g}",
+            f"[bold]{final.model_test_score:.4g}[/]",
+            f"the model, on rows used once{describe_interval(final)}; ignoring the inputs gives "
+            f"{final.trivial_test_score:.4g}",
         )
-        scores.add_row("the model's", f"{final.model_test_score:.4g}", for_terminal(describe_model(final)))
+        scores.add_row("", "", f"the model: {for_terminal(describe_model(final))}")
+        spread = f"mean ± standard deviation over {counted(len(winner.seeds), 'seed')}"
+        scores.add_row("test, its seeds", f"{final.test_mean:.4g} ± {final.test_std:.2g}", spread)
+        spread = f"mean ± standard deviation over {over}"
+        scores.add_row("validation", f"{winner.mean:.4g} ± {winner.std:.2g}", spread)
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()

@@ -111,21 +111,19 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
     # Two lines: MLflow folds a note after four.
     verdict = f" **Worth it?** {said}." if (said := worth(final)) is not None else ""
     lines = [
-        f"**Test {final.metric} {final.model_test_score:.4g}** (the model; ignoring the inputs gives "
-        f"{final.trivial_test_score:.4g}).{verdict}",
+        f"**Test {final.metric} {final.model_test_score:.4g}** (the model{describe_interval(final)}; ignoring the "
+        f"inputs gives {final.trivial_test_score:.4g}).{verdict}",
         "",
-        f"Best configuration (found in trial {winner.trial_id}), mean ± standard deviation over "
-        f"{counted(len(winner.seeds), 'fresh seed')}:",
+        f"The model is {describe_model(final)}. The best configuration was found in trial {winner.trial_id}; mean ± "
+        f"standard deviation over {counted(len(winner.seeds), 'fresh seed')}:",
         "",
         "| | " + final.metric + " |",
         "| --- | --- |",
+        f"| **test, the model** (rows used once) | **{final.model_test_score:.4g}** |",
+        f"| test, the networks of its seeds | {final.test_mean:.4g} ± {final.test_std:.2g} |",
+        f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
         f"| {validation} | {winner.mean:.4g} ± {winner.std:.2g} |",
         *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
-        f"| **test** (used once) | **{final.test_mean:.4g} ± {final.test_std:.2g}** |",
-        f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
-        f"| test, the model | {final.model_test_score:.4g} |",
-        "",
-        f"The model is {describe_model(final)}.",
         "",
         "| hyperparameter | value |",
         "| --- | --- |",
@@ -133,6 +131,11 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         "",
     ]
     return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final) + describe_pareto(final)
+
+
+def describe_interval(final: FinalistsResult) -> str:
+    """``, 95 % interval 0.95 to 0.99``: what other rows and other seeds leave open; empty where it is not known."""
+    return "" if final.test_interval is None else ", 95 % interval {:.4g} to {:.4g}".format(*final.test_interval)
 
 
 def describe_model(final: FinalistsResult) -> str:
@@ -202,12 +205,26 @@ def worth(final: FinalistsResult) -> str | None:
     assert named.lead is not None
     by, rows = f"{abs(named.lead.difference):.2g} ± {named.lead.error:.2g}", f"{named.lead.rows:,} rows"
     model, score = f"the model's test {final.metric} {final.model_test_score:.4g}", _with_score(named, final.metric)
+    but = _but(final, scored)
     if worse:
         return f"No: {model} is worse than {score}, by {by} on the same {rows}{other}"
     if alike:
         than = "better" if named.lead.difference > 0 else "worse"
-        return f"It cannot be told: {model} is {than} than {score} by {by}, which {rows} leave to chance{other}"
-    return f"Yes: {model} is better than the best baseline, {score}, by {by} on the same {rows}"
+        return f"It cannot be told: {model} is {than} than {score} by {by}, which {rows} leave to chance{other}{but}"
+    return f"Yes: {model} is better than the best baseline, {score}, by {by} on the same {rows}{but}"
+
+
+def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
+    """By which other metrics the model clearly loses against a baseline, and against which most; empty if by none."""
+    losses = []
+    for name in dict.fromkeys(name for baseline in scored for name in baseline.leads if name != final.metric):
+        clear = [baseline for baseline in scored if name in baseline.leads and baseline.leads[name].sign < 0]
+        if clear:
+            worst = min(clear, key=lambda baseline: METRICS[name].rank(baseline.test[name]))
+            behind = worst.leads[name].difference if METRICS[name].mode == "max" else -worst.leads[name].difference
+            model, other = worst.test[name] + behind, worst.test[name]
+            losses.append(f"its {name} {model:.4g} is worse than the {other:.4g} of {worst.model}")
+    return f"; but {', and '.join(losses)}" if losses else ""
 
 
 def _worth_by_seeds(final: FinalistsResult, scored: Sequence[Baseline], best: Baseline) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from trainables.advantage import Drawn
+from trainables.advantage import Drawn, compare, save
 from trainables.data.dataset import Dataset, Rows
 from trainables.metrics import METRICS
 from trainables.row_tensors import to_tensors
@@ -26,12 +27,15 @@ def table(targets, class_names=("a", "b")):
 
 
 def judged(outputs, targets, metric):
-    return drawn(outputs, targets, metric).over_trivial()
+    return drawn(outputs, targets, metric).over_trivial(table(targets))
 
 
 def drawn(outputs, targets, metric):
-    dataset = table(targets)
-    return Drawn(torch.as_tensor(outputs), to_tensors(dataset.validation, "cpu", torch.float32), dataset, metric)
+    return Drawn(torch.as_tensor(outputs), rows_of(table(targets)), metric)
+
+
+def rows_of(dataset):
+    return to_tensors(dataset.validation, "cpu", torch.float32)
 
 
 def test_b_the_error_of_accuracies_is_the_binomials_of_paired_rows():
@@ -96,3 +100,28 @@ def test_b_models_that_err_in_the_same_rows_are_told_apart_where_their_scores_al
     assert (back.difference, back.sign) == (pytest.approx(-0.02), -1)
     same = drawn(outputs["one"], targets, "accuracy").over(torch.as_tensor(outputs["one"]))
     assert (same.difference, same.sign, same.is_certain) == (0.0, 0, False)
+
+
+def test_d3_what_models_said_of_the_same_rows_is_kept_and_compared_in_the_targets_own_unit(tmp_path):
+    random = np.random.default_rng(0)
+    truth = random.normal(size=N).astype(np.float32)
+    said = {"good": truth + 0.1 * random.normal(size=N), "poor": truth + 0.5 * random.normal(size=N)}
+    # Each divided the target by another number, as two studies with other training rows do.
+    for name, (mean, scale) in {"good": (3.0, 10.0), "poor": (-1.0, 4.0)}.items():
+        dataset = table(((truth - mean) / scale).astype(np.float32))
+        dataset = dataclasses.replace(dataset, target_mean=mean, target_scale=scale)
+        outputs = torch.as_tensor((said[name] - mean) / scale).float().unsqueeze(1)
+        save(tmp_path / f"{name}.npz", outputs, rows_of(dataset), dataset)
+    found = compare(tmp_path / "good.npz", tmp_path / "poor.npz", "rmse")
+    errors = {name: np.sqrt(np.mean((y - truth) ** 2)) for name, y in said.items()}
+    assert found.difference == pytest.approx(errors["poor"] - errors["good"], rel=1e-4)
+    assert (found.sign, found.rows) == (1, N)
+    assert compare(tmp_path / "poor.npz", tmp_path / "good.npz", "rmse").sign == -1
+
+
+def test_d3_models_that_were_tested_on_other_rows_are_not_compared(tmp_path):
+    for name, n in (("one", 50), ("other", 60)):
+        dataset = table((np.arange(n) % 2).astype(np.int64))
+        save(tmp_path / name, torch.zeros(n, 2), rows_of(dataset), dataset)
+    with pytest.raises(ValueError, match="same rows"):
+        compare(tmp_path / "one", tmp_path / "other", "accuracy")

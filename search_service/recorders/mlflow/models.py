@@ -1,7 +1,8 @@
 """A study's model in MLflow: saved as a pyfunc, logged, registered, crowned champion or not, and fetched again.
 
 The champion of a registered model is the version with the alias ``champion``. It changes only to a version that is
-better *on the same test rows*; scores on other rows say nothing about which of two models is better.
+better *on the same test rows*, beyond what they leave to chance; scores on other rows say nothing about which of two
+models is better. So what each model says of its test rows stands on the run of its study.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import trainables
 from search_service.errors import RecorderError
+from search_service.folder import layout
 from search_service.recorders.mlflow.store import once, open_client, without_login
 from search_service.records.events import ModelPacked
+from trainables.advantage import compare
 from trainables.metrics import METRICS
 from trainables.model import TableModel
+from trainables.records import Advantage
 from trainables.redaction import redact
 
 CHAMPION = "champion"
@@ -281,11 +285,40 @@ def _judge(client: MlflowClient, name: str, event: ModelPacked) -> tuple[bool, s
         return False, f"version {holder}, which is, was tested on other rows: scores cannot be compared"
     if tags["metric"] != event.metric:
         return False, f"version {holder}, which is, was tested by {tags['metric']}, not {event.metric}"
-    rank, score = METRICS[event.metric].rank, float(tags["test_score"])
+    found = _compare(client, name, holder, event)
+    return _judge_by_score(event, float(tags["test_score"]), holder) if found is None else _judge_by_rows(found, holder)
+
+
+def _judge_by_rows(found: Advantage, holder: str) -> tuple[bool, str]:
+    than = "better" if found.difference > 0 else "worse"
+    by = f"{than} by {abs(found.difference):.2g} ± {found.error:.2g} on the same {found.rows:,} rows"
+    if found.sign == 0:
+        return False, f"it cannot be told from version {holder}, which is: {by}"
+    return found.sign > 0, f"compared with version {holder}, {by}"
+
+
+def _judge_by_score(event: ModelPacked, score: float, holder: str) -> tuple[bool, str]:
+    """Of a version of earlier times nothing is known but its score."""
+    rank = METRICS[event.metric].rank
     # By rank: a score that is no number loses to every other.
     better = rank(event.test_score) < rank(score)
     scores = f"test {event.metric} {_digits(event.test_score, score)} {'beats' if better else 'does not beat'}"
     return better, f"{scores} the {_digits(score, event.test_score)} of version {holder}, on the same rows"
+
+
+def _compare(client: MlflowClient, name: str, holder: str, event: ModelPacked) -> Advantage | None:
+    """By how much a model is better than a version, row by row; None where a version of earlier times kept no rows."""
+    own = event.folder.parent / layout.TEST_PREDICTIONS
+    run = client.get_model_version(name, holder).run_id
+    if not run or not own.exists():
+        return None
+    with TemporaryDirectory(prefix="search-service-") as scratch:
+        try:
+            theirs = client.download_artifacts(run, layout.TEST_PREDICTIONS, scratch)
+            return compare(own, Path(theirs), event.metric)
+        except (MlflowException, OSError, ValueError):
+            # Deleted, or of a version that did not keep them.
+            return None
 
 
 def _digits(score: float, other: float) -> str:

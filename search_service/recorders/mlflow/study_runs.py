@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from mlflow import MlflowClient
 
+from search_service.folder import layout
 from search_service.recorders.figures import activations, gradients, losses, schedules
 from search_service.recorders.mlflow import metrics as values
 from search_service.recorders.mlflow import models as mlflow_models
@@ -194,6 +195,9 @@ class StudyRuns:
         mlflow_search.log_pareto(self._client, self._study, final)
         for path in dict.fromkeys((final.checkpoint, final.model[0])):
             self._client.log_artifact(self._study, str(path), "winner")
+        # Of a study of an earlier version there is none.
+        if (predictions := final.checkpoint.parent / layout.TEST_PREDICTIONS).exists():
+            self._client.log_artifact(self._study, str(predictions))
 
     def _write_finalists(self, final: FinalistsResult) -> None:
         group = self._runs.start("finalists", "finalists", parent=self._study, start_ms=self._step_started_ms)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from search_service.recipe import finalists, seed_noise, step6_repeat
+from search_service.recipe import finalists, qualifying, seed_noise, step6_repeat
 from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle, Finalist, SeedNoise
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
@@ -340,7 +340,7 @@ def test_test_rows_cannot_reach_any_other_step(digits):
 
 def test_a_configuration_is_no_finalist_twice(outcome, tmp_path):
     spec, result, _, _ = outcome
-    twice = finalists._candidates(spec, [result, result])
+    twice = qualifying.qualify(spec, [result, result])[0]
     assert len({trial.config.replace({"seed": 0}) for trial in twice}) == len(twice) == 2
 
 

@@ -15,7 +15,15 @@ from search_service.records.finalists import Finalist, FinalistsResult, Refit
 from search_service.report.documents import StudyDocument
 from search_service.report.importance import importance
 from search_service.report.looking_back import describe_contenders
-from search_service.report.study_report import counted, describe, describe_model, format_value, report, worth
+from search_service.report.study_report import (
+    counted,
+    describe,
+    describe_interval,
+    describe_model,
+    format_value,
+    report,
+    worth,
+)
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
@@ -42,10 +50,10 @@ def test_the_report_of_a_regression_in_its_own_units(tmp_path):
     result = run(spec, tmp_path)
     text = report(spec, result)
     assert "# small: completed" in text
-    assert f"**{result.finalists.test_mean:.4g} ± 0**" in text
+    assert f"| {result.finalists.test_mean:.4g} ± 0 |" in text
     assert "over 1 fresh seed:" in text
     refit = result.finalists.refit
-    assert f"| test, the model | {refit.test_metrics['rmse']:.4g} |" in text
+    assert f"| **test, the model** (rows used once) | **{refit.test_metrics['rmse']:.4g}** |" in text
     rows = f"{refit.rows} training and validation rows together"
     assert f"The model is the winner trained once more, on {rows}, for {refit.epochs} epochs" in text
     assert all(check.summary in text for check in result.checks)
@@ -188,6 +196,29 @@ def test_b_the_report_says_whether_the_model_was_worth_it_row_by_row(ridge, boos
         for name, model, (lead, error) in (("linear", "ridge", ridge), ("boosting", "boosting", boosting))
     ]
     assert words in worth(finalists_of("rmse", (49.0, 50.0, 51.0), given))
+
+
+def test_b_a_clear_loss_by_another_metric_is_said_and_an_unclear_one_is_not():
+    leads = {"accuracy": Advantage(0.01, 0.002, 360), "log_loss": Advantage(-0.24, 0.05, 360)}
+    leads["roc_auc"] = Advantage(-0.001, 0.002, 360)
+    scores = {"accuracy": 0.96, "log_loss": 0.1, "roc_auc": 0.999}
+    boosting = Baseline("boosting", "boosting", test=scores, lead=leads["accuracy"], leads=leads)
+    said = worth(finalists_of("accuracy", (0.97,), [boosting]))
+    assert said.startswith("Yes: ")
+    assert said.endswith("on the same 360 rows; but its log_loss 0.34 is worse than the 0.1 of boosting")
+
+
+def test_b_the_interval_of_the_headline_holds_what_rows_and_seeds_leave_open():
+    final = replace(finalists_of("rmse", (49.0, 50.0, 51.0), []), rows_error=2.0)
+    # A standard deviation of 1 over the seeds beside an error of 2 of the rows.
+    half = 1.96 * math.sqrt(1 + 4)
+    assert final.test_interval == pytest.approx((final.model_test_score - half, final.model_test_score + half))
+    assert describe_interval(final) == f", 95 % interval {49 - half:.4g} to {49 + half:.4g}"
+    assert replace(final, rows_error=None).test_interval is None
+    sure = replace(finalists_of("accuracy", (0.99, 0.99), []), rows_error=0.01)
+    assert sure.test_interval == pytest.approx((0.99 - 0.0196, 1.0))
+    low, _ = replace(finalists_of("r2", (0.01, 0.01), []), rows_error=0.1).test_interval
+    assert low < 0
 
 
 def test_b_what_is_no_better_than_ignoring_the_inputs_is_said_first():

@@ -9,25 +9,31 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from search_service.errors import RecorderError
+from search_service.folder import layout
 from search_service.recorders.mlflow import models as mlflow_models
 from search_service.recorders.mlflow.recorder import MlflowRecorder
 from search_service.records.events import ModelPacked
 from tests import raw_tables
+from trainables.advantage import save
 from trainables.config import NetworkConfig, TrialConfig
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
 from trainables.model import TableModel
+from trainables.row_tensors import RowTensors
 from trainables.training import PopulationTraining
 
 
@@ -153,6 +159,39 @@ def test_d3_a_better_score_on_the_same_rows_takes_the_alias_and_a_worse_one_does
     # Four digits would have said that 0.9 beats 0.9.
     assert better.reason == "test accuracy 0.90001 beats the 0.9 of version 1, on the same rows"
     assert store.version(4).tags["champion_reason"] == better.reason
+
+
+def said(right: int, rows: int = 400) -> torch.Tensor:
+    """What a model says of two classes that is right in the first rows and wrong in the others: ``[N, 2]``."""
+    truth = torch.arange(rows) % 2
+    return torch.nn.functional.one_hot(truth ^ (torch.arange(rows) >= right)).float()
+
+
+def test_d3_a_model_takes_the_alias_where_it_is_better_row_by_row_beyond_chance(store, packed, tmp_path):
+    rows = RowTensors(torch.empty(400, 0), torch.arange(400) % 2)
+    dataset = SimpleNamespace(task="classification")
+    folder = shutil.copytree(packed, tmp_path / "study" / "model")
+
+    def register(right: int) -> mlflow_models.Registered:
+        save(folder.parent / layout.TEST_PREDICTIONS, said(right), rows, dataset)
+        store.begin()
+        store.client.log_artifact(store.run, str(folder.parent / layout.TEST_PREDICTIONS))
+        return store.record(folder=folder, test_score=right / 400)
+
+    assert register(360).is_champion
+    # Two rows more, of 400: McNemar's test says p = 0.5.
+    lucky = register(362)
+    assert not lucky.is_champion
+    # Of two rows that differ, the standard error is √2 / 400.
+    assert re.fullmatch(
+        r"it cannot be told from version 1, which is: better by 0\.005 ± 0\.003\d on the same 400 rows", lucky.reason
+    )
+    better = register(380)
+    assert better.is_champion
+    assert better.reason.startswith("compared with version 1, better by 0.05 ± 0.01")
+    worse = register(360)
+    assert not worse.is_champion
+    assert worse.reason.startswith("compared with version 3, worse by 0.05 ± 0.01")
 
 
 def test_d3_a_model_that_is_no_better_than_ignoring_the_inputs_is_never_champion(store):
