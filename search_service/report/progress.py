@@ -200,13 +200,13 @@ class ProgressDisplay:
         for leaf, value in describe(winner.config).items():
             table.add_row(f"[dim]{leaf}[/]", f"[bold]{for_terminal(format_value(value))}[/]")
         scores = Table.grid(padding=(0, 3))
+        interval = f"{describe_interval(final).removeprefix(', ')}; " if final.test_interval is not None else ""
+        trivial = f"{final.trivial_test_score:.4g}"
         scores.add_row(
             f"[bold]test {metric}[/]",
             f"[bold]{final.model_test_score:.4g}[/]",
-            f"the model, on rows used once{describe_interval(final)}; ignoring the inputs gives "
-            f"{final.trivial_test_score:.4g}",
+            f"{interval}ignoring the inputs gives {trivial}",
         )
-        scores.add_row("", "", f"the model: {for_terminal(describe_model(final))}")
         spread = f"mean ± standard deviation over {counted(len(winner.seeds), 'seed')}"
         scores.add_row("test, its seeds", f"{final.test_mean:.4g} ± {final.test_std:.2g}", spread)
         spread = f"mean ± standard deviation over {over}"
@@ -214,6 +214,7 @@ class ProgressDisplay:
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
+        self._print("The model", f"is {for_terminal(describe_model(final))}")
         if (verdict := worth(final)) is not None:
             self._print("Worth it?", for_terminal(verdict))
         if final.calibration is not None:

@@ -295,7 +295,7 @@ def record(story, tmp_path_factory):
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("recorded")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    return client, experiment, {run.info.run_name: run for run in runs}
+    return client, experiment, {run.data.tags["part"]: run for run in runs}
 
 
 def written(recorder, story, experiment):
@@ -457,7 +457,10 @@ def test_d3_the_tree_is_study_then_steps_and_rounds_then_trials(record, story):
     for trial in trials:
         parent = runs["4 coarse search" if trial.trial_id.startswith("r1") else "5 refined search"]
         assert parent_of(runs[trial.trial_id]) == parent.info.run_id
-    assert len(runs) == 1 + len(steps) + len(trials) + 2
+    below = {name for name, run in runs.items() if parent_of(run) == runs["finalists"].info.run_id}
+    finalists = {f"finalist {finalist.trial_id}" for finalist in story.of(FinalistsFinished)[0].result.finalists}
+    assert below == finalists | {"baseline linear", "baseline boosting", "refit"}
+    assert len(runs) == 1 + len(steps) + len(trials) + len(below)
     assert all(run.info.status == "FINISHED" for run in runs.values())
 
 
@@ -497,7 +500,7 @@ def test_a12_a13_layers_have_metrics_by_step_and_finalists_their_verdicts(record
     check = next(event.check for event in story.of(CheckFinished) if event.check.step == 2)
     run = runs["2 overfit a small sample"]
     assert run.data.tags["gradient_health"] == check.health.verdict.name
-    history = client.get_metric_history(run.info.run_id, "layer_1.gradient_norm")
+    history = client.get_metric_history(run.info.run_id, "layer_1/gradient_norm")
     expected = [(look.step, look.layers[0].gradient_norm) for look in check.health.history]
     assert [(m.step, m.value) for m in history] == expected
     for finalist in story.of(FinalistsFinished)[0].result.finalists:
@@ -562,7 +565,7 @@ def test_d3_the_study_has_its_config_its_answer_and_what_it_takes_to_run_it_agai
     assert run.data.params["data.rows.train"] == str(started.data.n_train)
     assert run.data.tags["data.fingerprint"] == started.data.fingerprint
     assert run.data.tags["version.torch"] == "x"
-    assert run.data.metrics["test_accuracy"] == pytest.approx(final.test_mean)
+    assert run.data.metrics["test_accuracy"] == pytest.approx(final.model_test_score)
     files = {
         name: Path(client.download_artifacts(run.info.run_id, name, str(tmp_path))).read_text()
         for name in ("spec.json", "report.md")
@@ -580,19 +583,103 @@ def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
     final = story.of(FinalistsFinished)[0].result
     study = runs["wine-1"].data
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss"):
-        assert study.metrics[f"test_{name}"] == pytest.approx(final.test_metrics[name])
-        assert study.metrics[f"model_test_{name}"] == pytest.approx(final.refit.test_metrics[name])
-        assert study.metrics[f"test_{name}_trivial"] == pytest.approx(final.trivial_test_metrics[name])
+        assert study.metrics[f"seeds/test_{name}"] == pytest.approx(final.test_metrics[name])
+        assert study.metrics[f"model/test_{name}"] == pytest.approx(final.refit.test_metrics[name])
+        assert study.metrics[f"ignoring_inputs/test_{name}"] == pytest.approx(final.trivial_test_metrics[name])
         for baseline in final.baselines:
-            assert study.metrics[f"test_{name}_{baseline.name}"] == pytest.approx(baseline.test[name])
+            own = runs[f"baseline {baseline.name}"].data.metrics
+            assert study.metrics[f"baseline/{baseline.name}/test_{name}"] == pytest.approx(baseline.test[name])
+            assert own[f"test_{name}"] == pytest.approx(baseline.test[name])
+            assert own[f"model_is_better_by/{name}"] == pytest.approx(baseline.leads[name].difference)
         for finalist in final.finalists:
             metrics = runs[f"finalist {finalist.trial_id}"].data.metrics
             assert metrics[f"validation_mean_{name}"] == pytest.approx(finalist.validation_metrics[name])
     assert {baseline.name for baseline in final.baselines} == {"linear", "boosting"}
     assert study.tags["worth"] == worth(final)
     assert study.tags["worth"].split(":")[0] in ("Yes", "No", "It cannot be told")
-    assert study.metrics["calibration.temperature"] == final.calibration.temperature
-    assert study.metrics["calibration.log_loss_after"] == pytest.approx(final.calibration.log_loss_after)
+    assert study.metrics["calibration/temperature"] == final.calibration.temperature
+    assert study.metrics["calibration/log_loss_after"] == pytest.approx(final.calibration.log_loss_after)
+
+
+def test_d3_the_study_has_a_dozen_headline_numbers_and_the_rest_in_groups(record, story):
+    _, _, runs = record
+    final, metrics = story.of(FinalistsFinished)[0].result, runs["wine-1"].data.metrics
+    headline = {name: value for name, value in metrics.items() if "/" not in name}
+    assert headline == {
+        "test_accuracy": pytest.approx(final.model_test_score),
+        "test_low": pytest.approx(final.test_interval[0]),
+        "test_high": pytest.approx(final.test_interval[1]),
+        "baseline": pytest.approx(max(baseline.test["accuracy"] for baseline in final.baselines)),
+        "ignoring_inputs": pytest.approx(final.trivial_test_score),
+        "score_mean": pytest.approx(final.winner.mean),
+        "trials": len(story.of(TrialFinished)),
+        "checks_passed": 3,
+        "seconds": pytest.approx(story.of(StudyFinished)[0].result.seconds),
+    }
+
+
+def test_d3_the_studys_name_and_the_first_lines_of_its_note_are_the_answer(record, story):
+    client, experiment, runs = record
+    study, final = runs["wine-1"], story.of(FinalistsFinished)[0].result
+    assert study.info.run_name.startswith(f"{final.model_test_score:.4g} wine · worth it: ")
+    note = study.data.tags["mlflow.note.content"].splitlines()
+    assert note[0].startswith(f"**Test accuracy {final.model_test_score:.4g}** (the model, 95 % interval ")
+    assert note[2].startswith(
+        "✓ 1 initial loss · ✓ 2 overfit a small sample · ✓ 3 learning rates · 10 trials in 2 rounds"
+    )
+    keys = re.findall(r"viewStateShareKey=([\w.-]+)", note[2])
+    assert keys == ["trials-wine-1", "checks-wine-1", "studies"]
+    kinds = dict(zip(keys, ("trial", "check", "study"), strict=True))
+    for key, kind in kinds.items():
+        state = json.loads(json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])["state"])
+        # The view's filter and order are those of MLflow's own search.
+        found = client.search_runs(
+            [experiment.experiment_id], state["searchFilter"],
+            order_by=[f"{state['orderByKey']} {'ASC' if state['orderByAsc'] else 'DESC'}"],
+        )  # fmt: skip
+        assert {run.data.tags["kind"] for run in found} == {kind}
+        if kind == "trial":
+            scores = [run.data.metrics["score"] for run in found]
+            assert scores == sorted(scores, reverse=True)
+            assert {f"params.`{leaf}`" for leaf in SPEC["search_space"]} <= set(state["selectedColumns"])
+
+
+def test_d3_the_note_of_a_study_that_runs_says_where_it_is(story, tmp_path):
+    recorder = MlflowRecorder(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    client, notes = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}"), []
+    for event in story.events:
+        if isinstance(event, FinalistsFinished):
+            break
+        recorder.record(event)
+        run = client.get_run(recorder._study.run)
+        notes.append(run.data.tags.get("mlflow.note.content", ""))
+    assert run.info.run_name == "running wine"
+    assert any(note.startswith("**Running.** Step 4, coarse search: 6 trials of at most 4 epochs.") for note in notes)
+    assert notes[-1].startswith("**Running.** Finalists.\n\n✓ 1 initial loss · ✓ 2 overfit a small sample")
+    assert " · 10 trials in 2 rounds, best " in notes[-1]
+    assert re.search(r"last news 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$", notes[-1])
+
+
+def test_d3_the_run_of_the_finalists_says_who_won_by_what_rule(record, story):
+    _, _, runs = record
+    final, data = story.of(FinalistsFinished)[0].result, runs["finalists"].data
+    assert data.tags["winner"] == final.winner.trial_id
+    note = data.tags["mlflow.note.content"]
+    assert note.startswith(
+        f"**{final.winner.trial_id} won**. Test accuracy {final.model_test_score:.4g}, 95 % interval "
+    )
+    assert final.rule
+    assert final.rule in note
+    winner = runs[f"finalist {final.winner.trial_id}"].data
+    assert (winner.tags["won"], winner.tags["seeds"].split()) == ("true", [str(seed) for seed in final.winner.seeds])
+
+
+def test_d3_the_table_is_the_data_set_of_the_run(record, story):
+    _, _, runs = record
+    data = story.of(StudyStarted)[0].data
+    (found,) = runs["wine-1"].inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("wine", data.fingerprint[:36])
+    assert json.loads(found.dataset.source) == {"source": "wine", "target": data.target}
 
 
 def test_d3_rounds_have_their_ranges_counts_and_sentences(record, story):
@@ -616,7 +703,7 @@ def test_b_finalists_say_how_sure_their_means_are_and_which_are_as_good(record, 
         assert data.metrics["parameters"] == finalist.parameters
         assert data.tags["contender"] == str(finalist.trial_id in final.contenders).lower()
     study = runs["wine-1"].data
-    assert study.metrics["winner.parameters"] == final.winner.parameters
+    assert study.metrics["winner/parameters"] == final.winner.parameters
     assert study.tags.get("alike", "") == " ".join(final.alike)
 
 
@@ -631,7 +718,7 @@ def test_b_the_trials_by_both_objectives_are_a_table_and_a_picture_of_the_study(
     recorder.record(FinalistsFinished(final))
     client = MlflowClient(tracking_uri=uri)
     found = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
-    (study,) = [run.info.run_id for run in found if run.info.run_name == "wine-1"]
+    (study,) = [run.info.run_id for run in found if run.data.tags["part"] == "wine-1"]
     files = {name: Path(client.download_artifacts(study, name, str(tmp_path))) for name in ("pareto.csv", "pareto.png")}
     assert files["pareto.csv"].read_text().splitlines() == [
         "trial_id,accuracy,parameters,optimal", "r2-000,0.95,900.0,true", "r2-001,0.9,950.0,false",
@@ -650,7 +737,7 @@ def test_c6_trials_and_what_mattered_are_on_the_rounds_and_on_the_study(story, t
             recorder.record(RoundFinished(longer) if isinstance(event, RoundFinished) else event)
     client = MlflowClient(tracking_uri=uri)
     found = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
-    runs = {run.info.run_name: run for run in found}
+    runs = {run.data.tags["part"]: run for run in found}
     shares = importance(longer).shares
     assert set(shares) == set(done.plan.space)
     for leaf, share in shares.items():
@@ -670,7 +757,7 @@ def test_a14_a_comparison_is_a_run_with_a_run_per_optimiser(comparison, tmp_path
         recorder.record(event)
     client = MlflowClient(tracking_uri=uri)
     found = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
-    runs = {run.info.run_name: run for run in found}
+    runs = {run.data.tags["part"]: run for run in found}
     assert set(runs) == {"optimisers-1", "sgd", "adam"}
     assert all(run.info.status == "FINISHED" for run in found)
     finished = comparison.of(ComparisonFinished)[0]
@@ -712,7 +799,7 @@ def test_diverged_trials_and_open_rounds_have_their_status(story, tmp_path):
     recorder.record(StudyFinished(result, ""))
     client = MlflowClient(tracking_uri=uri)
     runs = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
-    status = {run.info.run_name: run.info.status for run in runs}
+    status = {run.data.tags["part"]: run.info.status for run in runs}
     assert status["r1-000"] == "FAILED"
     assert status["4 coarse search"] == status["wine-1"] == "KILLED"
 

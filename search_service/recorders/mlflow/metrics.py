@@ -13,6 +13,7 @@ from search_service.records.checks import CheckResult, LearningRatesResult, Over
 from search_service.records.finalists import FinalistsResult
 from search_service.records.readings import HealthReading
 from search_service.records.rounds import TrialResult
+from trainables.metrics import METRICS
 from trainables.records import EpochPoint
 
 
@@ -38,22 +39,31 @@ def finite(values: Mapping[str, float]) -> list[Metric]:
 
 
 def of_answer(final: FinalistsResult) -> dict[str, float]:
-    """What the study's own run says: every metric of the winner, of simpler models and of what ignores the inputs."""
-    values: dict[str, float] = {f"validation_{name}": value for name, value in final.winner.validation_metrics.items()}
-    # Of the objective, what the winner was chosen by: over the folds, where there are any.
-    values[f"validation_{final.metric}"] = final.winner.mean
-    values |= {f"test_{name}": value for name, value in final.test_metrics.items()}
-    values |= {f"test_{final.metric}": final.test_mean, f"test_{final.metric}_std": final.test_std}
-    values |= {f"test_{name}_trivial": value for name, value in final.trivial_test_metrics.items()}
+    """What the study's own run says: the model's test score first; the rest in groups, which the UI folds.
+
+    ``test_accuracy``, ``test_low`` and ``test_high`` are of the model, ``baseline`` and ``ignoring_inputs`` what the
+    best baseline and a constant reach on the same rows, ``score_mean`` is the winner's validation score over its seeds.
+    ``model/``, ``seeds/``, ``baseline/linear/`` … have every metric of the model, of the winner's seeds, and so on.
+    """
+    values: dict[str, float] = {f"test_{final.metric}": final.model_test_score, "score_mean": final.winner.mean}
+    values |= dict(zip(("test_low", "test_high"), final.test_interval or (), strict=False))
+    values["ignoring_inputs"] = final.trivial_test_score
+    scored = [b.test[final.metric] for b in final.baselines if final.metric in b.test]
+    if scored:
+        values["baseline"] = min(scored, key=METRICS[final.metric].rank)
+    of_seeds = {f"validation_{name}": value for name, value in final.winner.validation_metrics.items()}
+    of_seeds |= {f"test_{name}": value for name, value in final.test_metrics.items()}
+    of_seeds |= {f"test_{final.metric}_mean": final.test_mean, f"test_{final.metric}_std": final.test_std}
+    values |= {f"seeds/{name}": value for name, value in of_seeds.items()}
+    values |= {f"ignoring_inputs/test_{name}": value for name, value in final.trivial_test_metrics.items()}
     for baseline in final.baselines:
-        values |= {f"validation_{name}_{baseline.name}": value for name, value in baseline.validation.items()}
-        values |= {f"test_{name}_{baseline.name}": value for name, value in baseline.test.items()}
-    values |= {f"winner.{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
-    values[f"model_test_{final.metric}"] = final.model_test_score
-    if final.refit is not None:
-        values |= {f"model_test_{name}": value for name, value in final.refit.test_metrics.items()}
+        values |= {f"baseline/{baseline.name}/validation_{name}": value for name, value in baseline.validation.items()}
+        values |= {f"baseline/{baseline.name}/test_{name}": value for name, value in baseline.test.items()}
+    values |= {f"winner/{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
+    if final.refit is not None and final.is_refit:
+        values |= {f"model/test_{name}": value for name, value in final.refit.test_metrics.items()}
     if final.calibration is not None:
-        values |= {f"calibration.{name}": value for name, value in asdict(final.calibration).items()}
+        values |= {f"calibration/{name}": value for name, value in asdict(final.calibration).items()}
     return values
 
 
@@ -86,7 +96,7 @@ def of_check(check: CheckResult) -> list[Metric]:
 def of_health(reading: HealthReading) -> list[Metric]:
     """What was measured of each layer, with the parameter update as step; layers are numbered from 1."""
     return [
-        metric(f"layer_{number}.{name}", value, look.step)
+        metric(f"layer_{number}/{name}", value, look.step)
         for look in reading.history
         for number, layer in enumerate(look.layers, start=1)
         for name, value in asdict(layer).items()

@@ -1,16 +1,18 @@
 """Studies in MLflow. A reviewer needs nothing but the MLflow UI.
 
     experiment            the spec's ``experiment``
-    └── study             parameters: the whole config; report.md, spec.json; the model; result as metrics, with
-        │                 those of simpler models (test_accuracy_linear, test_accuracy_boosting, test_accuracy_trivial)
+    └── study             named and described by its result (notes.py); what was asked as parameters; report.md,
+        │                 spec.json, result.json; the table as data set; the model; nine headline metrics (test_accuracy,
+        │                 test_low, baseline) and the others in groups (seeds/…, baseline/linear/…, model/…)
         ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
         │                 measured and expected as metrics, verdict as tags and description, a figure
         ├── 4 coarse search, 5 refined search
         │   │             pictures of the search and trials.csv (search.py); what mattered as metrics
         │   └── r1-000 …  a run per trial: parameters by dotted path, metrics with the epoch as step
         ├── 6 repeat      the decision and its reason
-        └── finalists
-            └── …         a run per finalist, curves averaged over seeds; every metric (validation_mean_roc_auc)
+        └── finalists     who won, by what rule
+            └── …         a run per finalist, curves averaged over seeds; every metric (validation_mean_roc_auc);
+                          a run per baseline, and one for the refit
 
 A comparison of optimisers is a run of its own, with a run per optimiser: its mean curves, and its row of the table.
 
@@ -19,9 +21,10 @@ A comparison of optimisers is a run of its own, with a run per optimiser: its me
         └── sgd …         parameters by dotted path, metrics with the epoch as step
 
 Runs are joined by the tag ``mlflow.parentRunId``. Everything about a run is written in one batch when it ends, from
-the driver: workers never speak to MLflow. Studies are written by ``study_runs.py`` and ``trial_runs.py``, comparisons
-by ``comparison_runs.py``; ``models.py`` logs, registers and finds models, ``search.py`` logs the pictures and tables
-that look back on the search.
+the driver: workers never speak to MLflow. Studies are written by ``study_runs.py``, ``trial_runs.py`` and
+``finalist_runs.py``, comparisons by ``comparison_runs.py``; ``models.py`` logs and finds models, ``registry.py``
+registers them, ``search.py`` logs the pictures and tables that look back on the search, ``views.py`` makes the tables
+that links open.
 
 A study that goes on after it was cut short tells what it had told before. So every run of a study has its id as the tag
 ``study_id``, and one search at the start learns which runs there are: what is finished is left as it is, and what was
@@ -39,6 +42,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError, RecordRefusedError
+from search_service.recorders.mlflow import views
 from search_service.recorders.mlflow.comparison_runs import ComparisonRuns
 from search_service.recorders.mlflow.experiments import Experiments
 from search_service.recorders.mlflow.runs import Runs
@@ -77,9 +81,7 @@ class MlflowRecorder:
 
         In the UI's view for training: its default is the one for generative AI.
         """
-        run = self._study.run or self._comparison.run
-        place = f"runs/{run}" if run else "runs"
-        return f"/#/experiments/{self._runs.experiment}/{place}?workflowType=machine_learning"
+        return views.page(self._runs.experiment, self._study.run or self._comparison.run)
 
     @property
     def registered(self) -> str:

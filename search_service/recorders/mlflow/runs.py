@@ -179,6 +179,11 @@ class Runs:
         self._require_open()
         self._client.set_terminated(run, status, end_time=self.at_ms if at_ms is None else at_ms)
 
+    def rename(self, run: str, name: str) -> None:
+        """What people see a run called; it is found by its part, which stays."""
+        self._require_open()
+        self._client.update_run(run, name=name)
+
     def tags(self, name: str, kind: str, parent: str | None, tags: Mapping[str, str]) -> dict[str, str]:
         """What a run is found by, and its own."""
         beside = {"mlflow.parentRunId": parent} if parent is not None else {}

@@ -10,7 +10,8 @@ from typing import Any, assert_never
 from mlflow import MlflowClient
 
 from search_service.folder import layout
-from search_service.recorders.figures import activations, gradients, losses, schedules
+from search_service.recorders.figures import activations, gradients, losses
+from search_service.recorders.mlflow import finalist_runs, notes, registry, views
 from search_service.recorders.mlflow import metrics as values
 from search_service.recorders.mlflow import models as mlflow_models
 from search_service.recorders.mlflow import search as mlflow_search
@@ -20,7 +21,6 @@ from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.store import alone
 from search_service.recorders.mlflow.top_run import RUN_STATUS, begin
 from search_service.recorders.mlflow.trial_runs import TrialRuns
-from search_service.records import curves
 from search_service.records.checks import CheckResult, InitialLossResult, LearningRatesResult, OverfitResult
 from search_service.records.events import (
     CheckFinished,
@@ -36,11 +36,16 @@ from search_service.records.events import (
     TrialFinished,
     TrialProgressed,
 )
-from search_service.records.finalists import FinalistsResult
+from search_service.records.results import StudyStatus
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.report.documents import StudyDocument
 from search_service.report.study_report import describe, format_value, worth
 from search_service.space.ranges import conditions
+from search_service.spec.study_spec import StudySpec
+
+# What MLflow's page of a run shows as its description.
+NOTE = "mlflow.note.content"
 
 
 class StudyRuns:
@@ -62,11 +67,16 @@ class StudyRuns:
         self.registered = ""
         self._study = ""
         self._study_id = ""
+        self._spec: StudySpec | None = None
         self._round = ""
         self._open_round = False
         # By number: a round that is told again, for want of an answer, is no further round.
         self._rounds: dict[int, RoundResult] = {}
         self._step_started_ms = 0
+        self._progress = notes.Progress()
+        # Of the winner, for the model's page: its hyperparameters, and what it is worth.
+        self._best: dict[str, str] = {}
+        self._verdict = ""
 
     def write_trials(self, trials: Sequence[tuple[TrialResult, int]]) -> None:
         """Write trials of the round that is open, each with its time in milliseconds since 1970."""
@@ -78,7 +88,12 @@ class StudyRuns:
         return self._study
 
     def write(self, event: StudyEvent) -> None:
-        """Write what an event says."""
+        """Write what an event says, and on the study's run where the study stands."""
+        self._write(event)
+        if self._progress.hear(event) and self._runs.ended("study", self._study_id) is None:
+            self._runs.batch(self._study, tags={NOTE: self._progress.text(self._runs.at_ms)})
+
+    def _write(self, event: StudyEvent) -> None:
         match event:
             case StudyStarted():
                 self._begin_study(event)
@@ -111,6 +126,10 @@ class StudyRuns:
         self._runs.experiment = self._experiments.open(event.spec.experiment or event.spec.name)
         self._runs.of("study_id", event.study_id)
         self._study = begin(self._client, self._runs, "study", event.study_id, event, unasked={"comparison"})
+        self._spec = event.spec
+        views.write(self._client, self._runs.experiment, event.study_id, event.spec.metric, event.spec.search_space)
+        if self._runs.ended("study", event.study_id) is None:
+            self._runs.rename(self._study, notes.name_while_running(event.spec.name))
 
     def _write_check(self, event: CheckFinished) -> None:
         check = event.check
@@ -128,7 +147,7 @@ class StudyRuns:
         if health is not None:
             tags = {"gradient_health": health.verdict.name}
             self._runs.batch(run, metrics=values.of_health(health), tags=tags)
-        self._runs.batch(run, metrics=metrics, tags={"mlflow.note.content": note})
+        self._runs.batch(run, metrics=metrics, tags={NOTE: note})
         self._log_figures(check, run)
         self._runs.end(run, "FINISHED" if check.passed else "FAILED")
 
@@ -145,7 +164,7 @@ class StudyRuns:
         params |= {"max_trials": plan.limits.max_trials, "max_epochs": plan.limits.max_epochs}
         params["sampler"] = plan.sampling.sampler
         note = "\n".join(f"- {sentence}" for sentence in event.sentences)
-        self._runs.batch(self._round, params=params, tags={"mlflow.note.content": note} if note else {})
+        self._runs.batch(self._round, params=params, tags={NOTE: note} if note else {})
 
     def _end_round(self, event: RoundFinished) -> None:
         result = event.result
@@ -174,7 +193,7 @@ class StudyRuns:
             return
         verdict = "stop" if decision.stop else "repeat"
         note = f"**{verdict}**: {decision.reason}\n\n" + "\n".join(f"- {s}" for s in decision.narrowing)
-        tags = {"verdict": verdict, "reason": decision.reason, "mlflow.note.content": note}
+        tags = {"verdict": verdict, "reason": decision.reason, NOTE: note}
         run = self._runs.start(name, "decision", parent=self._study, tags=tags)
         numbers = {"gain": decision.gain, "expected_gain": decision.expected_gain, "noise": decision.noise}
         known = {key: value for key, value in numbers.items() if value is not None}
@@ -183,14 +202,15 @@ class StudyRuns:
 
     def _write_answer(self, event: FinalistsFinished) -> None:
         final = event.result
+        self._best = {leaf: format_value(value) for leaf, value in describe(final.winner.config).items()}
+        self._verdict = finalist_runs.verdict(final)
         if self._runs.ended("finalists", "finalists") is None:
-            self._write_finalists(final)
+            finalist_runs.write(self._client, self._runs, final, parent=self._study, start_ms=self._step_started_ms)
         self._runs.batch(
             self._study,
             metrics=values.finite(values.of_answer(final)),
-            tags={f"best.{leaf}": format_value(value) for leaf, value in describe(final.winner.config).items()}
-            | {f"baseline.{b.name}": b.unavailable for b in final.baselines if b.unavailable}
-            | {"worth": worth(final) or "", "alike": " ".join(final.alike)},
+            params={f"best.{leaf}": value for leaf, value in self._best.items()},
+            tags={"worth": worth(final) or "", "winner": final.winner.trial_id, "alike": " ".join(final.alike)},
         )
         mlflow_search.log_pareto(self._client, self._study, final)
         for path in dict.fromkeys((final.checkpoint, final.model[0])):
@@ -199,52 +219,18 @@ class StudyRuns:
         if (predictions := final.checkpoint.parent / layout.TEST_PREDICTIONS).exists():
             self._client.log_artifact(self._study, str(predictions))
 
-    def _write_finalists(self, final: FinalistsResult) -> None:
-        group = self._runs.start("finalists", "finalists", parent=self._study, start_ms=self._step_started_ms)
-        for finalist in final.finalists:
-            if self._runs.ended("finalist", f"finalist {finalist.trial_id}"):
-                continue
-            run = self._runs.start(f"finalist {finalist.trial_id}", "finalist", parent=group)
-            metrics = [values.metric("score_mean", finalist.mean), values.metric("score_std", finalist.std)]
-            metrics += values.finite(mlflow_search.finalist_metrics(finalist))
-            metrics += [values.metric("score_by_seed", s, step=i) for i, s in enumerate(finalist.scores)]
-            metrics += [
-                values.metric("score_by_fold", sum(scores) / len(scores), step=i)
-                for i, scores in enumerate(finalist.fold_scores, start=1)
-            ]
-            metrics += values.finite({f"validation_mean_{name}": v for name, v in finalist.validation_metrics.items()})
-            metrics += [m for point in curves.mean(finalist.curves) for m in values.of_point(point, final.metric)]
-            metrics += [
-                values.metric("learning_rate", r, step=e) for e, r in enumerate(finalist.learning_rates, start=1)
-            ]
-            metrics += values.of_health(finalist.health)
-            tags = {
-                "contender": str(finalist.trial_id in final.contenders).lower(),
-                "gradient_health": finalist.health.verdict.name,
-                "fit": finalist.fit.name,
-                "mlflow.note.content": f"{finalist.fit.summary}\n\n{finalist.health.verdict.summary}",
-            }
-            self._runs.batch(run, metrics=metrics, params=finalist.config.flat(), tags=tags)
-            title = f"Finalist {finalist.trial_id}, first seed"
-            log_picture(self._client, run, "gradient_health.png", partial(gradients.draw, finalist.health, title))
-            self._runs.end(run)
-        self._runs.batch(group, metrics=[values.metric("seconds", final.seconds)])
-        log_picture(self._client, group, "finalists.png", partial(losses.draw_finalists, final))
-        log_picture(self._client, group, "learning_rates.png", partial(schedules.draw, final))
-        self._runs.end(group)
-
     def _write_model(self, event: ModelPacked) -> None:
         ids = {"run": self._study, "study_id": self._study_id}
         known = self._client.get_run(self._study).data.tags
         self.registered = known.get("registered", "")
         uri = known.get(mlflow_models.URI_TAG) or mlflow_models.log(
-            self._client, event, experiment=self._runs.experiment, **ids
+            self._client, event, experiment=self._runs.experiment, params=self._best, **ids
         )
         if event.register_as is None or self.registered:
             return
         # Alone: two studies that end at once would both find the old champion and not each other.
         with alone(self._uri):
-            self.registered = str(mlflow_models.register(self._client, event, uri, **ids))
+            self.registered = str(registry.register(self._client, event, uri, verdict=self._verdict, **ids))
         self._runs.batch(self._study, tags={"registered": self.registered})
 
     def _end_study(self, event: StudyFinished) -> None:
@@ -254,9 +240,19 @@ class StudyRuns:
         if self._open_round:
             # Cut short by Ctrl-C or a failure outside.
             self._runs.end(self._round, "KILLED")
-        tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
-        self._runs.batch(self._study, metrics=[values.metric("seconds", result.seconds)], tags=tags)
+        note = notes.text(result, event.report, experiment=self._runs.experiment, run=self._study)
+        tags = {"status": result.status, "reason": result.reason, NOTE: note}
+        counts = {"seconds": result.seconds}
+        # What is interrupted goes on, and has other numbers then.
+        if result.status is not StudyStatus.INTERRUPTED:
+            counts["trials"] = sum(len(done.trials) for done in result.rounds)
+            counts["checks_passed"] = sum(check.passed for check in result.checks)
+        self._runs.batch(self._study, metrics=values.finite(counts), tags=tags)
+        assert self._spec is not None
+        self._runs.rename(self._study, notes.name(self._spec.name, result))
         self._client.log_text(self._study, event.report, "report.md")
+        document = StudyDocument.of(self._spec, result, {})
+        self._client.log_text(self._study, document.model_dump_json(indent=2), layout.RESULT)
         mlflow_search.log_study(self._client, self._study, result.rounds)
         self._runs.check()
         self._runs.end(self._study, RUN_STATUS[result.status])

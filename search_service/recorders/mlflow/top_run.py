@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from search_service.recorders.mlflow.runs import Runs
 from search_service.records.events import ComparisonStarted, StudyStarted
@@ -51,15 +53,33 @@ def begin(
         "data.is": data.task,
         **{f"data.columns.of_kind.{kind}": count for kind, count in data.columns.items()},
     }
-    # Of the trial, the leaves that mean something for its choices.
-    plain = event.spec.model_dump(mode="json", exclude={"trial", *unasked})
+    # Of the trial, the leaves that mean something for its choices; of the rest what was asked for: what was not is as
+    # this version of the package has it.
+    plain = event.spec.model_dump(mode="json", exclude={"trial", *unasked}, exclude_unset=True)
     # A column may have any name, a key of MLflow's may not.
-    plain["data"]["columns"] = json.dumps(plain["data"]["columns"], ensure_ascii=False)
+    if "columns" in plain["data"]:
+        plain["data"]["columns"] = json.dumps(plain["data"]["columns"], ensure_ascii=False)
     asked = _flatten(plain)
     trial = {f"trial.{leaf}": value for leaf, value in event.spec.trial.flat().items()}
     runs.batch(run, params={**asked, **trial, **facts})
+    _log_table(client, run, event)
     client.log_text(run, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
     return run
+
+
+def _log_table(client: MlflowClient, run: str, event: StudyStarted | ComparisonStarted) -> None:
+    """The table as MLflow's data set of the run: it stands in the list of runs and can be filtered by."""
+    data = event.data
+    counts = {"num_rows": data.n_train + data.n_validation + data.n_test, "num_features": data.n_inputs}
+    table = Dataset(
+        # MLflow's limits.
+        name=Path(data.source).name[:500] or "table",
+        digest=data.fingerprint[:36],
+        source_type="search-service",
+        source=json.dumps({"source": data.source, "target": data.target}),
+        profile=json.dumps(counts | {"num_outputs": data.n_outputs}),
+    )
+    client.log_inputs(run, [DatasetInput(table, [InputTag("mlflow.data.context", "training")])])
 
 
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_b_without_it_the_model_is_the_seed_of_the_best_validation_score_and_not
     assert without.refit is None
     assert without.model == (tmp_path / "winner.pt", without.exported)
     assert without.model_test_score == without.test_scores[without.exported]
-    assert [path.name for path in tmp_path.iterdir()] == ["winner.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test_predictions.npz", "winner.pt"]
     assert (without.finalists, without.test_scores) == (final.finalists, final.test_scores)
 
 

