@@ -13,6 +13,7 @@ from search_service.folder.study_folder import StudyFolder
 from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
 from search_service.recorders.event_journal import EventJournal
+from search_service.recorders.page_file import PageFile
 from search_service.records.events import Listener
 from search_service.records.results import StudyResult
 from search_service.report.documents import StudyDocument
@@ -91,7 +92,8 @@ def run(
         # That of the last time.
         (files.path / layout.CANCEL).unlink(missing_ok=True)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
-        everybody = [EventJournal(files.path, recorder.page).record, recorder.record, *listeners]
+        in_folder = [EventJournal(files.path, recorder.page).record, PageFile(files.path).record]
+        everybody = [*in_folder, recorder.record, *listeners]
         result = run_study(
             study.spec,
             study.table,
@@ -147,7 +149,7 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
             study.spec,
             study.table,
             RUNNERS["inline"].make(None),
-            one_listener([recorder.record], interrupts),
+            one_listener([PageFile(files.path).record, recorder.record], interrupts),
             study_id=study_id,
             folder=files.path,
             versions=files.beginning.versions if files.beginning else {},

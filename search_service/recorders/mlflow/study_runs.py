@@ -14,6 +14,7 @@ from search_service.recorders.mlflow import metrics as values
 from search_service.recorders.mlflow import models as mlflow_models
 from search_service.recorders.mlflow import search as mlflow_search
 from search_service.recorders.mlflow.experiments import Experiments
+from search_service.recorders.mlflow.page import log_page
 from search_service.recorders.mlflow.pictures import log_picture
 from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.store import alone
@@ -38,6 +39,7 @@ from search_service.records.events import (
 from search_service.records.finalists import FinalistsResult
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.report.page.story import Story
 from search_service.report.study_report import describe, format_value, worth
 from search_service.space.ranges import conditions
 
@@ -66,10 +68,12 @@ class StudyRuns:
         # By number: a round that is told again, for want of an answer, is no further round.
         self._rounds: dict[int, RoundResult] = {}
         self._step_started_ms = 0
+        self._story = Story()
 
     def write_trials(self, trials: Sequence[tuple[TrialResult, int]]) -> None:
         """Write trials of the round that is open, each with its time in milliseconds since 1970."""
         self._trials.write(trials, self._round)
+        self._story.hear_trials(trial for trial, _ in trials)
 
     @property
     def run(self) -> str:
@@ -78,6 +82,7 @@ class StudyRuns:
 
     def write(self, event: StudyEvent) -> None:
         """Write what an event says."""
+        self._story.hear(event)
         match event:
             case StudyStarted():
                 self._begin_study(event)
@@ -253,6 +258,7 @@ class StudyRuns:
         tags = {"status": result.status, "reason": result.reason, "mlflow.note.content": event.report}
         self._runs.batch(self._study, metrics=[values.metric("seconds", result.seconds)], tags=tags)
         self._client.log_text(self._study, event.report, "report.md")
+        log_page(self._client, self._study, self._story, event)
         mlflow_search.log_study(self._client, self._study, result.rounds)
         self._runs.check()
         self._runs.end(self._study, RUN_STATUS[result.status])
