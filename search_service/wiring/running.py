@@ -92,8 +92,7 @@ def run(
         # That of the last time.
         (files.path / layout.CANCEL).unlink(missing_ok=True)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
-        in_folder = [EventJournal(files.path, recorder.page).record, PageFile(files.path).record]
-        everybody = [*in_folder, recorder.record, *listeners]
+        everybody = [*_in_folder(files, recorder), recorder.record, *listeners]
         result = run_study(
             study.spec,
             study.table,
@@ -108,6 +107,11 @@ def run(
         # The study is over; the record may not be, and needs no workers for it.
         made.close()
         return _finish_record(settings, files, recorder, study.spec, result, say)
+
+
+def _in_folder(files: StudyFolder, recorder: Recorder) -> tuple[Listener, Listener]:
+    """Who writes into a study's folder what happens in it."""
+    return EventJournal(files.path, recorder.page).record, PageFile(files.path).record
 
 
 def _new_folder(settings: Settings, study: PreparedStudy) -> StudyFolder:
