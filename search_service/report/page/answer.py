@@ -11,12 +11,12 @@ from pydantic import Field
 from search_service.records import curves
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
-from search_service.records.rounds import TrialResult, TrialStatus
+from search_service.records.rounds import TrialStatus
 from search_service.records.steps import Step
 from search_service.report.documents import Document, HealthDocument, Number
 from search_service.report.looking_back import describe_contenders
 from search_service.report.page.figures_in_short import cut, evenly, short
-from search_service.report.page.search import CurvePart, ToldRound
+from search_service.report.page.search import CurvePart, ToldRound, best_so_far
 from search_service.report.study_report import (
     counted,
     describe,
@@ -100,10 +100,10 @@ def _without_answer(
         worth_it = "Nothing has met the test rows yet."
     else:
         at = f" at step {failed.step}, {failed.name}" if failed else ""
+        if not failed and rounds:
+            at = f" at step {rounds[-1].plan.name}"
         title, verdict = f"No model: the study stopped{at}", "failed"
         worth_it = "Nothing has met the test rows."
-    best = _best_trial(rounds)
-    numbers = [] if best is None else [_number_of_best(best)]
     return HeadlinePart(
         title=title,
         verdict=verdict,
@@ -114,7 +114,7 @@ def _without_answer(
         interval=worth_it,
         worth=f"Why: {result.reason}",
         sentences=sentences,
-        numbers=numbers,
+        numbers=_number_of_best(spec.metric, rounds),
     )
 
 
@@ -164,19 +164,13 @@ def _interval(final: FinalistsResult, data: DataSummary | None) -> tuple[Number,
     return short(low), short(high), said
 
 
-def _best_trial(rounds: list[ToldRound]) -> TrialResult | None:
-    able = [
-        trial
-        for done in rounds
-        for trial in done.trials
-        if trial.status in (TrialStatus.COMPLETED, TrialStatus.PRUNED) and math.isfinite(trial.score)
-    ]
-    return min(able, key=lambda trial: METRICS[trial.metric].rank(trial.score), default=None)
-
-
-def _number_of_best(best: TrialResult) -> NumberPart:
-    meaning = f"best validation {_words(best.metric)} of any trial ({best.trial_id}); too good, being the best of many"
-    return NumberPart(name="best trial", value=short(best.score), meaning=meaning)
+def _number_of_best(metric: str, rounds: list[ToldRound]) -> list[NumberPart]:
+    """The best trial, if one has a score."""
+    best = best_so_far(rounds)
+    if not best:
+        return []
+    found = f"best validation {_words(metric)} of any trial ({best[-1].trial}); too good, being the best of many"
+    return [NumberPart(name="best trial", value=best[-1].score, meaning=found)]
 
 
 def _numbers(final: FinalistsResult, rounds: list[ToldRound]) -> list[NumberPart]:
@@ -199,14 +193,12 @@ def _numbers(final: FinalistsResult, rounds: list[ToldRound]) -> list[NumberPart
             meaning=f"validation {metric} that chose it: mean over {seeds} of the best epochs (± {winner.std:.2g})",
         ),
     ]
-    if (best := _best_trial(rounds)) is not None:
-        numbers.append(_number_of_best(best))
     trivial = NumberPart(
         name="ignoring the inputs",
         value=short(final.trivial_test_score),
         meaning=f"test {metric} of a predictor that does not look at the table",
     )
-    return [*numbers, trivial]
+    return [*numbers, *_number_of_best(final.metric, rounds), trivial]
 
 
 class BandPart(Document):

@@ -1,6 +1,6 @@
 // What everything is drawn with: elements, numbers in words, scales. Every text goes in as a text node.
 
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("document").textContent);
 const byId = (id) => document.getElementById(id);
 
 function fill(node, attributes, children) {

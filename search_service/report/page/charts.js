@@ -24,7 +24,18 @@ function redraw(one) {
   if (!svg.hasAttribute("role")) svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", one.description);
   one.box.replaceChildren(svg);
+  for (const text of svg.querySelectorAll("text")) if (text.textContent.length > 20) shorten(text, one.width);
   if (focused) one.box.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+}
+
+// Letters differ in width: what still does not fit is cut until it does.
+function shorten(text, width) {
+  const whole = text.textContent, title = text.querySelector("title");
+  for (let most = whole.length; most > 6; most -= 3) {
+    const box = text.getBBox();
+    if (box.x >= 0 && box.x + box.width <= width) return;
+    text.replaceChildren(cut(whole, most), title || s("title", {}, whole));
+  }
 }
 
 // The frame of a plot: grid, tick texts, titles. x and y are scales or places.
@@ -90,6 +101,7 @@ function curveChart(curve, title) {
   return chart(`${title}: validation ${words(data.metric)} and losses by epoch`, (width) => {
     const svg = s("svg", {}), height = 300;
     const x = scale(Math.min(...curve.epochs, 1), Math.max(...curve.epochs), 48, width - 12, { most: 6 });
+    x.ticks = x.ticks.filter(Number.isInteger);
     const panel = (top, bottom, series, heading, log) => {
       const values = series.flatMap(([, list]) => list).filter((value) => value !== null && (!log || value > 0));
       if (!values.length) return;

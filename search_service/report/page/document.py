@@ -215,6 +215,6 @@ def _missing(result: StudyResult, rounds: Sequence[ToldRound]) -> dict[str, str]
     if result.finalists is None:
         missing["finalists"] = "The study ended before the best configurations were trained again from fresh seeds."
         missing["baselines"] = "The study ended before anything met the test rows."
-    if not any(trial.times for trial in trials):
+    if trials and not any(trial.times for trial in trials):
         missing["timeline"] = "When trials were trained is not in the record of this study."
     return missing

@@ -42,7 +42,8 @@ def label(value: Any) -> str:
 
 
 def cut(text: str, most: int = MOST_LETTERS) -> str:
-    """A text of at most so many characters."""
+    """A text of at most so many characters; halves of a character, which no file holds, as escapes."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -57,6 +57,7 @@ function finalistCurves() {
     // The first epochs may be hopeless.
     const worst = ends[Math.floor(0.93 * (ends.length - 1))] ?? 0, best = ends[0] ?? 1;
     const x = scale(1, Math.max(2, ...curves.flatMap((curve) => curve.mean.epochs)), area.left, area.right, { most: width / 90 });
+    x.ticks = x.ticks.filter(Number.isInteger);
     const y = scale(worst, best, area.bottom, area.top, { most: 5 });
     if (!up) y.ticks = niceTicks(best, worst, 5);
     frame(svg, area, x, y, { xTitle: "epoch", yTitle: "validation " + words(data.metric) });

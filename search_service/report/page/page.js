@@ -27,7 +27,7 @@ function searchSection() {
   const map = searchMap();
   const redrawMap = () => { redraw(charts.find((one) => one.box === map)); refresh(); };
   return section("search", "Search", missing("search"),
-    h("p", {}, `${data.trials_in_all.toLocaleString("en")} trials. `, bestTrial ? `☆ marks the best of them, ${bestTrial}` : "", data.winner ? `, ◇ the one whose configuration won, ${data.winner}` : "", ". Point at a trial to see it in all pictures; click, or press Enter, for its curve and configuration."),
+    h("p", {}, `${data.trials_in_all.toLocaleString("en")} trials. `, bestTrial ? `☆ marks the best of them, ${bestTrial}` : "", data.winner ? `, ◇ the one whose configuration won, ${data.winner}` : "", bestTrial ? ". " : "", "Point at a trial to see it in all pictures; click, or press Enter, for its curve and configuration."),
     data.left_out ? h("p", { class: "note" }, data.left_out) : null,
     h("div", { class: "controls" }, fateToggles(), h("button", { type: "button", id: "clear", onclick: () => { brushes.clear(); redraw(charts.find((one) => one.box === lines)); refresh(); } }, "Clear brushes"),
       h("span", { class: "quiet", id: "how-many", role: "status" })),

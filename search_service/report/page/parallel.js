@@ -35,10 +35,12 @@ function parallel() {
     const gap = axes.length > 1 ? (area.right - area.left) / (axes.length - 1) : 0;
     const at = (i) => area.left + i * gap, y = (place) => area.bottom - place * (area.bottom - area.top);
     const ways = data.trials.map((trial) => [trial, axes.map((axis, i) => [at(i), toPixel(axisPlace(axis, trial), y)])]);
+    const crowd = data.trials.length > 300;
     const group = marksGroup("Trials as lines through all axes; arrow keys go from one to the next");
     for (const [trial, points] of [...ways].sort((a, b) => rankOf(b[0]) - rankOf(a[0]))) {
       const node = mark(trial, line(points), null, null, "way");
       if (scored(trial)) node.style.stroke = wayColour(scoreShare(trial.score));
+      if (crowd) { node.style.strokeWidth = 1; node.style.strokeOpacity = 0.4; }
       if (trial.id === bestTrial || trial.id === data.winner) node.style.strokeWidth = 3;
       group.append(node);
     }

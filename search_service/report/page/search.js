@@ -120,7 +120,8 @@ function nearestOf(points) {
 }
 
 function marksGroup(label) {
-  return s("g", { "data-marks": "", role: "group", "aria-label": label });
+  // Chromium stops at whatever listens for focus, unless it is told not to.
+  return s("g", { "data-marks": "", role: "group", tabindex: "-1", "aria-label": label });
 }
 
 // ---- history ---------------------------------------------------------------------------------------------------
@@ -139,7 +140,8 @@ function history() {
       const from = x(Math.min(...orders)) - 5;
       svg.append(s("line", { class: "box", x1: from, x2: from, y1: area.top - 10, y2: area.bottom }));
       const text = `round ${round.number}: ${round.name.replace(/^\d+ /, "")}`;
-      svg.append(withTitle(s("text", { x: from + 4, y: area.top - 4 }, cut(text, Math.max(8, (x(Math.max(...orders)) - from) / 6))), text));
+      const most = Math.floor((x(Math.max(...orders)) - from) / 6.5);
+      svg.append(withTitle(s("text", { x: from + 4, y: area.top - 4 }, most < 8 ? String(round.number) : cut(text, most)), text));
     }
     const best = data.best_so_far.flatMap((one, i) => {
       const until = i + 1 < data.best_so_far.length ? data.best_so_far[i + 1].order : data.trials_in_all;

@@ -19,7 +19,7 @@ from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.documents import Document, Number, RoundDocument
 from search_service.report.importance import importance
 from search_service.report.page.figures_in_short import DIGITS_OF_A_VALUE, cut, evenly, label, short
-from search_service.space.ranges import NumericRange, Range, conditions
+from search_service.space.ranges import Choices, NumericRange, Range, Space, conditions
 from search_service.spec.search_space import LEARNING_RATE
 from trainables.metrics import METRICS
 
@@ -121,7 +121,7 @@ def _range(leaf: str, range_: Range, sentence: str) -> RangePart:
         low, high = short(range_.low, DIGITS_OF_A_VALUE), short(range_.high, DIGITS_OF_A_VALUE)
         log = range_.log
     else:
-        choices = [label(choice) for choice in range_.choices]
+        choices = [cut(label(choice)) for choice in range_.choices]
     return RangePart(
         leaf=leaf,
         low=low,
@@ -220,13 +220,15 @@ def best_so_far(rounds: Sequence[ToldRound]) -> list[ImprovementPart]:
 def trials_of(rounds: Sequence[ToldRound], detail: Detail) -> tuple[list[TrialPart], int]:
     """Trials in the order of their ends, and how many there are in all."""
     told = _in_order(rounds)
+    spaces = {done.plan.number: done.plan.space for done in rounds}
     order = {trial.trial_id: place for place, (_, trial) in enumerate(told, start=1)}
     first = min((trial.times.began_at for _, trial in told if trial.times), default=0.0)
     best_first = sorted((trial for _, trial in told), key=_rank)
     shown = _shown(best_first, [trial for _, trial in told], detail.trials)
-    with_curve = {trial.trial_id for trial in [t for t in best_first if t.trial_id in shown][: detail.curves]}
+    ranked = [trial.trial_id for trial in best_first if trial.trial_id in shown]
+    epochs = dict.fromkeys(ranked, 0) | dict.fromkeys(ranked[: detail.curves], detail.epochs)
     parts = [
-        _trial(number, trial, order[trial.trial_id], first, detail.epochs if trial.trial_id in with_curve else 0)
+        _trial(number, trial, spaces[number], order[trial.trial_id], first, epochs[trial.trial_id])
         for number, trial in told
         if trial.trial_id in shown
     ]
@@ -246,7 +248,7 @@ def _shown(best_first: Sequence[TrialResult], in_order: Sequence[TrialResult], m
     return best | {others[i] for i in evenly(len(others), most - len(best))}
 
 
-def _trial(number: int, trial: TrialResult, order: int, first: float, epochs: int) -> TrialPart:
+def _trial(number: int, trial: TrialResult, space: Space, order: int, first: float, epochs: int) -> TrialPart:
     best, times = trial.best_point, trial.times
     return TrialPart(
         id=trial.trial_id,
@@ -254,7 +256,7 @@ def _trial(number: int, trial: TrialResult, order: int, first: float, epochs: in
         order=order,
         status=str(trial.status),
         reason=cut(trial.reason),
-        values={leaf: _value(value) for leaf, value in trial.values.items()},
+        values={leaf: _value(space.get(leaf), value) for leaf, value in trial.values.items()},
         score=short(trial.score),
         epochs=trial.epochs,
         seconds=short(times.seconds) if times else None,
@@ -265,7 +267,10 @@ def _trial(number: int, trial: TrialResult, order: int, first: float, epochs: in
     )
 
 
-def _value(value: Any) -> Any:
+def _value(range_: Range | None, value: Any) -> Any:
+    """A value; one of several choices as the text that the axis has."""
+    if isinstance(range_, Choices):
+        return cut(label(value))
     if isinstance(value, float):
         return short(value, DIGITS_OF_A_VALUE)
     return value if isinstance(value, int) and not isinstance(value, bool) else cut(label(value))
@@ -290,7 +295,7 @@ def _leaf(leaf: str, rounds: Sequence[ToldRound], weights: Mapping[str, float]) 
     numeric = [range_ for range_ in ranges if isinstance(range_, NumericRange)]
     is_number = len(numeric) == len(ranges)
     choices = dict.fromkeys(
-        label(choice) for range_ in ranges if not isinstance(range_, NumericRange) for choice in range_.choices
+        cut(label(choice)) for range_ in ranges if not isinstance(range_, NumericRange) for choice in range_.choices
     )
     return LeafPart(
         leaf=leaf,
