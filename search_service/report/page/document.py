@@ -144,7 +144,7 @@ def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told
         larger_is_better=METRICS[spec.metric].mode == "max",
         steps=steps_of(spec, result),
         rates=[RatesPart.of(check, spec.checks.learning_rates.falls_to) for check in rates],
-        leaves=leaves_of(rounds),
+        leaves=leaves_of(rounds, study.rounds),
         importance=describe_importance(study.rounds),
         rounds=[RoundPart.of(done) for done in rounds],
         trials=[],

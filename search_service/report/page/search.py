@@ -17,7 +17,6 @@ from search_service.records.curves import Curve
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.documents import Document, Number, RoundDocument
-from search_service.report.importance import importance
 from search_service.report.page.figures_in_short import DIGITS_OF_A_VALUE, cut, evenly, label, short
 from search_service.space.ranges import Choices, NumericRange, Range, Space, conditions
 from search_service.spec.search_space import LEARNING_RATE
@@ -276,13 +275,13 @@ def _value(range_: Range | None, value: Any) -> Any:
     return value if isinstance(value, int) and not isinstance(value, bool) else cut(label(value))
 
 
-def leaves_of(rounds: Sequence[ToldRound]) -> list[LeafPart]:
+def leaves_of(rounds: Sequence[ToldRound], documents: Sequence[RoundDocument]) -> list[LeafPart]:
     """Hyperparameters, the most important first; where nobody knows, the learning rate and what is in log space."""
-    told = [importance(done.result).shares for done in rounds if done.result]
+    told = [done.importance.shares for done in documents]
     weights = {
         leaf: sum(weighed) / len(weighed)
         for leaf in {leaf for done in rounds for leaf in done.plan.space}
-        if (weighed := [shares[leaf] for shares in told if leaf in shares])
+        if (weighed := [share for shares in told if (share := shares.get(leaf)) is not None])
     }
     parts = [
         _leaf(leaf, rounds, weights) for leaf in dict.fromkeys(leaf for done in rounds for leaf in done.plan.space)

@@ -61,9 +61,9 @@ def test_c8_only_the_page_s_own_script_and_style_may_run_and_nothing_is_fetched(
     for content in (*code, *style):
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy
-        assert not re.search(
-            r"https?://(?!www\.w3\.org/2000/svg)|@import|url\(|fetch\(|XMLHttpRequest|import\(", content
-        )
+        # The name of SVG is no address.
+        others = content.replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest|import\(", others)
         # What puts text in as anything but text, or has the policy's refusal.
         assert not re.search(r"innerHTML|outerHTML\s*=|insertAdjacentHTML|document\.write|eval\(|new Function", content)
     assert (len(code), len(style)) == (1, 1)
