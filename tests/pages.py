@@ -110,7 +110,8 @@ def _another(trials: Sequence[TrialResult], number: int, epochs: int, dice: rand
         EpochPoint(e, 2 * dice.random() / e, 2.5 * dice.random() / e, top * (1 - dice.random() / (e + 1)))
         for e in range(1, length + 1)
     )
-    times = TrialTimes(1e9 + number, 1e9 + number + 3, 2.5)
+    began = trials[0].times.began_at + number / 4 if trials[0].times else 0.0
+    times = TrialTimes(began, began + 3, 2.5)
     values = dict(like.values) | {"optimizer.lr": 10 ** dice.uniform(-3, -1)}
     return dataclasses.replace(
         like, trial_id=f"r1-{number:05}", number=number, curve=curve, status=status, times=times, values=values,

@@ -19,7 +19,7 @@ function forestRows() {
 function forest(rows, description, beside = true) {
   const lines = data.baselines.filter((one) => one.test !== null);
   return chart(description, (width) => {
-    const left = width < 560 ? 112 : 190, top = 14 + 15 * lines.length, height = top + 34 * rows.length + 44, svg = s("svg", {});
+    const left = !beside ? 80 : width < 560 ? 112 : 190, top = 14 + 15 * lines.length, height = top + 34 * rows.length + 44, svg = s("svg", {});
     const models = rows.flatMap((row) => [...row.dots, row.mean, row.low, row.high]).filter((value) => value !== null);
     const all = [...models, ...lines.map((one) => one.test)], reach = Math.max(...models) - Math.min(...models) || Math.abs(models[0]) || 1;
     // Whoever ignores the inputs may be far away: then an arrow says where.

@@ -198,6 +198,8 @@ function searchMap() {
       const px = x(trial.values[lx.leaf]) + spread(x, trial.order), py = y(trial.values[ly.leaf]) + spread(y, trial.order + 7);
       return [trial, px, py];
     });
+    // The best lie on top: a configuration that was tried again may have been stopped the second time.
+    points.sort((a, b) => rankOf(b[0]) - rankOf(a[0]));
     const group = marksGroup("Trials by " + lx.leaf + " and " + ly.leaf + "; arrow keys go from one to the next");
     for (const [trial, px, py] of points) {
       const node = mark(trial, symbol(trial.status, data.trials.length > 300 ? 4 : 5.5), px, py, scored(trial) ? "scored" : "");

@@ -250,9 +250,9 @@ def _at_most(name: str, measured: float, limit: float, unit: Literal["", "share"
         ratio = measured / limit
         if ratio <= 1:
             far = f"{1 / ratio:,.0f} times below the limit" if ratio else "as low as can be"
-            margin = f"{1 - ratio:.0%} below the limit" if ratio > 0.1 else far
+            margin = f"{100 * (1 - ratio):.2g} % below the limit" if ratio > 0.1 else far
         else:
-            margin = f"{ratio - 1:.0%} above the limit" if ratio < 2 else f"{ratio:.3g} times the limit"
+            margin = f"{100 * (ratio - 1):.3g} % above the limit" if ratio < 2 else f"{ratio:.3g} times the limit"
     elif not math.isfinite(measured):
         margin = "not a finite number"
     return MeasurePart(
