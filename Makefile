@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Today's plugin or the older program, whichever is here.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test test-quick check chaos format bench up down clean
+.PHONY: help run test test-quick test-browser check chaos format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
@@ -41,6 +41,12 @@ test: $(INSTALLED)    ## Everything CI runs: the tests and, beside them, `check`
 
 test-quick: $(INSTALLED) ## While typing: unit tests without Ray, MLflow, processes of their own and whole studies.
 	$(BIN)/pytest --quick -n 2 --dist loadfile $(PYTEST)
+
+# Chromium is the distribution's: Playwright's own is another 400 MB. SCREENSHOTS=DIR keeps the pictures there.
+test-browser: $(INSTALLED) ## Pages in a real browser; it takes Chromium.
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { echo 'There is no Chromium: apt-get install chromium (or dnf, brew), or CHROMIUM=/path/to/it make test-browser'; exit 1; }
+	$(BIN)/pytest --browser tests/browser $(PYTEST)
 
 # More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
 chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).

@@ -39,12 +39,16 @@ LASTS = re.compile(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--quick``, of ``make test-quick``."""
+    """``--quick``, of ``make test-quick``, and ``--browser``, of ``make test-browser``."""
     parser.addoption("--quick", action="store_true", help="unit tests only: no Ray, MLflow, processes or whole studies")
+    parser.addoption("--browser", action="store_true", help="the tests in a browser, and no others; it takes Chromium")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What is not quick is not even imported; None lets others decide."""
+    in_browser = "browser" in collection_path.relative_to(REPOSITORY / "tests").parts
+    if collection_path.suffix == ".py" and in_browser != bool(config.getoption("browser")):
+        return True
     if not config.getoption("quick") or not collection_path.name.startswith("test_"):
         return None
     parts = collection_path.relative_to(REPOSITORY / "tests").parts

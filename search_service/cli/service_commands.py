@@ -217,13 +217,6 @@ def delete(study: StudyId) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
-def report(study: StudyId) -> None:
-    """Print the report of a study that has ended."""
-    with _client() as client:
-        typer.echo(client.report(study))
-
-
-@app.command(rich_help_panel=PANEL)
 def upload(file: Annotated[Path, typer.Argument(metavar="FILE", help="A table.")], as_json: AsJson = False) -> None:
     """Upload a table; a config names it by what is printed. ``submit`` does it by itself."""
     with _client() as client:

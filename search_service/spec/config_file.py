@@ -190,6 +190,29 @@ def written(value: Any) -> str:
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def as_yaml(plain: Mapping[str, Any], indent: str = "") -> str:
+    """Plain data of a config as a file that ``read_text`` reads back: a key a line, sections indented.
+
+    >>> print(as_yaml({"name": "digits", "trial": {"network": {"hidden_sizes": [64, 64]}}}), end="")
+    name: "digits"
+    trial:
+      network:
+        hidden_sizes: [64, 64]
+    """
+    lines = []
+    for key, value in plain.items():
+        shown = key if _PLAIN_KEY.fullmatch(key) else written(key)
+        if isinstance(value, Mapping) and value:
+            lines.append(f"{indent}{shown}:\n{as_yaml(value, indent + '  ')}")
+        else:
+            lines.append(f"{indent}{shown}: {written(value)}\n")
+    return "".join(lines)
+
+
+# What needs no quotes, and is none of YAML's words for other things.
+_PLAIN_KEY = re.compile(r"(?!(?:true|True|TRUE|false|False|FALSE|null|Null|NULL)$)[A-Za-z_][A-Za-z0-9_.]*")
+
+
 def _override(raw: Any, override: str) -> None:
     """Apply one ``key=value``; the key's parents are made where they are missing."""
     key, equals, text = override.partition("=")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from search_service.wiring.planning import plan
     from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
     from search_service.wiring.replaying import replay
+    from search_service.wiring.reporting import UnknownStudyError, report_page, report_text
     from search_service.wiring.running import FinishedStudy, run, sync, unrecorded
     from search_service.wiring.searching import SearchResult, search
 
@@ -24,6 +25,7 @@ __all__ = [
     "FinishedStudy",
     "PreparedStudy",
     "SearchResult",
+    "UnknownStudyError",
     "compare",
     "config_of",
     "inspect",
@@ -31,6 +33,8 @@ __all__ = [
     "prepare",
     "prepare_again",
     "replay",
+    "report_page",
+    "report_text",
     "run",
     "search",
     "sync",
@@ -46,6 +50,7 @@ __getattr__, __dir__ = attach(
         "planning": ("plan",),
         "preparing": ("PreparedStudy", "inspect", "prepare", "prepare_again"),
         "replaying": ("replay",),
+        "reporting": ("UnknownStudyError", "report_page", "report_text"),
         "running": ("FinishedStudy", "run", "sync", "unrecorded"),
         "searching": ("SearchResult", "search"),
     },

@@ -13,6 +13,7 @@ from search_service.folder.study_folder import StudyFolder
 from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
 from search_service.recorders.event_journal import EventJournal
+from search_service.recorders.page_file import PageFile
 from search_service.records.events import Listener
 from search_service.records.results import StudyResult
 from search_service.report.documents import StudyDocument
@@ -91,7 +92,7 @@ def run(
         # That of the last time.
         (files.path / layout.CANCEL).unlink(missing_ok=True)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
-        everybody = [EventJournal(files.path, recorder.page).record, recorder.record, *listeners]
+        everybody = [*_in_folder(files, recorder), recorder.record, *listeners]
         result = run_study(
             study.spec,
             study.table,
@@ -106,6 +107,11 @@ def run(
         # The study is over; the record may not be, and needs no workers for it.
         made.close()
         return _finish_record(settings, files, recorder, study.spec, result, say)
+
+
+def _in_folder(files: StudyFolder, recorder: Recorder) -> tuple[Listener, Listener]:
+    """Who writes into a study's folder what happens in it."""
+    return EventJournal(files.path, recorder.page).record, PageFile(files.path).record
 
 
 def _new_folder(settings: Settings, study: PreparedStudy) -> StudyFolder:
@@ -147,7 +153,7 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
             study.spec,
             study.table,
             RUNNERS["inline"].make(None),
-            one_listener([recorder.record], interrupts),
+            one_listener([PageFile(files.path).record, recorder.record], interrupts),
             study_id=study_id,
             folder=files.path,
             versions=files.beginning.versions if files.beginning else {},

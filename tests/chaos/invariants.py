@@ -132,7 +132,7 @@ def _of_record(folder: Path, record: str, called: str, trials: tuple[int, int]) 
 
 def _of_ending(folder: Path, trials: tuple[int, int]) -> Iterator[str]:
     """Result, report, events and folder say the same, and nobody holds the lock."""
-    for name in ("result.json", "report.txt", "ended.json", "recorded.json"):
+    for name in ("result.json", "report.txt", "report.html", "ended.json", "recorded.json"):
         if not (folder / name).exists():
             yield f"{name} is missing"
             return

@@ -7,7 +7,6 @@ security policy forbids it to load anything.
 from __future__ import annotations
 
 import html
-import json
 import math
 from collections.abc import Mapping
 from importlib.resources import files
@@ -15,6 +14,7 @@ from typing import Any
 
 from search_service.records.comparison_results import ComparisonResult, LossSlice, PathOnSlice
 from search_service.report.documents import finite
+from search_service.report.page.render import for_script
 from trainables.choices import OptimizerName
 
 # Digits of a coordinate or a loss: finer than a pixel of any screen, and a third of the file's size.
@@ -31,15 +31,9 @@ def render(result: ComparisonResult, slice_: LossSlice, colours: Mapping[Optimiz
     """
     page = files(__package__).joinpath("paths.html").read_text(encoding="utf-8")
     title = html.escape(f"{result.data.source}: paths of the optimisers")
-    data = _for_script(_data(result, slice_, colours))
+    data = for_script(_data(result, slice_, colours))
     # The data first: the title's place comes before them, so that neither is looked for in what the other says.
     return page.replace("{{data}}", data, 1).replace("{{title}}", title, 1)
-
-
-def _for_script(data: Any) -> str:
-    """JSON that cannot end the script element in which it stands, and reads back the same."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _data(result: ComparisonResult, slice_: LossSlice, colours: Mapping[OptimizerName, str]) -> dict[str, Any]:

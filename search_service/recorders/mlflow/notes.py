@@ -105,7 +105,7 @@ def text(result: StudyResult, report: str, *, experiment: str, run: str) -> str:
         rest = report.partition("\n")[2]
     did = [_strip(result.checks), _searched(result.rounds), f"{result.seconds:.0f} s"]
     links = {
-        "the whole report": f"#/experiments/{experiment}/runs/{run}/artifacts?{views.TRAINING}",
+        "the whole report": f"#/experiments/{experiment}/runs/{run}/artifacts/report.html?{views.TRAINING}",
         "trials by score": views.link(experiment, f"trials-{study}")[1:] if result.rounds else "",
         "checks": views.link(experiment, f"checks-{study}")[1:],
         "all studies": views.link(experiment, "studies")[1:],

@@ -16,6 +16,7 @@ from search_service.recorders.mlflow import metrics as values
 from search_service.recorders.mlflow import models as mlflow_models
 from search_service.recorders.mlflow import search as mlflow_search
 from search_service.recorders.mlflow.experiments import Experiments
+from search_service.recorders.mlflow.page import log_page
 from search_service.recorders.mlflow.pictures import log_picture
 from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.store import alone
@@ -40,6 +41,7 @@ from search_service.records.results import StudyStatus
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.documents import StudyDocument
+from search_service.report.page.story import Story
 from search_service.report.study_report import describe, format_value, worth
 from search_service.space.ranges import conditions
 from search_service.spec.study_spec import StudySpec
@@ -77,10 +79,12 @@ class StudyRuns:
         # Of the winner, for the model's page: its hyperparameters, and what it is worth.
         self._best: dict[str, str] = {}
         self._verdict = ""
+        self._story = Story()
 
     def write_trials(self, trials: Sequence[tuple[TrialResult, int]]) -> None:
         """Write trials of the round that is open, each with its time in milliseconds since 1970."""
         self._trials.write(trials, self._round)
+        self._story.hear_trials(trial for trial, _ in trials)
 
     @property
     def run(self) -> str:
@@ -89,6 +93,7 @@ class StudyRuns:
 
     def write(self, event: StudyEvent) -> None:
         """Write what an event says, and on the study's run where the study stands."""
+        self._story.hear(event)
         self._write(event)
         if self._progress.hear(event) and self._runs.ended("study", self._study_id) is None:
             self._runs.batch(self._study, tags={NOTE: self._progress.text(self._runs.at_ms)})
@@ -253,6 +258,7 @@ class StudyRuns:
         self._client.log_text(self._study, event.report, "report.md")
         document = StudyDocument.of(self._spec, result, {})
         self._client.log_text(self._study, document.model_dump_json(indent=2), layout.RESULT)
+        log_page(self._client, self._study, self._story, event)
         mlflow_search.log_study(self._client, self._study, result.rounds)
         self._runs.check()
         self._runs.end(self._study, RUN_STATUS[result.status])

@@ -1,0 +1,317 @@
+"""What came out of a study as the page shows it: the headline, the finalists, and the simpler models beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from search_service.records import curves
+from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.results import DataSummary, StudyResult, StudyStatus
+from search_service.records.rounds import TrialStatus
+from search_service.records.steps import Step
+from search_service.report.documents import Document, HealthDocument, Number
+from search_service.report.looking_back import describe_contenders
+from search_service.report.page.figures_in_short import cut, evenly, short
+from search_service.report.page.search import CurvePart, ToldRound, best_so_far
+from search_service.report.study_report import (
+    counted,
+    describe,
+    describe_model,
+    format_value,
+    worth,
+)
+from search_service.spec.study_spec import StudySpec
+from trainables.metrics import METRICS
+from trainables.records import Advantage
+
+# The 97.5 % quantile of the normal distribution.
+QUANTILE = 1.96
+# Of the curves of a finalist.
+MOST_EPOCHS = 120
+
+
+Verdict = Literal["better", "cannot be told", "not better", "not compared", "failed", "interrupted"]
+_VERDICTS: Mapping[str, Verdict] = {"Yes": "better", "No": "not better"}
+
+
+class NumberPart(Document):
+    """A number that belongs to the answer, and how it relates to the headline."""
+
+    name: str
+    value: Number
+    meaning: str
+
+
+class HeadlinePart(Document):
+    """Did it work, how good is it, and was it worth it: what the first screen answers."""
+
+    title: str
+    verdict: Verdict
+    metric: str
+    score: Number = Field(description="Test score of the model; null where there is none.")
+    low: Number = Field(description="Ends of the interval around it.")
+    high: Number
+    interval: str = Field(description="What the interval holds, in a sentence.")
+    worth: str
+    sentences: list[str]
+    numbers: list[NumberPart]
+
+    @classmethod
+    def of(cls, spec: StudySpec, result: StudyResult, rounds: list[ToldRound]) -> HeadlinePart:
+        """Make it of a study, however it ended."""
+        final = result.finalists
+        sentences = _how_it_went(result, rounds)
+        if final is None:
+            return _without_answer(spec, result, rounds, sentences)
+        low, high, interval = _interval(final, result.data)
+        said = worth(final) or ""
+        verdict: Verdict = "not compared"
+        if said:
+            # It answers in its first word.
+            verdict = _VERDICTS.get(said.partition(":")[0], "cannot be told")
+        return cls(
+            title=f"Test {_words(final.metric)} {final.model_test_score:.4g}",
+            verdict=verdict,
+            metric=final.metric,
+            score=short(final.model_test_score),
+            low=low,
+            high=high,
+            interval=interval,
+            worth=said or "There is no simpler model to compare with, so nothing says whether a network was needed.",
+            sentences=sentences,
+            numbers=_numbers(final, rounds),
+        )
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _without_answer(
+    spec: StudySpec, result: StudyResult, rounds: list[ToldRound], sentences: list[str]
+) -> HeadlinePart:
+    failed = next((check for check in result.checks if not check.passed), None)
+    if result.status is StudyStatus.INTERRUPTED:
+        title, verdict = "No model yet: the study was interrupted", "interrupted"
+        worth_it = "Nothing has met the test rows yet."
+    else:
+        at = f" at step {failed.step}, {failed.name}" if failed else ""
+        if not failed and rounds:
+            at = f" at step {rounds[-1].plan.name}"
+        title, verdict = f"No model: the study stopped{at}", "failed"
+        worth_it = "Nothing has met the test rows."
+    return HeadlinePart(
+        title=title,
+        verdict=verdict,
+        metric=spec.metric,
+        score=None,
+        low=None,
+        high=None,
+        interval=worth_it,
+        worth=f"Why: {result.reason}",
+        sentences=sentences,
+        numbers=_number_of_best(spec.metric, rounds),
+    )
+
+
+def _how_it_went(result: StudyResult, rounds: list[ToldRound]) -> list[str]:
+    passed = {check.step for check in result.checks if check.passed}
+    failed = {check.step for check in result.checks if not check.passed}
+    asked = (Step.INITIAL_LOSS, Step.SMALL_SAMPLE, Step.LEARNING_RATES)
+    if not failed and passed == set(asked):
+        checks = "All three checks passed before the search."
+    elif failed:
+        names = " and ".join(f"step {step} ({Step(step).title})" for step in sorted(failed))
+        checks = f"Not passed: {names}."
+    else:
+        checks = f"{len(passed)} of 3 checks were done, and passed."
+    trials = [trial for done in rounds for trial in done.trials]
+    to_the_end = sum(trial.status is TrialStatus.COMPLETED for trial in trials)
+    searched = (
+        f"{counted(len(trials), 'trial')}, {to_the_end} of them trained to the end." if trials else "No trial ran."
+    )
+    return [checks, searched, f"It took {_duration(result.seconds)}."]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def _interval(final: FinalistsResult, data: DataSummary | None) -> tuple[Number, Number, str]:
+    """Where the test score would lie, in 95 % of cases, with other test rows and another seed."""
+    score, rows = final.model_test_score, data.n_test if data else 0
+    if not math.isfinite(score) or not rows:
+        return None, None, "How sure this number is cannot be said."
+    of_rows = METRICS[final.metric].standard_error(score, rows)
+    of_seeds = final.test_std if len(final.test_scores) > 1 and math.isfinite(final.test_std) else 0.0
+    reach = QUANTILE * math.hypot(of_rows, of_seeds)
+    if not math.isfinite(reach):
+        return None, None, f"{rows:,} test rows are too few to say how sure this number is."
+    low, high = score - reach, score + reach
+    if METRICS[final.metric].at_most_1:
+        high = min(high, 1.0)
+    if METRICS[final.metric].mode == "min" or METRICS[final.metric].task == "classification":
+        low = max(low, 0.0)
+    seeds = f" and training from another seed (± {of_seeds:.2g})" if of_seeds else ""
+    change = f"what {rows:,} other rows (± {of_rows:.2g}){seeds} would change"
+    said = f"95 % interval {low:.4g} to {high:.4g}: it holds {change}."
+    return short(low), short(high), said
+
+
+def _number_of_best(metric: str, rounds: list[ToldRound]) -> list[NumberPart]:
+    """The best trial, if one has a score."""
+    best = best_so_far(rounds)
+    if not best:
+        return []
+    found = f"best validation {_words(metric)} of any trial ({best[-1].trial}); too good, being the best of many"
+    return [NumberPart(name="best trial", value=best[-1].score, meaning=found)]
+
+
+def _numbers(final: FinalistsResult, rounds: list[ToldRound]) -> list[NumberPart]:
+    winner, metric = final.winner, _words(final.metric)
+    seeds = counted(len(winner.seeds), "seed")
+    numbers = [
+        NumberPart(
+            name="the model on test rows",
+            value=short(final.model_test_score),
+            meaning=f"the headline: {describe_model(final)}",
+        ),
+        NumberPart(
+            name="the winner on test rows",
+            value=short(final.test_mean),
+            meaning=f"test {metric}, mean over {seeds} (± {final.test_std:.2g}), learnt from training rows alone",
+        ),
+        NumberPart(
+            name="the winner on validation rows",
+            value=short(winner.mean),
+            meaning=f"validation {metric} that chose it: mean over {seeds} of the best epochs (± {winner.std:.2g})",
+        ),
+    ]
+    trivial = NumberPart(
+        name="ignoring the inputs",
+        value=short(final.trivial_test_score),
+        meaning=f"test {metric} of a predictor that does not look at the table",
+    )
+    return [*numbers, *_number_of_best(final.metric, rounds), trivial]
+
+
+class BandPart(Document):
+    """A finalist's mean validation curve, and the range over its seeds."""
+
+    mean: CurvePart
+    low: list[Number]
+    high: list[Number]
+
+
+class FinalistPart(Document):
+    """A configuration that was trained again from fresh seeds."""
+
+    trial_id: str
+    place: str = Field(description="winner, cannot be told from the best, or worse than the best.")
+    seeds: list[int]
+    scores: list[Number] = Field(
+        description="Best validation score of each seed; mean over folds, where there are some."
+    )
+    mean: Number
+    std: Number
+    low: Number = Field(description="95 % confidence interval of the mean over the seeds.")
+    high: Number
+    test_scores: list[Number] = Field(description="One per seed, of the winner alone: others never meet the test rows.")
+    parameters: int
+    config: dict[str, str]
+    curve: BandPart | None
+    fit: str
+    fit_summary: str
+    fit_remedy: str
+    gradients: HealthDocument | None
+
+    @classmethod
+    def of(cls, finalist: Finalist, final: FinalistsResult) -> FinalistPart:
+        """Make it of a finalist."""
+        is_winner = finalist is final.winner
+        alike = "cannot be told from the best" if finalist.trial_id in final.contenders else "worse than the best"
+        low, high = finalist.interval or (math.nan, math.nan)
+        return cls(
+            trial_id=finalist.trial_id,
+            place="winner" if is_winner else alike,
+            seeds=list(finalist.seeds),
+            scores=[short(score) for score in finalist.by_seed],
+            mean=short(finalist.mean),
+            std=short(finalist.std),
+            low=short(low),
+            high=short(high),
+            test_scores=[short(score) for score in final.test_scores] if is_winner else [],
+            parameters=finalist.parameters,
+            config={leaf: cut(format_value(value)) for leaf, value in describe(finalist.config).items()},
+            curve=_band(finalist),
+            fit=finalist.fit.name,
+            fit_summary=finalist.fit.summary,
+            fit_remedy=finalist.fit.remedy,
+            gradients=HealthDocument.of(finalist.health),
+        )
+
+
+def _band(finalist: Finalist) -> BandPart | None:
+    if not finalist.curves or not all(finalist.curves):
+        return None
+    mean = curves.mean(finalist.curves)
+    shown = evenly(len(mean), MOST_EPOCHS)
+    at = [[curve[i].validation_score for curve in finalist.curves] for i in shown]
+    finite = [[score for score in scores if math.isfinite(score)] for scores in at]
+    return BandPart(
+        mean=CurvePart.of([mean[i] for i in shown], MOST_EPOCHS),
+        low=[short(min(scores)) if scores else None for scores in finite],
+        high=[short(max(scores)) if scores else None for scores in finite],
+    )
+
+
+class BaselinePart(Document):
+    """A simpler model beside the network, on the same test rows."""
+
+    name: str
+    test: Number
+    validation: Number
+    lead: str = Field(description="By how much the model is better, in a sentence.")
+    note: str
+
+
+def baselines_of(final: FinalistsResult) -> list[BaselinePart]:
+    """The simpler models, and last the one that ignores its inputs."""
+    parts = [
+        BaselinePart(
+            name=baseline.model,
+            test=short(baseline.test.get(final.metric)),
+            validation=short(baseline.validation.get(final.metric)),
+            lead=_lead(baseline.lead),
+            note=f"not available: {baseline.unavailable}" if baseline.unavailable else baseline.note,
+        )
+        for baseline in final.baselines
+    ]
+    trivial = BaselinePart(
+        name="ignoring the inputs",
+        test=short(final.trivial_test_score),
+        validation=None,
+        lead=_lead(final.over_trivial),
+        note="",
+    )
+    return [*parts, trivial]
+
+
+def _lead(lead: Advantage | None) -> str:
+    if lead is None:
+        return ""
+    by = f"{abs(lead.difference):.2g} ± {lead.error:.2g} on the same {lead.rows:,} rows"
+    if lead.sign == 0:
+        return f"cannot be told apart: {'better' if lead.difference > 0 else 'worse'} by {by}"
+    return f"the model is {'better' if lead.sign > 0 else 'worse'} by {by}"
+
+
+def describe_finalists(spec: StudySpec, final: FinalistsResult) -> str:
+    """Who won and why, in a sentence."""
+    return f"{describe_contenders(final, spec.finalists.prefer)}."
