@@ -107,13 +107,13 @@ function listenTo(svg, group, nearest) {
   });
 }
 
-// The nearest of some points that are shown, within the reach of a finger.
+// The nearest of some points that are shown, within the reach of a finger; of two on each other, the upper one.
 function nearestOf(points) {
   return (x, y) => {
     let found = null, least = 22 ** 2;
     for (const [trial, px, py] of points) {
       const distance = (px - x) ** 2 + (py - y) ** 2;
-      if (distance < least && !hiddenFates.has(trial.status)) { least = distance; found = trial.id; }
+      if (distance <= least && !hiddenFates.has(trial.status)) { least = distance; found = trial.id; }
     }
     return found;
   };
