@@ -2,7 +2,8 @@
 
     experiment            the spec's ``experiment``
     └── study             parameters: the whole config; report.md, report.html, spec.json; the model; its result as
-        │                 metrics, with simpler models' (test_accuracy_linear, test_accuracy_boosting, test_accuracy_trivial)
+        │                 metrics, with those of simpler models (test_accuracy_linear, test_accuracy_boosting,
+        │                 test_accuracy_trivial)
         ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
         │                 measured and expected as metrics, verdict as tags and description, a figure
         ├── 4 coarse search, 5 refined search
