@@ -25,11 +25,8 @@ from search_service.report.study_report import (
     worth,
 )
 from search_service.spec.study_spec import StudySpec
-from trainables.metrics import METRICS
 from trainables.records import Advantage
 
-# The 97.5 % quantile of the normal distribution.
-QUANTILE = 1.96
 # Of the curves of a finalist.
 MOST_EPOCHS = 120
 
@@ -145,23 +142,12 @@ def _duration(seconds: float) -> str:
 
 def _interval(final: FinalistsResult, data: DataSummary | None) -> tuple[Number, Number, str]:
     """Where the test score would lie, in 95 % of cases, with other test rows and another seed."""
-    score, rows = final.model_test_score, data.n_test if data else 0
-    if not math.isfinite(score) or not rows:
+    if final.test_interval is None or final.rows_error is None:
         return None, None, "How sure this number is cannot be said."
-    of_rows = METRICS[final.metric].standard_error(score, rows)
-    of_seeds = final.test_std if len(final.test_scores) > 1 and math.isfinite(final.test_std) else 0.0
-    reach = QUANTILE * math.hypot(of_rows, of_seeds)
-    if not math.isfinite(reach):
-        return None, None, f"{rows:,} test rows are too few to say how sure this number is."
-    low, high = score - reach, score + reach
-    if METRICS[final.metric].at_most_1:
-        high = min(high, 1.0)
-    if METRICS[final.metric].mode == "min" or METRICS[final.metric].task == "classification":
-        low = max(low, 0.0)
-    seeds = f" and training from another seed (± {of_seeds:.2g})" if of_seeds else ""
-    change = f"what {rows:,} other rows (± {of_rows:.2g}){seeds} would change"
-    said = f"95 % interval {low:.4g} to {high:.4g}: it holds {change}."
-    return short(low), short(high), said
+    (low, high), rows = final.test_interval, f"{data.n_test:,} other rows" if data else "other rows"
+    seeds = f" and training from another seed (± {final.test_std:.2g})" if len(final.test_scores) > 1 else ""
+    change = f"what {rows} (± {final.rows_error:.2g}){seeds} would change"
+    return short(low), short(high), f"95 % interval {low:.4g} to {high:.4g}: it holds {change}."
 
 
 def _number_of_best(metric: str, rounds: list[ToldRound]) -> list[NumberPart]:
@@ -313,5 +299,5 @@ def _lead(lead: Advantage | None) -> str:
 
 
 def describe_finalists(spec: StudySpec, final: FinalistsResult) -> str:
-    """Who won and why, in a sentence."""
-    return f"{describe_contenders(final, spec.finalists.prefer)}."
+    """Who won and why, and who qualified, in sentences."""
+    return f"{describe_contenders(final, spec.finalists.prefer)}. {final.rule}".rstrip()

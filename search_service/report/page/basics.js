@@ -6,7 +6,8 @@ const byId = (id) => document.getElementById(id);
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name,
+        value === true ? "" : value);
   }
   node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
   return node;
@@ -61,7 +62,8 @@ function logTicks(low, high, most) {
 // A function from a value to a pixel, with its ticks. The ends of a range of one value lie beside it.
 function scale(low, high, from, to, { log = false, most = 6 } = {}) {
   if (log && !(low > 0)) log = false;
-  if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - Math.abs(low || 1) / 2, high + Math.abs(high || 1) / 2];
+  if (low === high) [low, high] = log ? [low / 2, high * 2]
+      : [low - Math.abs(low || 1) / 2, high + Math.abs(high || 1) / 2];
   const way = log ? Math.log : (value) => value, back = log ? Math.exp : (value) => value;
   const place = (value) => from + ((way(value) - way(low)) / (way(high) - way(low))) * (to - from);
   place.ticks = log ? logTicks(low, high, most) : niceTicks(low, high, most);
@@ -82,7 +84,8 @@ function places(choices, from, to) {
 // ---- colours of scores -----------------------------------------------------------------------------------------
 
 // Cividis, from the worst to the best: told apart by people with any kind of colour vision, also in grey.
-const CIVIDIS = [[0, 34, 78], [48, 66, 107], [87, 93, 109], [124, 123, 120], [165, 155, 115], [209, 191, 97], [254, 232, 56]];
+const CIVIDIS = [[0, 34, 78], [48, 66, 107], [87, 93, 109], [124, 123, 120], [165, 155, 115], [209, 191, 97],
+    [254, 232, 56]];
 function scoreColour(share) {
   const at = Math.min(1, Math.max(0, share)) * (CIVIDIS.length - 1), i = Math.min(CIVIDIS.length - 2, Math.floor(at));
   const mixed = CIVIDIS[i].map((c, k) => Math.round(c + (at - i) * (CIVIDIS[i + 1][k] - c)));
@@ -92,7 +95,8 @@ function scoreColour(share) {
 const up = data.larger_is_better;
 const rank = (score) => (up ? -score : score);
 const better = (a, b) => (up ? a > b : a < b);
-const scores = data.trials.map((trial) => trial.score).filter((score) => score !== null).sort((a, b) => rank(a) - rank(b));
+const scores = data.trials.map((trial) => trial.score).filter((score) => score !== null).sort((a,
+    b) => rank(a) - rank(b));
 // What axes of scores show: hopeless trials would use up all the room, and stand at the bad edge instead.
 const scoreWindow = (() => {
   if (!scores.length) return { best: 1, worst: 0 };
@@ -101,7 +105,9 @@ const scoreWindow = (() => {
   const worst = better(last, limit) || middle === best ? last : limit;
   return { best, worst };
 })();
-const clamped = (score) => (score === null ? scoreWindow.worst : better(scoreWindow.worst, score) ? scoreWindow.worst : score);
+const clamped = (score) => (score === null ? scoreWindow.worst : better(scoreWindow.worst, score) ? scoreWindow.worst
+    : score);
 // Colours span the better two thirds.
 const colourFrom = scores.length ? scores[Math.floor(0.67 * (scores.length - 1))] : 0;
-const scoreShare = (score) => (scoreWindow.best === colourFrom ? 1 : (score - colourFrom) / (scoreWindow.best - colourFrom));
+const scoreShare = (score) => (scoreWindow.best === colourFrom ? 1
+    : (score - colourFrom) / (scoreWindow.best - colourFrom));

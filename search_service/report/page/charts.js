@@ -44,7 +44,8 @@ function frame(svg, area, x, y, { xTitle = "", yTitle = "", xText = shown, yText
   for (const tick of y ? y.ticks : []) {
     const at = y(tick);
     if (yGrid) svg.append(s("line", { class: "grid", x1: left, x2: right, y1: at, y2: at }));
-    svg.append(withTitle(s("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, cut(yText(tick), 14)), yText(tick)));
+    svg.append(withTitle(s("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, cut(yText(tick), 14)),
+        yText(tick)));
   }
   const room = (right - left) / Math.max(1, x.ticks.length);
   x.ticks.forEach((tick) => {
@@ -54,7 +55,8 @@ function frame(svg, area, x, y, { xTitle = "", yTitle = "", xText = shown, yText
     svg.append(withTitle(s("text", { x: at, y: bottom + 17, "text-anchor": "middle" }, cut(text, most)), text));
   });
   svg.append(s("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
-  if (xTitle) svg.append(s("text", { class: "title", x: (left + right) / 2, y: bottom + 34, "text-anchor": "middle" }, xTitle));
+  if (xTitle) svg.append(s("text", { class: "title", x: (left + right) / 2, y: bottom + 34,
+      "text-anchor": "middle" }, xTitle));
   if (yTitle) svg.append(s("text", { class: "title", x: 2, y: 12 }, yTitle));
 }
 
@@ -64,7 +66,8 @@ function withTitle(node, text) {
 }
 
 const line = (points) =>
-  points.map(([x, y], i) => (y === null ? "" : (i && points[i - 1][1] !== null ? "L" : "M") + x.toFixed(1) + " " + y.toFixed(1))).join("");
+  points.map(([x, y], i) => (y === null ? "" : (i && points[i - 1][1] !== null ? "L" : "M") + x.toFixed(1) + " "
+      + y.toFixed(1))).join("");
 
 // The mark of a trial: its shape says how it ended, and so does its colour.
 function symbol(fate, size) {
@@ -109,7 +112,8 @@ function curveChart(curve, title) {
       frame(svg, { left: 48, right: width - 12, top, bottom }, x, y, { xTitle: log ? "epoch" : "" });
       svg.append(s("text", { class: "title", x: 2, y: top + 8 }, heading));
       series.forEach(([group, list], i) => {
-        const points = curve.epochs.map((epoch, k) => [x(epoch), list[k] === null || (log && list[k] <= 0) ? null : y(list[k])]);
+        const points = curve.epochs.map((epoch, k) => [x(epoch),
+            list[k] === null || (log && list[k] <= 0) ? null : y(list[k])]);
         svg.append(s("path", { class: `line c${group} d${i}`, d: line(points) }));
         if (points.length === 1 && points[0][1] !== null)
           svg.append(s("circle", { class: `fill c${group}`, cx: points[0][0], cy: points[0][1], r: 3 }));

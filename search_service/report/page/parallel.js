@@ -7,7 +7,8 @@ const axisTitle = (axis) => (axis === SCORE ? words(data.metric) : axis);
 
 // Where a trial lies on an axis, from 0 at its bottom to 1 at its top; null if it has no such value.
 function axisPlace(axis, trial) {
-  if (axis === SCORE) return scored(trial) ? share(scoreWindow.worst, scoreWindow.best, clamped(trial.score), false) : null;
+  if (axis === SCORE) return scored(trial) ? share(scoreWindow.worst, scoreWindow.best, clamped(trial.score), false)
+      : null;
   const leaf = leafOf.get(axis), value = trial.values[axis];
   if (value === undefined || value === null) return null;
   if (leaf.choices.length) return (leaf.choices.indexOf(value) + 0.5) / leaf.choices.length;
@@ -34,7 +35,8 @@ function parallel() {
     const svg = s("svg", { role: "group" });
     const gap = axes.length > 1 ? (area.right - area.left) / (axes.length - 1) : 0;
     const at = (i) => area.left + i * gap, y = (place) => area.bottom - place * (area.bottom - area.top);
-    const ways = data.trials.map((trial) => [trial, axes.map((axis, i) => [at(i), toPixel(axisPlace(axis, trial), y)])]);
+    const ways = data.trials.map((trial) => [trial,
+        axes.map((axis, i) => [at(i), toPixel(axisPlace(axis, trial), y)])]);
     const crowd = data.trials.length > 300;
     const group = marksGroup("Trials as lines through all axes; arrow keys go from one to the next");
     for (const [trial, points] of [...ways].sort((a, b) => rankOf(b[0]) - rankOf(a[0]))) {
@@ -79,13 +81,16 @@ function drawAxis(svg, axis, i, x, y, area, narrow) {
   const title = axis === SCORE ? axisTitle(axis) : narrow ? shortName(axis) : axis;
   svg.append(
     s("line", { class: "axis", x1: x, x2: x, y1: area.top, y2: area.bottom }),
-    withTitle(s("text", { class: "title", x: i ? (isLast ? x + 36 : x) : 2, y: titleAt - 6, "text-anchor": anchor }, cut(title, most)), axisTitle(axis)),
+    withTitle(s("text", { class: "title", x: i ? (isLast ? x + 36 : x) : 2, y: titleAt - 6, "text-anchor": anchor },
+        cut(title, most)), axisTitle(axis)),
   );
   const leaf = leafOf.get(axis);
-  const ticks = leaf?.choices.length ? leaf.choices.map((choice, k) => [(k + 0.5) / leaf.choices.length, choice]) : [[0, valueAt(axis, 0)], [1, valueAt(axis, 1)]];
+  const ticks = leaf?.choices.length ? leaf.choices.map((choice, k) => [(k + 0.5) / leaf.choices.length, choice])
+      : [[0, valueAt(axis, 0)], [1, valueAt(axis, 1)]];
   for (const [place, text] of ticks) {
     const beside = leaf?.choices.length, dy = beside ? 4 : place ? -13 : 22;
-    const node = s("text", { x: beside ? x + 5 : x, y: y(place) + dy, "text-anchor": beside ? (isLast ? "end" : "start") : anchor }, cut(text, 10));
+    const node = s("text", { x: beside ? x + 5 : x, y: y(place) + dy,
+        "text-anchor": beside ? (isLast ? "end" : "start") : anchor }, cut(text, 10));
     svg.append(withTitle(node, text));
   }
   brushOf(svg, axis, x, y, area);
@@ -94,11 +99,14 @@ function drawAxis(svg, axis, i, x, y, area, narrow) {
 // ---- brushes ---------------------------------------------------------------------------------------------------
 
 function brushOf(svg, axis, x, y, area) {
-  const grab = s("rect", { class: "grab", x: x - 9, width: 18, y: area.top, height: area.bottom - area.top, "data-axis": axis });
+  const grab = s("rect", { class: "grab", x: x - 9, width: 18, y: area.top, height: area.bottom - area.top,
+      "data-axis": axis });
   const brush = s("rect", { class: "brush", x: x - 7, width: 14 });
   const handles = ["lower", "upper"].map((end) => s("path", {
-    class: "handle", d: end === "lower" ? "M-7 0L7 0L0 9Z" : "M-7 0L7 0L0 -9Z", role: "slider", tabindex: "0", "data-key": `${axis}/${end}`,
-    "aria-label": `${axisTitle(axis)}, ${end} end of the brush`, "aria-orientation": "vertical", "aria-valuemin": "0", "aria-valuemax": "100",
+    class: "handle", d: end === "lower" ? "M-7 0L7 0L0 9Z" : "M-7 0L7 0L0 -9Z", role: "slider", tabindex: "0",
+        "data-key": `${axis}/${end}`,
+    "aria-label": `${axisTitle(axis)}, ${end} end of the brush`, "aria-orientation": "vertical",
+        "aria-valuemin": "0", "aria-valuemax": "100",
   }));
   const show = () => {
     const [low, high] = brushes.get(axis) || [0, 1];

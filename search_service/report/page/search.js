@@ -27,7 +27,8 @@ function refresh() {
   }
   for (const group of document.querySelectorAll("[data-marks]")) rove(group);
   const left = data.trials.filter((trial) => !hiddenFates.has(trial.status) && inBrushes(trial)).length;
-  byId("how-many").textContent = left + " of " + data.trials.length + " trials shown" + (brushes.size ? ", by the brushes below" : "");
+  byId("how-many").textContent = left + " of " + data.trials.length + " trials shown"
+      + (brushes.size ? ", by the brushes below" : "");
   byId("clear").disabled = !brushes.size;
 }
 
@@ -42,7 +43,8 @@ function rove(group, wanted) {
 function describe(trial) {
   const score = trial.score === null ? "no score" : words(data.metric) + " " + shown(trial.score);
   const values = Object.entries(trial.values).map(([leaf, value]) => leaf + " " + shown(value));
-  return trial.id + ": " + score + ", " + FATES[trial.status] + " after " + trial.epochs + (trial.epochs === 1 ? " epoch" : " epochs") +
+  return trial.id + ": " + score + ", " + FATES[trial.status] + " after " + trial.epochs
+      + (trial.epochs === 1 ? " epoch" : " epochs") +
     "\nround " + trial.round + "\n" + values.join("\n");
 }
 
@@ -96,10 +98,12 @@ function listenTo(svg, group, nearest) {
   group.addEventListener("keydown", (event) => {
     const node = event.target.closest(".trial");
     if (!node) return;
-    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); openPanel(node.dataset.trial, node); return; }
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); openPanel(node.dataset.trial,
+        node); return; }
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     const marks = rove(group, node), at = marks.indexOf(node);
-    const next = event.key === "Home" ? marks[0] : event.key === "End" ? marks[marks.length - 1] : step ? marks[at + step] : null;
+    const next = event.key === "Home" ? marks[0] : event.key === "End" ? marks[marks.length - 1] : step
+        ? marks[at + step] : null;
     if (!next) return;
     event.preventDefault();
     rove(group, next);
@@ -107,13 +111,13 @@ function listenTo(svg, group, nearest) {
   });
 }
 
-// The nearest of some points that are shown, within the reach of a finger.
+// The nearest of some points that are shown, within the reach of a finger; of two on each other, the upper one.
 function nearestOf(points) {
   return (x, y) => {
     let found = null, least = 22 ** 2;
     for (const [trial, px, py] of points) {
       const distance = (px - x) ** 2 + (py - y) ** 2;
-      if (distance < least && !hiddenFates.has(trial.status)) { least = distance; found = trial.id; }
+      if (distance <= least && !hiddenFates.has(trial.status)) { least = distance; found = trial.id; }
     }
     return found;
   };
@@ -130,7 +134,8 @@ function history() {
   return chart("Search history", (width) => {
     const height = 300, area = { left: 52, right: width - 10, top: 34, bottom: height - 40 };
     const svg = s("svg", { role: "group" });
-    const x = scale(1, Math.max(2, data.trials_in_all), area.left + 8, area.right - 8, { most: Math.min(8, width / 80) });
+    const x = scale(1, Math.max(2, data.trials_in_all), area.left + 8, area.right - 8,
+        { most: Math.min(8, width / 80) });
     const y = scoreScale(area);
     x.ticks = x.ticks.filter(Number.isInteger);
     frame(svg, area, x, y, { xTitle: "trials, in the order of their end", yTitle: "validation " + words(data.metric) });
@@ -141,7 +146,8 @@ function history() {
       svg.append(s("line", { class: "box", x1: from, x2: from, y1: area.top - 10, y2: area.bottom }));
       const text = `round ${round.number}: ${round.name.replace(/^\d+ /, "")}`;
       const most = Math.floor((x(Math.max(...orders)) - from) / 6.5);
-      svg.append(withTitle(s("text", { x: from + 4, y: area.top - 4 }, most < 8 ? String(round.number) : cut(text, most)), text));
+      svg.append(withTitle(s("text", { x: from + 4, y: area.top - 4 },
+          most < 8 ? String(round.number) : cut(text, most)), text));
     }
     const best = data.best_so_far.flatMap((one, i) => {
       const until = i + 1 < data.best_so_far.length ? data.best_so_far[i + 1].order : data.trials_in_all;
@@ -159,7 +165,8 @@ function history() {
 }
 
 function scoreScale(area) {
-  const y = scale(scoreWindow.worst, scoreWindow.best, up ? area.bottom - 8 : area.bottom - 8, area.top + 8, { most: 5 });
+  const y = scale(scoreWindow.worst, scoreWindow.best, up ? area.bottom - 8 : area.bottom - 8, area.top + 8,
+      { most: 5 });
   // Niceties of the axis need ascending ends; better is up, whichever way the metric goes.
   if (!up) y.ticks = niceTicks(scoreWindow.best, scoreWindow.worst, 5);
   return y;
@@ -168,8 +175,10 @@ function scoreScale(area) {
 // A star for the study's best trial, a diamond around the one whose configuration won.
 function special(points) {
   return points.flatMap(([trial, x, y]) => [
-    ...(trial.id === bestTrial ? [s("path", { class: "star", d: starPath(11), transform: `translate(${x} ${y})` })] : []),
-    ...(trial.id === data.winner ? [s("path", { class: "star", d: diamondPath(12), transform: `translate(${x} ${y})` })] : []),
+    ...(trial.id === bestTrial ? [s("path", { class: "star", d: starPath(11), transform: `translate(${x} ${y})` })]
+        : []),
+    ...(trial.id === data.winner ? [s("path", { class: "star", d: diamondPath(12),
+        transform: `translate(${x} ${y})` })] : []),
   ]);
 }
 
@@ -179,7 +188,8 @@ const mapAxes = { x: data.leaves[0]?.leaf, y: (data.leaves[1] || data.leaves[0])
 
 function leafScale(leaf, from, to, most) {
   const pad = 10 * Math.sign(to - from);
-  return leaf.choices.length ? places(leaf.choices, from, to) : scale(leaf.low, leaf.high, from + pad, to - pad, { log: leaf.log, most });
+  return leaf.choices.length ? places(leaf.choices, from, to)
+      : scale(leaf.low, leaf.high, from + pad, to - pad, { log: leaf.log, most });
 }
 
 // Categories are one line: trials stand beside each other on it.
@@ -195,14 +205,16 @@ function searchMap() {
     frame(svg, area, x, y, { xTitle: lx.leaf + (lx.log ? " (log)" : ""), yTitle: ly.leaf + (ly.log ? " (log)" : "") });
     for (const round of data.rounds) drawBox(svg, round, lx, ly, x, y, area);
     const points = data.trials.filter((trial) => lx.leaf in trial.values && ly.leaf in trial.values).map((trial) => {
-      const px = x(trial.values[lx.leaf]) + spread(x, trial.order), py = y(trial.values[ly.leaf]) + spread(y, trial.order + 7);
+      const px = x(trial.values[lx.leaf]) + spread(x, trial.order),
+          py = y(trial.values[ly.leaf]) + spread(y, trial.order + 7);
       return [trial, px, py];
     });
     // The best lie on top: a configuration that was tried again may have been stopped the second time.
     points.sort((a, b) => rankOf(b[0]) - rankOf(a[0]));
     const group = marksGroup("Trials by " + lx.leaf + " and " + ly.leaf + "; arrow keys go from one to the next");
     for (const [trial, px, py] of points) {
-      const node = mark(trial, symbol(trial.status, data.trials.length > 300 ? 4 : 5.5), px, py, scored(trial) ? "scored" : "");
+      const node = mark(trial, symbol(trial.status, data.trials.length > 300 ? 4 : 5.5), px, py,
+          scored(trial) ? "scored" : "");
       if (scored(trial)) node.style.setProperty("--score", scoreColour(scoreShare(trial.score)));
       group.append(node);
     }
@@ -215,11 +227,14 @@ function searchMap() {
 const scored = (trial) => trial.score !== null && (trial.status === "completed" || trial.status === "pruned");
 
 function drawBox(svg, round, lx, ly, x, y, area) {
-  const rx = round.ranges.find((range) => range.leaf === lx.leaf), ry = round.ranges.find((range) => range.leaf === ly.leaf);
-  const ends = (range, place, from, to) => (range && range.low !== null && !place.part ? [place(range.low), place(range.high)] : [from, to]);
+  const rx = round.ranges.find((range) => range.leaf === lx.leaf),
+      ry = round.ranges.find((range) => range.leaf === ly.leaf);
+  const ends = (range, place, from, to) => (range && range.low !== null && !place.part
+      ? [place(range.low), place(range.high)] : [from, to]);
   const [x1, x2] = ends(rx, x, area.left + 2, area.right - 2), [y1, y2] = ends(ry, y, area.bottom - 2, area.top + 2);
   if (lx === ly) return;
-  svg.append(s("rect", { class: "box", x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) }));
+  svg.append(s("rect", { class: "box", x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1),
+      height: Math.abs(y2 - y1) }));
   svg.append(s("text", { x: Math.min(x1, x2) + 4, y: Math.min(y1, y2) + 13 }, String(round.number)));
 }
 
@@ -236,5 +251,6 @@ function mapControls(redrawMap) {
 function scoreLegend() {
   const bar = s("svg", { width: 120, height: 12, "aria-hidden": "true" },
     Array.from({ length: 24 }, (_, i) => s("rect", { x: i * 5, width: 5.5, height: 12, fill: scoreColour(i / 23) })));
-  return h("span", { class: "quiet legend" }, `validation ${words(data.metric)}: `, shown(colourFrom), " and worse ", bar, " ", shown(scoreWindow.best), ", the best");
+  return h("span", { class: "quiet legend" }, `validation ${words(data.metric)}: `, shown(colourFrom), " and worse ",
+      bar, " ", shown(scoreWindow.best), ", the best");
 }
