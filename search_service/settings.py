@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         """What a person types to start the MLflow UI; None where a server already runs."""
         if self.tracking_uri:
             return None
-        mlflow = Path(sys.executable).with_name("mlflow")
+        ours = Path(sys.executable).with_name("search-service")
         # The shortest form that works from here.
-        shown = mlflow.relative_to(Path.cwd()) if mlflow.is_relative_to(Path.cwd()) else mlflow
-        return f"{shown} ui --backend-store-uri {shlex.quote(self.record_uri)} --port {UI_PORT}"
+        shown = ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours
+        return f"{shown} ui --home {shlex.quote(str(self.home.absolute()))}"

@@ -18,7 +18,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from search_service import __version__
-from search_service.cli import checking_commands, model_commands, report_command, service_commands, study_commands
+from search_service.cli import (
+    checking_commands,
+    model_commands,
+    report_command,
+    service_commands,
+    study_commands,
+    ui_command,
+)
 from search_service.cli.terminal import say
 from search_service.errors import EXIT_INTERRUPTED, DataError, InvalidSpecError, OutsideError, SearchServiceError
 from search_service.runners.interrupts import catch_interrupts
@@ -31,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for commands in (study_commands, checking_commands, model_commands, report_command, service_commands):
+for commands in (study_commands, checking_commands, model_commands, report_command, service_commands, ui_command):
     app.add_typer(commands.app)
 
 

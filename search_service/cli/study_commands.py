@@ -272,6 +272,8 @@ def _print_places(console: Console, reason: str, seconds: float, places: dict[st
         say(f"  why it stopped        {escape(reason)}", console)
     say(f"  took                  {seconds:.0f} s", console)
     say(f"  files                 {places['folder']}", console)
+    if "report" in places:
+        say(f"  report                {escape(places['report'])}", console)
     if "model" in places:
         say(f"  model                 {escape(places['model'])}", console)
     if "registered" in places:

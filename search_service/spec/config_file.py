@@ -209,6 +209,16 @@ def as_yaml(plain: Mapping[str, Any], indent: str = "") -> str:
     return "".join(lines)
 
 
+def to_run_again(spec: StudySpec) -> str:
+    """The config of a study as a file: what was asked, with the files of its table by their whole paths."""
+    plain = spec.model_dump(mode="json", exclude_unset=True)
+    for place in PLACES:
+        value = plain["data"].get(place)
+        if isinstance(value, str) and value not in BUNDLED and Path(value).exists():
+            plain["data"][place] = str(Path(value).absolute())
+    return f"# search-service run config.yaml\n{as_yaml(plain)}"
+
+
 # What needs no quotes, and is none of YAML's words for other things.
 _PLAIN_KEY = re.compile(r"(?!(?:true|True|TRUE|false|False|FALSE|null|Null|NULL)$)[A-Za-z_][A-Za-z0-9_.]*")
 

@@ -60,6 +60,8 @@ def places_of(settings: Settings, folder: Path, recorder: Recorder) -> dict[str,
         "record": settings.shown_record,
         "page": settings.ui_address + recorder.page,
     }
+    if (folder / layout.PAGE).exists():
+        places["report"] = str(folder / layout.PAGE)
     if (folder / layout.MODEL).exists():
         places["model"] = str(folder / layout.MODEL)
     if recorder.registered:

@@ -48,6 +48,7 @@ from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
 from search_service.report.study_report import worth
 from search_service.runners.inline import InlineRunner
+from search_service.spec import config_file
 from search_service.spec.study_spec import parse
 from search_service.study import run_study, summarize
 from tests import made_once
@@ -568,8 +569,11 @@ def test_d3_the_study_has_its_config_its_answer_and_what_it_takes_to_run_it_agai
     assert run.data.metrics["test_accuracy"] == pytest.approx(final.model_test_score)
     files = {
         name: Path(client.download_artifacts(run.info.run_id, name, str(tmp_path))).read_text()
-        for name in ("spec.json", "report.md")
+        for name in ("spec.json", "report.md", "result.json")
     }
+    again = client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
+    assert config_file.load(Path(again)) == started.spec
+    assert json.loads(files["result.json"])["best"]["trial_id"] == final.winner.trial_id
     assert parse(json.loads(files["spec.json"])) == started.spec
     report = files["report.md"]
     assert "# wine: completed" in report
@@ -767,7 +771,7 @@ def test_a14_a_comparison_is_a_run_with_a_run_per_optimiser(comparison, tmp_path
     assert not [name for name in run.data.params if name.startswith(("search.", "finalists.", "checks."))]
     assert run.data.tags["mlflow.note.content"] == finished.report
     assert run.data.metrics["best_drop"] == pytest.approx(result.best_drop)
-    files = ["loss_curves.png", "loss_slice.png", "paths.html", "report.md", "spec.json"]
+    files = ["config.yaml", "loss_curves.png", "loss_slice.png", "paths.html", "report.md", "spec.json"]
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == files
     page = Path(client.download_artifacts(run.info.run_id, "paths.html", str(tmp_path))).read_text()
     assert page == finished.files[2].read_text()

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError
-from search_service.recorders.mlflow.store import open_client
+from search_service.recorders.mlflow.store import find_study, open_client
 from search_service.records.earlier import EarlierStudy, EarlierTrial
 from search_service.records.rounds import TrialStatus
 from trainables.redaction import redact
@@ -33,8 +33,7 @@ def read_study(uri: str, study_id: str) -> EarlierStudy | None:
     Raises:
         RecorderError: The store cannot be read.
     """
-    # An id with a quote would end the text in the filter; no study has such an id.
-    if "'" in study_id or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()):
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return None
     try:
         return _read(open_client(uri), study_id)
@@ -44,11 +43,9 @@ def read_study(uri: str, study_id: str) -> EarlierStudy | None:
 
 
 def _read(client: MlflowClient, study_id: str) -> EarlierStudy | None:
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    found = client.search_runs(experiments, f"tags.study_id = '{study_id}' and tags.kind = 'study'", max_results=1)
-    if not found:
+    study = find_study(client, study_id)
+    if study is None:
         return None
-    (study,) = found
     rounds = list(_children(client, study, "round"))
     trials = [(run, int(parent.data.params["max_epochs"])) for parent in rounds for run in _trials(client, parent)]
     return EarlierStudy(

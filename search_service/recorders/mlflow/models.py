@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import trainables
 from search_service.errors import RecorderError
-from search_service.recorders.mlflow.store import once, open_client, without_login
+from search_service.recorders.mlflow.store import find_study, once, open_client, without_login
 from search_service.records.events import ModelPacked
 from trainables.model import TableModel
 from trainables.redaction import redact
@@ -246,14 +245,9 @@ def find(uri: str, study_id: str) -> str | None:
     Raises:
         RecorderError: The store cannot be reached, or broke.
     """
-    # Text of a query to the store: nothing else is an id.
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", study_id):
-        return None
     with _errors(uri):
-        client = open_client(uri)
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        runs = client.search_runs(experiments, f"tags.study_id = '{study_id}' and tags.kind = 'study'", max_results=1)
-    return runs[0].data.tags.get(URI_TAG) if runs else None
+        run = find_study(open_client(uri), study_id)
+    return None if run is None else run.data.tags.get(URI_TAG)
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError
-from search_service.recorders.mlflow.store import open_client
+from search_service.recorders.mlflow import views
+from search_service.recorders.mlflow.store import find_study, newest_study, open_client
 from search_service.records.events import StudyFinished
 from search_service.report.page.render import render
 from search_service.report.page.story import Story
@@ -72,12 +72,11 @@ def read(uri: str, study_id: str, name: str) -> Recorded | None:
     Raises:
         RecorderError: The store cannot be read.
     """
-    # An id with a quote would end the text in the filter; no study has such an id.
-    if "'" in study_id or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()):
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return None
     try:
         client = open_client(uri)
-        run = _run_of(client, study_id)
+        run = find_study(client, study_id)
         if run is None:
             return None
         is_over = run.info.status != "RUNNING"
@@ -91,8 +90,16 @@ def read(uri: str, study_id: str, name: str) -> Recorded | None:
         raise RecorderError(f"MLflow at {redact(uri)} cannot be read: {reason}") from error
 
 
-def _run_of(client: MlflowClient, study_id: str) -> Run | None:
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    where = f"tags.study_id = '{study_id}' and tags.kind = 'study'"
-    found = client.search_runs(experiments, where, max_results=1)
-    return found[0] if found else None
+def address_of(uri: str, study_id: str | None) -> str | None:
+    """Path of a study's page below the UI's address; of the newest study without an id. None if there is no such one.
+
+    Raises:
+        RecorderError: The store cannot be read.
+    """
+    try:
+        client = open_client(uri)
+        run = newest_study(client) if study_id is None else find_study(client, study_id)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = redact(str(error).splitlines()[0], uri)
+        raise RecorderError(f"MLflow at {redact(uri)} cannot be read: {reason}") from error
+    return None if run is None else views.page(run.info.experiment_id, run.info.run_id)

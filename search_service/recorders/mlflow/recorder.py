@@ -2,7 +2,7 @@
 
     experiment            the spec's ``experiment``
     └── study             named and described by its result (notes.py); what was asked as parameters; report.html,
-        │                 report.md, spec.json, result.json; the table as data set; the model; nine headline metrics
+        │                 report.md, config.yaml, result.json; the table as data set; the model; nine headline metrics
         │                 (test_accuracy, test_low, baseline), others in groups (seeds/…, baseline/linear/…, model/…)
         ├── 1 initial loss, 2 overfit a small sample, 3 learning rates
         │                 measured and expected as metrics, verdict as tags and description, a figure

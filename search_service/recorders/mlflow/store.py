@@ -13,6 +13,7 @@ it would make a second run, ``once`` forbids it, and whoever asked looks for wha
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.base_sql_model import Base
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
@@ -83,6 +85,27 @@ def alone(uri: str) -> Iterator[None]:
         return
     with FileLock(uri.removeprefix(_SQLITE) + ".lock"):
         yield
+
+
+def find_study(client: MlflowClient, study_id: str) -> Run | None:
+    """The run of a study, by the study's id; None if the store has none."""
+    # Text of a query to the store: nothing else is an id.
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", study_id):
+        return None
+    found = _studies(client, f"tags.study_id = '{study_id}' and tags.kind = 'study'")
+    return found[0] if found else None
+
+
+def newest_study(client: MlflowClient) -> Run | None:
+    """The run of the study that was begun last; None if the store has none."""
+    found = _studies(client, "tags.kind = 'study'")
+    return found[0] if found else None
+
+
+def _studies(client: MlflowClient, where: str) -> list[Run]:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found: list[Run] = client.search_runs(experiments, where, max_results=1, order_by=["attributes.start_time DESC"])
+    return found
 
 
 # ---- the tables of a file --------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from search_service.records.events import ComparisonStarted, StudyStarted
 from search_service.records.results import StudyStatus
 from search_service.records.rounds import TrialStatus
 from search_service.report.study_report import describe_data
+from search_service.spec import config_file
 
 RUN_STATUS = {
     StudyStatus.COMPLETED: "FINISHED",
@@ -64,6 +65,7 @@ def begin(
     runs.batch(run, params={**asked, **trial, **facts})
     _log_table(client, run, event)
     client.log_text(run, event.spec.model_dump_json(indent=2, exclude_unset=True), "spec.json")
+    client.log_text(run, config_file.to_run_again(event.spec), "config.yaml")
     return run
 
 

@@ -181,7 +181,7 @@ def _left_out(trials: Sequence[TrialPart], count: int, detail: Detail) -> str:
 
 def _again(spec: StudySpec, study_id: str, data: DataSummary | None, versions: Mapping[str, str]) -> AgainPart:
     return AgainPart(
-        config=config_file.as_yaml(spec.model_dump(mode="json", exclude_unset=True)),
+        config=config_file.to_run_again(spec),
         command="search-service run config.yaml",
         replay=f"search-service replay {study_id}",
         table=_table(spec),

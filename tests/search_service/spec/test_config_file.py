@@ -120,3 +120,17 @@ def test_any_keys_and_values_are_a_config_or_one_clear_error(raw):
         assert error.problems
     else:
         assert spec.name
+
+
+def test_d3_a_config_that_is_recorded_runs_again_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "table.csv").write_text("a,y\n1,0\n")
+    asked = "name: x\ndata: {source: table.csv, target: y}\ntrial: {optimizer: {lr: 1e-3}}\n"
+    (tmp_path / "there" / "config.yaml").write_text(asked)
+    monkeypatch.chdir(tmp_path)
+    spec = config_file.load(Path("there/config.yaml"))
+    (tmp_path / "again.yaml").write_text(config_file.to_run_again(spec))
+    monkeypatch.chdir("/")
+    again = config_file.load(tmp_path / "again.yaml")
+    assert again.data.source == str(tmp_path / "there" / "table.csv")
+    assert again.model_copy(update={"data": spec.data}) == spec
