@@ -10,10 +10,12 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from search_service.early_stopping.halving import Halving
 from search_service.recorders.figures import history, parallel, pareto, rungs, slices
 from search_service.recorders.figures import importance as bars
+from search_service.recorders.figures.style import MARK_CONTRAST, TEXT_CONTRAST, contrast
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, label_of
 from search_service.recorders.mlflow.search import trials_table
 from search_service.records.finalists import ParetoPoint, ParetoSet
@@ -118,6 +120,27 @@ def test_c6_the_history_has_a_point_per_trial_and_the_best_of_those_trained_to_t
     assert [line.get_xdata()[0] for line in axis.lines if len(set(line.get_xdata())) == 1] == [24.5]
 
 
+@pytest.mark.parametrize("picture", [history, slices])
+def test_those_stopped_early_can_be_seen_and_round_names_be_read(tmp_path, picture):
+    rounds = [round_of(tmp_path, ONE, 24), round_of(tmp_path, ONE, 24, number=2)]
+    axis = picture.draw(rounds).axes[0]
+    for markers in axis.collections:
+        assert markers.get_alpha() in (None, 1.0)
+        edges = markers.get_edgecolors() if len(markers.get_edgecolors()) else markers.get_facecolors()
+        assert all(contrast(to_hex(colour)) >= MARK_CONTRAST for colour in edges)
+    assert all(contrast(text.get_color()) >= TEXT_CONTRAST for text in axis.texts)
+
+
+def test_the_history_calls_rounds_by_their_names_however_narrow_they_are(tmp_path):
+    named = {"round 1: coarse search", "round 2: refined search"}
+    for sizes, above in (((24, 24), ""), ((176, 24), "round 2"), ((190, 5), "2")):
+        rounds = [round_of(tmp_path, ONE, n, number=number) for number, n in enumerate(sizes, start=1)]
+        axis = history.draw(rounds).axes[0]
+        told = [text.get_text() for text in (*axis.texts, *axis.get_legend().get_texts())]
+        assert named <= {text.split("\n")[0] for text in told}
+        assert axis.texts[1].get_text() == above or not above
+
+
 def test_c6_slices_are_log_where_the_range_is_and_name_choices(tmp_path):
     done = round_of(tmp_path, TWELVE, 24)
     axes = {axis.get_title(): axis for axis in slices.draw([done]).axes}
@@ -130,8 +153,8 @@ def test_c6_slices_are_log_where_the_range_is_and_name_choices(tmp_path):
     for leaf in ("optimizer.lr", "optimizer.momentum"):
         shown = sum(len(markers.get_offsets()) for markers in axes[leaf].collections)
         assert shown == sum(leaf in trial.values for trial in done.trials)
-    opacity = {markers.get_alpha() for markers in axes["optimizer.lr"].collections}
-    assert len(opacity) == 2, "those stopped early are lighter"
+    faces = [len(markers.get_facecolors()) for markers in axes["optimizer.lr"].collections]
+    assert faces[:2] == [1, 0], "those stopped early are hollow"
 
 
 def test_c6_parallel_coordinates_have_a_line_per_score_and_colour_the_best_that_went_furthest(tmp_path):
@@ -159,6 +182,27 @@ def test_c6_rungs_say_how_many_were_judged_and_how_many_went_on(tmp_path):
     assert texts == ["{} → {}".format(*rungs.counts_at(done, 2))]
     no_rungs = dataclasses.replace(done, plan=dataclasses.replace(done.plan, asha=None))
     assert list(rungs.draw(no_rungs).axes[0].texts) == []
+
+
+def test_the_black_curve_is_the_best_at_the_end_and_the_star_the_best_epoch(tmp_path):
+    done = round_of(tmp_path, ONE, 3, metric="rmse")
+    asha = dataclasses.replace(done, plan=dataclasses.replace(done.plan, asha=None))
+    ends = ((5.0, 1.0, 3.0), (4.0, 2.5, 2.0), (4.0, 3.0, 2.5))
+    trials = [
+        dataclasses.replace(
+            trial,
+            status=TrialStatus.COMPLETED,
+            curve=tuple(EpochPoint(epoch, 0.1, 0.1, score) for epoch, score in enumerate(scores, start=1)),
+        )
+        for trial, scores in zip(done.trials, ends, strict=True)
+    ]
+    ended = dataclasses.replace(asha, trials=tuple(trials))
+    assert ended.best.trial_id == "r1-000"
+    last, star = rungs.draw(ended).axes[0].lines
+    assert list(last.get_ydata()) == [4.0, 2.5, 2.0]
+    assert last.get_label() == "best at the end: r1-001, 2"
+    assert (*star.get_xdata(), *star.get_ydata()) == (2, 1.0)
+    assert star.get_label() == "best epoch: r1-000, 1"
 
 
 def test_c6_the_bars_are_the_shares(tmp_path):
