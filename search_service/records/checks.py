@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +56,14 @@ class OverfitResult(CheckResult):
 
 
 RateLabel = Literal["diverged", "too slow", "works"]
+# Step 3 averages the losses of that many batches, and calls a mean beyond that multiple of the untrained loss diverged.
+SMOOTHING, DIVERGED = 10, 2.0
+
+
+def smoothed(curve: Sequence[float]) -> list[float]:
+    """Means of ``SMOOTHING`` losses after the other, the last of which may be of fewer: what step 3 judges."""
+    parts = [curve[at : at + SMOOTHING] for at in range(0, len(curve), SMOOTHING)]
+    return [sum(part) / len(part) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,14 @@ class RateOutcome:
         label: Verdict over its starts.
         falls_to: Median over starts of the final smoothed loss as a share of the first; inf if not finite.
         curves: Loss per step of each start.
+        untrained: The loss of each start before training, which shares are of; empty in studies of earlier versions.
     """
 
     rate: float
     label: RateLabel
     falls_to: float
     curves: tuple[tuple[float, ...], ...]
+    untrained: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

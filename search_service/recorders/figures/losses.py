@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from search_service.recorders.figures import learning_rates
 from search_service.recorders.figures.style import COLOURS, new_figure
-from search_service.records.checks import LearningRatesResult, OverfitResult
+from search_service.records.checks import OverfitResult
 from search_service.records.finalists import FinalistsResult
 from trainables.records import EpochPoint
 
-# A loss this far above the first one is cut off: a diverging curve would flatten all others.
-CUT_AT = 4.0
+draw_learning_rates = learning_rates.draw
 
 
 def draw_small_sample(check: OverfitResult) -> Figure:
@@ -31,29 +30,6 @@ def draw_small_sample(check: OverfitResult) -> Figure:
     _finish(
         axis, f"Step 2: can it memorise {check.measured['rows']:.0f} rows?  {_verdict(check.passed)}", "learning rate"
     )
-    return figure
-
-
-def draw_learning_rates(check: LearningRatesResult) -> Figure:
-    """Loss against steps: mean over starts as a line, the range of the starts as a band, a colour per rate."""
-    figure, (axis,) = new_figure()
-    first = [curve[0] for outcome in check.outcomes for curve in outcome.curves if math.isfinite(curve[0])]
-    top = CUT_AT * max(first, default=1.0)
-    for i, outcome in enumerate(reversed(check.outcomes)):
-        colour = COLOURS[i % len(COLOURS)]
-        steps = range(len(outcome.curves[0]))
-        by_step = [
-            [min(loss, top) if math.isfinite(loss) else top for loss in at] for at in zip(*outcome.curves, strict=True)
-        ]
-        axis.plot(
-            steps, [sum(at) / len(at) for at in by_step], color=colour, label=f"{outcome.rate:.3g}  {outcome.label}"
-        )
-        axis.fill_between(
-            steps, [min(at) for at in by_step], [max(at) for at in by_step], color=colour, alpha=0.15, linewidth=0
-        )
-    axis.set(yscale="log", xlabel="step", ylabel="training loss of the batch")
-    cycle = f" (cycle {check.cycle})" if check.cycle > 1 else ""
-    _finish(axis, f"Step 3{cycle}: which learning rates make the loss fall?  {_verdict(check.passed)}", "learning rate")
     return figure
 
 

@@ -5,11 +5,14 @@ Figures are made without pyplot, whose global state is neither needed nor safe i
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator, StrMethodFormatter
 
 # Contrast to white that WCAG 2 asks of what is drawn, and of text.
 MARK_CONTRAST, TEXT_CONTRAST = 3.0, 4.5
@@ -89,3 +92,34 @@ def ink(colour: str) -> str:
     while contrast(text := to_hex((share * red, share * green, share * blue))) < TEXT_CONTRAST:
         share -= 0.05
     return text
+
+
+def set_margins(figure: Figure, *, left: float, right: float, top: float, bottom: float, between: float) -> None:
+    """Margins in inches, and between two panels side by side as a share of a panel's width.
+
+    For figures without a layout: the constrained one takes as long again as all the drawing.
+    """
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(
+        left=left / width, right=1 - right / width, top=1 - top / height, bottom=bottom / height, wspace=between
+    )
+
+
+def plain_ticks(axis: Axis, low: float, high: float, *, percent: bool = False) -> None:
+    """Ticks of a log axis that people read: 0.6 and not 6 × 10⁻¹.
+
+    Args:
+        axis: The x or the y axis, already logarithmic.
+        low: Where what is shown begins.
+        high: Where it ends.
+        percent: Whether values are shares, written in per cent.
+    """
+    decades = math.log10(high / low) if high > low > 0 else 0.0
+    # Fewer than two powers of ten are too few ticks, and within one there may be only one of 1, 2 and 5.
+    subs = tuple(range(1, 10)) if decades < 0.6 else (1, 2, 5) if decades < 2 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    if percent:
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
+    else:
+        axis.set_major_formatter(StrMethodFormatter("{x:g}") if decades < 4 else LogFormatterMathtext())
+    axis.set_minor_locator(NullLocator())

@@ -82,17 +82,63 @@ def test_step_1_draws_a_histogram_per_hidden_layer(digits):
         assert drawn(figure)
 
 
-def test_step_2_and_3_draw_a_curve_per_rate_even_where_the_loss_is_not_finite(digits):
+def test_step_2_draws_a_curve_per_rate_even_where_the_loss_is_not_finite(digits):
     config = TrialConfig().replace({"optimizer.name": "sgd", "optimizer.lr": 1e20})
     second = step2_overfit_small_sample.run(config, digits[0], OverfitSpec(max_steps=20), seed=0)
     figure = losses.draw_small_sample(second)
     assert drawn(figure)
     assert len(figure.axes[0].lines) == len(second.curves) + 1
-    third = step3_learning_rates.run(config, digits[0], LearningRatesSpec(candidates=(1e20, 0.1), starts=2), seed=0)
+
+
+@pytest.fixture(scope="module")
+def rates(digits):
+    """Step 3 with a rate that is too slow, one that works and one that explodes."""
+    config = TrialConfig().replace({"optimizer.name": "sgd"})
+    spec = LearningRatesSpec(candidates=(1e-5, 0.1, 1e20), starts=2, steps=35)
+    return step3_learning_rates.run(config, digits[0], spec, seed=0)
+
+
+def test_step_3_draws_what_it_judges_the_rule_and_the_outcome(rates):
+    figure = losses.draw_learning_rates(rates)
+    ways, ends = figure.axes
+    # The largest rate first. Means of ten batches as shares of the untrained loss; the last one is what is judged.
+    exploded, works, slow = ways.lines[:3]
+    outcome = rates.outcomes[1]
+    assert list(works.get_xdata()) == [0, 10, 20, 30, 35]
+    expected = [np.mean(curve[10:20]) / whole for curve, whole in zip(outcome.curves, outcome.untrained, strict=True)]
+    assert works.get_ydata()[2] == pytest.approx(np.mean(expected))
+    assert min(works.get_ydata()) < 0.8 < min(slow.get_ydata())
+    for axis in (ways, ends):
+        assert [line.get_ydata()[0] for line in axis.lines[-2:]] == [0.8, 2.0]
+    # The outcome of each: above the axis is nothing, and the cross stands where the first loss was not finite.
+    markers = {line.get_xdata()[0]: line for line in ends.lines if line.get_marker() in "ovX"}
+    assert {rate: line.get_marker() for rate, line in markers.items()} == {1e-5: "v", 0.1: "o", 1e20: "X"}
+    assert markers[0.1].get_ydata()[0] == outcome.falls_to
+    broken_at = min(step for curve in rates.outcomes[2].curves for step, x in enumerate(curve) if not math.isfinite(x))
+    assert exploded.get_xdata()[-1] == broken_at
+    assert exploded.get_ydata()[-1] == markers[1e20].get_ydata()[0] < ways.get_ylim()[1]
+    searched, working = ends.patches
+    assert (searched.get_x(), searched.get_x() + searched.get_width()) == pytest.approx((rates.low, rates.high))
+    assert working.get_x() < 0.1 < working.get_x() + working.get_width()
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert f"not finite from step {broken_at}" in texts[0]
+    assert texts[1].startswith("0.1  works: ")
+
+
+def test_step_3_can_be_read_where_all_rates_diverge(digits):
+    config = TrialConfig().replace({"optimizer.name": "sgd"})
+    spec = LearningRatesSpec(candidates=(1e20, 1e30), starts=2, steps=20)
+    third = step3_learning_rates.run(config, digits[0], spec, seed=0)
     figure = losses.draw_learning_rates(third)
     assert drawn(figure)
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["1e+20  diverged", "0.1  works"]
-    assert drawn(losses.draw_learning_rates(dataclasses.replace(third, cycle=2)))
+    ways, ends = figure.axes
+    heights = [line.get_ydata()[0] for line in ends.lines if line.get_marker() == "X"]
+    assert len(set(heights)) == len(third.outcomes) == 5
+    assert all(2 < height < ways.get_ylim()[1] for height in heights)
+    assert "no rate works" in ends.get_title("left")
+    # An older study did not write the untrained losses down.
+    old = [dataclasses.replace(outcome, untrained=()) for outcome in third.outcomes]
+    assert drawn(losses.draw_learning_rates(dataclasses.replace(third, outcomes=tuple(old), cycle=2)))
 
 
 @pytest.mark.parametrize("depth", [0, 2, 12])
