@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from search_service.recorders.figures.style import COLOURS, GREY
+from search_service.recorders.figures.style import COLOURS, GREY, SCORES
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, NumericRange
 from trainables.metrics import METRICS, MetricName
@@ -233,13 +235,21 @@ def round_handles(rounds: Sequence[RoundResult]) -> list[Line2D]:
 def best_trial(rounds: Sequence[RoundResult]) -> TrialResult | None:
     """The study's best: of those trained to the end in any round or, where none was, of those that went furthest.
 
-    None if no trial has a score. Of equal ones, the last: it was trained for longer.
+    None if no trial has a score. Of equal ones the one that was trained for longer, and of those the first.
     """
     able = [trial for trial in all_trials(rounds) if has_score(trial)]
     ended = [trial for trial in able if trial.status is TrialStatus.COMPLETED]
     furthest = max((trial.epochs for trial in able), default=0)
     candidates = ended or [trial for trial in able if trial.epochs == furthest]
-    return min(reversed(candidates), key=lambda trial: METRICS[trial.metric].rank(trial.score), default=None)
+    return min(candidates, key=lambda t: (METRICS[t.metric].rank(t.score), -t.epochs), default=None)
+
+
+def score_colours(scores: Sequence[float], metric: MetricName) -> ScalarMappable:
+    """Colours of scores, the best the darkest. What is worse than the better two thirds is as pale as these allow."""
+    finite = sorted(score for score in scores if math.isfinite(score)) or [0.0, 1.0]
+    cut, rises = len(finite) // 3, METRICS[metric].mode == "max"
+    low, high = (finite[cut], finite[-1]) if rises else (finite[0], finite[-1 - cut])
+    return ScalarMappable(Normalize(low, high), SCORES if rises else SCORES.reversed())
 
 
 def round_label(done: RoundResult) -> str:

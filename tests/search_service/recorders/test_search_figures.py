@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from search_service.early_stopping.halving import Halving
-from search_service.recorders.figures import history, parallel, pareto, rungs, slices
+from search_service.recorders.figures import history, parallel, pareto, rungs, search_map, slices
 from search_service.recorders.figures import importance as bars
 from search_service.recorders.figures.style import MARK_CONTRAST, TEXT_CONTRAST, contrast
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, label_of
@@ -168,8 +168,94 @@ def test_c6_parallel_coordinates_have_a_line_per_score_and_colour_the_best_that_
     winner = coloured.get_segments()[-1]
     heights = [scale.share(best[0].values) for scale in (LeafScale.of(leaf, [done]) for leaf in TWELVE)]
     expected = [parallel.BELOW if math.isnan(height) else height for height in heights]
-    assert winner[:-1, 1] == pytest.approx(expected)
+    spread = [parallel.MOST_SPREAD / 2 if isinstance(range_, Choices) else 0 for range_ in TWELVE.values()]
+    room = [0.025 if math.isnan(height) else beside + 1e-9 for height, beside in zip(heights, spread, strict=True)]
+    assert all(abs(winner[:-1, 1] - expected) <= room)
     assert sum(math.isnan(height) for height in heights) == 1
+
+
+def coarse_best(folder, metric="accuracy", space=TWELVE):
+    """Two rounds, the best of which was found in the first one."""
+    first, second = (round_of(folder, space, 24, number=number, metric=metric, diverged=0) for number in (1, 2))
+    better = 0.99 if metric == "accuracy" else 0.01
+    best = next(trial for trial in first.trials if trial.status is TrialStatus.COMPLETED)
+    points = tuple(dataclasses.replace(point, validation_score=better) for point in best.curve)
+    trials = [dataclasses.replace(t, curve=points) if t is best else t for t in first.trials]
+    return [dataclasses.replace(first, trials=tuple(trials)), second], best.trial_id
+
+
+def test_the_star_is_the_best_of_all_rounds_and_the_winner_is_marked_apart(tmp_path):
+    rounds, best_id = coarse_best(tmp_path, space=ONE | {"network.dropout": NumericRange(0.0, 0.5)})
+    by_id = {trial.trial_id: trial for done in rounds for trial in done.trials}
+    winner = rounds[1].best.trial_id
+    axis = search_map.draw(rounds, winner=winner).axes[0]
+    star, diamond = axis.collections[-2:]
+    assert star.get_offsets()[0][0] == by_id[best_id].values["optimizer.lr"]
+    assert diamond.get_offsets()[0][0] == by_id[winner].values["optimizer.lr"]
+    told = " ".join(text.get_text() for text in axis.get_legend().get_texts())
+    assert f"best of all rounds: {best_id}, 0.99" in told
+    assert f"winner among the finalists: {winner}" in told
+    same = search_map.draw(rounds, winner=best_id).axes[0].get_legend().get_texts()
+    assert f"best of all rounds, and the winner: {best_id}, 0.99" in {text.get_text() for text in same}
+
+
+def test_the_map_goes_up_what_mattered_most_beside_the_learning_rate(tmp_path):
+    space = ONE | {"optimizer.weight_decay": NumericRange(1e-4, 1.0, log=True), "network.dropout": NumericRange(0, 0.5)}
+    done = round_of(tmp_path, space, 40, diverged=0)
+    decided = tuple(
+        dataclasses.replace(trial, curve=(EpochPoint(1, 0.1, 0.1, 0.9 - trial.values["network.dropout"]),))
+        for trial in done.trials
+    )
+    axis = search_map.draw([dataclasses.replace(done, trials=decided)]).axes[0]
+    assert axis.get_ylabel() == "network.dropout (of the others it mattered most)"
+    few = search_map.draw([round_of(tmp_path, space, 3)]).axes[0]
+    assert few.get_ylabel() == "optimizer.weight_decay (searched too)"
+
+
+def test_in_the_map_size_says_epochs_and_nothing_is_hidden(tmp_path):
+    done = round_of(tmp_path, ONE | {"network.dropout": NumericRange(0.0, 0.5)}, 24, diverged=0)
+    first = done.trials[0]
+    again = dataclasses.replace(first, trial_id="r1-999", number=24)
+    axis = search_map.draw([dataclasses.replace(done, trials=(*done.trials, again))]).axes[0]
+    completed, stopped = axis.collections[:2]
+    assert min(completed.get_sizes()) > max(stopped.get_sizes())
+    assert len(stopped.get_facecolors()) == 0
+    assert {"2 epochs", "6 epochs"} <= {text.get_text() for text in axis.get_legend().get_texts()}
+    assert [text.get_text() for text in axis.texts] == ["2 ×"]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "rmse"])
+def test_in_parallel_coordinates_the_thick_line_is_the_best_of_all_rounds_and_ends_at_the_top(tmp_path, metric):
+    rounds, best_id = coarse_best(tmp_path, metric)
+    winner = rounds[1].best.trial_id
+    figure = parallel.draw(rounds, winner=winner)
+    axis = figure.axes[0]
+    coloured = axis.collections[1]
+    thick = coloured.get_segments()[int(np.argmax(coloured.get_linewidths()))]
+    best = next(trial for done in rounds for trial in done.trials if trial.trial_id == best_id)
+    assert thick[0, 1] == LeafScale.of("optimizer.lr", rounds).share(best.values)
+    assert thick[-1, 1] == 1.0
+    assert (
+        axis.get_xticklabels()[-1]
+        .get_text()
+        .endswith("(larger is better: up)" if metric == "accuracy" else "(smaller is better: up)")
+    )
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert told[0].startswith(f"best of all rounds: {best_id}")
+    assert told[1].startswith("the 5 best, the darker the better")
+    assert told[2].startswith(f"winner among the finalists: {winner}")
+    (line,) = [line for line in axis.lines if line.get_marker() == "D"]
+    assert line.get_ydata()[-1] < 1.0
+
+
+def test_lines_through_a_choice_are_spread(tmp_path):
+    done = round_of(tmp_path, TWELVE, 24)
+    at = list(TWELVE).index("optimizer.name")
+    heights = [
+        segment[at, 1] for lines in parallel.draw([done]).axes[0].collections[:2] for segment in lines.get_segments()
+    ]
+    assert len(set(heights)) == len(heights) > 10
+    assert all(min(abs(height), abs(height - 1)) <= parallel.MOST_SPREAD / 2 + 1e-9 for height in heights)
 
 
 def test_c6_rungs_say_how_many_were_judged_and_how_many_went_on(tmp_path):
