@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search_service.recorders.figures import learning_rates
+from search_service.recorders.figures import finalists, learning_rates
 from search_service.recorders.figures.style import COLOURS, new_figure
 from search_service.records.checks import OverfitResult
-from search_service.records.finalists import FinalistsResult
-from trainables.records import EpochPoint
 
 draw_learning_rates = learning_rates.draw
+draw_finalists = finalists.draw
 
 
 def draw_small_sample(check: OverfitResult) -> Figure:
@@ -31,26 +28,6 @@ def draw_small_sample(check: OverfitResult) -> Figure:
         axis, f"Step 2: can it memorise {check.measured['rows']:.0f} rows?  {_verdict(check.passed)}", "learning rate"
     )
     return figure
-
-
-def draw_finalists(final: FinalistsResult) -> Figure:
-    """Training and validation loss of each finalist, mean over seeds."""
-    figure, (loss_axis, score_axis) = new_figure(2, width=10.0)
-    for colour, finalist in zip(COLOURS, final.finalists, strict=False):
-        epochs = [point.epoch for point in finalist.curves[0]]
-        loss_axis.plot(epochs, _mean(finalist.curves, "train_loss"), color=colour, linestyle="--", linewidth=1.2)
-        loss_axis.plot(epochs, _mean(finalist.curves, "validation_loss"), color=colour, label=finalist.trial_id)
-        label = f"{finalist.trial_id}  {finalist.mean:.4g} ± {finalist.std:.2g}"
-        score_axis.plot(epochs, _mean(finalist.curves, "validation_score"), color=colour, label=label)
-    loss_axis.set(yscale="log", xlabel="epoch", ylabel="loss (dashed: training)")
-    score_axis.set(xlabel="epoch", ylabel=f"validation {final.metric}")
-    _finish(loss_axis, "Finalists: loss", "finalist")
-    _finish(score_axis, f"Finalists: {final.metric}, best epoch ± std over seeds", "finalist")
-    return figure
-
-
-def _mean(curves: Sequence[Sequence[EpochPoint]], name: str) -> list[float]:
-    return [sum(getattr(p, name) for p in points) / len(points) for points in zip(*curves, strict=True)]
 
 
 def _verdict(passed: bool) -> str:

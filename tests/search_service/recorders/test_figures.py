@@ -19,7 +19,7 @@ from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.sections import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
-from trainables.records import EpochPoint, Health, LayerHealth
+from trainables.records import Baseline, EpochPoint, Health, LayerHealth
 
 LR = NumericRange(1e-4, 1e-1, log=True)
 DECAY = NumericRange(1e-4, 1.0, log=True)
@@ -171,3 +171,68 @@ def test_a10_the_schedule_is_drawn_as_it_was_used():
     assert tuple(line.get_ydata()) == rates
     assert line.get_label() == "r1-000  linear, warm-up 2 epochs"
     assert drawn(figure)
+
+
+def finalist_of(trial_id, by_epoch):
+    """A finalist whose seeds have these validation scores, epoch by epoch."""
+    curves = tuple(
+        tuple(EpochPoint(epoch, 0.5 / epoch, 1 / epoch, score) for epoch, score in enumerate(scores, start=1))
+        for scores in by_epoch
+    )
+    reading = HealthReading(HealthVerdict("healthy", (), "", ""), ())
+    best = tuple(max(scores) for scores in by_epoch)
+    fit = FitReading("good fit", "", "")
+    return Finalist(trial_id, plain(), tuple(range(len(curves))), best, curves, reading, fit, (0.1,) * len(by_epoch[0]))
+
+
+@pytest.fixture
+def final():
+    """Two finalists of two seeds each, test scores, a baseline that is near and one that is far off."""
+    found = (
+        finalist_of("r2-001", ((0.80, 0.90, 0.85), (0.86, 0.84, 0.85))),
+        finalist_of("r1-004", ((0.81, 0.82, 0.83), (0.81, 0.82, math.nan))),
+    )
+    baselines = (
+        Baseline("linear", "logistic regression", test={"accuracy": 0.84}),
+        Baseline("boosting", "gradient boosting", unavailable="not installed"),
+    )
+    return FinalistsResult(found, "accuracy", (0.82, 0.84), 1, {"accuracy": 0.1}, Path("x"), 1.0, baselines=baselines)
+
+
+def test_the_finalists_are_a_forest_with_every_seed_its_interval_test_and_baselines(final):
+    figure = losses.draw_finalists(final)
+    assert drawn(figure)
+    forest = figure.axes[0]
+    by_label = {line.get_label(): line for line in forest.lines}
+    assert list(by_label["a seed's best epoch on validation rows"].get_xdata()) == [0.90, 0.86]
+    assert by_label["mean, and its 95 % interval over seeds"].get_xdata()[0] == pytest.approx(0.88)
+    bars = [line for line in forest.lines if line.get_linewidth() == 2.0]
+    assert [tuple(bar.get_xdata()) for bar in bars] == [finalist.interval for finalist in final.finalists]
+    assert list(by_label["a seed of the winner on test rows"].get_xdata()) == [0.82, 0.84]
+    assert by_label["their mean"].get_xdata()[0] == pytest.approx(0.83)
+    assert by_label["the model, test rows: 0.84"].get_xdata()[0] == 0.84
+    assert by_label["logistic regression, test rows: 0.84"].get_xdata()[0] == 0.84
+    assert "ignoring the inputs, test rows: 0.1" in " ".join(by_label)
+    rows = [text.get_text() for text in forest.get_yticklabels()]
+    assert [row.split("\n")[0] for row in rows] == ["r2-001 (winner)", "r1-004", "winner, test rows"]
+    assert forest.get_ylim()[0] > forest.get_ylim()[1], "the winner is above"
+
+
+def test_what_is_far_off_is_named_and_does_not_press_the_finalists_together(final):
+    steady = tuple(dataclasses.replace(f, scores=(0.88, 0.87)) for f in final.finalists)
+    far = dataclasses.replace(final, finalists=steady, test_scores=(0.87, 0.88))
+    forest = losses.draw_finalists(far).axes[0]
+    labels = [line.get_label() for line in forest.lines]
+    assert "ignoring the inputs, test rows: 0.1, left of what is shown" in labels
+    assert forest.get_xlim()[0] > 0.5
+
+
+def test_the_finalists_curves_have_a_band_and_the_best_epoch_of_each_seed(final):
+    scores, loss = losses.draw_finalists(final).axes[1:]
+    first = scores.lines[0]
+    assert list(first.get_ydata()) == pytest.approx([0.83, 0.87, 0.85])
+    band = scores.collections[0].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == pytest.approx((0.80, 0.90))
+    assert [tuple(point) for point in scores.lines[1].get_xydata()] == [(2, 0.90), (1, 0.86)]
+    assert math.isnan(scores.lines[2].get_ydata()[-1]), "a seed without a value leaves a gap"
+    assert [line.get_label() for line in loss.lines][:2] == ["r2-001 (winner), validation", "r2-001 (winner), training"]
