@@ -1,7 +1,7 @@
 """A comparison of optimisers: loss curves, and the paths over a slice through the loss.
 
-The same colour means the same optimiser in every picture, whichever are compared. Curves have line styles too, and names
-at their ends: colours alone are not asked to tell eight lines apart that cross.
+The same colour means the same optimiser in every picture, whichever are compared. Curves have line styles too, and
+names at their ends: colours alone are not asked to tell eight lines apart that cross.
 """
 
 from __future__ import annotations

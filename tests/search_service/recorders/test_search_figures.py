@@ -300,6 +300,20 @@ def test_c6_the_bars_are_the_shares(tmp_path):
     assert "round 2: too few" in figure.get_supxlabel()
 
 
+def test_shares_of_few_trials_are_rough_and_what_cannot_be_told_is_a_sentence():
+    few, many = (Importance(n, {"optimizer.lr": 0.72, "batch_size": 0.01}, epoch=3, trials=n) for n in (29, 30))
+    axis = bars.draw([few, many]).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["about 70%", "below 5%", "72%", "1%"]
+    first, second = (text.get_text() for text in axis.get_legend().get_texts())
+    assert "few, so take shares as rough" in first
+    assert "rough" not in second
+    assert "PED-ANOVA" not in axis.get_title("left")
+    figure = bars.draw([Importance(1, reason="8 of 8 trials can be compared, and it takes 10 to tell")])
+    assert not figure.axes
+    assert "it takes 10 to tell" in figure.texts[-1].get_text()
+    assert drawn(figure)
+
+
 def test_c6_the_score_axis_keeps_the_good_apart_from_the_hopeless():
     window = ScoreWindow.of([0.90, 0.92, 0.94, 0.1, math.nan], "accuracy")
     assert window.high == 0.94
