@@ -100,6 +100,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
         steps=steps,
         curves=tuple(zip(rates, by_rate, strict=True)),
         threshold=threshold,
+        max_steps=spec.max_steps,
         health=health,
     )
 

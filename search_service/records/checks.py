@@ -40,19 +40,37 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class InitialLossResult(CheckResult):
-    """Step 1, with what its figure shows: activations and gradients per layer of the untrained network."""
+    """Step 1, with what its figure shows.
+
+    Attributes:
+        activations: Of the untrained network, per hidden layer.
+        gradients: The same of its gradients.
+        tolerance: Share of chance by which the loss with a small last layer may be off; NaN in studies of earlier
+            versions, and so is ``band``.
+        band: Multiple of chance up to which the loss may be with the weights as configured.
+    """
 
     activations: tuple[LayerActivations, ...] = ()
     gradients: tuple[LayerGradients, ...] = ()
+    tolerance: float = math.nan
+    band: float = math.nan
 
 
 @dataclass(frozen=True)
 class OverfitResult(CheckResult):
-    """Step 2, with the loss curve of each learning rate tried: (rate, losses at ``steps``)."""
+    """Step 2, with the loss curve of each learning rate tried: (rate, losses at ``steps``).
+
+    Attributes:
+        steps: Steps at which the loss was looked at.
+        curves: The configured rate first, then the others.
+        threshold: The loss that counts as memorised.
+        max_steps: Steps after which it is given up; 0 in studies of earlier versions.
+    """
 
     steps: tuple[int, ...] = ()
     curves: tuple[tuple[float, tuple[float, ...]], ...] = ()
     threshold: float = math.nan
+    max_steps: int = 0
 
 
 RateLabel = Literal["diverged", "too slow", "works"]

@@ -78,8 +78,48 @@ def test_step_1_draws_a_histogram_per_hidden_layer(digits):
     for sizes in ((), (8,), (8,) * 12):
         config = TrialConfig().replace({"network.hidden_sizes": sizes})
         figure = activations.draw(step1_initial_loss.run(config, digits[0], InitialLossSpec()))
-        assert len(figure.axes) == max(1, min(len(sizes), activations.MAX_LAYERS))
+        assert len(figure.axes) == 1 + max(1, min(len(sizes), activations.MAX_LAYERS))
         assert drawn(figure)
+
+
+def test_step_1_draws_its_question_measured_expected_and_what_is_allowed(digits):
+    check = step1_initial_loss.run(plain(), digits[0], InitialLossSpec())
+    figure = activations.draw(check)
+    loss, layer = figure.axes[:2]
+    assert layer.get_ylabel() == "how many (rows × units)"
+    assert figure.get_suptitle().endswith("what chance predicts?  passed")
+    measured, expected = (kind["loss_small_last_layer"] for kind in (check.measured, check.expected))
+    widths = [bar.get_width() for bar in loss.patches]
+    assert widths[0] == pytest.approx(abs(measured - expected) / (0.01 * expected))
+    assert all(width < 1 for width in widths)
+    told = " ".join(text.get_text() for text in loss.texts)
+    assert f"✓ last layer nearly 0: {measured:.4g}" in told
+    assert f"expected {expected:.4g} ± 0.023" in told
+    off = dict(check.measured) | {"loss_small_last_layer": 1.1 * expected, "loss_as_configured": math.nan}
+    failed = activations.draw(dataclasses.replace(check, measured=off, passed=False)).axes[0]
+    assert [bar.get_width() for bar in failed.patches] == [activations.MOST, activations.MOST]
+    assert "✗ last layer nearly 0" in failed.texts[0].get_text()
+    # A study of an earlier version did not write down what was allowed.
+    old = activations.draw(dataclasses.replace(check, tolerance=math.nan, band=math.nan))
+    assert [bar.get_width() for bar in old.axes[0].patches] == [0.0, 0.0]
+    assert drawn(old)
+
+
+def test_step_2_draws_the_loss_needed_and_where_each_rate_reached_it(digits):
+    check = step2_overfit_small_sample.run(plain(), digits[0], OverfitSpec(max_steps=300), seed=0)
+    figure = losses.draw_small_sample(check)
+    (axis,) = figure.axes
+    steps = int(check.measured["steps"])
+    configured = axis.lines[0]
+    (at,) = configured.get_markevery()
+    assert configured.get_xdata()[at] == steps
+    assert configured.get_ydata()[at] <= check.threshold < configured.get_ydata()[at - 1]
+    assert axis.lines[-1].get_ydata()[0] == check.threshold
+    assert axis.get_title("left") == f"Step 2: can it memorise 20 rows?  passed in {steps} of at most 300 steps"
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts[0].endswith(f"(configured): reached at step {steps}")
+    assert any(text.endswith("not reached") for text in texts)
+    assert axis.get_legend() is None, "the legend is below, not over the curves"
 
 
 def test_step_2_draws_a_curve_per_rate_even_where_the_loss_is_not_finite(digits):
