@@ -12,7 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogFormatterMathtext,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    StrMethodFormatter,
+)
 
 # Contrast to white that WCAG 2 asks of what is drawn, and of text.
 MARK_CONTRAST, TEXT_CONTRAST = 3.0, 4.5
@@ -117,7 +124,8 @@ def plain_ticks(axis: Axis, low: float, high: float, *, percent: bool = False) -
     decades = math.log10(high / low) if high > low > 0 else 0.0
     # Fewer than two powers of ten are too few ticks, and within one there may be only one of 1, 2 and 5.
     subs = tuple(range(1, 10)) if decades < 0.6 else (1, 2, 5) if decades < 2 else (1,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    # Within a factor of 2.5, none of them may lie there, or one.
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8) if decades > 0.4 else MaxNLocator(5))
     if percent:
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
     else:

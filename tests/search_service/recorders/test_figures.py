@@ -187,11 +187,36 @@ def test_a12_gradient_norms_are_drawn_for_each_layer(digits, depth):
     check = step2_overfit_small_sample.run(config, digits[0], OverfitSpec(max_steps=20), seed=0)
     figure = gradients.draw(check.health, "Step 2")
     norms, updates = figure.axes[:2]
-    assert len(norms.lines) == depth + 1
-    assert len(updates.lines) == depth + 2  # and what is usual
+    assert len(norms.lines) == depth + 2  # and all layers together
+    assert list(norms.lines[-1].get_ydata()) == [look.gradient_norm for look in check.health.history]
+    assert norms.get_title("right").startswith("exploding: all layers beyond ")
+    # The last marker is not cut in half by the frame, and ticks are written out.
+    assert norms.get_xlim()[1] > check.health.history[-1].step
+    assert [text.get_text() for text in norms.get_xticklabels()] == ["0", "1", "10"]
+    if depth >= 2:
+        signal = figure.axes[2]
+        looks = [look.layers for look in check.health.history]
+        assert list(signal.lines[0].get_ydata()) == [layers[0].signal / layers[-2].signal for layers in looks]
+    assert len(updates.lines) in (depth + 1, depth + 2)  # and what is usual, where they come near it
     first = norms.lines[0]
     assert list(first.get_xdata()) == [look.step for look in check.health.history]
     assert list(first.get_ydata()) == [look.layers[0].gradient_norm for look in check.health.history]
+    assert drawn(figure)
+
+
+def test_the_bound_of_a_verdict_is_a_line_where_the_curves_come_near_it():
+    def look(step, gradient, signal):
+        layers = [LayerHealth(0, 1, 0.85, 0.1, s, gradient_norm=gradient, update_ratio=5.0) for s in (signal, 1.0, 1.0)]
+        return Health(step, 1.0, tuple(layers))
+
+    verdict = HealthVerdict("exploding", (1,), "", "")
+    figure = gradients.draw(HealthReading(verdict, (look(0, 0.1, 0.5), look(10, 900.0, 0.005))), "x")
+    norms, updates, signal = figure.axes
+    assert norms.lines[-1].get_ydata()[0] == 1_000.0 < norms.get_ylim()[1]
+    assert updates.get_title("right") == "about 0.001 is usual, until a schedule lowers the rate"
+    assert signal.lines[-1].get_ydata()[0] == 0.01
+    assert [text.get_text() for text in signal.texts] == ["vanishing: layer 1 at or below 0.01"]
+    assert "85% of the units dead (bound 80%)" in figure.texts[-1].get_text()
     assert drawn(figure)
 
 
@@ -209,7 +234,9 @@ def test_a10_the_schedule_is_drawn_as_it_was_used():
     figure = schedules.draw(FinalistsResult((finalist,), "accuracy", (1.0,), 0, {"accuracy": 0.5}, Path("x"), 1.0))
     (line,) = figure.axes[0].lines
     assert tuple(line.get_ydata()) == rates
-    assert line.get_label() == "r1-000  linear, warm-up 2 epochs"
+    assert line.get_label() == "r1-000  linear, warm-up 2 epochs: 0.5 after the first epoch, 0.5 at the end"
+    assert figure.axes[0].get_ylim()[0] < 0, "a rate of 0 does not lie on the frame"
+    assert figure.axes[0].get_legend() is None, "the legend is below, not over the curves"
     assert drawn(figure)
 
 
