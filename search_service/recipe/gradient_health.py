@@ -25,7 +25,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from search_service.records.readings import HealthName, HealthReading, HealthVerdict
+from search_service.records.readings import (
+    DEAD_IN_TRAINING,
+    SATURATED_IN_TRAINING,
+    VANISHED,
+    HealthName,
+    HealthReading,
+    HealthVerdict,
+    exploding_beyond,
+)
 from trainables.activations import ACTIVATIONS
 from trainables.config import TrialConfig
 from trainables.losses import ChanceScale
@@ -35,12 +43,11 @@ from trainables.records import Health, LayerHealth
 MAX_ROWS = 1_000
 # Healthy networks of up to 20 layers start between 0.1 and 7; sigmoids lose a factor of 4 a layer, so that five of
 # them are below the bound and three above.
-VANISHED, EXPLODED = 0.01, 100.0
-# Healthy networks reach 160 × the norm at the start while they learn to fit.
-EXPLODED_IN_TRAINING = 1_000.0
-# Small tables at high rates end with 60 to 75 % dead units and the same loss as at low ones.
-DEAD, DEAD_IN_TRAINING = 0.5, 0.8
-SATURATED, SATURATED_IN_TRAINING = 0.5, 0.9
+# (VANISHED, in records/readings.py, where the other bounds of a network in training are.)
+EXPLODED = 100.0
+# While training (EXPLODED_IN_TRAINING), healthy networks reach 160 × the norm at the start while they learn to fit.
+# Small tables at high rates end with 60 to 75 % dead units and the same loss as at low ones (DEAD_IN_TRAINING).
+DEAD, SATURATED = 0.5, 0.5
 # Share of chance below which a network learns: on a few rows that it should know by heart, and on a table.
 LEARNT_BY_HEART, LEARNT = 0.05, 0.75
 
@@ -112,7 +119,7 @@ def _ratio(hidden: Sequence[LayerHealth]) -> float:
 
 
 def _exploding(history: Sequence[Health], config: TrialConfig) -> HealthVerdict | None:
-    bound = EXPLODED_IN_TRAINING * max(history[0].gradient_norm, 1.0)
+    bound = exploding_beyond(history[0])
     for look in history:
         broken = [i for i, layer in _numbered(look.layers) if not _finite(layer)]
         if broken:

@@ -92,6 +92,8 @@ def run(config: TrialConfig, dataset: Dataset, spec: InitialLossSpec) -> Initial
         expected={"loss_small_last_layer": chance, "loss_as_configured": chance},
         activations=tuple(activations),
         gradients=tuple(gradients),
+        tolerance=spec.tolerance,
+        band=spec.band,
         health=health,
     )
 

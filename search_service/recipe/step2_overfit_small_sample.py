@@ -66,12 +66,11 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
     reached = [_first_at_most(steps, curve, threshold) for curve in by_rate]
     health = gradient_health.training(looks, scale, config, learnt=gradient_health.LEARNT_BY_HEART)
     at_first = gradient_health.untrained(looks[0], config).verdict
-    memorised = any(steps is not None for steps in reached)
+    memorised = any(at is not None for at in reached)
     if not memorised and not at_first.is_healthy:
         # Nothing memorised: what was wrong at the start is the cause, and what came of it a symptom.
         health = replace(health, verdict=at_first)
-    lowest = [min((loss for loss in curve if math.isfinite(loss)), default=math.inf) for curve in by_rate]
-
+    lowest = [min(filter(math.isfinite, curve), default=math.inf) for curve in by_rate]
     n, needed = len(sample), f"needed {threshold:.3g}"
     if memorised:
         how = f" in {reached[0]} steps (loss {lowest[0]:.3g}, {needed})"
@@ -100,6 +99,7 @@ def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, 
         steps=steps,
         curves=tuple(zip(rates, by_rate, strict=True)),
         threshold=threshold,
+        max_steps=spec.max_steps,
         health=health,
     )
 

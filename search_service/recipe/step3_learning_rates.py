@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from search_service.records.checks import LearningRatesResult, RateLabel, RateOutcome
+from search_service.records.checks import DIVERGED, LearningRatesResult, RateLabel, RateOutcome, smoothed
 from search_service.records.steps import Step
 from search_service.space.ranges import Choices, NumericRange, Range
 from search_service.spec.sections import LearningRatesSpec
@@ -29,12 +29,8 @@ from trainables.training import PopulationTraining, chance_scale, frequency_base
 # The lecture's candidates; AdaDelta, whose steps have the right unit by themselves, wants rates around 1.
 CANDIDATES = (1e-1, 1e-2, 1e-3, 1e-4)
 USUAL: Mapping[OptimizerName, tuple[float, ...]] = {"adadelta": (1e1, 1.0, 1e-1, 1e-2)}
-# Steps over which the loss of single batches is averaged.
-SMOOTHING = 10
 # Rows on which the untrained loss is measured, as in step 1.
 MAX_ROWS = 2_000
-# A smoothed loss beyond this multiple of the untrained one has diverged, even where it comes back.
-DIVERGED = 2.0
 # Decades added beyond the edge when no candidate works.
 WIDEN_DECADES = 3
 # The region that works, padded by half a decade each side: candidates usually lie a decade apart.
@@ -158,7 +154,11 @@ def _try(
         labels = [label for label, _ in judged]
         outcomes.append(
             RateOutcome(
-                rate, _majority(labels, curves[members]), median(fall for _, fall in judged), tuple(curves[members])
+                rate,
+                _majority(labels, curves[members]),
+                median(fall for _, fall in judged),
+                tuple(curves[members]),
+                tuple(untrained[members]),
             )
         )
     return outcomes
@@ -168,12 +168,11 @@ def _judge(curve: tuple[float, ...], untrained: float, falls_to: float) -> tuple
     """Label of one start, and its final smoothed loss as a share of the untrained loss."""
     if not all(math.isfinite(loss) for loss in curve):
         return "diverged", math.inf
-    parts = [curve[at : at + SMOOTHING] for at in range(0, len(curve), SMOOTHING)]
-    smoothed = [sum(part) / len(part) for part in parts]
-    fall = _share_of(smoothed[-1], untrained)
+    means = smoothed(curve)
+    fall = _share_of(means[-1], untrained)
     if fall <= falls_to:
         return "works", fall
-    return ("diverged" if max(smoothed) > DIVERGED * untrained else "too slow"), fall
+    return ("diverged" if max(means) > DIVERGED * untrained else "too slow"), fall
 
 
 def _share_of(loss: float, untrained: float) -> float:

@@ -8,6 +8,16 @@ from typing import Literal
 from trainables.records import Health
 
 HealthName = Literal["healthy", "vanishing", "exploding", "saturated", "dead"]
+# Bounds of the verdicts while training; recipe/gradient_health.py has the rule and where they come from.
+VANISHED = 0.01
+EXPLODED_IN_TRAINING = 1_000.0
+DEAD_IN_TRAINING = 0.8
+SATURATED_IN_TRAINING = 0.9
+
+
+def exploding_beyond(first: Health) -> float:
+    """The norm of the whole gradient beyond which it explodes, by the look before training."""
+    return EXPLODED_IN_TRAINING * max(first.gradient_norm, 1.0)
 
 
 @dataclass(frozen=True)

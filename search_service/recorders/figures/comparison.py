@@ -1,6 +1,7 @@
 """A comparison of optimisers: loss curves, and the paths over a slice through the loss.
 
-The same colour means the same optimiser in every picture, whichever are compared.
+The same colour means the same optimiser in every picture, whichever are compared. Curves have line styles too, and
+names at their ends: colours alone are not asked to tell eight lines apart that cross.
 """
 
 from __future__ import annotations
@@ -16,29 +17,25 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, hsv_to_rgb, to_h
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
-from matplotlib.ticker import PercentFormatter
 
 from search_service.recorders.figures import paths_page
-from search_service.recorders.figures.style import COLOURS, GREY, new_figure
+from search_service.recorders.figures.style import COLOURS, DASHES, GREY, ink, new_figure, plain_ticks, set_margins
 from search_service.records.comparison_results import ComparisonResult, LossSlice, OptimizerOutcome, PathOnSlice
 from search_service.report.comparison_report import score
 from trainables.choices import OptimizerName
 from trainables.metrics import METRICS, MetricName
 from trainables.records import EpochPoint
 
-# In the place of yellow, which cannot be read as a line on white, and darkened would be orange once more.
-PURPLE = "#9055C0"
-
 
 def distinct_colours(n: int) -> list[str]:
     """``n`` colours, no two the same: those that everybody can tell apart, and when they are used up, further hues."""
-    readable = [PURPLE if colour == "#F0E442" else colour for colour in COLOURS]
-    more = max(n - len(readable), 0)
-    return readable[:n] + [to_hex(hsv_to_rgb(((i + 0.5) / more, 0.6, 0.7))) for i in range(more)]
+    more = max(n - len(COLOURS), 0)
+    return [*COLOURS[:n], *(to_hex(hsv_to_rgb(((i + 0.5) / more, 0.6, 0.6))) for i in range(more))]
 
 
 _OPTIMIZERS = get_args(OptimizerName)
 COLOUR_OF = dict(zip(_OPTIMIZERS, distinct_colours(len(_OPTIMIZERS)), strict=True))
+DASH_OF = {name: DASHES[i % len(DASHES)] for i, name in enumerate(_OPTIMIZERS)}
 # A loss this far above the untrained one is cut off: a diverging curve would flatten all others.
 CUT_AT = 2.0
 # Heights of the slice are grey, so that every path can be told from them; the lowest loss is white.
@@ -48,6 +45,8 @@ CONTOURS = 12
 MOST_DECADES = 4.0
 # An optimiser that fails leaves the picture of the scores instead of pressing the others together at its edge.
 SHOWN_SCORES = 0.9
+# Height of a name at the end of a curve, as a share of a panel's.
+NAME_HEIGHT = 0.045
 
 
 def write(result: ComparisonResult, folder: Path) -> tuple[Path, ...]:
@@ -62,34 +61,45 @@ def write(result: ComparisonResult, folder: Path) -> tuple[Path, ...]:
 
 
 def draw_curves(result: ComparisonResult) -> Figure:
-    """Training loss, validation loss and validation score against epochs: mean over seeds, and their range."""
-    figure, axes = new_figure(3, width=13.5, height=4.8)
+    """Training loss, validation loss and validation score against epochs: mean over seeds, their range at the end."""
+    figure, axes = new_figure(3, width=15.0, height=5.0, layout=None)
+    set_margins(figure, left=0.75, right=2.9, top=0.75, bottom=0.95, between=0.42)
     seeds = max((len(outcome.curves) for outcome in result.outcomes), default=0)
     figure.suptitle(
-        f"{result.data.source}: optimisers, each at its own best learning rate", x=0.01, ha="left", fontweight="bold"
-    )
+        f"{result.data.source}: optimisers, each at its own best learning rate",
+        x=0.01, ha="left", fontweight="bold", fontsize=10,
+    )  # fmt: skip
     trained = [outcome for outcome in result.outcomes if outcome.curves]
     names = ("train_loss", "validation_loss", "validation_score")
     for axis, name, title in zip(
         axes, names, ("training loss", "validation loss", f"validation {result.metric}"), strict=True
     ):
-        for outcome in trained:
-            _draw_curve(axis, outcome, name)
+        for number, outcome in enumerate(trained, start=1):
+            _draw_curve(axis, outcome, name, number)
         axis.set_title(title, loc="left", fontsize=10)
         axis.set_xlabel("epoch")
+        axis.margins(x=0.01)
     if result.start_loss > 0:  # Not where it is NaN: a log axis of nothing cannot be drawn.
         for axis in axes[:2]:
             axis.set_yscale("log")
             axis.set_ylim(top=CUT_AT * result.start_loss)
+            plain_ticks(axis.yaxis, *axis.get_ylim())
     _focus(axes[2], trained, result.metric)
+    for axis, name in zip(axes, names, strict=True):
+        _name_ends(axis, trained, name)
     labels = [
-        Line2D([], [], color=COLOUR_OF[o.name], linewidth=2.5, label=f"{o.name}, rate {_rate(o)}\n{score(o)}")
+        Line2D(
+            [], [], color=COLOUR_OF[o.name], linestyle=DASH_OF[o.name], linewidth=2.0,
+            label=f"{o.name}, rate {_rate(o)}\n{score(o)}",
+        )
         for o in result.ranked
-    ]
+    ]  # fmt: skip
     title = f"best validation {result.metric},\nmean ± std over {seeds} seeds"
-    legend = figure.legend(handles=labels, loc="outside right center", frameon=False, fontsize=8, title=title)
+    legend = figure.legend(
+        handles=labels, loc="center right", frameon=False, fontsize=8, title=title, handlelength=3.2, alignment="left"
+    )
     legend.get_title().set_fontsize(8)
-    note = "line: mean over seeds, band: smallest to largest; epoch 0 is untrained"
+    note = "line: mean over seeds; bar at its end: smallest to largest; epoch 0 is untrained"
     axes[0].annotate(note, (0, -0.2), xycoords="axes fraction", fontsize=8, color=GREY)
     return figure
 
@@ -98,16 +108,41 @@ def _rate(outcome: OptimizerOutcome) -> str:
     return "none" if outcome.config is None else f"{outcome.config.optimizer.lr:.3g}"
 
 
-def _draw_curve(axis: Axes, outcome: OptimizerOutcome, name: str) -> None:
-    def values(points: Sequence[EpochPoint]) -> list[float]:
-        found = (getattr(point, name) for point in points)
-        return [value if math.isfinite(value) else math.nan for value in found]
+def _values(points: Sequence[EpochPoint], name: str) -> list[float]:
+    return [value if math.isfinite(value := getattr(point, name)) else math.nan for point in points]
 
+
+def _draw_curve(axis: Axes, outcome: OptimizerOutcome, name: str, number: int) -> None:
+    """The mean, and the range of the seeds at its end: a bar, since eight bands upon each other are mud."""
     epochs = [point.epoch for point in outcome.curves[0]]
-    seeds = np.array([values(curve) for curve in outcome.curves])  # (seeds, epochs)
     colour = COLOUR_OF[outcome.name]
-    axis.plot(epochs, values(outcome.mean_curve), color=colour, linewidth=1.6)
-    axis.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.08, linewidth=0)
+    axis.plot(epochs, _values(outcome.mean_curve, name), color=colour, linestyle=DASH_OF[outcome.name], linewidth=1.6)
+    ends = [values[-1] for curve in outcome.curves if (values := _values(curve, name))]
+    beside = epochs[-1] + 0.018 * number * max(epochs[-1] - epochs[0], 1)
+    axis.vlines([beside], [min(ends)], [max(ends)], color=colour, linewidth=2.0)
+
+
+def _name_ends(axis: Axes, trained: Sequence[OptimizerOutcome], name: str) -> None:
+    """Write each name where its curve ends, moved up or down as far as they would cover each other."""
+    to_share = axis.transData + axis.transAxes.inverted()
+    ends = []
+    for outcome in trained:
+        finite = [value for value in _values(outcome.mean_curve, name) if math.isfinite(value)]
+        is_log = axis.get_yscale() == "log"
+        if finite and not (is_log and finite[-1] <= 0):
+            share = float(to_share.transform((0, finite[-1]))[1])
+            ends.append((min(max(share, 0.0), 1.0), outcome.name))
+    ends.sort()
+    # From below upwards, then, as far as that went beyond the top, all of them down again.
+    heights = [share for share, _ in ends]
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + NAME_HEIGHT)
+    for i in reversed(range(len(heights))):
+        heights[i] = min(heights[i], 1.0 - NAME_HEIGHT * (len(heights) - 1 - i))
+    for height, (_, optimizer) in zip(heights, ends, strict=True):
+        axis.text(
+            1.02, height, optimizer, transform=axis.transAxes, fontsize=8, va="center", color=ink(COLOUR_OF[optimizer])
+        )
 
 
 def _focus(axis: Axes, trained: Sequence[OptimizerOutcome], metric: MetricName) -> None:
@@ -124,8 +159,6 @@ def _focus(axis: Axes, trained: Sequence[OptimizerOutcome], metric: MetricName) 
     low, high = np.quantile(later, (1 - SHOWN_SCORES, 1) if rises else (0, SHOWN_SCORES))
     room = 0.25 * (high - low) or 0.1 * abs(high) or 1.0
     axis.set_ylim(low - room, min(high + room, 1.0) if rises else high + room)
-    if metric == "accuracy":
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 def draw_slice(slice_: LossSlice) -> Figure:

@@ -12,21 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from search_service.recorders.figures.style import GREY, new_figure
+from search_service.recorders.figures.style import GREY, ink, new_figure
 from search_service.recorders.figures.trials import (
     ScoreWindow,
     all_trials,
     colour_of,
     draw_scores,
     has_score,
+    round_handles,
     round_label,
     status_handles,
 )
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
-# Share of the width from which on a round's name fits above it.
-WIDE = 0.18
+# Share of the width from which on a round's name, and its number in words, fit above it.
+WIDE, MEDIUM = 0.22, 0.08
 
 
 def draw(rounds: Sequence[RoundResult]) -> Figure:
@@ -44,16 +45,14 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
         draw_scores(axis, done.trials, numbers, window, colour_of(i), crowd=len(trials))
         if i:
             axis.axvline(start - 0.5, color=GREY, linewidth=0.8)
-        # A round that is narrow has room for its number only.
-        is_wide = len(done.trials) >= WIDE * len(trials)
         axis.annotate(
-            f"{round_label(done)}\n{done.plan.limits.max_epochs} epochs" if is_wide else str(done.plan.number),
+            _above(done, len(done.trials) / max(len(trials), 1)),
             (start - 0.5, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(3, 2),
             textcoords="offset points",
             fontsize=8,
-            color=colour_of(i),
+            color=ink(colour_of(i)),
         )
         start += len(done.trials)
     best = best_so_far(trials)
@@ -71,15 +70,24 @@ def draw(rounds: Sequence[RoundResult]) -> Figure:
     line = (
         [Line2D([], [], color="black", linewidth=1.3, label="best so far of those trained to the end")] if best else []
     )
+    # What a narrow round has no room for is below.
+    is_narrow = any(len(done.trials) < WIDE * len(trials) for done in rounds)
     axis.legend(
-        handles=[*status_handles(trials), *line],
+        handles=[*status_handles(trials), *line, *(round_handles(rounds) if is_narrow else [])],
         fontsize=8,
         frameon=False,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.14),
-        ncols=5,
+        ncols=3 if is_narrow else 5,
     )
     return figure
+
+
+def _above(done: RoundResult, share: float) -> str:
+    """What stands above a round that takes that share of the width."""
+    if share >= WIDE:
+        return f"{round_label(done)}\n{done.plan.limits.max_epochs} epochs"
+    return f"round {done.plan.number}" if share >= MEDIUM else str(done.plan.number)
 
 
 def best_so_far(trials: Sequence[TrialResult]) -> list[tuple[float, float]]:

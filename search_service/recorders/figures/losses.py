@@ -1,86 +1,69 @@
-"""Loss curves: step 2 (small sample), step 3 (learning rates) and the finalists."""
+"""Loss curves: step 2 (small sample) and, by these names too, step 3 (learning rates) and the finalists."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search_service.recorders.figures.style import COLOURS, new_figure
-from search_service.records.checks import LearningRatesResult, OverfitResult
-from search_service.records.finalists import FinalistsResult
-from trainables.records import EpochPoint
+from search_service.recorders.figures import finalists, learning_rates
+from search_service.recorders.figures.style import COLOURS, DASHES, new_figure, plain_ticks, set_margins
+from search_service.records.checks import OverfitResult
 
-# A loss this far above the first one is cut off: a diverging curve would flatten all others.
-CUT_AT = 4.0
+# A loss this far above the untrained one is cut off: an exploding curve would flatten all others.
+HIGHEST = 10.0
+# Inches of a line of the legend, and of what is above it.
+LINE, ABOVE_LEGEND = 0.21, 0.55
+
+draw_learning_rates = learning_rates.draw
+draw_finalists = finalists.draw
 
 
 def draw_small_sample(check: OverfitResult) -> Figure:
-    """Loss on the sample against steps, a curve per learning rate, and the loss that counts as memorised."""
-    figure, (axis,) = new_figure()
-    for colour, (rate, curve) in zip(COLOURS, check.curves, strict=False):
-        configured = rate == check.curves[0][0]
-        label = f"{rate:.3g}" + (" (configured)" if configured else "")
-        axis.plot(check.steps, curve, color=colour, linewidth=2.2 if configured else 1.2, label=label)
-    axis.axhline(check.threshold, color="black", linestyle=":", linewidth=1.2, label="memorised")
-    axis.set(yscale="log", xlabel="step", ylabel="loss on the sample")
-    # Curves go on falling for ever; what happens far below the threshold is of no interest.
-    axis.set_ylim(bottom=check.threshold / 30)
-    _finish(
-        axis, f"Step 2: can it memorise {check.measured['rows']:.0f} rows?  {_verdict(check.passed)}", "learning rate"
-    )
-    return figure
-
-
-def draw_learning_rates(check: LearningRatesResult) -> Figure:
-    """Loss against steps: mean over starts as a line, the range of the starts as a band, a colour per rate."""
-    figure, (axis,) = new_figure()
-    first = [curve[0] for outcome in check.outcomes for curve in outcome.curves if math.isfinite(curve[0])]
-    top = CUT_AT * max(first, default=1.0)
-    for i, outcome in enumerate(reversed(check.outcomes)):
-        colour = COLOURS[i % len(COLOURS)]
-        steps = range(len(outcome.curves[0]))
-        by_step = [
-            [min(loss, top) if math.isfinite(loss) else top for loss in at] for at in zip(*outcome.curves, strict=True)
-        ]
+    """Loss on the sample against steps, a curve per learning rate, the loss that is needed, and when it was reached."""
+    rows = -(-(len(check.curves) + 1) // 2)
+    bottom = ABOVE_LEGEND + LINE * (rows + 1)
+    figure, (axis,) = new_figure(width=8.0, height=4.1 + bottom, layout=None)
+    set_margins(figure, left=0.8, right=0.25, top=0.45, bottom=bottom, between=0.0)
+    for i, (rate, curve) in enumerate(check.curves):
+        reached = reached_at(check.steps, curve, check.threshold)
+        told = "not reached" if reached is None else f"reached at step {reached}"
+        label = f"{rate:.3g}" + (" (configured)" if i == 0 else "") + f": {told}"
         axis.plot(
-            steps, [sum(at) / len(at) for at in by_step], color=colour, label=f"{outcome.rate:.3g}  {outcome.label}"
-        )
-        axis.fill_between(
-            steps, [min(at) for at in by_step], [max(at) for at in by_step], color=colour, alpha=0.15, linewidth=0
-        )
-    axis.set(yscale="log", xlabel="step", ylabel="training loss of the batch")
-    cycle = f" (cycle {check.cycle})" if check.cycle > 1 else ""
-    _finish(axis, f"Step 3{cycle}: which learning rates make the loss fall?  {_verdict(check.passed)}", "learning rate")
+            check.steps, curve, color=COLOURS[i % len(COLOURS)], linestyle=DASHES[i // len(COLOURS) % len(DASHES)],
+            linewidth=2.4 if i == 0 else 1.2, marker="o" if reached is not None else "", label=label,
+            markersize=7, markeredgecolor="white", markevery=[] if reached is None else [check.steps.index(reached)],
+        )  # fmt: skip
+    axis.axhline(check.threshold, color="black", linestyle=":", linewidth=1.2, label=f"needed: {check.threshold:.3g}")
+    axis.set(yscale="log", xlabel="step", ylabel="loss on the sample")
+    start = max((curve[0] for _, curve in check.curves if math.isfinite(curve[0])), default=1.0)
+    top = HIGHEST * max(start, check.threshold)
+    # Curves go on falling for ever, and some explode; what happens far from start and threshold is of no interest.
+    known = [loss for _, curve in check.curves for loss in curve if math.isfinite(loss)]
+    low, high = check.threshold / 30, min(top, 1.4 * max([*known, check.threshold]))
+    axis.set_ylim(low, high)
+    axis.set_xlim(0, 1.02 * max(check.steps[-1], 1))
+    plain_ticks(axis.yaxis, low, high)
+    axis.set_title(_title(check), loc="left", fontweight="bold", fontsize=10)
+    figure.legend(
+        loc="lower left", ncols=2, fontsize=8, frameon=False, title="learning rate (dot: memorised)",
+        title_fontsize=8, alignment="left",
+    )  # fmt: skip
     return figure
 
 
-def draw_finalists(final: FinalistsResult) -> Figure:
-    """Training and validation loss of each finalist, mean over seeds."""
-    figure, (loss_axis, score_axis) = new_figure(2, width=10.0)
-    for colour, finalist in zip(COLOURS, final.finalists, strict=False):
-        epochs = [point.epoch for point in finalist.curves[0]]
-        loss_axis.plot(epochs, _mean(finalist.curves, "train_loss"), color=colour, linestyle="--", linewidth=1.2)
-        loss_axis.plot(epochs, _mean(finalist.curves, "validation_loss"), color=colour, label=finalist.trial_id)
-        label = f"{finalist.trial_id}  {finalist.mean:.4g} ± {finalist.std:.2g}"
-        score_axis.plot(epochs, _mean(finalist.curves, "validation_score"), color=colour, label=label)
-    loss_axis.set(yscale="log", xlabel="epoch", ylabel="loss (dashed: training)")
-    score_axis.set(xlabel="epoch", ylabel=f"validation {final.metric}")
-    _finish(loss_axis, "Finalists: loss", "finalist")
-    _finish(score_axis, f"Finalists: {final.metric}, best epoch ± std over seeds", "finalist")
-    return figure
+def reached_at(steps: Sequence[int], curve: Sequence[float], threshold: float) -> int | None:
+    """The first of the steps at which the loss was at most ``threshold``; None if it never was."""
+    return next((step for step, loss in zip(steps, curve, strict=True) if loss <= threshold), None)
 
 
-def _mean(curves: Sequence[Sequence[EpochPoint]], name: str) -> list[float]:
-    return [sum(getattr(p, name) for p in points) / len(points) for points in zip(*curves, strict=True)]
-
-
-def _verdict(passed: bool) -> str:
-    return "passed" if passed else "failed"
-
-
-def _finish(axis: Axes, title: str, legend: str) -> None:
-    axis.set_title(title, loc="left", fontweight="bold", fontsize=10)
-    axis.legend(title=legend, fontsize=8, title_fontsize=8, frameon=False)
+def _title(check: OverfitResult) -> str:
+    """The question and the answer, with the steps it took of those there were."""
+    question = f"Step 2: can it memorise {check.measured['rows']:.0f} rows?"
+    of = f" of at most {check.max_steps:,}" if check.max_steps else ""
+    if not check.passed:
+        return f"{question}  failed within {check.measured['steps']:,.0f} steps"
+    if reached_at(check.steps, check.curves[0][1], check.threshold) is None:
+        return f"{question}  passed, but not at the configured learning rate"
+    return f"{question}  passed in {check.measured['steps']:,.0f}{of} steps"

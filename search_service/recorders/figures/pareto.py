@@ -28,7 +28,7 @@ def draw(pareto: ParetoSet, metric: MetricName, finalists: tuple[str, ...] = ())
         if not shown:
             continue
         heights = [window.place(point.score) for point in shown]
-        axis.scatter([point.second for point in shown], heights, s=size, color=colour, alpha=0.8, label=label, zorder=3)
+        axis.scatter([point.second for point in shown], heights, s=size, color=colour, label=label, zorder=3)
     optimal = sorted(pareto.optimal, key=lambda point: point.second)
     # In steps: between two of them there is nothing that is as good as the larger and as cheap as the smaller.
     axis.plot(

@@ -1,98 +1,173 @@
-"""The search map: every trial of the rounds so far over the learning rate and one other hyperparameter, log–log.
+"""The search map: every trial of the rounds so far over the learning rate and what mattered most beside it.
 
-Colour is the score, the marker says how the trial ended, and a box is drawn around each round's ranges: so one sees
-where a round looked, what it found, and why the next one looked where it did.
+Colour is the score, size the epochs that it was reached in, the marker says how the trial ended, and a box is drawn
+around each round's ranges: so one sees where a round looked, what it found, and why the next one looked where it did.
+The star is the best trial of the whole study.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from search_service.recorders.figures.style import COLOURS, GREY, new_figure
-from search_service.recorders.figures.trials import BROKEN, MARKERS
+from search_service.recorders.figures.style import GREY, new_figure, plain_ticks, set_margins
+from search_service.recorders.figures.trials import (
+    BROKEN,
+    CROWD,
+    MARKERS,
+    LeafScale,
+    all_trials,
+    best_trial,
+    colour_of,
+    label_of,
+    round_label,
+    score_colours,
+    status_handles,
+)
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.report.importance import importance
 from search_service.space.ranges import NumericRange
 from trainables.metrics import METRICS
 
 X = "optimizer.lr"
+# Area in points² of the marker of a trial of no epochs, and what the longest training adds.
+SMALLEST, MORE = 16.0, 75.0
+# Places that are numbered where several trials have the same values; of more, the numbers would cover the map.
+MOST_NUMBERS = 12
 
 
-def draw(rounds: Sequence[RoundResult]) -> Figure:
-    """Draw the rounds so far; the last one in full strength.
+def draw(rounds: Sequence[RoundResult], *, winner: str = "") -> Figure:
+    """Draw the rounds so far.
 
     Args:
         rounds: The study's rounds in order, at least one.
+        winner: Id of the trial that won among the finalists; empty if that is not known.
     """
     last = rounds[-1].plan
-    y = _second_leaf(rounds)
-    figure, (axis,) = new_figure(width=7.5, height=5.0)
-    mode = METRICS[last.metric].mode
-    shown = [trial for done in rounds for trial in done.trials]
-    finite = sorted(trial.score for trial in shown if math.isfinite(trial.score)) or [0.0, 1.0]
-    # The colour scale spans the better two thirds: hopeless trials would use up all the colours.
-    cut = len(finite) // 3
-    low, high = (finite[cut], finite[-1]) if mode == "max" else (finite[0], finite[-1 - cut])
-    colours = ScalarMappable(Normalize(low, high), "viridis" if mode == "max" else "viridis_r")
+    y, why = _second_leaf(rounds)
+    scale = LeafScale.of(y, rounds) if y is not None else None
+    shown = [trial for trial in all_trials(rounds) if X in trial.values and math.isfinite(_y_of(trial, scale))]
+    figure, (axis,) = new_figure(width=8.0, height=5.6, layout=None)
+    set_margins(figure, left=0.9, right=0.1, top=0.4, bottom=1.5, between=0.0)
+    colours = score_colours([trial.score for trial in all_trials(rounds)], last.metric)
+    _draw_trials(axis, shown, scale, colours)
     for i, done in enumerate(rounds):
-        strength = 1.0 if done is rounds[-1] else 0.35
-        for status, (marker, size, _) in MARKERS.items():
-            points = [t for t in done.trials if t.status is status and X in t.values and math.isfinite(_y_of(t, y))]
-            broken = status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
-            axis.scatter(
-                [t.values[X] for t in points],
-                [_y_of(t, y) for t in points],
-                s=size,
-                marker=marker,
-                color=[
-                    BROKEN if broken or not math.isfinite(t.score) else colours.to_rgba(np.array(t.score))
-                    for t in points
-                ],
-                alpha=strength,
-            )
-        _draw_box(axis, done, y, COLOURS[i % len(COLOURS)])
-    best = rounds[-1].best
-    if best is not None and X in best.values:
-        axis.scatter(
-            [best.values[X]], [_y_of(best, y)], s=260, marker="*", facecolors="none", edgecolors="black", zorder=5
-        )
-    if not any(X in trial.values for trial in shown):
+        _draw_box(axis, done, y, colour_of(i))
+    marks = _draw_best(axis, rounds, winner, scale)
+    _number(axis, shown, scale)
+    axis.set(xscale="log", xlabel="learning rate", ylabel=f"{y} ({why})" if y else f"validation {last.metric}")
+    if any(X in done.plan.space for done in rounds):
+        x_scale = LeafScale.of(X, rounds)
+        if x_scale.choices is None:
+            plain_ticks(axis.xaxis, x_scale.low, x_scale.high)
+    if not shown:
         axis.set_xlim(1e-5, 1.0)  # A log axis of nothing needs limits to be drawn at all.
-    axis.set(xscale="log", xlabel="learning rate", ylabel=y or f"validation {last.metric}")
-    if y is not None and all(_is_log(done, y) for done in rounds):
-        axis.set_yscale("log")
-    figure.colorbar(colours, ax=axis, label=f"validation {last.metric}", extend="min" if mode == "max" else "max")
+    if scale is not None:
+        _finish_y(axis, scale)
+    rises = METRICS[last.metric].mode == "max"
+    bar = figure.colorbar(colours, ax=axis, label=f"validation {last.metric}", extend="min" if rises else "max")
+    if not rises:
+        bar.ax.invert_yaxis()
     title = f"Search map: round {last.number}, {last.step.title} (step {last.step}), {last.sampling.sampler} samples"
     axis.set_title(title, loc="left", fontweight="bold", fontsize=10)
-    _legend(axis, rounds)
+    handles = [*status_handles(shown), *_size_handles(shown), *marks, *_round_handles(rounds)]
+    axis.legend(handles=handles, fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
     return figure
 
 
-def _second_leaf(rounds: Sequence[RoundResult]) -> str | None:
-    """The numeric hyperparameter drawn upwards: one that every trial has, and a log one, first; None if there is none.
+def _second_leaf(rounds: Sequence[RoundResult]) -> tuple[str | None, str]:
+    """The hyperparameter drawn upwards, and why that one; None if only the learning rate was searched.
 
-    Then the score is drawn.
+    What mattered most in the last round that tells and, where none does, a log range. One that every trial has comes
+    first.
     """
-    numeric = {leaf: r for leaf, r in rounds[0].plan.space.items() if isinstance(r, NumericRange) and leaf != X}
-    return min(numeric, key=lambda leaf: (bool(numeric[leaf].when), not numeric[leaf].log, leaf), default=None)
+    space = {leaf: range_ for leaf, range_ in rounds[-1].plan.space.items() if leaf != X}
+    if not space:
+        return None, ""
+    told = (found.shares for done in reversed(rounds) if (found := importance(done)).shares) if len(space) > 1 else ()
+    shares = next(iter(told), {})
+
+    def rank(leaf: str) -> tuple[bool, float, bool, bool, str]:
+        range_ = space[leaf]
+        is_number = isinstance(range_, NumericRange)
+        is_log = isinstance(range_, NumericRange) and range_.log
+        return bool(range_.when), -shares.get(leaf, 0.0), not is_number, not is_log, leaf
+
+    chosen = min(space, key=rank)
+    return chosen, "of the others it mattered most" if shares.get(chosen) else "searched too"
 
 
-def _y_of(trial: TrialResult, leaf: str | None) -> float:
+def _y_of(trial: TrialResult, scale: LeafScale | None) -> float:
     """Height at which a trial is drawn; NaN if it has none (a conditional leaf, or no score)."""
-    return trial.score if leaf is None else float(trial.values.get(leaf, math.nan))
+    if scale is None:
+        return trial.score
+    at = scale.place(trial.values)
+    # Trials with the same choice beside each other, by their number, over half the way to the next choice.
+    return at if scale.choices is None else at + 0.5 * (trial.number * 0.618034 % 1 - 0.5)
 
 
-def _is_log(done: RoundResult, leaf: str) -> bool:
-    range_ = done.plan.space[leaf]
-    return isinstance(range_, NumericRange) and range_.log
+def _size(trial: TrialResult, most_epochs: int, n: int) -> float:
+    return (SMALLEST + MORE * math.sqrt(trial.epochs / max(most_epochs, 1))) * min(1.0, max(0.25, CROWD / max(n, 1)))
+
+
+def _draw_trials(axis: Axes, trials: Sequence[TrialResult], scale: LeafScale | None, colours: ScalarMappable) -> None:
+    most = max((trial.epochs for trial in trials), default=0)
+    # The large first and the small and hollow above them: none hides another.
+    for status, (marker, _, _) in MARKERS.items():
+        points = sorted((t for t in trials if t.status is status), key=lambda t: -t.epochs)
+        if not points:
+            continue
+        broken = status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
+        colour = [
+            BROKEN if broken or not math.isfinite(t.score) else colours.to_rgba(np.array(t.score)) for t in points
+        ]
+        axis.scatter(
+            [t.values[X] for t in points],
+            [_y_of(t, scale) for t in points],
+            s=[_size(t, most, len(trials)) for t in points],
+            marker=marker,
+            linewidths=1.2,
+            facecolors="none" if status is TrialStatus.PRUNED else colour,
+            edgecolors=None if marker == "x" else colour,
+        )
+
+
+def _draw_best(axis: Axes, rounds: Sequence[RoundResult], winner: str, scale: LeafScale | None) -> list[Line2D]:
+    """Mark the study's best trial and the winner; returns what the legend says of them."""
+    best = best_trial(rounds)
+    won = next((trial for trial in all_trials(rounds) if trial.trial_id == winner), None)
+    marked = [(best, "*", 200.0, "best of all rounds" + (", and the winner" if best is won else ""))]
+    if won is not best:
+        marked.append((won, "D", 190.0, "winner among the finalists"))
+    handles = []
+    for trial, marker, size, what in marked:
+        if trial is None or X not in trial.values or not math.isfinite(_y_of(trial, scale)):
+            continue
+        at = ([trial.values[X]], [_y_of(trial, scale)])
+        # White within the star: an outline on a dark dot cannot be seen.
+        face = "white" if marker == "*" else "none"
+        axis.scatter(*at, s=size, marker=marker, facecolors=face, edgecolors="black", linewidths=1.3, zorder=5)
+        label = f"{what}: {trial.trial_id}, {trial.score:.4g}"
+        handles.append(
+            Line2D([], [], linestyle="none", marker=marker, markersize=9, mfc="none", mec="black", label=label)
+        )
+    return handles
+
+
+def _number(axis: Axes, trials: Sequence[TrialResult], scale: LeafScale | None) -> None:
+    """Say how many trials lie on the same place: a configuration that was tried again covers the first."""
+    places = Counter((float(trial.values[X]), _y_of(trial, scale)) for trial in trials)
+    several = [(place, n) for place, n in places.items() if n > 1]
+    for place, n in several[:MOST_NUMBERS]:
+        axis.annotate(f"{n} ×", place, xytext=(6, 4), textcoords="offset points", fontsize=8, zorder=6)
 
 
 def _draw_box(axis: Axes, done: RoundResult, y: str | None, colour: str) -> None:
@@ -104,19 +179,29 @@ def _draw_box(axis: Axes, done: RoundResult, y: str | None, colour: str) -> None
         size = (x_range.high - x_range.low, y_range.high - y_range.low)
         axis.add_patch(Rectangle((x_range.low, y_range.low), *size, fill=False, edgecolor=colour, linewidth=1.4))
     else:
-        axis.axvspan(x_range.low, x_range.high, facecolor=colour, alpha=0.06, edgecolor=colour)
+        axis.axvspan(x_range.low, x_range.high, facecolor="none", edgecolor=colour, linewidth=1.4)
 
 
-def _legend(axis: Axes, rounds: Sequence[RoundResult]) -> None:
-    used = {trial.status for done in rounds for trial in done.trials}
-    handles = [
-        Line2D([], [], linestyle="none", marker=marker, color=GREY, label=label)
-        for status, (marker, _, label) in MARKERS.items()
-        if status in used
+def _finish_y(axis: Axes, scale: LeafScale) -> None:
+    if scale.choices is not None:
+        axis.set_yticks(range(len(scale.choices)), [label_of(choice) for choice in scale.choices])
+        axis.set_ylim(-0.6, len(scale.choices) - 0.4)
+    elif scale.log:
+        axis.set_yscale("log")
+        plain_ticks(axis.yaxis, scale.low, scale.high)
+
+
+def _size_handles(trials: Sequence[TrialResult]) -> list[Line2D]:
+    """Sizes of the shortest and of the longest training, if they differ."""
+    epochs = sorted({trial.epochs for trial in trials if trial.epochs})
+    if not epochs[1:]:
+        return []
+    sizes = [math.sqrt(SMALLEST + MORE * math.sqrt(n / epochs[-1])) for n in (epochs[0], epochs[-1])]
+    return [
+        Line2D([], [], linestyle="none", marker="o", markersize=size, mfc="none", mec=GREY, label=f"{n} epochs")
+        for size, n in zip(sizes, (epochs[0], epochs[-1]), strict=True)
     ]
-    handles.append(Line2D([], [], linestyle="none", marker="*", markersize=12, mfc="none", mec="black", label="best"))
-    handles += [
-        Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"round {done.plan.number}: {done.plan.step.title}")
-        for i, done in enumerate(rounds)
-    ]
-    axis.legend(handles=handles, fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
+
+
+def _round_handles(rounds: Sequence[RoundResult]) -> list[Line2D]:
+    return [Line2D([], [], color=colour_of(i), label=round_label(done)) for i, done in enumerate(rounds)]

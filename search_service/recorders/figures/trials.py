@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from search_service.recorders.figures.style import COLOURS, GREY
+from search_service.recorders.figures.style import COLOURS, GREY, SCORES
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.space.ranges import Choices, NumericRange
 from trainables.metrics import METRICS, MetricName
@@ -29,8 +31,6 @@ MARKERS = {
     TrialStatus.DIVERGED: ("x", 45, "diverged"),
     TrialStatus.FAILED: ("s", 30, "failed"),
 }
-# Opacity of trials that were stopped early: their scores are those of short trainings.
-FAINT = 0.35
 # From this many trials on, markers shrink so that they do not hide each other.
 CROWD = 60
 # The score axis reaches this many times as far beyond the median as the best lies on this side of it.
@@ -182,7 +182,9 @@ def label_of(choice: Any) -> str:
 def draw_scores(
     axis: Axes, trials: Sequence[TrialResult], xs: Sequence[float], window: ScoreWindow, colour: str, *, crowd: int
 ) -> None:
-    """A marker per trial at its score: stopped early lighter, without a score at the bad edge.
+    """A marker per trial at its score: stopped early hollow, without a score at the bad edge.
+
+    Those stopped early had less time, so they are less weighty; paler, they could not be seen.
 
     Args:
         axis: Drawn on.
@@ -196,15 +198,17 @@ def draw_scores(
         shown = [(x, t) for x, t in zip(xs, trials, strict=True) if t.status is status and math.isfinite(x)]
         if not shown:
             continue
-        broken = status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
+        broken, hollow = status in (TrialStatus.DIVERGED, TrialStatus.FAILED), status is TrialStatus.PRUNED
+        edge = BROKEN if broken else colour
         axis.scatter(
             [x for x, _ in shown],
             [window.worst if broken else window.place(trial.score) for _, trial in shown],
             s=area(status, crowd),
             marker=marker,
-            color=BROKEN if broken else colour,
-            alpha=FAINT if status is TrialStatus.PRUNED else 0.9,
-            linewidths=1.0 if marker == "x" else 0,
+            linewidths=1.0 if marker == "x" or hollow else 0,
+            facecolors="none" if hollow else edge,
+            # A cross has no edge, and matplotlib warns where it is given a colour for one.
+            edgecolors=None if marker == "x" else edge,
         )
 
 
@@ -214,19 +218,38 @@ def status_handles(trials: Sequence[TrialResult]) -> list[Line2D]:
     handles = []
     for status, (marker, _, label) in MARKERS.items():
         if status in used:
-            broken = status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
-            alpha = FAINT if status is TrialStatus.PRUNED else 1.0
-            colour = BROKEN if broken else GREY
-            handles.append(Line2D([], [], linestyle="none", marker=marker, color=colour, alpha=alpha, label=label))
+            colour = BROKEN if status in (TrialStatus.DIVERGED, TrialStatus.FAILED) else GREY
+            face = "none" if status is TrialStatus.PRUNED else colour
+            handles.append(Line2D([], [], linestyle="none", marker=marker, mfc=face, mec=colour, label=label))
     return handles
 
 
 def round_handles(rounds: Sequence[RoundResult]) -> list[Line2D]:
     """Legend entries for the colours of the rounds."""
     return [
-        Line2D([], [], linestyle="none", marker="o", color=colour_of(i), label=round_label(done))
+        Line2D([], [], linestyle="none", marker="s", color=colour_of(i), label=round_label(done))
         for i, done in enumerate(rounds)
     ]
+
+
+def best_trial(rounds: Sequence[RoundResult]) -> TrialResult | None:
+    """The study's best: of those trained to the end in any round or, where none was, of those that went furthest.
+
+    None if no trial has a score. Of equal ones the one that was trained for longer, and of those the first.
+    """
+    able = [trial for trial in all_trials(rounds) if has_score(trial)]
+    ended = [trial for trial in able if trial.status is TrialStatus.COMPLETED]
+    furthest = max((trial.epochs for trial in able), default=0)
+    candidates = ended or [trial for trial in able if trial.epochs == furthest]
+    return min(candidates, key=lambda t: (METRICS[t.metric].rank(t.score), -t.epochs), default=None)
+
+
+def score_colours(scores: Sequence[float], metric: MetricName) -> ScalarMappable:
+    """Colours of scores, the best the darkest. What is worse than the better two thirds is as pale as these allow."""
+    finite = sorted(score for score in scores if math.isfinite(score)) or [0.0, 1.0]
+    cut, rises = len(finite) // 3, METRICS[metric].mode == "max"
+    low, high = (finite[cut], finite[-1]) if rises else (finite[0], finite[-1 - cut])
+    return ScalarMappable(Normalize(low, high), SCORES if rises else SCORES.reversed())
 
 
 def round_label(done: RoundResult) -> str:

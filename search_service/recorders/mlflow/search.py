@@ -56,17 +56,18 @@ def log_round(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
     client.log_text(run, trials_table([last]), "trials.csv")
 
 
-def log_study(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> None:
+def log_study(client: MlflowClient, run: str, rounds: Sequence[RoundResult], winner: str = "") -> None:
     """Write what the study's run shows of all rounds; nothing if it did not come to any.
 
     Args:
         client: The client of the MLflow store.
         run: Id of the study's run.
         rounds: The study's rounds in order.
+        winner: Id of the trial that won, if it came to that.
     """
     if not rounds:
         return
-    for name, draw in _pictures(rounds):
+    for name, draw in _pictures(rounds, winner):
         log_picture(client, run, name, draw)
     log_picture(client, run, "importance.png", lambda: importance_bars.draw([importance(done) for done in rounds]))
     client.log_text(run, trials_table(rounds), "trials.csv")
@@ -115,8 +116,8 @@ def _row(trial: TrialResult, number: int) -> dict[str, Any]:
     return row | {leaf: v if isinstance(v, str) else json.dumps(v) for leaf, v in trial.values.items()}
 
 
-def _pictures(rounds: Sequence[RoundResult]) -> Iterator[tuple[str, Callable[[], Figure]]]:
-    yield "search_map.png", partial(search_map.draw, rounds)
+def _pictures(rounds: Sequence[RoundResult], winner: str = "") -> Iterator[tuple[str, Callable[[], Figure]]]:
+    yield "search_map.png", partial(search_map.draw, rounds, winner=winner)
     yield "history.png", partial(history.draw, rounds)
     yield "slices.png", partial(slices.draw, rounds)
-    yield "parallel.png", partial(parallel.draw, rounds)
+    yield "parallel.png", partial(parallel.draw, rounds, winner=winner)

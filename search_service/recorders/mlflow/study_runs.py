@@ -259,7 +259,8 @@ class StudyRuns:
         document = StudyDocument.of(self._spec, result, {})
         self._client.log_text(self._study, document.model_dump_json(indent=2), layout.RESULT)
         log_page(self._client, self._study, self._story, event)
-        mlflow_search.log_study(self._client, self._study, result.rounds)
+        winner = result.finalists.winner.trial_id if result.finalists is not None else ""
+        mlflow_search.log_study(self._client, self._study, result.rounds, winner)
         self._runs.check()
         self._runs.end(self._study, RUN_STATUS[result.status])
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 # Digits of what is drawn, and of a hyperparameter, which somebody may want to type again.
@@ -45,9 +44,3 @@ def cut(text: str, most: int = MOST_LETTERS) -> str:
     """A text of at most so many characters; halves of a character, which no file holds, as escapes."""
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def smoothed(curve: Sequence[float], width: int) -> list[float]:
-    """Means of ``width`` values after another, as step 3 judges a loss; the last may be of fewer."""
-    parts = [curve[at : at + width] for at in range(0, len(curve), width)]
-    return [sum(part) / len(part) for part in parts]

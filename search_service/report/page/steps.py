@@ -12,13 +12,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from search_service.records.checks import CheckResult, LearningRatesResult, OverfitResult, RateOutcome
+from search_service.records.checks import (
+    SMOOTHING,
+    CheckResult,
+    LearningRatesResult,
+    OverfitResult,
+    RateOutcome,
+    smoothed,
+)
 from search_service.records.finalists import Decision
 from search_service.records.results import StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.records.steps import Step
 from search_service.report.documents import Document, Number
-from search_service.report.page.figures_in_short import evenly, short, smoothed
+from search_service.report.page.figures_in_short import evenly, short
 from search_service.spec.study_spec import StudySpec
 
 QUESTIONS = {
@@ -29,8 +36,6 @@ QUESTIONS = {
     Step.REFINED_SEARCH: "Which configuration is best?",
     Step.REPEAT: "Good enough, or again?",
 }
-# Steps over which step 3 takes the mean of a loss before it judges (recipe/step3_learning_rates.py).
-SMOOTHING = 10
 # Of a curve of step 2.
 MOST_POINTS = 120
 
@@ -121,7 +126,7 @@ def _untrained(outcomes: Sequence[RateOutcome]) -> float:
     Of the median start's last loss and its share; where every rate diverged, the first step's loss.
     """
     told = [
-        statistics.median(smoothed(curve, SMOOTHING)[-1] for curve in outcome.curves) / outcome.falls_to
+        statistics.median(smoothed(curve)[-1] for curve in outcome.curves) / outcome.falls_to
         for outcome in outcomes
         if math.isfinite(outcome.falls_to) and outcome.falls_to > 0 and outcome.curves and outcome.curves[0]
     ]
@@ -130,7 +135,7 @@ def _untrained(outcomes: Sequence[RateOutcome]) -> float:
 
 
 def _rate(outcome: RateOutcome, untrained: float) -> RatePart:
-    curves = [smoothed(curve, SMOOTHING) for curve in outcome.curves]
+    curves = [smoothed(curve) for curve in outcome.curves]
     broken = [next((i for i, loss in enumerate(curve) if not math.isfinite(loss)), None) for curve in outcome.curves]
     middle = [
         statistics.median(losses) if all(map(math.isfinite, losses)) else math.nan

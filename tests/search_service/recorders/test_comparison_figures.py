@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import math
 import re
@@ -14,10 +15,12 @@ import pytest
 from search_service import wiring
 from search_service.comparison import compare
 from search_service.recorders.figures import comparison, paths_page
+from search_service.recorders.figures.style import MARK_CONTRAST, contrast
 from search_service.recorders.memory import MemoryRecorder
 from search_service.records.events import ComparisonFinished
 from search_service.spec.study_spec import parse
 from search_service.study import summarize
+from tests.search_service.recorders.test_figure_colours import APART, EYES, distance
 
 
 def drawn(figure) -> bytes:
@@ -44,13 +47,23 @@ def test_a14_a_comparison_is_drawn_as_curves_a_slice_and_a_page(compared):
     assert compared.files[2].stat().st_size < 1_000_000
 
 
-def test_a14_the_curves_have_a_line_and_a_band_per_optimiser_in_its_colour(compared):
+def test_a14_the_curves_have_a_line_its_name_and_the_seeds_range_per_optimiser(compared):
     figure = comparison.draw_curves(compared.result)
-    for axis in figure.axes:
-        assert [line.get_color() for line in axis.lines] == [comparison.COLOUR_OF[n] for n in ("sgd", "adam", "adamw")]
-        assert len(axis.collections) == 3
+    names = ("sgd", "adam", "adamw")
+    for axis, of in zip(figure.axes, ("train_loss", "validation_loss", "validation_score"), strict=True):
+        assert [line.get_color() for line in axis.lines] == [comparison.COLOUR_OF[name] for name in names]
+        ranges = [bar.get_segments()[0][:, 1] for bar in axis.collections]
+        for (low, high), outcome in zip(ranges, compared.result.outcomes, strict=True):
+            ends = [getattr(curve[-1], of) for curve in outcome.curves]
+            assert (low, high) == pytest.approx((min(ends), max(ends)))
+        written = sorted((text.get_position()[1], text.get_text()) for text in axis.texts if text.get_text() in names)
+        heights = [height for height, _ in written]
+        assert {name for _, name in written} == set(names)
+        assert all(b - a >= comparison.NAME_HEIGHT - 1e-9 for a, b in itertools.pairwise(heights))
+        assert all(0 <= height <= 1 for height in heights)
     assert [axis.get_yscale() for axis in figure.axes] == ["log", "log", "linear"]
-    assert len(set(comparison.COLOUR_OF.values())) == 8
+    # Accuracies are fractions on the axis as they are in the legend.
+    assert "%" not in figure.axes[2].yaxis.get_major_formatter()(0.97)
     best = compared.result.ranked[0]
     assert figure.legends[0].get_texts()[0].get_text().startswith(f"{best.name}, rate {best.config.optimizer.lr:.3g}")
 
@@ -136,8 +149,18 @@ def test_a14_nothing_in_the_data_can_leave_the_script_in_which_it_stands(compare
     assert "<title>&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
+@pytest.mark.parametrize("eyes", EYES)
+def test_any_two_optimisers_are_told_apart_by_colour_by_any_eyes(eyes):
+    """Those that were one blue, and one grey, without the green cones, and all others."""
+    assert len(comparison.COLOUR_OF) == 8
+    for one, other in itertools.combinations(comparison.COLOUR_OF, 2):
+        assert distance(comparison.COLOUR_OF[one], comparison.COLOUR_OF[other], eyes) >= APART, (one, other)
+    alike = [name for name in comparison.DASH_OF if comparison.DASH_OF[name] == comparison.DASH_OF["sgd"]]
+    assert alike == ["sgd", "rmsprop"], "what is next to each other in the table has another line style too"
+
+
 @pytest.mark.parametrize("n", [3, 8, 9, 20])
 def test_c6_however_many_optimisers_there_are_no_two_look_the_same(n):
     colours = comparison.distinct_colours(n)
     assert len(set(colours)) == n
-    assert "#F0E442" not in colours  # Yellow cannot be read as a line on white.
+    assert all(contrast(colour) >= MARK_CONTRAST for colour in colours)

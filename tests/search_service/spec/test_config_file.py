@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_service.errors import InvalidSpecError
-from search_service.spec.config_file import MAX_BYTES, load, read
+from search_service.spec.config_file import MAX_BYTES, load, read, to_run_again
 
 
 def write(tmp_path, text, name="c.yaml"):
@@ -128,9 +129,9 @@ def test_d3_a_config_that_is_recorded_runs_again_from_any_folder(tmp_path, monke
     asked = "name: x\ndata: {source: table.csv, target: y}\ntrial: {optimizer: {lr: 1e-3}}\n"
     (tmp_path / "there" / "config.yaml").write_text(asked)
     monkeypatch.chdir(tmp_path)
-    spec = config_file.load(Path("there/config.yaml"))
-    (tmp_path / "again.yaml").write_text(config_file.to_run_again(spec))
+    spec = load(Path("there/config.yaml"))
+    (tmp_path / "again.yaml").write_text(to_run_again(spec))
     monkeypatch.chdir("/")
-    again = config_file.load(tmp_path / "again.yaml")
+    again = load(tmp_path / "again.yaml")
     assert again.data.source == str(tmp_path / "there" / "table.csv")
     assert again.model_copy(update={"data": spec.data}) == spec
