@@ -112,7 +112,7 @@ def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(comma
     for arguments, words in (
         (("list",), study.id),
         (("show", study.id), "passed"),
-        (("report", study.id), "Best configuration"),
+        (("report", study.id), "The best configuration was found in trial"),
         (("logs", study.id), "open the record with"),
         (("list", "--json"), '"total":1'),
     ):
