@@ -61,7 +61,9 @@ def of_answer(final: FinalistsResult) -> dict[str, float]:
         values |= {f"baseline/{baseline.name}/test_{name}": value for name, value in baseline.test.items()}
     values |= {f"winner/{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
     if final.refit is not None and final.is_refit:
-        values |= {f"model/test_{name}": value for name, value in final.refit.test_metrics.items()}
+        # The objective's is written with the model itself (models.py).
+        others = {name: value for name, value in final.refit.test_metrics.items() if name != final.metric}
+        values |= {f"model/test_{name}": value for name, value in others.items()}
     if final.calibration is not None:
         values |= {f"calibration/{name}": value for name, value in asdict(final.calibration).items()}
     return values
