@@ -16,7 +16,7 @@ SECTIONS = ("data", "trial", "objective", "checks", "search", "finalists", "comp
 KEY = re.compile(rf"(?<![\w/.])(?:{'|'.join(SECTIONS)})(?:\.[a-z_0-9]+)+(?![\w./{{(])")
 # Names of the record (MLflow's parameters and tags, see recorders/mlflow.py) and of a file's suffix.
 NOT_KEYS = re.compile(
-    r"^data\.(rows|features|outputs|is|columns\.of_kind|described|suspicious|fingerprint)|\.(py|json|md|png)$"
+    r"^data\.(rows|features|outputs|is|columns\.of_kind|described|suspicious|fingerprint)|\.(py|js|json|md|png)$"
 )
 
 

@@ -65,7 +65,7 @@ def test_d3_the_page_is_that_of_the_studys_own_run_which_begins_with_the_verdict
     (run,) = client.search_runs(experiments, f"tags.study_id = '{found.study_id}' AND tags.kind = 'study'")
     address = f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning"
     assert found.places["page"].endswith(address)
-    first = run.data.tags["mlflow.note.content"].splitlines()[2]
+    first = run.data.tags["mlflow.note.content"].splitlines()[0]
     assert first.startswith(f"**Test accuracy {found.test_score:.4g}**")
 
 
