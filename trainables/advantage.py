@@ -77,6 +77,9 @@ class Drawn:
         metric: The score, unless another is asked for.
         scale: What outputs and targets were divided by, for scores in the target's own unit.
         seed: Decides which rows are drawn.
+
+    Attributes:
+        metric: As given.
     """
 
     def __init__(
@@ -84,12 +87,12 @@ class Drawn:
     ) -> None:
         self._outputs, self._targets = outputs.cpu().unsqueeze(0), tests.targets.cpu()
         self._weights = None if tests.weights is None else tests.weights.cpu()
-        self._metric, self._scale, self._seed = metric, scale, seed
+        self.metric, self._scale, self._seed = metric, scale, seed
         self._own = cache(lambda name: self._scores(self._outputs, name))
 
     def over(self, other: Tensor, metric: MetricName | None = None) -> Advantage:
         """By how much the model is better than another, whose outputs of the same rows are ``[N, C]``."""
-        metric = metric or self._metric
+        metric = metric or self.metric
         sign = 1.0 if METRICS[metric].mode == "max" else -1.0
         differences = sign * (self._own(metric) - self._scores(other.cpu().unsqueeze(0), metric))
         return Advantage(float(differences[0]), self._spread(differences), len(self._targets))
@@ -101,7 +104,7 @@ class Drawn:
     @property
     def error(self) -> float:
         """One standard error of the model's own score, over other rows like these."""
-        return self._spread(self._own(self._metric))
+        return self._spread(self._own(self.metric))
 
     def over_trivial(self, dataset: Dataset) -> Advantage:
         """By how much the model is better than ignoring the inputs: what is frequent in the dataset's training rows."""

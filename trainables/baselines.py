@@ -141,7 +141,8 @@ def _fit(
             if network is not None:
                 of_tests = _outputs(model, dataset, test_rows.inputs)[0]
                 names = metrics_for(dataset.task, gives_probabilities=config.gives_probabilities)
-                lead, leads = network.over(of_tests), network.over_by_each(of_tests, names)
+                leads = network.over_by_each(of_tests, list(dict.fromkeys([network.metric, *names])))
+                lead = leads[network.metric]
     except Exception as error:  # Whatever a model stumbles over, the study has its answer and keeps it.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Baseline(name, plan.model, unavailable=reason, seconds=time.monotonic() - started)

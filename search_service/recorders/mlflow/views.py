@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
 from mlflow import MlflowClient
 
@@ -75,8 +74,3 @@ def _view(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 def _column(kind: str, name: str) -> str:
     return f"{kind}.`{name}`"
-
-
-def artifact(run: str, path: str) -> str:
-    """Path of a run's file below the UI's address."""
-    return f"get-artifact?path={quote(path)}&run_uuid={run}"
