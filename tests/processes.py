@@ -1,15 +1,17 @@
-"""Processes from a fork server that has imported what they need, which takes longer than what they do.
+"""Processes of tests: begun with what they need imported already, and killed though they may just be ending.
 
-A process has one such server, and whoever starts a process first decides what it imports. So each file of tests that
-has a wish begins its own, and ends it.
+Importing takes longer than what they do. A process has one fork server, and whoever starts a process first decides
+what it imports: so each file of tests that has a wish begins its own, and ends it.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
+
+import psutil
 
 
 @contextmanager
@@ -21,3 +23,26 @@ def imported(module: str) -> Iterator[None]:
         yield
     finally:
         forkserver._forkserver._stop()
+
+
+def lives(process: psutil.Process | int) -> bool:
+    """Whether a process (or the one with an id) has not ended. One that nobody has waited for yet has ended, too."""
+    try:
+        process = psutil.Process(process) if isinstance(process, int) else process
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def kill(*processes: psutil.Process) -> None:
+    """With SIGKILL, whichever of them are still there."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def kill_all(pid: int) -> None:
+    """A process and what it started. Parts of it may end by themselves meanwhile, as when one of Ray's is lost."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        kill(*process.children(recursive=True), process)

@@ -21,6 +21,7 @@ import psutil
 
 from tests.chaos.invariants import content, violations
 from tests.chaos.variants import Variant
+from tests.processes import kill, lives
 from tests.servers import RestartingServer
 
 # Faults of a study at most, and attempts to go on until it must have ended.
@@ -142,7 +143,7 @@ class Study:
             fault(process.pid)
         process.join(ATTEMPT_S)
         if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.join(30)
             return None
         return process.exitcode
@@ -223,11 +224,12 @@ def _fault(kind: str, draw: random.Random, seconds: float, outcome: Outcome, stu
 
     def happen(pid: int) -> None:
         _wait(moment, pid)
-        if not _lives(pid):
+        if not lives(pid):
             return
         if kind in DRIVER:
-            outcome.faults.append(kind)
-            os.kill(pid, DRIVER[kind])
+            with contextlib.suppress(ProcessLookupError):  # It may have ended this instant.
+                os.kill(pid, DRIVER[kind])
+                outcome.faults.append(kind)
         elif kind == "MLflow":
             assert study.server is not None
             outcome.faults.append(kind)
@@ -235,11 +237,11 @@ def _fault(kind: str, draw: random.Random, seconds: float, outcome: Outcome, stu
             _wait(away_s, pid)
             study.server.start()
         else:
-            while (victim := _process_of(pid, OF_RAY[kind])) is None and _lives(pid):
+            while (victim := _process_of(pid, OF_RAY[kind])) is None and lives(pid):
                 time.sleep(0.05)
             if victim is not None:
                 outcome.faults.append(kind)
-                victim.kill()
+                kill(victim)
 
     return happen
 
@@ -247,16 +249,8 @@ def _fault(kind: str, draw: random.Random, seconds: float, outcome: Outcome, stu
 def _wait(seconds: float, pid: int) -> None:
     """Until a moment, or until a process has ended."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until and _lives(pid):
+    while time.monotonic() < until and lives(pid):
         time.sleep(min(0.02, max(0.0, until - time.monotonic())))
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process has not ended."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 def _process_of(pid: int, title: str) -> psutil.Process | None:

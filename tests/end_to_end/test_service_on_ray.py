@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from search_service import Client
 from search_service.folder import journals
 from search_service.service.jobs import Job
 from search_service.service.ray_jobs import RayJobs
+from tests.processes import kill_all
 from tests.services import ADMIN, serving
 from tests.services import until as wait_until
 
@@ -57,8 +57,7 @@ def node(*arguments: str) -> Iterator[None]:
             yield
         finally:
             # Not SIGTERM: a node takes half a minute to leave in good order, and nobody needs it any more.
-            for part in [*psutil.Process(process.pid).children(recursive=True), process]:
-                part.kill()
+            kill_all(process.pid)
             process.communicate(timeout=60)
 
 

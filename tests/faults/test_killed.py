@@ -6,7 +6,6 @@ tests/faults/test_resumed.py has the study that is killed at every point, withou
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from search_service.settings import Settings
 from search_service.space.ranges import NumericRange
 from tests.conftest import REPOSITORY
 from tests.plans import make_plan
+from tests.processes import kill, lives
 from tests.services import until
 from trainables.config import TrialConfig
 
@@ -81,8 +81,7 @@ def test_d6_a_worker_that_is_lost_with_what_was_left_of_several_cohorts_loses_no
         if isinstance(event, TrialProgressed) and event.epoch >= 2 and not killed and merged.exists():
             processes = ray_processes("ray::CohortTrainable")
             killed.extend(process.pid for process in processes)
-            for process in processes:
-                os.kill(process.pid, signal.SIGKILL)
+            kill(*processes)
 
     result = ray_runner.run_round(plan, digits[0], listen)
     assert killed
@@ -107,7 +106,7 @@ def test_e1_a_ray_that_dies_is_started_again_and_the_round_goes_on(ray_runner, d
     ray_runner._start()
     agents, raylet = own("raylet").children(), own("raylet")
     raylet.kill()
-    until(lambda: raylet.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not lives(raylet))
     changes = {"base": TrialConfig().replace({"network.hidden_sizes": (128, 128)}), "max_trials": 6, "max_epochs": 40}
     changes |= {"grace_period": 10, "reduction_factor": 2.0}
     finished: list[str] = []
