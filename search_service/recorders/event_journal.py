@@ -10,7 +10,7 @@ The text of the report is written beside it once the study is over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, assert_never
@@ -48,10 +48,11 @@ class EventJournal:
 
     Args:
         folder: The study's folder, which exists.
-        page: The study's page below the address of the record's UI.
+        page: Tells the study's page below the address of the record's UI. It is asked at each step: a record that is
+            written beside the study has a run of it only a moment after the study has begun.
     """
 
-    def __init__(self, folder: Path, page: str = "") -> None:
+    def __init__(self, folder: Path, page: Callable[[], str] = str) -> None:
         self._folder, self._page = folder, page
         self._known = {_identity(entry) for entry in journals.mend(folder / layout.EVENTS, rebuild=True)}
 
@@ -60,8 +61,8 @@ class EventJournal:
         entry = as_entry(event)
         if entry is None:
             return
-        if isinstance(event, StudyStarted):
-            entry["page"] = self._page
+        if isinstance(event, StudyStarted | StepStarted | StudyFinished):
+            entry["page"] = self._page()
         if isinstance(event, StudyFinished):
             (self._folder / layout.REPORT).write_text(event.report, encoding="utf-8")
         identity = _identity(entry)

@@ -78,6 +78,8 @@ class StudyRow(Base):
     round: Mapped[int | None] = mapped_column(Integer)
     metric: Mapped[str | None] = mapped_column(String(40))
     trials: Mapped[int] = mapped_column(Integer, default=0)
+    # Trials at most, of the rounds that have begun.
+    planned: Mapped[int] = mapped_column(Integer, default=0)
     best_trial: Mapped[str | None] = mapped_column(String(40))
     best_score: Mapped[float | None] = mapped_column(Float)
     test_score: Mapped[float | None] = mapped_column(Float)

@@ -111,7 +111,7 @@ def run(
 
 def _in_folder(files: StudyFolder, recorder: Recorder) -> tuple[Listener, Listener]:
     """Who writes into a study's folder what happens in it."""
-    return EventJournal(files.path, recorder.page).record, PageFile(files.path).record
+    return EventJournal(files.path, lambda: recorder.page).record, PageFile(files.path).record
 
 
 def _new_folder(settings: Settings, study: PreparedStudy) -> StudyFolder:

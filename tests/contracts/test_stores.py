@@ -77,7 +77,7 @@ def trial(number: int, score: float | None, **changes) -> dict:
 
 
 STARTED = {"type": "study_started", "metric": "accuracy", "page": "/#/experiments/1"}
-ROUND = {"type": "round_started", "round": 1, "step": 4}
+ROUND = {"type": "round_started", "round": 1, "step": 4, "max_trials": 24}
 
 
 def test_migrations_make_exactly_the_tables_that_the_code_knows(store):
@@ -94,6 +94,19 @@ def test_an_upgrade_may_be_run_again_and_by_several_at_once(url):
     assert all(migrations.is_current(engine) for engine in engines)
     for engine in engines:
         engine.dispose()
+
+
+def test_studies_of_an_earlier_version_get_what_was_planned_from_their_events(url, store):
+    store.add_study(new())
+    store.add_study(new(1))
+    store.take_in("digits-0", [STARTED, ROUND, ROUND | {"round": 2, "max_trials": 8}], begin=0, end=300)
+    with store.engine.begin() as connection:
+        connection.execute(sqlalchemy.text("ALTER TABLE studies DROP COLUMN planned"))
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '0001'"))
+    assert not migrations.is_current(store.engine)
+    migrations.upgrade(store.engine)
+    assert migrations.is_current(store.engine)
+    assert [store.study(f"digits-{number}").planned for number in range(2)] == [32, 0]
 
 
 def test_a_database_that_was_never_upgraded_is_not_current(url):
@@ -186,6 +199,7 @@ def test_events_are_entered_once_and_say_how_a_study_stands(store):
     row = store.study("digits-0")
     assert (row.state, row.round, row.step, row.trials) == (State.SEARCHING, 1, 4, 3)
     assert (row.best_trial, row.best_score, row.page, row.events) == ("r1-002", 0.9, "/#/experiments/1", 5)
+    assert row.planned == 24
     assert [event.number for event in store.events("digits-0", after=2)] == [3, 4, 5]
     assert [event.type for event in store.events("digits-0", types=["round_started"])] == ["round_started"]
     assert store.events("digits-0", limit=1)[0].content == STARTED
@@ -193,6 +207,13 @@ def test_events_are_entered_once_and_say_how_a_study_stands(store):
     assert ([one.trial_id for one in found], total) == (["r1-002", "r1-000", "r1-001"], 3)
     assert store.trials("digits-0", status="diverged")[1] == 1
     assert store.trial("digits-0", "r1-000").leaves == {"optimizer.lr": 0.1}
+
+
+def test_the_page_in_the_record_is_the_last_that_was_told(store):
+    store.add_study(new())
+    step = {"type": "step_started", "step": 1, "name": "initial loss", "cycle": 1, "page": "/#/experiments/1/runs/2"}
+    store.take_in("digits-0", [STARTED, step, ROUND], begin=0, end=300)
+    assert store.study("digits-0").page == "/#/experiments/1/runs/2"
 
 
 def test_what_is_smaller_is_better_where_the_metric_says_so(store):

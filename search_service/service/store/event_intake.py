@@ -40,15 +40,18 @@ class EventIntake(Database):
 def _apply(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> None:
     """What an event says of its study."""
     stopping = row.state == State.STOPPING
+    # Of the record, which may have made the study's own only later.
+    row.page = entry.get("page") or row.page
     match entry["type"]:
         case "study_started":
-            row.page, row.metric = entry.get("page", ""), entry["metric"]
+            row.metric = entry["metric"]
         case "step_started":
             row.step = entry["step"]
             if entry["step"] == Step.FINALISTS and row.state in ACTIVE and not stopping:
                 row.state = State.FINISHING
         case "round_started":
             row.round, row.step = entry["round"], entry["step"]
+            row.planned += entry["max_trials"]
             if row.state in ACTIVE and not stopping:
                 row.state = State.SEARCHING
         case "trial_finished":

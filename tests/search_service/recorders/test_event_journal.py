@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from search_service import wiring
@@ -14,7 +15,7 @@ from search_service.study import run_study
 from tests.search_service.test_study import SMALL
 
 
-def run(folder, page="") -> list[dict]:
+def run(folder, page=str) -> list[dict]:
     study = wiring.prepare(parse(SMALL))
     journal = EventJournal(folder, page)
     run_study(study.spec, study.table, InlineRunner(), journal.record, study_id="small-1", folder=folder, versions={})
@@ -26,10 +27,14 @@ def lines(folder) -> list[dict]:
 
 
 def test_a_study_is_written_down_as_it_happens(tmp_path):
-    entries = run(tmp_path, page="/#/experiments/1")
+    # As of a record that has the study's own run a moment after the study has begun.
+    known = itertools.chain(["/#/experiments/1/runs"], itertools.repeat("/#/experiments/1/runs/2"))
+    entries = run(tmp_path, page=lambda: next(known))
     kinds = [entry["type"] for entry in entries]
     assert kinds[0] == "study_started"
-    assert entries[0]["page"] == "/#/experiments/1"
+    assert entries[0]["page"] == "/#/experiments/1/runs"
+    steps = [entry for entry in entries if entry["type"] == "step_started"]
+    assert {entry["page"] for entry in [*steps, entries[-1]]} == {"/#/experiments/1/runs/2"}
     assert kinds[-1] == "study_finished"
     assert kinds.count("check_finished") == 3
     assert kinds.count("trial_finished") == 10
