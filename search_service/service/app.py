@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 from starlette.datastructures import MutableHeaders
@@ -24,16 +22,12 @@ from search_service.service.jobs import Jobs, LocalJobs
 from search_service.service.metrics import RequestTimes, ServiceMetrics
 from search_service.service.parts import Parts, Readers
 from search_service.service.reconciler import Reconciler
-from search_service.service.routes import configs, datasets, following, health, studies, tokens
+from search_service.service.routes import configs, datasets, following, health, pages, studies, tokens
 from search_service.service.settings import ServiceSettings
 from search_service.service.store import Store
 from search_service.service.submissions import Submissions
 
-_PAGE = Path(__file__).parent / "page"
-# The page's own files and calls, nothing of anybody else's, and no place in anybody else's page. The documentation
-# page is the exception that loads what FastAPI names.
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-_POLICY += "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# The documentation page is the one that loads what FastAPI names, of somebody else's.
 _POLICY_OF_DOCS = "default-src 'none'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; connect-src 'self'; "
 _POLICY_OF_DOCS += (
     "style-src https://cdn.jsdelivr.net 'unsafe-inline'; img-src 'self' data: https://fastapi.tiangolo.com; "
@@ -63,7 +57,8 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 of_docs = scope["path"] in ("/docs", "/redoc")
-                headers["Content-Security-Policy"] = _POLICY_OF_DOCS if of_docs else _POLICY
+                # A report brings the one that fits it.
+                headers.setdefault("Content-Security-Policy", _POLICY_OF_DOCS if of_docs else pages.POLICY)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -89,10 +84,9 @@ def make_app(settings: ServiceSettings, jobs: Jobs | None = None) -> FastAPI:
     app.state.settings, app.state.jobs = settings, jobs or make_jobs(settings)
     app.state.registry = CollectorRegistry()
     problems.install(app)
-    for one in (studies, following, configs, datasets, tokens, health):
+    for one in (studies, following, configs, datasets, tokens, health, pages):
         app.include_router(one.router)
-    app.mount("/page", StaticFiles(directory=_PAGE), name="page")
-    app.add_api_route("/", _page, include_in_schema=False)
+    app.mount("/page", StaticFiles(directory=pages.FOLDER), name="page")
     limits = {datasets.router.prefix: settings.max_upload_mb * 2**20}
     app.add_middleware(BodyLimit, limits=limits, otherwise=MOST_OTHERWISE)
     app.add_middleware(SafeHeaders)
@@ -138,10 +132,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             parts.reconciler.close()
     finally:
         store.close()
-
-
-async def _page() -> FileResponse:
-    return FileResponse(_PAGE / "index.html")
 
 
 def _document_errors(app: FastAPI) -> None:

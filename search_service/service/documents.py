@@ -34,6 +34,8 @@ class Links(Document):
 
     self: str
     events: str
+    page: str = Field(default="", description="Its page, for people: its report once it is over.")
+    report: str | None = Field(default=None, description="Its report as a page, once there is one.")
     mlflow: str | None = Field(default=None, description="The study's place in MLflow, once it has begun.")
     ray: str | None = Field(default=None, description="Its job in the Ray dashboard.")
 
@@ -57,7 +59,9 @@ class Study(Document):
                     "step": 4,
                     "round": 1,
                     "metric": "accuracy",
+                    "larger_is_better": True,
                     "trials": 12,
+                    "planned": 24,
                     "best_trial": "r1-003",
                     "best_score": 0.9741,
                     "test_score": None,
@@ -67,6 +71,8 @@ class Study(Document):
                     "links": {
                         "self": "/api/v1/studies/digits-20261126-101500-1f2a",
                         "events": "/api/v1/studies/digits-20261126-101500-1f2a/events",
+                        "page": "/studies/digits-20261126-101500-1f2a",
+                        "report": None,
                         "mlflow": "http://127.0.0.1:5000/#/experiments/1",
                         "ray": "http://127.0.0.1:8265/#/jobs/digits-20261126-101500-1f2a-1",
                     },
@@ -86,7 +92,9 @@ class Study(Document):
     step: int | None = Field(description=f"Step of the recipe; {Step.FINALISTS} are the finalists.")
     round: int | None
     metric: str | None
+    larger_is_better: bool | None = Field(default=None, description="Of the metric's scores.")
     trials: int = Field(description="Ended.")
+    planned: int = Field(default=0, description="Trials at most, of the rounds that have begun.")
     best_trial: str | None
     best_score: float | None = Field(description="Best validation score.")
     test_score: float | None = Field(description="Of the winner, mean over its seeds.")

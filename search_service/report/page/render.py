@@ -11,6 +11,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,6 +22,13 @@ from trainables.visible import visible, visible_lines
 
 # Joined in this order: what is drawn with, then what draws, last what puts it on the page.
 SCRIPTS = ("basics.js", "charts.js", "search.js", "parallel.js", "trials.js", "judged.js", "finalists.js", "page.js")
+
+# The policy that a page begins with: before it stands nothing of what the page shows. No other kind is believed.
+_POLICY = re.compile(
+    r'<meta http-equiv="Content-Security-Policy" content="'
+    r"(default-src 'none'; style-src 'sha256-[\w+/=]+'; script-src 'sha256-[\w+/=]+'; img-src data:; "
+    r"base-uri 'none'; form-action 'none')\">"
+)
 
 
 def render(page: ReportPage) -> str:
@@ -65,6 +73,19 @@ def render_document(document: dict[str, Any]) -> str:
     # Cut at its places first: what is put in is not looked through for further places.
     pieces = template.split("{{")
     return pieces[0] + "".join(filled[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces[1:]))
+
+
+def policy_of(page: str) -> str | None:
+    """The content security policy of a page that ``render`` has made, for whoever sends it as a header too.
+
+    Args:
+        page: The whole file, also of an earlier version.
+
+    Returns:
+        The policy; None if the page has none of this kind.
+    """
+    found = _POLICY.search(page, 0, 2_000)
+    return None if found is None else found[1]
 
 
 def for_script(data: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi import Path as PathParameter
 
+from search_service.folder import layout
 from search_service.service.access import Access, Caller, Reader, Submitter
 from search_service.service.documents import Attempt, Best, Check, Links, Page, Study, StudyDetails, Trial
 from search_service.service.parts import Parts, Service
@@ -16,6 +17,7 @@ from search_service.service.states import State, Wanted
 from search_service.service.store import NewStudy, NotFoundError
 from search_service.service.submissions import digest_of_submission, new_id, shown_config, without_secrets
 from search_service.service.tables import StudyRow, TrialRow
+from trainables.metrics import METRICS
 from trainables.redaction import shown
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"])
@@ -257,7 +259,9 @@ def as_study(row: StudyRow, service: Parts) -> Study:
         step=row.step,
         round=row.round,
         metric=row.metric,
+        larger_is_better=None if row.metric is None else METRICS[row.metric].mode == "max",  # type: ignore[index]
         trials=row.trials,
+        planned=row.planned,
         best_trial=row.best_trial,
         best_score=row.best_score,
         test_score=row.test_score,
@@ -267,6 +271,8 @@ def as_study(row: StudyRow, service: Parts) -> Study:
         links=Links(
             self=f"{router.prefix}/{row.id}",
             events=f"{router.prefix}/{row.id}/events",
+            page=f"/studies/{row.id}",
+            report=f"/studies/{row.id}/report" if (settings.study_folder(row.id) / layout.PAGE).is_file() else None,
             mlflow=mlflow + row.page if mlflow and row.page else None,
             ray=shown(settings.ray_link).rstrip("/") + job
             if settings.jobs == "ray" and settings.ray_link and row.attempt

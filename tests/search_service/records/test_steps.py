@@ -12,8 +12,8 @@ from search_service.records.steps import Step
 
 
 def test_the_page_of_the_service_names_the_steps_that_there_are():
-    page = Path(search_service.__file__).parent / "service" / "page" / "page.js"
-    (listed,) = re.findall(r"const STEPS = \{(.*?)\};", page.read_text())
+    page = Path(search_service.__file__).parent / "service" / "page" / "shared.js"
+    (listed,) = re.findall(r"const STEPS = \{(.*?)\};", page.read_text(), re.DOTALL)
     assert [int(number) for number in re.findall(r"(\d): ", listed)] == [int(step) for step in Step]
 
 

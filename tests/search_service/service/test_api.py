@@ -438,16 +438,6 @@ def test_a_cluster_that_does_not_answer_is_said_and_submissions_wait(tmp_path, j
         until(lambda: [job.job_id for job in jobs.submitted] == [f"{study}-1"])
 
 
-def test_the_page_has_only_what_is_its_own(service):
-    page = service.get("/")
-    assert page.headers["Content-Type"].startswith("text/html")
-    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
-    for path in ("/page/page.js", "/page/page.css"):
-        assert service.get(path).status_code == 200
-    for answer in (service.get("/page/../reconciler.py"), service.get("/page/..%2Freconciler.py")):
-        assert answer.status_code == 404
-
-
 def test_the_shipped_configs_are_taken(service, tmp_path):
     """All but the one with a table of its own, which has to be uploaded first (tests/end_to_end/test_service.py)."""
     taken = 0
