@@ -48,12 +48,13 @@ class EventJournal:
 
     Args:
         folder: The study's folder, which exists.
-        page: Tells the study's page below the address of the record's UI. It is asked at each step: a record that is
-            written beside the study has a run of it only a moment after the study has begun.
+        page: Tells the study's page below the address of the record's UI. It is written with the first event, and with
+            the next one once it is another: a record that is written beside the study makes its run a moment later.
     """
 
     def __init__(self, folder: Path, page: Callable[[], str] = str) -> None:
         self._folder, self._page = folder, page
+        self._told: str | None = None
         self._known = {_identity(entry) for entry in journals.mend(folder / layout.EVENTS, rebuild=True)}
 
     def record(self, event: Event) -> None:
@@ -61,14 +62,14 @@ class EventJournal:
         entry = as_entry(event)
         if entry is None:
             return
-        if isinstance(event, StudyStarted | StepStarted | StudyFinished):
-            entry["page"] = self._page()
         if isinstance(event, StudyFinished):
             (self._folder / layout.REPORT).write_text(event.report, encoding="utf-8")
         identity = _identity(entry)
         if identity in self._known and entry["type"] not in _OF_A_PROCESS:
             return
         self._known.add(identity)
+        if (page := self._page()) != self._told:
+            entry["page"] = self._told = page
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         journals.append(self._folder / layout.EVENTS, [{"at": at, **finite(entry)}])
 

@@ -8,7 +8,7 @@ export class Story {
   constructor() {
     this.metric = null;
     this.largerIsBetter = true;
-    // By number of the step: where it stands (waiting, busy, passed, failed), and what is said of it.
+    // By number of the step: where it stands (waiting, busy, passed, failed, cut), and what is said of it.
     this.steps = Object.fromEntries(Object.keys(STEPS).map((step) => [step, { standing: "waiting", said: "" }]));
     this.rounds = [];
     this.trials = [];
@@ -23,6 +23,8 @@ export class Story {
     switch (type) {
       case "study_started":
         this.metric = event.metric;
+        // A step that was under way is not said to begin again.
+        this.turn("cut", "busy");
         this.say(at, event.resumed ? "The study goes on; what was finished is kept."
           : `The study begins: ${event.rows.train} rows to train on, ${event.rows.validation} to validate, `
             + `${event.rows.test} to test.`);
@@ -64,7 +66,7 @@ export class Story {
         this.say(at, `The model is ready; its test ${words(this.metric)} is ${number(event.test_score)}.`);
         break;
       case "study_finished":
-        for (const one of Object.values(this.steps)) if (one.standing === "busy") one.standing = "waiting";
+        this.turn("busy", "cut");
         this.say(at, `The study is ${event.status} after ${span(event.seconds)}: ${event.reason}`);
         break;
       default:
@@ -86,8 +88,12 @@ export class Story {
     this.now = text;
   }
 
+  turn(from, to) {
+    for (const step of Object.values(this.steps)) if (step.standing === from) step.standing = to;
+  }
+
   begin(number_) {
-    for (const one of Object.values(this.steps)) if (one.standing === "busy") one.standing = "passed";
+    this.turn("busy", "passed");
     const step = this.steps[number_];
     if (step) Object.assign(step, { standing: "busy", said: "" });
     if (number_ === 7) this.now = "The finalists are trained again, from fresh seeds.";

@@ -7,10 +7,11 @@ import {
 } from "/page/shared.js";
 import { Story, epochsOf, secondsLeft } from "/page/story.js";
 
-const LOOK_EVERY_MS = 2000, MOST_SENTENCES = 400, COOKIE_S = 20;
+const LOOK_EVERY_MS = 2000, MOST_SENTENCES = 400, COOKIE_S = 20, MOST_PAUSE_MS = 2000;
 const id = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const address = `/api/v1/studies/${encodeURIComponent(id)}`;
-const STANDINGS = { waiting: "not begun", busy: "under way", passed: "done", failed: "not passed" };
+const STANDINGS = { waiting: "not begun", busy: "under way", passed: "done", failed: "not passed",
+  cut: "cut short" };
 const CHECKS = new Set([1, 2, 3]);
 let story = new Story(), study = null, heard = 0, logged = 0, following = null, drawing = false;
 
@@ -55,8 +56,10 @@ function showStudy() {
 }
 
 function tile([step, { standing, said }]) {
+  const round = story.rounds.at(-1), searching = standing === "busy" && round && round.step === Number(step);
+  if (searching) said = `${round.trials} of ${round.max_trials} trials`;
   const check = CHECKS.has(Number(step)), name = standing === "passed" && check ? "passed" : STANDINGS[standing];
-  const marks = { waiting: "○", busy: "◐", passed: "✓", failed: "✗" };
+  const marks = { waiting: "○", busy: "◐", passed: "✓", failed: "✗", cut: "◌" };
   return element("li", { class: `step ${standing}`, "aria-current": standing === "busy" ? "step" : null },
     element("h3", {}, STEPS[step]), element("p", { class: "standing-of-step" },
       element("span", { "aria-hidden": "true" }, `${marks[standing]} `), name), said && element("p", {}, said));
@@ -93,8 +96,8 @@ function showStory() {
 }
 
 function drawSoon() {
-  // Events come by the hundred: they are shown together.
-  if (!drawing) requestAnimationFrame(showStory);
+  // Events come by the hundred: they are shown together, and a picture of thousands of trials is drawn less often.
+  if (!drawing) setTimeout(() => requestAnimationFrame(showStory), Math.min(MOST_PAUSE_MS, story.trials.length / 2));
   drawing = true;
 }
 

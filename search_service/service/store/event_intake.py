@@ -40,7 +40,7 @@ class EventIntake(Database):
 def _apply(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> None:
     """What an event says of its study."""
     stopping = row.state == State.STOPPING
-    # Of the record, which may have made the study's own only later.
+    # In the record, whose run of the study is made while it goes on.
     row.page = entry.get("page") or row.page
     match entry["type"]:
         case "study_started":

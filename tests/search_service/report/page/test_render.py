@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from search_service.report.page import document
-from search_service.report.page.render import render, render_recorded
+from search_service.report.page.render import policy_of, render, render_recorded
 from tests import pages
 
 
@@ -81,6 +81,17 @@ def test_c8_names_cannot_leave_the_place_where_they_stand(hostile):
     assert pages.HOSTILE[3] in shown["warnings"]
     assert shown["warnings"][4].startswith("\\u202e")
     assert pages.HOSTILE[6] in shown["warnings"]
+
+
+def test_c8_the_policy_of_a_page_is_read_from_its_head_alone(hostile):
+    text = render(hostile)
+    policy = policy_of(text)
+    assert f'content="{policy}"' in text
+    assert "unsafe" not in policy
+    # What a study shows, further down, is no policy.
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    assert policy_of(text.replace(meta, "", 1) + meta) is None
+    assert policy_of(text.replace("script-src 'sha256-", "script-src 'unsafe-inline' 'sha256-", 1)) is None
 
 
 def test_c8_a_recorded_document_gives_the_same_file(completed, hostile):
