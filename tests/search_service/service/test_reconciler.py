@@ -261,7 +261,7 @@ def test_a_line_that_is_being_written_is_left_for_the_next_look(workshop):
     workshop.reconciler.reconcile()
     assert workshop.store.study(study).events == 1
     with path.open("a") as file:
-        file.write('rted", "round": 1, "step": 4}\n')
+        file.write('rted", "round": 1, "step": 4, "max_trials": 8}\n')
     workshop.reconciler.reconcile()
     assert workshop.store.study(study).round == 1
 
