@@ -60,7 +60,7 @@ def main() -> None:
     print(f"{torch.cuda.get_device_name()} and {os.cpu_count()} CPUs · torch {torch.__version__}")
     print(f"{'width':>6}{'batch':>6}" + "".join(f"{place:>18}" for place in PLACES) + "   networks × epochs/s")
     runner = RayTuneRunner()
-    runner.prepare()
+    runner.prepare(Resources())
     for width, batch, trials in SHAPES:
         print(f"{width:>6}{batch:>6}", end="", flush=True)
         sizes = []

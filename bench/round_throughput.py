@@ -46,7 +46,7 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
     from search_service.recorders.background import BackgroundRecorder
     from search_service.records.asha_rules import AshaRules
     from search_service.records.events import RoundFinished, RoundStarted, StudyStarted, TrialFinished
-    from search_service.records.round_plan import Limits, RoundPlan, Sampling
+    from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
     from search_service.records.steps import Step
     from search_service.runners.ray_tune import RayTuneRunner
     from search_service.space.ranges import NumericRange
@@ -58,7 +58,7 @@ def ours(trials: int, *, recorded: bool, population: int | str = "auto") -> dict
 
     prepare_process()
     runner = RayTuneRunner()
-    runner.prepare()
+    runner.prepare(Resources())
     marks = {"imports": time.time()}
     study = prepare(parse({"name": "throughput", "data": {"source": "digits"}}))
     base = TrialConfig(batch_size=BATCH).replace(

@@ -17,7 +17,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from search_service.records.round_plan import Limits, Resources, RoundPlan, Samp
 from search_service.records.rounds import TrialStatus
 from search_service.records.steps import Step
 from search_service.runners.base import Cohort, CohortReport, MemberReport
+from search_service.runners.checkpoints import MEMBERS, POPULATION, Files
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.ray_tune import RayTuneRunner
 from search_service.space.ranges import NumericRange
@@ -49,10 +50,19 @@ class Sleep(CohortTraining):
     # Goes to the workers with the class.
     epoch_seconds = 0.1
 
-    def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        plan: RoundPlan,
+        dataset: Dataset,
+        judge: Judge,
+        *,
+        device: str = "cpu",
+        read: Callable[[Path], bytes] = Path.read_bytes,
+    ) -> None:
         self.cohort, self._plan, self._judge = cohort, plan, judge
         self._rungs = plan.rungs
-        self._epoch = int((cohort.parts[0] / "epoch").read_text()) if cohort.parts else 0
+        self._epoch = int(read(cohort.parts[0] / MEMBERS)) if cohort.parts else 0
         self._left = {member.trial_id: _score(member.config) for member in cohort.members}
 
     def advance(self) -> CohortReport:
@@ -74,11 +84,11 @@ class Sleep(CohortTraining):
         self._left = {trial: score for trial, score in self._left.items() if trial in on}
         return CohortReport(self.cohort.cohort_id, goal, reports, "asleep")
 
-    def save(self, folder: Path) -> None:
+    def packed(self) -> Files:
         """As the real one."""
-        (folder / "epoch").write_text(str(self._epoch), encoding="utf-8")
+        return {POPULATION: b"", MEMBERS: str(self._epoch).encode()}
 
-    def load(self, folder: Path) -> None:
+    def go_on(self, files: Files) -> None:
         """No worker is lost here."""
 
 

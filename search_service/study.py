@@ -44,6 +44,7 @@ from search_service.records.events import (
 )
 from search_service.records.finalists import Cycle, Decision, FinalistsResult, SeedNoise
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
+from search_service.records.round_plan import Resources
 from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step
 from search_service.report.study_report import report
@@ -134,7 +135,7 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     initial_loss = partial(step1_initial_loss.run, config, dataset, checks.initial_loss)
     check(once("step-1", InitialLossResult, initial_loss))
     # Beside steps 2 and 3; a study that fails its first check, as most do that fail, is over sooner without it.
-    place.runner.prepare()
+    place.runner.prepare(Resources.of(spec.search))
     tell(StepStarted.of(Step.SMALL_SAMPLE))
     device = device_for(spec.search.gpus_per_trial)
     small_sample = partial(

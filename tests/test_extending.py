@@ -8,6 +8,7 @@ import search_service
 from search_service.errors import InvalidSpecError
 from search_service.records.checks import CheckResult, InitialLossResult, LearningRatesResult, OverfitResult
 from search_service.records.rounds import TrialStatus
+from search_service.runners.base import run_here
 from search_service.runners.inline import InlineRunner
 from search_service.runners.registry import RunnerKind
 from search_service.samplers.base import NonAdaptive
@@ -52,15 +53,19 @@ class Counting:
     """The inline runner, which counts its rounds."""
 
     def __init__(self, address):
-        self.address, self.plans, self.closed = address, [], False
+        self.address, self.plans, self.tasks, self.closed = address, [], [], False
         self._inline = InlineRunner()
 
-    def prepare(self):
-        self._inline.prepare()
+    def prepare(self, resources):
+        self._inline.prepare(resources)
 
     def run_round(self, plan, dataset, listen):
         self.plans.append(plan)
         return self._inline.run_round(plan, dataset, listen)
+
+    def run_tasks(self, tasks, resources, listen):
+        self.tasks += [task.name for task in tasks]
+        return run_here(tasks, listen)
 
     def close(self):
         self.closed = True

@@ -25,8 +25,8 @@ from trainables.training import PopulationTraining
 FORMAT = 2
 
 
-def save(training: PopulationTraining, path: Path) -> None:
-    """Write everything that decides how ``training`` goes on, or leave the previous file as it was."""
+def packed(training: PopulationTraining) -> bytes:
+    """Everything that decides how ``training`` goes on, as the bytes of a file."""
     content = {
         "format": FORMAT,
         "configs": [config.model_dump_json(exclude_unset=True) for config in training.configs],
@@ -41,13 +41,19 @@ def save(training: PopulationTraining, path: Path) -> None:
         "masks": training.masks.get_state(),
         "masks_of": training.masks.device.type,
     }
-    # Written beside and then renamed: a reader sees the old file or the new one, never half of one.
-    unfinished = path.with_name(path.name + ".unfinished")
-    # In memory first: what torch says of a full disk is a RuntimeError like any other of its own.
     whole = io.BytesIO()
     torch.save(content, whole)
+    return whole.getvalue()
+
+
+def save(training: PopulationTraining, path: Path) -> None:
+    """Write what ``packed`` gives, or leave the previous file as it was."""
+    # In memory first: what torch says of a full disk is a RuntimeError like any other of its own.
+    whole = packed(training)
+    # Written beside and then renamed: a reader sees the old file or the new one, never half of one.
+    unfinished = path.with_name(path.name + ".unfinished")
     try:
-        unfinished.write_bytes(whole.getbuffer())
+        unfinished.write_bytes(whole)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
@@ -64,37 +70,36 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def load(path: Path, dataset: Dataset, *, device: str = "cpu") -> PopulationTraining:
+def load(saved: Path | bytes, dataset: Dataset, *, device: str = "cpu") -> PopulationTraining:
     """Bring back a population on the dataset that it was trained on.
 
     Args:
-        path: Written by ``save``.
+        saved: A file that ``save`` wrote, or what ``packed`` gave.
         dataset: The same rows; they are not part of the file.
         device: Where to go on. Of another kind than where it was saved, it draws other dropout masks from there on.
 
     Raises:
         ValueError: The file is of another format.
     """
-    return _bring_back(_read(path), dataset, device)
+    return _bring_back(_read(saved), dataset, device)
 
 
-def merge(paths: Sequence[Path], dataset: Dataset, *, device: str = "cpu") -> PopulationTraining:
-    """Bring back several populations as one, their members in the order of ``paths``.
+def merge(parts: Sequence[Path | bytes], dataset: Dataset, *, device: str = "cpu") -> PopulationTraining:
+    """Bring back several populations as one, their members in the order of ``parts``.
 
     Args:
-        paths: Written by ``save``, of populations of one structure, on the same rows in the same order, in the same
-            epoch.
+        parts: Saved or packed populations of one structure, on the same rows in the same order, in the same epoch.
         dataset: The rows, as for ``load``.
         device: Any device, since the dropout generator is a new one.
 
     Raises:
         ValueError: A file is of another format, or they cannot be one population.
     """
-    first, *others = contents = [_read(path) for path in paths]
-    for path, other in zip(paths[1:], others, strict=True):
+    first, *others = contents = [_read(part) for part in parts]
+    for part, other in zip(parts[1:], others, strict=True):
         for key in ("order_seed", "max_epochs", "metric", "dtype", "epoch", "optimizer_steps"):
             if other[key] != first[key]:
-                raise ValueError(f"{path}: {key} is {other[key]!r}, and {first[key]!r} in {paths[0]}")
+                raise ValueError(f"{_name(part)}: {key} is {other[key]!r}, and {first[key]!r} in {_name(parts[0])}")
     merged = first | {
         "configs": [text for content in contents for text in content["configs"]],
         "network": [torch.cat(tensors) for tensors in zip(*(c["network"] for c in contents), strict=True)],
@@ -107,10 +112,15 @@ def merge(paths: Sequence[Path], dataset: Dataset, *, device: str = "cpu") -> Po
     return _bring_back(merged, dataset, device)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+def _name(saved: Path | bytes) -> str:
+    return "a population in memory" if isinstance(saved, bytes) else str(saved)
+
+
+def _read(saved: Path | bytes) -> dict[str, Any]:
+    source = io.BytesIO(saved) if isinstance(saved, bytes) else saved
+    content: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
     if content.get("format") != FORMAT:
-        raise ValueError(f"{path}: checkpoint format {content.get('format')!r}, this version reads {FORMAT}")
+        raise ValueError(f"{_name(saved)}: checkpoint format {content.get('format')!r}, this version reads {FORMAT}")
     return content
 
 

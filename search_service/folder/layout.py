@@ -34,6 +34,8 @@ SUGGESTED = "asked.jsonl"
 ENDED_TRIALS = "told.jsonl"
 PAUSED = "paused"
 PAUSES = "paused.jsonl"
+# Checkpoints of cohorts under way; of no use to another process, since what had not finished begins again.
+CHECKPOINTS = "checkpoints"
 MERGES = "merged.jsonl"
 ROUND_ENDING = "ended.json"
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from search_service.records.events import Listener
-from search_service.records.round_plan import RoundPlan
+from search_service.records.round_plan import Resources, RoundPlan
 from search_service.records.rounds import RoundResult, TrialStatus
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
@@ -18,10 +21,13 @@ from trainables.records import EpochPoint
 class Runner(Protocol):
     """Runs rounds. One contract suite (tests/contracts/test_runners.py) holds for all of them."""
 
-    def prepare(self) -> None:
+    def prepare(self, resources: Resources) -> None:
         """Begin what takes time before the first round, beside whatever else is done; returns at once.
 
         What goes wrong is said by ``run_round``.
+
+        Args:
+            resources: What rounds and tasks will be run with.
         """
         ...
 
@@ -38,9 +44,83 @@ class Runner(Protocol):
         """
         ...
 
+    def run_tasks(self, tasks: Sequence[Task], resources: Resources, listen: TaskListener) -> list[Any]:
+        """Run what is to be trained outside of rounds, as much of it at once as there is room for.
+
+        Args:
+            tasks: What to do.
+            resources: What each of them may use.
+            listen: Hears of each task when it is done, in this process.
+
+        Returns:
+            What each task returned, in the order of ``tasks``.
+
+        Raises:
+            RunnerError: The runner itself broke.
+            Exception: What a task raised, of the first that did.
+        """
+        ...
+
     def close(self) -> None:
         """Stop whatever this runner started."""
         ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work beside the rounds: a function of a module, which gives the same wherever it is called.
+
+    Attributes:
+        name: Unique among the tasks that are run together.
+        function: Called with ``rows``, then ``arguments``. It trains with what ``Resources`` says of a trial.
+        rows: Large things, such as datasets: workers share them, and those of several tasks that are the same thing.
+        arguments: Everything else; small.
+        effort: How long it takes, in any unit that the tasks have in common: the longest begin first.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    rows: tuple[Any, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    effort: float = 1.0
+
+    def call(self) -> Any:
+        """Do it here."""
+        return self.function(*self.rows, **self.arguments)
+
+
+@dataclass(frozen=True)
+class TaskTimes:
+    """Who did a task, and when.
+
+    Attributes:
+        worker: The process.
+        began_at: In seconds since 1970.
+        seconds: That it took.
+    """
+
+    worker: str
+    began_at: float
+    seconds: float
+
+
+# Hears of a task that is done.
+TaskListener = Callable[[Task, TaskTimes], None]
+
+
+def this_process() -> str:
+    """How a worker is called: its machine and its id there."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def run_here(tasks: Sequence[Task], listen: TaskListener) -> list[Any]:
+    """Run tasks in this process, one after the other; for runners that have no workers."""
+    results = []
+    for task in tasks:
+        began_at, began = time.time(), time.perf_counter()
+        results.append(task.call())
+        listen(task, TaskTimes(this_process(), began_at, time.perf_counter() - began))
+    return results
 
 
 @dataclass(frozen=True)

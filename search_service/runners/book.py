@@ -163,7 +163,7 @@ class RoundBook:
 
         Args:
             report: Its last.
-            saved: What ``CohortTraining.save`` wrote after it.
+            saved: Its checkpoint after it, as ``cohort.write`` wrote it.
         """
         known = {member.trial_id: member for member in self._members_of(report.cohort_id)}
         left = tuple(known[news.trial_id] for news in report.members if news.status is TrialStatus.RUNNING)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import TrialStatus
-from search_service.runners.base import Cohort, CohortReport, MemberReport
+from search_service.runners.base import Cohort, CohortReport, MemberReport, this_process
+from search_service.runners.checkpoints import MEMBERS, POPULATION, Files
 from trainables import checkpoint
 from trainables.data.dataset import Dataset
 from trainables.records import EpochPoint
@@ -24,8 +23,6 @@ from trainables.training import PopulationTraining
 
 # (rung, scores by trial) -> trials that go on
 Judge = Callable[[int, Mapping[str, float]], set[str]]
-
-_POPULATION, _MEMBERS = "population.pt", "members.json"
 
 
 class CohortTraining:
@@ -37,16 +34,27 @@ class CohortTraining:
         dataset: Training and validation rows.
         judge: ASHA's answer at a rung, wherever that rule runs.
         device: torch device.
+        read: Reads a file of a cohort that was paused; by default from the folder, which may be on another machine.
     """
 
-    def __init__(self, cohort: Cohort, plan: RoundPlan, dataset: Dataset, judge: Judge, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        plan: RoundPlan,
+        dataset: Dataset,
+        judge: Judge,
+        *,
+        device: str = "cpu",
+        read: Callable[[Path], bytes] = Path.read_bytes,
+    ) -> None:
         self.cohort = cohort
         self._plan, self._dataset, self._judge, self._device = plan, dataset, judge, device
         self._rungs = plan.rungs
         # Trials still in training, in the order of the population's members.
         self._alive = [member.trial_id for member in cohort.members]
         if cohort.parts:
-            self._training = checkpoint.merge([part / _POPULATION for part in cohort.parts], dataset, device=device)
+            parts = [read(part / POPULATION) for part in cohort.parts]
+            self._training = checkpoint.merge(parts, dataset, device=device)
             return
         self._training = PopulationTraining(
             [member.config for member in cohort.members],
@@ -86,24 +94,23 @@ class CohortTraining:
             cohort_id=self.cohort.cohort_id,
             epoch=goal,
             members=tuple(MemberReport(trial, tuple(new), *ended.get(trial, running)) for trial, new in points.items()),
-            worker=f"{socket.gethostname()}:{os.getpid()}",
+            worker=this_process(),
             seconds=seconds,
         )
 
-    def save(self, folder: Path) -> None:
-        """Write a checkpoint into ``folder``."""
-        checkpoint.save(self._training, folder / _POPULATION)
-        (folder / _MEMBERS).write_text(json.dumps(self._alive), encoding="utf-8")
+    def packed(self) -> Files:
+        """A checkpoint: what its files hold, by their names."""
+        return {POPULATION: checkpoint.packed(self._training), MEMBERS: json.dumps(self._alive).encode()}
 
     @staticmethod
     def is_saved(folder: Path) -> bool:
         """Whether a folder holds what ``save`` wrote, whole."""
-        return checkpoint.is_whole(folder / _POPULATION)
+        return checkpoint.is_whole(folder / POPULATION)
 
-    def load(self, folder: Path) -> None:
+    def go_on(self, files: Files) -> None:
         """Go on from a checkpoint of the same cohort."""
-        self._training = checkpoint.load(folder / _POPULATION, self._dataset, device=self._device)
-        self._alive = json.loads((folder / _MEMBERS).read_text(encoding="utf-8"))
+        self._training = checkpoint.load(files[POPULATION], self._dataset, device=self._device)
+        self._alive = json.loads(files[MEMBERS])
 
     def _keep(self, trials: set[str]) -> None:
         kept = [index for index, trial in enumerate(self._alive) if trial in trials]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from search_service.early_stopping.brackets import Brackets
 from search_service.folder import layout
 from search_service.records.events import Listener
-from search_service.records.round_plan import RoundPlan
+from search_service.records.round_plan import Resources, RoundPlan
 from search_service.records.rounds import RoundResult
-from search_service.runners.base import Cohort
+from search_service.runners.base import Cohort, Task, TaskListener, run_here
 from search_service.runners.book import RoundBook
+from search_service.runners.checkpoints import write
 from search_service.runners.cohort import CohortTraining, Judge
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
@@ -22,7 +26,7 @@ class InlineRunner:
     def __init__(self) -> None:
         self._measured = MeasuredSizes()
 
-    def prepare(self) -> None:
+    def prepare(self, resources: Resources) -> None:
         """Nothing takes time."""
 
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
@@ -59,10 +63,13 @@ class InlineRunner:
                 return
             if book.is_to_pause(report):
                 folder = plan.folder / layout.PAUSED / "saving"
-                folder.mkdir(parents=True, exist_ok=True)
-                training.save(folder)
+                write(training.packed(), folder)
                 book.pause(report, folder)
                 return
+
+    def run_tasks(self, tasks: Sequence[Task], resources: Resources, listen: TaskListener) -> list[Any]:
+        """See ``Runner.run_tasks``."""
+        return run_here(tasks, listen)
 
     def close(self) -> None:
         """Nothing was started."""

@@ -32,7 +32,7 @@ ATTEMPT_S, GONE_S = 240, 45
 SERVER_AWAY_S = 8
 DRIVER = {"driver KILL": signal.SIGKILL, "driver TERM": signal.SIGTERM, "driver INT": signal.SIGINT}
 # Of Ray's processes, by what their command line begins with or holds.
-OF_RAY = {"worker": "ray::CohortTrainable", "judge": "ray::Brackets", "raylet": "/raylet ", "GCS": "gcs_server"}
+OF_RAY = {"worker": "ray::Worker", "coordinator": "ray::Coordinator", "raylet": "/raylet ", "GCS": "gcs_server"}
 
 # In the environment of everything that a study starts: its home.
 MARK = "CHAOS_HOME"

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import signal
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,12 +14,12 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.tune.execution.tune_controller import TuneController
 
 from search_service.errors import RunnerError
 from search_service.records.events import TrialFinished, TrialProgressed
+from search_service.records.round_plan import Resources
 from search_service.records.rounds import RoundResult, TrialStatus
-from search_service.runners.base import Runner
+from search_service.runners.base import Runner, Task
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
@@ -52,7 +53,7 @@ def journal(folder, name):
 
 @dataclass(frozen=True)
 class Round:
-    """A round that several tests look at: on Ray each costs the start of two workers."""
+    """A round that several tests look at."""
 
     result: RoundResult
     events: list
@@ -275,6 +276,91 @@ def test_d1_under_asha_and_in_parallel_the_same_trials_have_the_same_scores_wher
     assert not any(math.isnan(trial.score) for trial in on_ray.trials)
 
 
+def test_e1_a_cluster_that_is_asked_for_is_used_or_refused_whatever_ray_this_process_has(ray_runner, digits, tmp_path):
+    ray_runner.run_round(make_plan(tmp_path, max_trials=1, max_epochs=1), digits[0], [].append)
+    with answering({}) as place:
+        for address, words in (("127.0.0.1:9", "cannot be reached"), (place, "end it with ray.shutdown()")):
+            with pytest.raises(RunnerError, match=re.escape(words)):
+                RayTuneRunner(address=address)
+    # By another of its names it is the same one.
+    port = ray.get_runtime_context().gcs_address.rpartition(":")[2]
+    RayTuneRunner(address=f"localhost:{port}").close()
+    assert ray.is_initialized()
+
+
+def test_d1_a_round_keeps_no_more_than_the_checkpoints_it_needs(ray_runner, digits, tmp_path):
+    """The latest of each cohort under way, none afterwards."""
+    # Rungs at 1, 2, 4 and 8.
+    plan = make_plan(tmp_path, max_trials=6, max_epochs=8, grace_period=1, rung_spacing=2.0, reduction_factor=1.5)
+    kept = []
+
+    def look(event):
+        kept.append([path.name for path in (tmp_path / "checkpoints").glob("*") if path.suffix == ""])
+
+    result = ray_runner.run_round(plan, digits[0], look)
+    assert max(trial.epochs for trial in result.trials) == 8
+    assert 1 <= max(map(len, kept)) <= 2
+    assert not (tmp_path / "checkpoints").exists()
+
+
+# ---- tasks -----------------------------------------------------------------------------------------------------
+
+
+def rows_seen(dataset, *, factor, home=None):
+    """What a task is: a function of a module."""
+    if home is not None:
+        begun = home / "begun"
+        if not begun.exists():
+            begun.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    if factor == 13:
+        raise ValueError("thirteen brings bad luck")
+    return len(dataset.train) * factor, os.getpid()
+
+
+def test_d1_tasks_return_what_their_functions_do_in_their_order(runner, digits):
+    tasks = [Task(f"task {n}", rows_seen, (digits[0],), {"factor": n}, effort=n) for n in range(6)]
+    done = []
+    results = runner.run_tasks(tasks, Resources(), lambda task, times: done.append((task, times)))
+    assert [rows for rows, _ in results] == [len(digits[0].train) * n for n in range(6)]
+    assert sorted(task.name for task, _ in done) == [task.name for task in tasks]
+    assert all(
+        str(worker) in times.worker for (_, worker), (_, times) in zip(results, sorted_by_name(done), strict=True)
+    )
+    assert all(times.seconds >= 0 and times.began_at > time.time() - 600 for _, times in done)
+
+
+def test_d1_what_a_task_raises_is_raised_and_the_runner_goes_on(runner, digits):
+    tasks = [Task(f"{n}", rows_seen, (digits[0],), {"factor": n}) for n in (13, 1)]
+    with pytest.raises(ValueError, match="bad luck"):
+        runner.run_tasks(tasks, Resources(), lambda task, times: None)
+    ((rows, _),) = runner.run_tasks(tasks[1:], Resources(), lambda task, times: None)
+    assert rows == len(digits[0].train)
+
+
+def test_d6_a_task_whose_worker_is_killed_is_done_again(ray_runner, digits, tmp_path):
+    tasks = [Task(f"{n}", rows_seen, (digits[0],), {"factor": n, "home": tmp_path if n == 1 else None}) for n in (1, 2)]
+    results = ray_runner.run_tasks(tasks, Resources(), lambda task, times: None)
+    assert [rows for rows, _ in results] == [len(digits[0].train) * n for n in (1, 2)]
+    assert (tmp_path / "begun").exists()
+
+
+# ---- the workers -----------------------------------------------------------------------------------------------
+
+
+def test_d1_workers_stay_from_one_round_to_the_next_and_give_their_cpus_back(ray_runner, digits, tmp_path):
+    """Tune ends its workers with a fit, and keeps placement groups until its controller is collected."""
+    rounds = [run(ray_runner, make_plan(tmp_path / f"{n}", early_stopping=False), digits[0])[0] for n in range(2)]
+    first, second = ({trial.worker for trial in result.trials} for result in rounds)
+    assert first == second
+    assert len(first) == 2
+    ray_runner.release()
+    deadline = time.monotonic() + 30
+    while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
+        time.sleep(0.1)  # Ray's own view of the cluster is renewed now and then.
+    assert ray.available_resources().get("CPU") == 2
+
+
 class Nap(CohortTraining):
     """Takes a third of a second whatever there is to do; every process but the first takes four seconds to start."""
 
@@ -297,57 +383,12 @@ def test_d1_ray_uses_both_workers_again_and_again_though_trials_are_shorter_than
     ray_runner, digits, tmp_path
 ):
     """Tune gave every free worker to the trial for which another was starting, and threw that one away."""
+    # Its workers have the CPUs.
+    ray_runner.release()
     runner = RayTuneRunner(train=Nap)
-    runner._start()
     plan = make_plan(tmp_path, early_stopping=False, max_trials=60, max_epochs=1, grace_period=1)
     result, _ = run(runner, plan, digits[0])
+    runner.close()
     by_worker = Counter(trial.worker for trial in result.trials)
     assert len(by_worker) == 2
     assert min(by_worker.values()) >= 10
-
-
-def test_e1_a_cluster_that_is_asked_for_is_used_or_refused_whatever_ray_this_process_has(ray_runner, digits, tmp_path):
-    ray_runner.run_round(make_plan(tmp_path, max_trials=1, max_epochs=1), digits[0], [].append)
-    with answering({}) as place:
-        for address, words in (("127.0.0.1:9", "cannot be reached"), (place, "end it with ray.shutdown()")):
-            with pytest.raises(RunnerError, match=re.escape(words)):
-                RayTuneRunner(address=address)
-    # By another of its names it is the same one.
-    port = ray.get_runtime_context().gcs_address.rpartition(":")[2]
-    RayTuneRunner(address=f"localhost:{port}").close()
-    assert ray.is_initialized()
-
-
-def test_d1_a_round_keeps_no_more_than_the_checkpoints_it_needs(ray_runner, digits, tmp_path, monkeypatch):
-    """One of each running trial, none afterwards; and Tune writes all trials' state at its start and end only."""
-    written = []
-    save = TuneController.save_to_dir
-
-    def save_and_count(controller):
-        written.append(len(controller.get_trials()))
-        save(controller)
-
-    monkeypatch.setattr(TuneController, "save_to_dir", save_and_count)
-    # Rungs at 1, 2, 4 and 8.
-    plan = make_plan(tmp_path, max_trials=6, max_epochs=8, grace_period=1, rung_spacing=2.0, reduction_factor=1.5)
-    kept = []
-
-    def look(event):
-        kept.extend(Counter(path.parent for path in (tmp_path / "tune").glob("*/checkpoint_*")).values())
-
-    result = ray_runner.run_round(plan, digits[0], look)
-    assert max(trial.epochs for trial in result.trials) == 8
-    # The one that has just been written, and the one before it.
-    assert set(kept) in ({1}, {1, 2})
-    assert not list((tmp_path / "tune").glob("*/checkpoint_*"))
-    assert len(written) <= 2
-
-
-def test_d1_a_round_gives_its_cpus_back(plain_rounds):
-    """Tune keeps placement groups until its controller is collected: the next round had one worker less."""
-    import ray
-
-    deadline = time.monotonic() + 30
-    while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
-        time.sleep(0.1)  # Ray's own view of the cluster is renewed now and then.
-    assert ray.available_resources().get("CPU") == 2

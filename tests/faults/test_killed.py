@@ -41,10 +41,10 @@ def title_of(process: psutil.Process) -> str:
         return ""
 
 
-def test_d6_a_killed_worker_and_a_killed_judge_lose_nothing_and_repeat_nothing(ray_runner, digits, tmp_path):
+def test_d6_a_killed_worker_and_a_killed_coordinator_lose_nothing_and_repeat_nothing(ray_runner, digits, tmp_path):
     base = TrialConfig().replace({"network.hidden_sizes": (128, 128)})
     changes = {"base": base, "max_trials": 6, "max_epochs": 40, "grace_period": 10, "reduction_factor": 2.0}
-    victims = ["ray::CohortTrainable", "ray::Brackets"]
+    victims = ["ray::Worker", "ray::Coordinator"]
     finished: list[str] = []
 
     def listen(event):
@@ -79,7 +79,7 @@ def test_d6_a_worker_that_is_lost_with_what_was_left_of_several_cohorts_loses_no
     def listen(event):
         merged = plan.folder / "merged.jsonl"
         if isinstance(event, TrialProgressed) and event.epoch >= 2 and not killed and merged.exists():
-            processes = ray_processes("ray::CohortTrainable")
+            processes = ray_processes("ray::Worker")
             killed.extend(process.pid for process in processes)
             kill(*processes)
 

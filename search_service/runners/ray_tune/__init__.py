@@ -1,15 +1,18 @@
 """Rounds on Ray Tune: the only room that knows Ray.
 
-One Tune trial trains one cohort. Tune places it on CPUs and GPUs, keeps several going, and restarts it from its
-checkpoint when a worker or a node is lost. What Tune is not asked to do, and why (docs/decisions/runners.md):
+One Tune trial trains one cohort, or does one task. Tune places it on CPUs and GPUs, keeps several going, and restarts
+it when a worker or a node is lost. What Tune is not asked to do, and why (docs/decisions/runners.md):
 
-- ASHA is an actor around halving.py: members of a cohort are judged one by one, and rungs survive a restart.
+- ASHA is in an actor around brackets.py: members of a cohort are judged one by one, and rungs survive a restart.
+- Checkpoints are kept by that actor (runners/coordinator.py), on the driver's disk: no other machine has to see it.
 - Sampling is a Searcher around RoundBook: every member's fate is told truthfully.
 - Nothing is logged by Tune: the driver's listener hears everything.
+- Its workers do not end with a round: one run of Tune serves all of a study.
 
 A Ray that was started here and loses its raylet or its GCS is started again, and the round goes on from its journals.
 
-``runner.py`` has the runner, ``tune_side.py`` what Tune calls in the driver, ``worker.py`` what it calls in a worker.
+``runner.py`` has the runner, ``experiment.py`` the run of Tune and its workers, ``work.py`` what they are to do,
+``tune_side.py`` what Tune calls in the driver, ``worker.py`` what it calls in a worker.
 """
 
 from __future__ import annotations

@@ -1,16 +1,55 @@
-"""Whether a cluster is there, before Ray is asked to join it."""
+"""Whether a cluster is there, before Ray is asked to join it, and how much room it has."""
 
 from __future__ import annotations
 
 import socket
+import time
 
 import ray
 from ray._private import services
 
 from search_service.errors import RunnerError
+from search_service.records.round_plan import Resources
 
 # Seconds to wait for a cluster's head to accept a connection.
 CONNECT_TIMEOUT_S = 5.0
+# Seconds between two looks at the nodes of a cluster: workers come and go.
+ROOM_S = 1.0
+
+
+class LostRayError(BaseException):
+    """A process that Ray needs has died.
+
+    No ``Exception``: at one Tune tidies up before it lets it through, and what it asks of Ray is never answered.
+    """
+
+
+class Room:
+    """How many workers a cluster has room for.
+
+    Args:
+        resources: What a worker may use.
+        may_change: Whether nodes may come and go.
+    """
+
+    def __init__(self, resources: Resources, *, may_change: bool) -> None:
+        self._resources, self._may_change = resources, may_change
+        self._looked_at, self._slots = time.monotonic(), slots_of(resources)
+
+    def __call__(self) -> int:
+        """That many, as of a second ago at most."""
+        if self._may_change and time.monotonic() > self._looked_at + ROOM_S:
+            self._looked_at, self._slots = time.monotonic(), slots_of(self._resources)
+        return self._slots
+
+
+def slots_of(resources: Resources) -> int:
+    """Workers that a cluster has room for."""
+    total = ray.cluster_resources()
+    slots = total.get("CPU", 1) // resources.cpus_per_trial
+    if resources.gpus_per_trial > 0:
+        slots = min(slots, total.get("GPU", 0) // resources.gpus_per_trial)
+    return int(slots)
 
 
 def head_of(address: str) -> str:

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import logging
 import shutil
 import threading
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import ray
 import torch
 from ray import tune
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.tune.error import TuneError
 
-from search_service.early_stopping.brackets import Brackets
 from search_service.errors import RunnerError
-from search_service.folder import disk
+from search_service.folder import disk, layout
 from search_service.records.events import Listener
 from search_service.records.round_plan import Resources, RoundPlan
 from search_service.records.rounds import RoundResult
+from search_service.runners.base import Task, TaskListener
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.local_ray import LocalRay
-from search_service.runners.ray_tune.cluster import require_in_use, require_listener
-from search_service.runners.ray_tune.tune_side import (
-    MAX_FAILURES,
-    CohortSearcher,
-    LatestCheckpoint,
-    LostRayError,
-    Pausing,
-    Scheduler,
-)
-from search_service.runners.ray_tune.worker import CohortTrainable
+from search_service.runners.ray_tune.cluster import LostRayError, Room, require_in_use, require_listener, slots_of
+from search_service.runners.ray_tune.experiment import Experiment
+from search_service.runners.ray_tune.work import RoundWork, TaskWork, Work
 from search_service.runners.registry import RAY_REPORT_S
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
-from trainables.metrics import METRICS
 
 _log = logging.getLogger(__name__)
 # Times that a round starts Ray again; the same reason.
 MOST_RESTARTS = 3
+_T = TypeVar("_T")
 # Seconds between two looks at Ray's processes while no round runs: the GCS may be away for 60 before the process ends.
 WATCH_S = 1.0
 
@@ -64,8 +58,8 @@ class RayTuneRunner:
         self._lock = threading.RLock()
         # Tuners whose Ray has died: they give back what they had when they are deleted, which takes a Ray that answers.
         self._left: list[tune.Tuner] = []
-        # The rows of the study in the object store, and which they are.
-        self._stored: tuple[Dataset, Any] | None = None
+        self._experiment: Experiment | None = None
+        self._works = 0
         self._measured = MeasuredSizes()
         self._preparing: threading.Thread | None = None
         self._ready, self._closed = threading.Event(), threading.Event()
@@ -73,16 +67,22 @@ class RayTuneRunner:
             # A cluster that is not there should say so before step 1, not after step 3.
             self._start()
 
-    def prepare(self) -> None:
-        """Start Ray, which takes some seconds."""
+    def prepare(self, resources: Resources) -> None:
+        """Start Ray, which takes some seconds, and workers, which take some more."""
         if self._preparing is None:
-            self._preparing = threading.Thread(target=self._prepare, name="Ray's start", daemon=True)
-            self._preparing.start()
+            self._start_beside(resources)
 
-    def _prepare(self) -> None:
+    def _start_beside(self, resources: Resources | None) -> None:
+        """Start Ray in a thread of its own, and workers with what they are to have."""
+        self._preparing = threading.Thread(target=self._prepare, args=(resources,), name="Ray's start", daemon=True)
+        self._preparing.start()
+
+    def _prepare(self, resources: Resources | None) -> None:
         try:
             self._start()
-        except RunnerError:
+            if resources is not None:
+                self._have_experiment(resources)
+        except (RunnerError, ray.exceptions.RayError):
             # It goes wrong again in the round, which says so.
             pass
         finally:
@@ -100,22 +100,29 @@ class RayTuneRunner:
 
     def run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         """See ``Runner.run_round``."""
+        go_on = f"What was finished is kept: go on with search-service run --study {plan.folder.parent.name}"
+        return self._on_ray(plan.resources, "round", go_on, lambda: self._run_round(plan, dataset, listen))
+
+    def run_tasks(self, tasks: Sequence[Task], resources: Resources, listen: TaskListener) -> list[Any]:
+        """See ``Runner.run_tasks``."""
+        return self._on_ray(resources, "step", "Run it again", lambda: self._run_tasks(tasks, resources, listen))
+
+    def _on_ray(self, resources: Resources, what: str, go_on: str, run: Callable[[], _T]) -> _T:
+        """Run something on a Ray that is started again where it dies."""
         self._prepared()
         with self._lock:
             for _ in range(MOST_RESTARTS):
                 self._have_ray()
                 self._left.clear()
                 try:
-                    return self._run_round(plan, dataset, listen)
+                    return run()
                 except (LostRayError, ray.exceptions.RayError) as error:
                     if (lost := self._lost) is None:
                         raise RunnerError(f"Ray broke: {error}") from error
                     self._say_lost(lost)
                     self._shut_down()
-            raise RunnerError(
-                f"Ray has died {MOST_RESTARTS} times in one round; often the system ends it for want of memory. What "
-                f"was finished is kept: go on with search-service run --study {plan.folder.parent.name}"
-            )
+            often = "often the system ends it for want of memory"
+            raise RunnerError(f"Ray has died {MOST_RESTARTS} times in one {what}; {often}. {go_on}")
 
     def _run_round(self, plan: RoundPlan, dataset: Dataset, listen: Listener) -> RoundResult:
         book = RoundBook(plan, self._sizes(plan, dataset), listen)
@@ -123,70 +130,68 @@ class RayTuneRunner:
             return book.result()
         # Measuring may have taken seconds, and whoever places or stores something without a raylet is ended by Ray.
         self._require_ray()
-        searcher, paused = CohortSearcher(book, plan.folder, self._require_ray), Pausing(book)
-        halving = _judge_of(plan)
-        tuner = self._tuner(plan, dataset, halving, searcher, paused)
-        try:
-            tuner.fit()
-        except (ray.exceptions.RayError, EOFError, OSError) as error:
-            self._require_ray()
-            if disk.is_full(error) or not disk.has_room(plan.folder):
-                raise disk.paused(plan.folder.parent) from error
-            raise RunnerError(f"Ray Tune ended by itself: {error}") from error
-        finally:
-            if self._lost is None:
-                with contextlib.suppress(ray.exceptions.RayError):
-                    ray.kill(halving)
-                # Tune gives back the last trials' placement groups, and with them their CPUs, when its controller is
-                # deleted; that one is part of a reference cycle, and the next round would run with fewer workers.
-                del tuner
-                gc.collect()
-            else:
-                # It would ask what is left of Ray, and wait for an answer until the process is ended.
-                self._left.append(tuner)
-        if searcher.is_full:
+        experiment = self._have_experiment(plan.resources)
+        # Of an earlier process: what it had not finished begins again.
+        shutil.rmtree(plan.folder / layout.CHECKPOINTS, ignore_errors=True)
+        ray.get(experiment.coordinator.open.remote(plan.folder.absolute()))
+        work = RoundWork(self._next_name(), plan, dataset, book)
+        self._do(experiment, work, plan.resources, plan.folder)
+        shutil.rmtree(plan.folder / layout.CHECKPOINTS, ignore_errors=True)
+        if work.is_full:
             raise disk.paused(plan.folder.parent)
         return book.result()
 
-    def _tuner(
-        self, plan: RoundPlan, dataset: Dataset, halving: Any, searcher: CohortSearcher, paused: Pausing
-    ) -> tune.Tuner:
-        """What runs the cohorts of a round."""
-        trainable = tune.with_resources(
-            tune.with_parameters(
-                CohortTrainable, plan=plan, rows=[self._store(dataset)], halving=halving, train=self._train
-            ),
-            {"cpu": plan.resources.cpus_per_trial, "gpu": plan.resources.gpus_per_trial},
-        )
-        # Of an earlier process: its checkpoints are of no use, since what it had not finished begins again.
-        shutil.rmtree(plan.folder / "tune", ignore_errors=True)
-        return tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=Scheduler(paused),
-                num_samples=-1,  # The book says when it is enough.
-                max_concurrent_trials=self._slots(plan.resources),
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=str(plan.folder.absolute()),
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-                callbacks=[LatestCheckpoint(paused, self._require_ray)],
-            ),
-        )
+    def _run_tasks(self, tasks: Sequence[Task], resources: Resources, listen: TaskListener) -> list[Any]:
+        self._slots(resources)
+        experiment = self._have_experiment(resources)
+        work = TaskWork(self._next_name(), tasks, listen, experiment.take)
+        self._do(experiment, work, resources, None)
+        return work.results
 
-    def _store(self, dataset: Dataset) -> Any:
-        """A reference to the rows, which go into the object store once for all rounds.
+    def _do(self, experiment: Experiment, work: Work, resources: Resources, folder: Path | None) -> None:
+        """Have the workers do a work."""
+        try:
+            self._to_its_end(experiment, work, resources)
+        except (EOFError, OSError, TuneError) as error:
+            self._require_ray()
+            if folder is not None and (disk.is_full(error) or not disk.has_room(folder)):
+                raise disk.paused(folder.parent) from error
+            raise RunnerError(f"Ray Tune ended by itself: {error}") from error
 
-        Trials on a node read them there, in place: on CPUs no trial has a copy of its own.
-        """
-        if self._stored is None or self._stored[0] is not dataset:
-            self._stored = (dataset, ray.put(dataset))
-        return self._stored[1]
+    def _to_its_end(self, experiment: Experiment, work: Work, resources: Resources) -> None:
+        try:
+            experiment.do(work, resources.max_concurrent_trials)
+        except BaseException:
+            # Whatever it was, workers are still at it.
+            self.release()
+            raise
+
+    def _next_name(self) -> str:
+        """A name that no other work of this runner has."""
+        self._works += 1
+        return f"work-{self._works}"
+
+    def _have_experiment(self, resources: Resources) -> Experiment:
+        """Workers for what is to be run: those that there are, if they have the resources."""
+        with self._lock:
+            now = self._experiment
+            of_workers = replace(resources, max_concurrent_trials=None)
+            if now is not None and now.is_alive and now.resources == of_workers:
+                return now
+            self.release()
+            room = Room(of_workers, may_change=self._local is None)
+            most = resources.max_concurrent_trials
+            self._experiment = Experiment(of_workers, most, self._train, room, self._require_ray)
+            return self._experiment
+
+    def release(self) -> None:
+        """Give the workers back to the cluster; the next round starts others."""
+        with self._lock:
+            experiment, self._experiment = self._experiment, None
+            if experiment is not None:
+                lost = self._lost is not None
+                if (left := experiment.end(ray_is_lost=lost)) is not None:
+                    self._left.append(left)
 
     def close(self) -> None:
         """Stop Ray if this runner started it, or leave the cluster."""
@@ -224,13 +229,12 @@ class RayTuneRunner:
         if self._preparing is not None and not ray.is_initialized():
             # In a thread of its own, as the first time: in the main thread Ray takes the signals for itself.
             self._ready.clear()
-            self._preparing = None
-            self.prepare()
+            self._start_beside(None)
             self._prepared()
         self._start()
 
     def _shut_down(self) -> None:
-        self._stored = None
+        self.release()
         if self._started:
             ray.shutdown()
             self._started = False
@@ -280,31 +284,12 @@ class RayTuneRunner:
         """Cohorts that train at once: as many as asked for, else as many as the cluster holds."""
         if resources.max_concurrent_trials is not None:
             return resources.max_concurrent_trials
-        total = ray.cluster_resources()
-        slots = total.get("CPU", 1) // resources.cpus_per_trial
-        if resources.gpus_per_trial > 0:
-            slots = min(slots, total.get("GPU", 0) // resources.gpus_per_trial)
+        slots = slots_of(resources)
         if slots < 1:
+            total = ray.cluster_resources()
             raise RunnerError(
                 f"no node has room for a trial of {resources.cpus_per_trial:g} CPUs and "
                 f"{resources.gpus_per_trial:g} GPUs: the cluster has {total.get('CPU', 0):g} and "
                 f"{total.get('GPU', 0):g}; lower search.cpus_per_trial or search.gpus_per_trial"
             )
-        return int(slots)
-
-
-def _judge_of(plan: RoundPlan) -> Any:
-    """The actor that judges the trials of a round.
-
-    Beside the driver, whose disk holds its journal. Restarted by Ray if its process dies: the journal then brings back
-    the rungs.
-    """
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(Brackets).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
-    return actor.remote(
-        plan.asha,
-        max_epochs=plan.limits.max_epochs,
-        mode=METRICS[plan.metric].mode,
-        seed=plan.seed,
-        folder=plan.folder.absolute(),
-    )
+        return slots

@@ -1,80 +1,211 @@
-"""What Ray Tune calls in a worker: a cohort comes, is trained from rung to rung, and its reports go."""
+"""What Ray Tune calls in a worker: a cohort is trained from rung to rung, a task is done, or the next of them awaited.
+
+A worker imports torch once, which takes seconds, and goes from one piece of work to the next for as long as a study
+lasts (Tune's ``reuse_actors``). Tune keeps one worker at most that has nothing to do, so what waits is a Tune trial,
+too. What a worker needs beside a cohort or a task it gets from the coordinator, and leaves its results there.
+"""
 
 from __future__ import annotations
 
 import json
 import pickle
+import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 
-from search_service.records.round_plan import RoundPlan
+from search_service.records.round_plan import Resources, RoundPlan
 from search_service.records.rounds import TrialStatus
-from search_service.runners.base import Cohort, CohortReport, MemberReport
+from search_service.runners.base import Cohort, CohortReport, MemberReport, Task, TaskTimes, this_process
 from search_service.runners.cohort import CohortTraining
+from search_service.runners.coordinator import Rungs
+from trainables.metrics import METRICS
 from trainables.process import device_for, prepare_process
 from trainables.records import EpochPoint
 
-# Key of a cohort's report in a Tune result.
-REPORT = "report"
+# Key of what a worker says in a Tune result, and of what it is to do in a Tune trial's config.
+REPORT, TO_DO = "report", "to_do"
+# Seconds after which a worker that has nothing to do is given back: somebody else may need its CPU.
+IDLE_S = 30.0
+# Seconds to wait for what the coordinator has to be told again, and between two looks. The driver says it each second.
+SHARED_S, LOOK_S = 60.0, 0.1
 
 
-class PackedCohort:
-    """A cohort for its worker. Tune copies, prints, pickles and hashes a trial's config, which is cheap for bytes."""
+@dataclass(frozen=True)
+class ToDo:
+    """A cohort or a task, for its worker. Tune copies, prints, pickles and hashes configs, which is cheap for bytes.
 
-    def __init__(self, cohort: Cohort) -> None:
-        self._name, self._bytes = cohort.cohort_id, pickle.dumps(cohort)
+    Attributes:
+        work: The round or the tasks that it is part of.
+        name: Of the cohort or the task.
+        content: It, pickled.
+    """
+
+    work: str
+    name: str
+    content: bytes
 
     def __repr__(self) -> str:
-        return self._name
+        return self.name
 
-    def unpack(self) -> Cohort:
-        """The cohort as it was."""
-        cohort: Cohort = pickle.loads(self._bytes)
-        return cohort
+    @classmethod
+    def of(cls, work: str, name: str, content: Cohort | PackedTask) -> ToDo:
+        """Pack it."""
+        # Functions of a test's or a notebook's own module go by value.
+        return cls(work, name, cloudpickle.dumps(content))
+
+    def unpack(self) -> Any:
+        """The cohort or the task as it was."""
+        return pickle.loads(self.content)
 
 
-class CohortTrainable(tune.Trainable):
-    """A worker: trains one cohort from rung to rung, then, reused, the next one."""
+@dataclass(frozen=True)
+class PackedTask:
+    """A task whose rows are shared.
+
+    Attributes:
+        task: Without its rows.
+        rows: The places of its rows among what is shared.
+    """
+
+    task: Task
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Nothing to do: the worker waits for what comes."""
+
+
+class _Doing(Protocol):
+    """What a worker is at."""
+
+    def step(self) -> dict[str, Any]:
+        """Do a part of it; the result says whether it was the last."""
+        ...
+
+
+class Worker(tune.Trainable):
+    """Does one piece of work after the other."""
 
     def setup(
-        self, config: dict[str, Any], plan: RoundPlan, rows: list[Any], halving: Any, train: type[CohortTraining]
+        self, config: dict[str, Any], coordinator: Any, resources: Resources, train: type[CohortTraining]
     ) -> None:
-        """Take up the rows, and the first cohort."""
+        """Take up the first piece of work."""
         prepare_process()
-        # In a list: Ray would otherwise fetch what a reference stands for into this worker's own parameters.
-        self._plan, self._dataset, self._halving, self._train = plan, ray.get(rows[0]), halving, train
-        self._device = device_for(plan.resources.gpus_per_trial)
-        self._begin(config["cohort"].unpack())
+        self._coordinator, self._train = coordinator, train
+        self._device = device_for(resources.gpus_per_trial)
+        self._shared: tuple[str, list[Any]] = ("", [])
+        self._take(config[TO_DO])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next cohort."""
-        self._begin(new_config["cohort"].unpack())
+        """Take up the next one."""
+        self._take(new_config[TO_DO])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next rung."""
+        """Do a part of it: train to the next rung, do the task, or wait."""
+        return self._doing.step()
+
+    def _take(self, to_do: ToDo | Rest) -> None:
+        # What was done before is let go before its successor takes its room.
+        self._doing: _Doing = _Waiting(self._coordinator)
+        if isinstance(to_do, Rest):
+            return
+        shared, content = self._rows_of(to_do.work), to_do.unpack()
+        if isinstance(content, Cohort):
+            plan, dataset = shared
+            self._doing = _Training(content, plan, dataset, self._coordinator, self._train, self._device)
+        else:
+            self._doing = _Errand(to_do, content, shared, self._coordinator)
+
+    def _rows_of(self, work: str) -> list[Any]:
+        """What the workers of a piece of work share, from the object store, in place where it can be."""
+        if self._shared[0] != work:
+            until = time.monotonic() + SHARED_S
+            while (references := ray.get(self._coordinator.shared.remote(work))) is None:
+                if time.monotonic() > until:
+                    raise RuntimeError(f"the driver has not said what the workers of {work} share")
+                time.sleep(LOOK_S)
+            self._shared = ("", [])
+            self._shared = (work, ray.get(references))
+        return self._shared[1]
+
+
+class _Waiting:
+    """Nothing to do yet."""
+
+    def __init__(self, coordinator: Any) -> None:
+        self._coordinator = coordinator
+
+    def step(self) -> dict[str, Any]:
+        ray.get(self._coordinator.wait.remote(IDLE_S))
+        return {"done": True}
+
+
+class _Training:
+    """A cohort on its way from rung to rung."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        plan: RoundPlan,
+        dataset: Any,
+        coordinator: Any,
+        train: type[CohortTraining],
+        device: str,
+    ) -> None:
+        self._cohort, self._folder, self._coordinator = cohort, plan.folder.absolute(), coordinator
+        self._rungs = rungs_of(plan)
+        self._training = train(cohort, plan, dataset, self._judge, device=device, read=self._read)
+        # Of a worker that was lost.
+        if (files := ray.get(coordinator.kept.remote(self._folder, cohort.cohort_id))) is not None:
+            self._training.go_on(files)
+
+    def step(self) -> dict[str, Any]:
         report = self._training.advance()
+        if not report.finished:
+            # Before anybody hears of the report: whoever pauses the cohort finds it there.
+            kept = self._coordinator.keep.remote(self._folder, self._cohort.cohort_id, self._training.packed())
+            ray.get(kept)
         return {REPORT: encode(report), "done": report.finished}
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """See ``CohortTraining.save``."""
-        self._training.save(Path(checkpoint_dir))
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | str) -> None:
-        """See ``CohortTraining.load``."""
-        self._training.load(Path(str(checkpoint)))
-
-    def _begin(self, cohort: Cohort) -> None:
-        self._training = self._train(cohort, self._plan, self._dataset, self._judge, device=self._device)
-
     def _judge(self, rung: int, scores: Mapping[str, float]) -> set[str]:
-        go_on: set[str] = ray.get(self._halving.report.remote(rung, scores))
+        go_on: set[str] = ray.get(self._coordinator.judge.remote(self._rungs, rung, dict(scores)))
         return go_on
+
+    def _read(self, path: Path) -> bytes:
+        content: bytes = ray.get(self._coordinator.read.remote(path))
+        return content
+
+
+class _Errand:
+    """A task."""
+
+    def __init__(self, to_do: ToDo, packed: PackedTask, shared: list[Any], coordinator: Any) -> None:
+        self._to_do, self._coordinator = to_do, coordinator
+        self._task, self._rows = packed.task, [shared[place] for place in packed.rows]
+
+    def step(self) -> dict[str, Any]:
+        began_at, began = time.time(), time.perf_counter()
+        try:
+            result = (True, self._task.function(*self._rows, **self._task.arguments))
+        # Whatever it is, it is the driver's to say, which would see a worker that broke otherwise.
+        except Exception as error:
+            result = (False, error)
+        times = TaskTimes(this_process(), began_at, time.perf_counter() - began)
+        delivered = self._coordinator.deliver.remote(self._to_do.work, self._to_do.name, cloudpickle.dumps(result))
+        ray.get(delivered)
+        return {REPORT: json.dumps(asdict(times)), "done": True}
+
+
+def rungs_of(plan: RoundPlan) -> Rungs:
+    """How the trials of a round are judged."""
+    return Rungs(plan.asha, plan.limits.max_epochs, METRICS[plan.metric].mode, plan.seed, plan.folder.absolute())
 
 
 def encode(report: CohortReport) -> str:
