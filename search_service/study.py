@@ -7,6 +7,7 @@ failed, something outside broke, Ctrl-C), its listener hears StudyFinished with 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -183,8 +184,10 @@ def _finalists_and_model(place: Place, table: Loaded, versions: Mapping[str, str
     spec, dataset, tell, once = place.spec, place.dataset, place.listen, StudyFolder(place.folder).once
     tell(StepStarted.of(Step.FINALISTS))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
-    train_again = partial(finalists.run, spec, rounds, dataset, table.test_rows, place.folder, table.folds or ())
+    rows = dataset, table.test_rows
+    train_again = partial(finalists.run, spec, rounds, *rows, place.folder, table.folds or (), place.run_tasks)
     final = once("finalists", FinalistsResult, train_again, lambda found: _has_networks(found, place.folder))
+    shutil.rmtree(place.folder / layout.NETWORKS, ignore_errors=True)
     final = _in_folder(final, place.folder)
     tell(FinalistsFinished(final))
     pack = partial(packing.run, spec, final, table, place.folder, versions)
@@ -213,7 +216,7 @@ def _decide(place: Place, refined: RoundResult, decide: Callable[..., Decision])
     decision = decide()
     if decision.stop or not place.spec.search.noise_seeds:
         return decision
-    measure = partial(seed_noise.measure, place.spec, refined, place.dataset)
+    measure = partial(seed_noise.measure, place.spec, refined, place.dataset, place.run_tasks)
     return decide(measured=StudyFolder(place.folder).once(f"noise-{decision.cycle}", SeedNoise, measure))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ from trainables.records import Baseline, BaselineName
 from trainables.row_tensors import RowTensors, to_tensors
 from trainables.scores import LEAST_FREQUENCY, SCORES
 
+# The simplest first.
+NAMES: tuple[BaselineName, ...] = ("linear", "boosting")
 # Training rows at most: beyond, either model's score moves by less than the seeds of a network do.
 MOST_ROWS = 200_000
 # Fewer say nothing about a table that has more.
@@ -45,6 +47,8 @@ LOGISTIC_ITERATIONS = 200
 # minutes. A tree costs 70 µs per feature besides, whatever the rows (its histograms), and a millisecond in any case.
 BOOSTING_WORK = 20_000_000_000
 ROWS_PER_FEATURE, NUMBERS_PER_TREE = 7_000, 100_000
+# Seconds of one core for each of these numbers; of a linear model in 20 iterations.
+BOOSTING_S, LINEAR_S = 1e-8, 20 * 0.8e-9
 # scikit-learn's own number of rounds; it stops early, on a tenth of the rows, where there are more rows than this, and
 # may then go on for longer.
 ROUNDS, MOST_ROUNDS, STOPS_EARLY_ABOVE = 100, 500, 10_000
@@ -65,20 +69,53 @@ class _Plan:
     make: Callable[[int], Any]
 
 
-def fit_all(
-    config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int, network: Drawn | None = None
-) -> tuple[Baseline, ...]:
-    """Fit and score every baseline, the simplest first.
+def seconds(name: BaselineName, dataset: Dataset) -> float:
+    """About how many seconds a baseline takes on one core."""
+    rows, outputs = min(len(dataset.train), MOST_ROWS), dataset.n_outputs
+    if name == "linear":
+        return rows * dataset.n_inputs * outputs * LINEAR_S
+    trees = ROUNDS * (outputs if outputs > 2 else 1)
+    return ((rows + ROWS_PER_FEATURE) * dataset.n_inputs + NUMBERS_PER_TREE) * trees * BOOSTING_S
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A baseline, and what it says of the test rows.
+
+    Attributes:
+        baseline: Its scores.
+        outputs: ``[1, N, C]`` float64; None if there is no model.
+    """
+
+    baseline: Baseline
+    outputs: torch.Tensor | None = None
+
+    def compared(self, network: Drawn, config: TrialConfig) -> Baseline:
+        """With what the network is ahead by, row by row.
+
+        Args:
+            network: What the network says of the same rows.
+            config: The network's.
+        """
+        if self.outputs is None:
+            return self.baseline
+        names = metrics_for(config.task, gives_probabilities=config.gives_probabilities)
+        leads = network.over_by_each(self.outputs[0], list(dict.fromkeys([network.metric, *names])))
+        return replace(self.baseline, lead=leads[network.metric], leads=leads)
+
+
+def fit(name: BaselineName, config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int) -> Fitted:
+    """Fit and score a baseline.
 
     Args:
-        config: The winner; its class weights are the baselines' too.
-        dataset: They learn from its training rows.
+        name: Which.
+        config: The winner; its class weights are the baseline's too.
+        dataset: It learns from the training rows.
         test_rows: Scored at the end, and nothing else.
         seed: Decides the rows on which gradient boosting stops.
-        network: What the network says of the test rows, to be compared row by row.
     """
-    plans: dict[BaselineName, _Plan] = {"linear": _linear(dataset), "boosting": _boosting(dataset, seed)}
-    return tuple(_fit(name, plan, config, dataset, test_rows, network) for name, plan in plans.items())
+    plan = _linear(dataset) if name == "linear" else _boosting(dataset, seed)
+    return _fit(name, plan, config, dataset, test_rows)
 
 
 def _linear(dataset: Dataset) -> _Plan:
@@ -118,16 +155,14 @@ def _fit(
     config: TrialConfig,
     dataset: Dataset,
     test_rows: Rows,
-    network: Drawn | None,
-) -> Baseline:
+) -> Fitted:
     from sklearn.exceptions import ConvergenceWarning
 
     started, available = time.monotonic(), len(dataset.train)
     if plan.rows < min(available, LEAST_ROWS):
         size = f"{dataset.n_inputs} features and {dataset.n_outputs} outputs"
-        return Baseline(
-            name, plan.model, unavailable=f"too expensive with {size}: it could learn from {plan.rows} rows"
-        )
+        reason = f"too expensive with {size}: it could learn from {plan.rows} rows"
+        return Fitted(Baseline(name, plan.model, unavailable=reason))
     try:
         rows = to_tensors(dataset.train, "cpu", torch.float32).spread(min(plan.rows, MOST_ROWS))
         # As many threads as networks train with: the machine may be busy with other things.
@@ -137,22 +172,15 @@ def _fit(
                 rows.inputs.double().numpy(), rows.targets.numpy(), _weights(config, dataset, rows)
             )
             validation, test = (_score(model, dataset, judged) for judged in (dataset.validation, test_rows))
-            lead, leads = None, {}
-            if network is not None:
-                of_tests = _outputs(model, dataset, test_rows.inputs)[0]
-                names = metrics_for(dataset.task, gives_probabilities=config.gives_probabilities)
-                leads = network.over_by_each(of_tests, list(dict.fromkeys([network.metric, *names])))
-                lead = leads[network.metric]
+            outputs = _outputs(model, dataset, test_rows.inputs)
     except Exception as error:  # Whatever a model stumbles over, the study has its answer and keeps it.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Baseline(name, plan.model, unavailable=reason, seconds=time.monotonic() - started)
+        return Fitted(Baseline(name, plan.model, unavailable=reason, seconds=time.monotonic() - started))
     notes = [f"learnt from {len(rows):,} of {available:,} rows"] if len(rows) < available else []
     if any(issubclass(warning.category, ConvergenceWarning) for warning in heard):
         notes.append(f"not converged in {LOGISTIC_ITERATIONS} iterations")
     seconds = time.monotonic() - started
-    return Baseline(
-        name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds, lead=lead, leads=leads
-    )
+    return Fitted(Baseline(name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds), outputs)
 
 
 def _weights(config: TrialConfig, dataset: Dataset, rows: RowTensors) -> NDArray[np.float64] | None:

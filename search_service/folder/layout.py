@@ -23,6 +23,8 @@ RESULT = "result.json"
 WINNER = "winner.pt"
 REFIT = "refit.pt"
 MODEL = "model"
+# What was trained of finalists, until all of it is.
+NETWORKS = "networks"
 TEST_PREDICTIONS = "test_predictions.npz"
 # Whoever wants the study to end makes one of them: well, with finalists, or now, as by Ctrl-C.
 STOP = "stop"

@@ -125,21 +125,35 @@ class StudyFolder:
         Raises:
             DataError: What was written cannot be read any more.
         """
-        path, adapter = self.path / layout.DONE / f"{name}.json", TypeAdapter(kind)
-        found = journals.read_whole(path, rebuild=True)
-        if found is not None:
-            try:
-                result = adapter.validate_python(found)
-            except ValidationError as error:
-                rule = f"a result that this version can read ({error.error_count()} values do not fit)"
-                raise DataError([Problem(str(path), name, rule, "start a new study")]) from error
-            if is_whole(result):
-                return result
+        found = self.read(name, kind)
+        if found is not None and is_whole(found):
+            return found
         result = do()
+        self.write(name, kind, result)
+        return result
+
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """The result of a part; None if it was not finished.
+
+        Raises:
+            DataError: What was written cannot be read any more.
+        """
+        path = self.path / layout.DONE / f"{name}.json"
+        found = journals.read_whole(path, rebuild=True)
+        if found is None:
+            return None
+        try:
+            return TypeAdapter(kind).validate_python(found)
+        except ValidationError as error:
+            rule = f"a result that this version can read ({error.error_count()} values do not fit)"
+            raise DataError([Problem(str(path), name, rule, "start a new study")]) from error
+
+    def write(self, name: str, kind: type[T], result: T) -> None:
+        """Write the result of a part down."""
+        path = self.path / layout.DONE / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         # What is not set in a trial's configuration is left out: its defaults depend on its choices.
-        journals.write_whole(path, adapter.dump_python(result, mode="json", exclude_unset=True))
-        return result
+        journals.write_whole(path, TypeAdapter(kind).dump_python(result, mode="json", exclude_unset=True))
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -19,31 +19,44 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from search_service.errors import CheckFailedError
 from search_service.folder import layout
-from search_service.recipe import fit, gradient_health, populations, qualifying, refitting, second_objective
-from search_service.records.curves import best_score
+from search_service.recipe import qualifying, refitting, second_objective, tasks
+from search_service.recipe.finalist_training import (
+    FinalistTraining,
+    FoldRecord,
+    PieceRecord,
+    TrainedFinalist,
+    metrics_of,
+    networks_of,
+)
+from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Finalist, FinalistsResult, Refit
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
+from search_service.runners.base import Task, TaskListener, TaskTimes, run_here
 from search_service.spec.study_spec import StudySpec
 from trainables import advantage, baselines, calibration, checkpoint
 from trainables.advantage import Drawn
+from trainables.baselines import Fitted
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
-from trainables.measurements import measure_health
 from trainables.metrics import METRICS, MetricName, metrics_for
-from trainables.records import Baseline, Calibration, EpochPoint, Health
+from trainables.process import device_for
+from trainables.records import Baseline, BaselineName, Calibration
 from trainables.row_tensors import RowTensors, to_tensors
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, trivial_scores
+
+# Numbers of the folds that are prepared at once: 1 GB in float32.
+FOLD_NUMBERS = 250_000_000
 
 
 def run(
@@ -53,6 +66,7 @@ def run(
     test_rows: TestRows,
     folder: Path,
     folds: Iterable[Dataset] = (),
+    run_tasks: RunTasks = run_here,
 ) -> FinalistsResult:
     """Train the finalists, choose the winner, evaluate it.
 
@@ -64,6 +78,7 @@ def run(
         folder: The winner's networks are written here, and the model's.
         folds: Divisions of the training and validation rows, each prepared by its own training part, whose validation
             rows are the fold; inputs may differ in number from one to the next.
+        run_tasks: Where finalists, baselines and the refit are trained, as much of it at once as there is room for.
 
     Raises:
         CheckFailedError: Every finalist diverged.
@@ -71,29 +86,33 @@ def run(
     started = time.monotonic()
     pareto = second_objective.run(spec, rounds, dataset)
     candidates, rule = qualifying.qualify(spec, rounds, pareto)
-    trained, alike = _ranked(spec, candidates, dataset, folds)
-    winner, training, at = trained[0]
-    training.keep(range(at, at + len(winner.seeds)))
+    plan = FinalistTraining(spec, candidates, dataset)
+    fits = _Baselines(spec, candidates, dataset, test_rows)
+    done = tasks.run_once(plan.tasks(), PieceRecord, folder, fits.beside(run_tasks))
+    on_folds = _on_folds(plan, dataset, folds, folder, run_tasks)
+    trained, alike = _ranked(spec, plan.finalists(done, on_folds))
+    winner, device = trained[0].finalist, device_for(spec.search.gpus_per_trial)
+    training = networks_of(trained[0], dataset, device)
     path = folder / layout.WINNER
     checkpoint.save(training, path)
     exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
 
-    metrics = _metrics(winner.config)
+    metrics = metrics_of(winner.config)
     tests = to_tensors(test_rows, training.device, training.dtype)
     test_scores = training.scores(tests, metrics)
-    refit, model = _refit(spec, winner, exported, dataset, folder, tests)
+    refit, model = _refit(spec, winner, exported, dataset, folder, tests, run_tasks)
     of_tests = training.outputs(tests.inputs)[exported] if model is None else model.outputs(tests.inputs)[0]
     drawn = Drawn(of_tests, tests, spec.metric, scale=dataset.target_scale)
     advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset)
     return FinalistsResult(
-        finalists=tuple(finalist for finalist, _, _ in trained),
+        finalists=tuple(each.finalist for each in trained),
         metric=spec.metric,
         test_scores=tuple(test_scores[spec.metric].tolist()),
         exported=exported,
         trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
         checkpoint=path,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
-        baselines=_baselines(spec, winner, dataset, test_rows, drawn),
+        baselines=fits.of(winner, drawn, run_tasks),
         calibration=_calibrate(spec, training, exported, of_tests, tests),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
@@ -106,40 +125,51 @@ def run(
 
 
 def _refit(
-    spec: StudySpec, winner: Finalist, exported: int, dataset: Dataset, folder: Path, tests: RowTensors
+    spec: StudySpec,
+    winner: Finalist,
+    exported: int,
+    dataset: Dataset,
+    folder: Path,
+    tests: RowTensors,
+    run_tasks: RunTasks,
 ) -> tuple[Refit | None, PopulationTraining | None]:
     """The winner once more on training and validation rows, if it is to be, and tested; see ``refitting.run``."""
     if not spec.model.refit or not math.isfinite(winner.scores[exported]):
         return None, None
-    refit, model = refitting.run(spec, winner, exported, dataset, folder)
+    refit, model = refitting.run(spec, winner, exported, dataset, folder, run_tasks)
     if model is not None:
-        scores = model.scores(tests, _metrics(winner.config))
+        scores = model.scores(tests, metrics_of(winner.config))
         refit = replace(refit, test_metrics={name: of_model.item() for name, of_model in scores.items()})
     return refit, model
 
 
-def _ranked(
-    spec: StudySpec, candidates: Sequence[TrialResult], dataset: Dataset, folds: Iterable[Dataset]
-) -> tuple[list[tuple[Finalist, PopulationTraining, int]], list[Finalist]]:
-    """Train the candidates; the winner first, and those that cannot be told from the best mean.
+def _on_folds(
+    plan: FinalistTraining, dataset: Dataset, folds: Iterable[Dataset], folder: Path, run_tasks: RunTasks
+) -> list[list[FoldRecord]]:
+    """The finalists' scores on each fold of a cross-validation: all folds at once, where memory allows it."""
+    numbered = enumerate(folds, start=1)
+    at_once = max(1, FOLD_NUMBERS // (dataset.n_inputs * (len(dataset.train) + len(dataset.validation))))
+    records: list[list[FoldRecord]] = []
+    while some := list(itertools.islice(numbered, at_once)):
+        by_fold = [plan.fold_tasks(fold, number) for number, fold in some]
+        done = iter(tasks.run_once(list(itertools.chain(*by_fold)), FoldRecord, folder, run_tasks))
+        records += [[next(done)[0] for _ in of_fold] for of_fold in by_fold]
+    return records
+
+
+def _ranked(spec: StudySpec, trained: list[TrainedFinalist]) -> tuple[list[TrainedFinalist], list[Finalist]]:
+    """The finalists, the winner first, and those that cannot be told from the best mean.
 
     Raises:
         CheckFailedError: Every one diverged.
     """
-    trainings = _Trainings(spec, candidates)
-    trained = _train_all(trainings, dataset)
-    fold_scores = [_scores_on(trainings, fold) for fold in folds]
-    trained = [
-        (replace(finalist, fold_scores=tuple(scores[finalist.trial_id] for scores in fold_scores)), training, first)
-        for finalist, training, first in trained
-    ]
-    trained.sort(key=lambda item: METRICS[spec.metric].rank(item[0].mean))
-    if math.isnan(trained[0][0].mean):
+    trained = sorted(trained, key=lambda each: METRICS[spec.metric].rank(each.finalist.mean))
+    if math.isnan(trained[0].finalist.mean):
         raise CheckFailedError("finalists: every configuration diverged from fresh seeds; lower the learning rates")
-    alike = contenders([finalist for finalist, _, _ in trained])
+    alike = contenders([each.finalist for each in trained])
     if spec.finalists.prefer == "simplest":
         chosen = simplest(alike, spec.metric)
-        trained.sort(key=lambda item: item[0] is not chosen)  # Stable: the others stay in their order.
+        trained.sort(key=lambda each: each.finalist is not chosen)  # Stable: the others stay in their order.
     return trained, alike
 
 
@@ -161,18 +191,61 @@ def simplest(alike: Sequence[Finalist], metric: MetricName) -> Finalist:
     return min(alike, key=lambda finalist: (finalist.parameters, refitting.mean_best_epoch(finalist.curves, metric)))
 
 
-def _metrics(config: TrialConfig) -> tuple[MetricName, ...]:
-    return metrics_for(config.task, gives_probabilities=config.gives_probabilities)
+class _Baselines:
+    """What simpler models reach, if anybody asked; fitted beside the finalists, where these are weighted alike.
+
+    Args:
+        spec: Whether they are wanted.
+        candidates: The winner is among them.
+        dataset: They learn from its training rows.
+        test_rows: They are scored on.
+    """
+
+    def __init__(
+        self, spec: StudySpec, candidates: Sequence[TrialResult], dataset: Dataset, test_rows: TestRows
+    ) -> None:
+        self._wanted, self._seed = spec.finalists.baselines, derive_seed(spec.seed, "baselines")
+        self._rows = (dataset, test_rows)
+        self._alike = len({repr(trial.config.class_weights) for trial in candidates}) == 1
+        self._first = candidates[0].config
+        self._fitted: list[Fitted] = []
+
+    def _tasks(self, config: TrialConfig) -> list[Task]:
+        arguments = {"config": config, "seed": self._seed}
+        efforts = {name: baselines.seconds(name, self._rows[0]) for name in baselines.NAMES}
+        return [
+            Task(f"baseline-{name}", _fit, self._rows, {"name": name} | arguments, effort)
+            for name, effort in efforts.items()
+        ]
+
+    def beside(self, run_tasks: RunTasks) -> RunTasks:
+        """Run other tasks, and these with them."""
+        if not self._wanted or not self._alike:
+            return run_tasks
+
+        def run(others: Sequence[Task], listen: TaskListener) -> list[Any]:
+            def hear(task: Task, result: Any, times: TaskTimes) -> None:
+                if not isinstance(result, Fitted):
+                    listen(task, result, times)
+
+            results = run_tasks([*others, *self._tasks(self._first)], hear)
+            self._fitted = results[len(others) :]
+            return results[: len(others)]
+
+        return run
+
+    def of(self, winner: Finalist, drawn: Drawn, run_tasks: RunTasks) -> tuple[Baseline, ...]:
+        """Their scores beside the winner's."""
+        if not self._wanted:
+            return ()
+        if not self._fitted:
+            self._fitted = run_tasks(self._tasks(winner.config), tasks.nobody)
+        return tuple(fitted.compared(drawn, winner.config) for fitted in self._fitted)
 
 
-def _baselines(
-    spec: StudySpec, winner: Finalist, dataset: Dataset, test_rows: TestRows, drawn: Drawn
-) -> tuple[Baseline, ...]:
-    """What simpler models reach; nothing if nobody asked."""
-    if not spec.finalists.baselines:
-        return ()
-    seed = derive_seed(spec.seed, "baselines")
-    return baselines.fit_all(winner.config, dataset, test_rows, seed=seed, network=drawn)
+def _fit(dataset: Dataset, test_rows: TestRows, *, name: BaselineName, config: TrialConfig, seed: int) -> Fitted:
+    """In a worker: fit a baseline."""
+    return baselines.fit(name, config, dataset, test_rows, seed=seed)
 
 
 def _calibrate(
@@ -188,114 +261,3 @@ def _calibrate(
     rows = training.validation_rows
     temperature = calibration.fit_temperature(training.outputs(rows.inputs)[member], rows.targets, rows.weights)
     return calibration.judge(temperature, of_tests, tests.targets, tests.weights)
-
-
-def _by_structure(trials: Sequence[TrialResult]) -> list[list[TrialResult]]:
-    ordered = sorted(trials, key=lambda trial: repr(trial.config.structure))
-    return [list(group) for _, group in itertools.groupby(ordered, key=lambda trial: trial.config.structure)]
-
-
-class _Trainings:
-    """The finalists as populations: configurations of one structure are one, all their seeds together.
-
-    Args:
-        spec: How many seeds.
-        candidates: The configurations.
-    """
-
-    def __init__(self, spec: StudySpec, candidates: Sequence[TrialResult]) -> None:
-        self.seeds = tuple(derive_seed(spec.seed, "finalist", i) for i in range(spec.finalists.seeds))
-        self.max_epochs = max(trial.epochs for trial in candidates)
-        self._spec, self._groups = spec, _by_structure(candidates)
-
-    def on(self, dataset: Dataset) -> Iterator[tuple[PopulationTraining, list[tuple[TrialResult, int]]]]:
-        """Each population, untrained, on the rows of ``dataset``, and the first member of each of its trials."""
-        n = len(self.seeds)
-        for group in self._groups:
-            configs = [trial.config.replace({"seed": seed}) for trial in group for seed in self.seeds]
-            training = populations.untrained(self._spec, configs, dataset, self.max_epochs)
-            yield training, [(trial, i * n) for i, trial in enumerate(group)]
-
-
-def _train_all(trainings: _Trainings, dataset: Dataset) -> list[tuple[Finalist, PopulationTraining, int]]:
-    """Every finalist on the study's own division, with its population and its first member in it."""
-    trained = []
-    for training, members in trainings.on(dataset):
-        watched = _train_to_best(training, trainings.max_epochs)
-        scores = training.scores(training.validation_rows, _metrics(training.configs[0]))
-        for trial, first in members:
-            finalist = _as_finalist(trial, trainings.seeds, training, watched, first)
-            own = slice(first, first + len(trainings.seeds))
-            means = {name: of_members[own].mean().item() for name, of_members in scores.items()}
-            trained.append((replace(finalist, validation_metrics=means), training, first))
-    return trained
-
-
-def _scores_on(trainings: _Trainings, fold: Dataset) -> dict[str, tuple[float, ...]]:
-    """Score of each seed on a fold of the cross-validation, by trial."""
-    scores: dict[str, tuple[float, ...]] = {}
-    for training, members in trainings.on(fold):
-        records = list(itertools.islice(training.epochs(), trainings.max_epochs))
-        best = [best_score(curve, training.metric) for curve in populations.curves_of(records)]
-        scores |= {trial.trial_id: tuple(best[first : first + len(trainings.seeds)]) for trial, first in members}
-    return scores
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """What was seen of a population while it trained.
-
-    Attributes:
-        curves: Epochs of each member.
-        health: Looks at each member.
-        learning_rates: Rates of each member, by epoch.
-    """
-
-    curves: list[tuple[EpochPoint, ...]]
-    health: list[list[Health]]
-    learning_rates: list[list[float]]
-
-
-def _train_to_best(training: PopulationTraining, max_epochs: int) -> _Watched:
-    """Train, and leave every member at the weights of its best epoch."""
-    mode = METRICS[training.metric].mode
-    worst = -math.inf if mode == "max" else math.inf
-    best_scores = torch.full((training.size, 1), worst, dtype=torch.float64)
-    best = training.network.snapshot()
-    rows = training.train_rows.spread(gradient_health.MAX_ROWS)
-    look_at = gradient_health.looks(max_epochs)
-    health = [measure_health(training, rows)]
-    records, rates = [], []
-    for record in itertools.islice(training.epochs(), max_epochs):
-        records.append(record)
-        # As in curves.best: without a loss there is no score, and NaN is better than nothing.
-        able = torch.tensor(record.validation_loss, dtype=torch.float64).isfinite()
-        scores = torch.tensor(record.validation_score, dtype=torch.float64).where(able, math.nan).unsqueeze(1)  # (K, 1)
-        improved = scores > best_scores if mode == "max" else scores < best_scores
-        best_scores = torch.where(improved, scores, best_scores)
-        now = training.network.snapshot()
-        best = [torch.where(improved.to(training.device), new, old) for new, old in zip(now, best, strict=True)]
-        rates.append(training.optimizer.lr.squeeze(1).tolist())
-        if record.epoch in look_at:
-            health.append(measure_health(training, rows))
-    training.network.restore(best)
-    return _Watched(populations.curves_of(records), [list(looks) for looks in zip(*health, strict=True)], rates)
-
-
-def _as_finalist(
-    trial: TrialResult, seeds: tuple[int, ...], training: PopulationTraining, watched: _Watched, first: int
-) -> Finalist:
-    """What was seen of a configuration whose seeds are the members from ``first`` on."""
-    scale = training.loss.scales(training.train_rows.targets, training.train_rows.weights)[first]
-    curves = tuple(watched.curves[first : first + len(seeds)])
-    return Finalist(
-        trial.trial_id,
-        trial.config,
-        seeds,
-        scores=tuple(best_score(curve, training.metric) for curve in curves),
-        curves=curves,
-        health=gradient_health.training(watched.health[first], scale, trial.config),
-        fit=fit.read(curves, scale, trial.config),
-        learning_rates=tuple(rates[first] for rates in watched.learning_rates),
-        parameters=training.network.parameters.shape[1],
-    )

@@ -14,25 +14,30 @@ Source: Goodfellow, Bengio and Courville 2016, "Deep Learning", algorithm 7.2; s
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from search_service.folder import layout
-from search_service.recipe import populations
+from search_service.recipe import populations, tasks
+from search_service.recipe.tasks import RunTasks, Trained
 from search_service.records.curves import best
 from search_service.records.finalists import Finalist, Refit
+from search_service.runners.base import Task, run_here
 from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
+from trainables.process import device_for
 from trainables.records import EpochPoint
 from trainables.training import PopulationTraining, trivial_score
 
 
 def run(
-    spec: StudySpec, winner: Finalist, member: int, dataset: Dataset, folder: Path
+    spec: StudySpec, winner: Finalist, member: int, dataset: Dataset, folder: Path, run_tasks: RunTasks = run_here
 ) -> tuple[Refit, PopulationTraining | None]:
     """Train the winner again.
 
@@ -42,6 +47,7 @@ def run(
         member: Index of the seed to begin from.
         dataset: Rows that it was trained on and chosen by.
         folder: The network is written here.
+        run_tasks: Where it is trained.
 
     Returns:
         What was done, without scores on test rows, and the network; None where it is not to be used.
@@ -51,30 +57,66 @@ def run(
     shorter = max(1, round(mean_best_epoch(winner.curves, spec.metric)))
     lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
     if shorter < whole:
-        seeds = [winner.config.replace({"seed": seed}) for seed in winner.seeds]
-        _, records = populations.trained(spec, seeds, dataset, shorter)
-        lengths[shorter] = _mean(records[-1].validation_score)
+        lengths[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
     epochs = min(lengths, key=lambda length: metric.rank(lengths[length]))
 
-    rows = dataset.with_validation_rows_trained()
     config: TrialConfig = winner.config.replace({"seed": winner.seeds[member]})
-    training, records = populations.trained(spec, [config], rows, epochs)
-    last = records[-1].of(0)
+    arguments = {"spec": spec, "config": config, "epochs": epochs}
+    to_do = [Task(f"refit-{epochs}-{config.seed}", train, (dataset,), arguments)]
+    ((record, network),) = tasks.run_once(to_do, RefitRecord, folder, run_tasks)
+    last = record.last
     worst = max((score for score in winner.scores if math.isfinite(score)), key=metric.rank)
     halfway = (worst + trivial_score(dataset, dataset.validation, spec.metric)) / 2
     went_well = math.isfinite(last.train_loss) and metric.better(last.validation_score, halfway)
     found = Refit(
         epochs=epochs,
         lengths=tuple(sorted(lengths.items())),
-        rows=len(rows.train),
+        rows=record.rows,
         seed=config.seed,
         epochs_spent=epochs + len(winner.seeds) * (shorter if shorter < whole else 0),
         checkpoint=folder / layout.REFIT if went_well else None,
     )
-    if found.checkpoint is None:
+    if found.checkpoint is None or network is None:
         return found, None
+    training = checkpoint.load(network, dataset, device=device_for(spec.search.gpus_per_trial))
     checkpoint.save(training, found.checkpoint)
     return found, training
+
+
+def _last_scores(spec: StudySpec, winner: Finalist, dataset: Dataset, epochs: int, run_tasks: RunTasks) -> list[float]:
+    """Validation scores of the winner's seeds at the end of a training of so many epochs."""
+    configs = [winner.config.replace({"seed": seed}) for seed in winner.seeds]
+    size = tasks.members_per_task(winner.config, dataset)
+    pieces = [configs[first : first + size] for first in range(0, len(configs), size)]
+    to_do = [
+        Task(f"length-{epochs}-{number}", last_scores, (dataset,), {"spec": spec, "configs": piece, "epochs": epochs})
+        for number, piece in enumerate(pieces)
+    ]
+    return list(itertools.chain.from_iterable(run_tasks(to_do, tasks.nobody)))
+
+
+# ---- in a worker -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RefitRecord:
+    """What was seen of the refit: its last epoch, and how many rows it learnt from."""
+
+    last: EpochPoint
+    rows: int
+
+
+def last_scores(dataset: Dataset, *, spec: StudySpec, configs: Sequence[TrialConfig], epochs: int) -> list[float]:
+    """Train, and score at the end."""
+    _, records = populations.trained(spec, configs, dataset, epochs)
+    return list(records[-1].validation_score)
+
+
+def train(dataset: Dataset, *, spec: StudySpec, config: TrialConfig, epochs: int) -> Trained:
+    """Train on all training and validation rows."""
+    rows = dataset.with_validation_rows_trained()
+    training, records = populations.trained(spec, [config], rows, epochs)
+    return Trained(RefitRecord(records[-1].of(0), len(rows.train)), checkpoint.packed(training))
 
 
 def mean_best_epoch(curves: Sequence[Sequence[EpochPoint]], metric: MetricName) -> float:

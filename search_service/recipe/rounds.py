@@ -21,7 +21,7 @@ from search_service.records.events import Listener, RoundFinished, RoundStarted
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
-from search_service.runners.base import Runner
+from search_service.runners.base import Runner, Task, TaskListener
 from search_service.runners.stopping import STOP_REQUESTED
 from search_service.space.ranges import Scored, Space
 from search_service.spec.sections import RoundSpec
@@ -58,6 +58,10 @@ class Place:
     def stop_file(self) -> Path:
         """Exists once somebody has asked for an end: trials under way are trained, and the finalists are found."""
         return self.folder / layout.STOP
+
+    def run_tasks(self, tasks: Sequence[Task], listen: TaskListener) -> list[Any]:
+        """Have the runner run tasks, with what a trial of the study may use."""
+        return self.runner.run_tasks(tasks, Resources.of(self.spec.search), listen) if tasks else []
 
     @property
     def time_is_up(self) -> bool:

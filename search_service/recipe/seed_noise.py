@@ -8,23 +8,28 @@ Source: Bouthillier et al. 2021, "Accounting for variance in machine learning be
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
-from search_service.recipe import populations
+from search_service.recipe import populations, tasks
+from search_service.recipe.tasks import RunTasks
 from search_service.records.curves import best_score
 from search_service.records.finalists import SeedNoise
 from search_service.records.rounds import RoundResult
+from search_service.runners.base import Task, run_here
 from search_service.spec.study_spec import StudySpec
+from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.seeds import derive_seed
 
 
-def measure(spec: StudySpec, result: RoundResult, dataset: Dataset) -> SeedNoise:
-    """Train the best configuration of a round again, as long as it was trained, all seeds as one population.
+def measure(spec: StudySpec, result: RoundResult, dataset: Dataset, run_tasks: RunTasks = run_here) -> SeedNoise:
+    """Train the best configuration of a round again, as long as it was trained.
 
     Args:
         spec: How many seeds.
         result: Has a trial with a score.
         dataset: Training and validation rows.
+        run_tasks: Where it is trained.
 
     Raises:
         ValueError: There is no such trial.
@@ -35,6 +40,20 @@ def measure(spec: StudySpec, result: RoundResult, dataset: Dataset) -> SeedNoise
     # Not the finalists' seeds: what decides who becomes one is not asked again.
     seeds = [derive_seed(spec.seed, "noise", plan.number, i) for i in range(spec.search.noise_seeds)]
     configs = [best.config.replace({"seed": seed}) for seed in seeds]
-    training = populations.untrained(spec, configs, dataset, plan.limits.max_epochs)
-    curves = populations.curves_of(list(itertools.islice(training.epochs(), best.epochs)))
-    return SeedNoise(best.trial_id, tuple(best_score(curve, spec.metric) for curve in curves))
+    size = tasks.members_per_task(best.config, dataset)
+    pieces = [configs[first : first + size] for first in range(0, len(configs), size)]
+    arguments = {"spec": spec, "epochs": best.epochs, "max_epochs": plan.limits.max_epochs}
+    to_do = [
+        Task(f"noise-{plan.cycle}-{number}", scores, (dataset,), {"configs": piece} | arguments, effort=len(piece))
+        for number, piece in enumerate(pieces)
+    ]
+    return SeedNoise(best.trial_id, tuple(itertools.chain.from_iterable(run_tasks(to_do, tasks.nobody))))
+
+
+def scores(
+    dataset: Dataset, *, spec: StudySpec, configs: Sequence[TrialConfig], epochs: int, max_epochs: int
+) -> list[float]:
+    """Best validation score of each configuration after some of the epochs that its schedule spans."""
+    training = populations.untrained(spec, configs, dataset, max_epochs)
+    curves = populations.curves_of(list(itertools.islice(training.epochs(), epochs)))
+    return [best_score(curve, spec.metric) for curve in curves]

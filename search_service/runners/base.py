@@ -104,8 +104,8 @@ class TaskTimes:
     seconds: float
 
 
-# Hears of a task that is done.
-TaskListener = Callable[[Task, TaskTimes], None]
+# Hears of a task that is done: which, what it returned, and who did it when.
+TaskListener = Callable[[Task, Any, TaskTimes], None]
 
 
 def this_process() -> str:
@@ -119,7 +119,7 @@ def run_here(tasks: Sequence[Task], listen: TaskListener) -> list[Any]:
     for task in tasks:
         began_at, began = time.time(), time.perf_counter()
         results.append(task.call())
-        listen(task, TaskTimes(this_process(), began_at, time.perf_counter() - began))
+        listen(task, results[-1], TaskTimes(this_process(), began_at, time.perf_counter() - began))
     return results
 
 

@@ -321,26 +321,25 @@ def rows_seen(dataset, *, factor, home=None):
 def test_d1_tasks_return_what_their_functions_do_in_their_order(runner, digits):
     tasks = [Task(f"task {n}", rows_seen, (digits[0],), {"factor": n}, effort=n) for n in range(6)]
     done = []
-    results = runner.run_tasks(tasks, Resources(), lambda task, times: done.append((task, times)))
+    results = runner.run_tasks(tasks, Resources(), lambda task, result, times: done.append((task, times)))
     assert [rows for rows, _ in results] == [len(digits[0].train) * n for n in range(6)]
     assert sorted(task.name for task, _ in done) == [task.name for task in tasks]
-    assert all(
-        str(worker) in times.worker for (_, worker), (_, times) in zip(results, sorted_by_name(done), strict=True)
-    )
+    in_order = [times for _, times in sorted(done, key=lambda item: item[0].name)]
+    assert all(str(process) in times.worker for (_, process), times in zip(results, in_order, strict=True))
     assert all(times.seconds >= 0 and times.began_at > time.time() - 600 for _, times in done)
 
 
 def test_d1_what_a_task_raises_is_raised_and_the_runner_goes_on(runner, digits):
     tasks = [Task(f"{n}", rows_seen, (digits[0],), {"factor": n}) for n in (13, 1)]
     with pytest.raises(ValueError, match="bad luck"):
-        runner.run_tasks(tasks, Resources(), lambda task, times: None)
-    ((rows, _),) = runner.run_tasks(tasks[1:], Resources(), lambda task, times: None)
+        runner.run_tasks(tasks, Resources(), lambda task, result, times: None)
+    ((rows, _),) = runner.run_tasks(tasks[1:], Resources(), lambda task, result, times: None)
     assert rows == len(digits[0].train)
 
 
 def test_d6_a_task_whose_worker_is_killed_is_done_again(ray_runner, digits, tmp_path):
     tasks = [Task(f"{n}", rows_seen, (digits[0],), {"factor": n, "home": tmp_path if n == 1 else None}) for n in (1, 2)]
-    results = ray_runner.run_tasks(tasks, Resources(), lambda task, times: None)
+    results = ray_runner.run_tasks(tasks, Resources(), lambda task, result, times: None)
     assert [rows for rows, _ in results] == [len(digits[0].train) * n for n in (1, 2)]
     assert (tmp_path / "begun").exists()
 

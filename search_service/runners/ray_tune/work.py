@@ -178,7 +178,7 @@ class TaskWork:
             self._waiting.clear()
             return True
         self._results[piece] = result
-        self._listen(self._tasks[piece], TaskTimes(**json.loads(said)))
+        self._listen(self._tasks[piece], result, TaskTimes(**json.loads(said)))
         return True
 
     def lost(self, piece: str) -> None:

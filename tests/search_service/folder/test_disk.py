@@ -14,7 +14,6 @@ from search_service.errors import NoRoomError
 from search_service.folder import disk
 from search_service.records.results import StudyStatus
 from search_service.records.rounds import TrialStatus
-from search_service.runners import cohort
 from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
@@ -64,15 +63,16 @@ def test_e1_a_study_on_a_full_disk_is_paused_and_goes_on_with_room_again(tmp_pat
     assert all(done.count(TrialStatus.FAILED) == 0 for done in result.rounds)
 
 
-def test_e1_a_cohort_that_cannot_be_saved_has_not_failed(digits, tmp_path):
+def test_e1_a_cohort_that_cannot_be_saved_has_not_failed(digits, tmp_path, monkeypatch):
     changes = {"population_size": 4, "max_trials": 32, "max_epochs": 9, "grace_period": 1}
     plan = make_plan(tmp_path / "full", **changes)
-    saving = plan.folder / "paused" / "saving"
-    saving.mkdir(parents=True)
-    (saving / f"{cohort._POPULATION}.unfinished").symlink_to(FULL)
-    with pytest.raises(OSError, match="No space left") as full:
-        InlineRunner().run_round(plan, digits[0], lambda event: None)
+    with monkeypatch.context() as patch:
+        # Each file of a checkpoint goes to the device that is always full.
+        patch.setattr(Path, "write_bytes", lambda path, content: FULL.open("wb", buffering=0).write(content))
+        with pytest.raises(OSError, match="No space left") as full:
+            InlineRunner().run_round(plan, digits[0], lambda event: None)
     assert disk.is_full(full.value)
+    assert not list((plan.folder / "paused").iterdir())
     again = InlineRunner().run_round(plan, digits[0], lambda event: None)
     calm = InlineRunner().run_round(make_plan(tmp_path / "calm", **changes), digits[0], lambda event: None)
     assert [(t.status, t.curve) for t in again.trials] == [(t.status, t.curve) for t in calm.trials]

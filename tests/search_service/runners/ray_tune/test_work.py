@@ -66,13 +66,13 @@ def test_e1_a_cohort_that_is_given_up_again_and_again_has_failed(work, book):
 def doing(*efforts, results=None):
     tasks = [Task(f"task {effort}", len, ((effort,),), effort=effort) for effort in efforts]
     delivered = results or {}
-    return TaskWork("work", tasks, lambda task, times: None, lambda work, piece: delivered.get(piece))
+    return TaskWork("work", tasks, lambda task, result, times: None, lambda work, piece: delivered.get(piece))
 
 
 def test_tasks_are_handed_out_the_longest_first_and_share_their_rows():
     rows = (1, 2, 3)
     tasks = [Task(f"{effort}", len, (rows,), effort=effort) for effort in (1, 3, 2)]
-    work = TaskWork("work", tasks, lambda task, times: None, lambda work, piece: None)
+    work = TaskWork("work", tasks, lambda task, result, times: None, lambda work, piece: None)
     assert [work.next().name for _ in tasks] == ["3", "2", "1"]
     assert work.rows == [rows]
 
