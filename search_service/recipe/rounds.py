@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from bisect import bisect_right
@@ -17,11 +18,11 @@ from search_service.folder import layout
 from search_service.recipe import warm_start
 from search_service.records.curves import score_at
 from search_service.records.earlier import EarlierStudy
-from search_service.records.events import Listener, RoundFinished, RoundStarted
+from search_service.records.events import Listener, RoundFinished, RoundStarted, TaskDone, TasksProgressed
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
-from search_service.runners.base import Runner, Task, TaskListener
+from search_service.runners.base import Runner, Task, TaskListener, TaskTimes
 from search_service.runners.stopping import STOP_REQUESTED
 from search_service.space.ranges import Scored, Space
 from search_service.spec.sections import RoundSpec
@@ -60,8 +61,21 @@ class Place:
         return self.folder / layout.STOP
 
     def run_tasks(self, tasks: Sequence[Task], listen: TaskListener) -> list[Any]:
-        """Have the runner run tasks, with what a trial of the study may use."""
-        return self.runner.run_tasks(tasks, Resources.of(self.spec.search), listen) if tasks else []
+        """Have the runner run tasks, with what a trial of the study may use, and tell how far they are."""
+        if not tasks:
+            return []
+        whole, done = sum(task.effort for task in tasks), 0.0
+        number = itertools.count(1)
+
+        def hear(task: Task, result: Any, times: TaskTimes) -> None:
+            nonlocal done
+            listen(task, result, times)
+            done += task.effort
+            last = TaskDone(task.name, times.worker, times.began_at, times.seconds)
+            self.listen(TasksProgressed(next(number), len(tasks), done / whole if whole else 1.0, last))
+
+        self.listen(TasksProgressed(0, len(tasks)))
+        return self.runner.run_tasks(tasks, Resources.of(self.spec.search), hear)
 
     @property
     def time_is_up(self) -> bool:

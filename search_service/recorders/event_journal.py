@@ -30,6 +30,8 @@ from search_service.records.events import (
     StepStarted,
     StudyFinished,
     StudyStarted,
+    TaskDone,
+    TasksProgressed,
     TrialFinished,
     TrialProgressed,
 )
@@ -40,7 +42,7 @@ from search_service.report.documents import CheckDocument, finite
 # Every process that works on a study begins it and ends it: these stand there once for each.
 _OF_A_PROCESS = ("study_started", "study_finished")
 # What tells two events of a type apart.
-_IDENTITY = ("type", "step", "cycle", "round", "trial", "epoch")
+_IDENTITY = ("type", "step", "cycle", "round", "trial", "epoch", "task")
 
 
 class EventJournal:
@@ -75,7 +77,7 @@ class EventJournal:
 
 
 def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (one for each kind of event)
-    """An event as plain data; None for those of a comparison, which is no study."""
+    """An event as plain data; None for those that tell nobody anything, and of a comparison, which is no study."""
     match event:
         case StudyStarted():
             return {
@@ -106,6 +108,8 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (
                 "reason": decision.reason,
                 "decided": list(decision.narrowing),
             }
+        case TasksProgressed():
+            return None if event.last is None else _task(event.last)
         case FinalistsFinished():
             return {
                 "type": "finalists_finished",
@@ -164,6 +168,16 @@ def _trial(trial: TrialResult) -> dict[str, Any]:
         "worker": trial.worker,
         "began_at": trial.times.began_at if trial.times else None,
         "seconds": round(trial.times.seconds, 3) if trial.times else None,
+    }
+
+
+def _task(task: TaskDone) -> dict[str, Any]:
+    return {
+        "type": "task_finished",
+        "task": task.name,
+        "worker": task.worker,
+        "began_at": task.began_at,
+        "seconds": round(task.seconds, 3),
     }
 
 

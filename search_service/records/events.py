@@ -93,6 +93,40 @@ class CycleDecided:
 
 
 @dataclass(frozen=True)
+class TaskDone:
+    """Who did a task, and when.
+
+    Attributes:
+        name: The task's.
+        worker: The process.
+        began_at: In seconds since 1970.
+        seconds: That it took.
+    """
+
+    name: str
+    worker: str
+    began_at: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TasksProgressed:
+    """What is trained beside the rounds (pieces of the finalists, baselines, the refit) has begun, or a part is done.
+
+    Attributes:
+        done: Tasks of these that are.
+        of: All of these.
+        share: The share of the work that is done, of which tasks have more or less.
+        last: The one that has just been done; None at the beginning.
+    """
+
+    done: int
+    of: int
+    share: float = 0.0
+    last: TaskDone | None = None
+
+
+@dataclass(frozen=True)
 class FinalistsFinished:
     """The winner is known and tested."""
 
@@ -163,6 +197,7 @@ StudyEvent = (
     | TrialFinished
     | RoundFinished
     | CycleDecided
+    | TasksProgressed
     | FinalistsFinished
     | ModelPacked
     | StudyFinished

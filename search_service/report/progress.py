@@ -11,7 +11,15 @@ from typing import assert_never
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from search_service.records.checks import CheckResult
@@ -30,6 +38,7 @@ from search_service.records.events import (
     StepStarted,
     StudyFinished,
     StudyStarted,
+    TasksProgressed,
     TrialFinished,
     TrialProgressed,
 )
@@ -76,6 +85,8 @@ class ProgressDisplay:
                 self._show_start(event)
             case StepStarted(step=Step.FINALISTS):
                 self._print("Finalists", "training the best configurations again from fresh seeds ...")
+            case TasksProgressed():
+                self._show_tasks(event)
             case CheckFinished(check):
                 self._show_check(check)
             case RoundStarted():
@@ -92,6 +103,7 @@ class ProgressDisplay:
                 verdict = "stop" if decision.stop else "again"
                 self._print("Step 6", f"repeat? [bold]{verdict}[/]: {for_terminal(decision.reason)}")
             case FinalistsFinished(result):
+                self._stop_bar()
                 self._show_answer(result)
             case StudyFinished(result):
                 self._stop_bar()
@@ -150,10 +162,15 @@ class ProgressDisplay:
         for sentence in event.sentences:
             self._print("", f"  {for_terminal(sentence)}")
         self._round = _RoundSoFar()
+        self._start_bar(f"best {plan.metric} —", plan.limits.max_trials, MofNCompleteColumn())
+
+    def _start_bar(self, description: str, total: float, amount: ProgressColumn) -> None:
+        """A line that is renewed until ``_stop_bar``, on a terminal."""
+        self._stop_bar()
         self._bar = Progress(
             TextColumn("         "),
             BarColumn(bar_width=16),
-            MofNCompleteColumn(),
+            amount,
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
             console=self._console,
@@ -161,7 +178,22 @@ class ProgressDisplay:
             disable=not self._console.is_terminal,
         )
         self._bar.start()
-        self._bar.add_task(f"best {plan.metric} —", total=plan.limits.max_trials)
+        self._bar.add_task(description, total=total)
+
+    def _show_tasks(self, event: TasksProgressed) -> None:
+        """How far the training beside the rounds is, and how long it will still take at the pace so far."""
+        if event.last is None:
+            self._start_bar(f"{counted(event.of, 'part')} to train", 1.0, TaskProgressColumn())
+        if self._bar is None:
+            return
+        task, left = self._bar.tasks[0], ""
+        if 0 < event.share < 1 and task.elapsed is not None:
+            left = f" · about {math.ceil(task.elapsed * (1 - event.share) / event.share)} s left"
+        if event.last is not None:
+            parts = f"{event.done} of {counted(event.of, 'part')} trained{left}"
+            self._bar.update(task.id, completed=event.share, description=parts)
+        if event.done == event.of:
+            self._stop_bar()
 
     def _update_bar(self) -> None:
         if self._bar is not None:

@@ -34,6 +34,7 @@ from search_service.records.events import (
     StudyEvent,
     StudyFinished,
     StudyStarted,
+    TasksProgressed,
     TrialFinished,
     TrialProgressed,
 )
@@ -108,8 +109,8 @@ class StudyRuns:
                 self._write_check(event)
             case RoundStarted():
                 self._begin_round(event)
-            case TrialProgressed():
-                # For those who watch: a trial's curve comes with its end.
+            case TrialProgressed() | TasksProgressed():
+                # For those who watch: a trial's curve comes with its end, and the finalists' with theirs.
                 pass
             case TrialFinished():
                 self.write_trials([(event.trial, self._runs.at_ms)])

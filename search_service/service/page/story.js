@@ -57,6 +57,9 @@ export class Story {
         this.say(at, `Step 6: ${event.stop ? "stop" : "again"}. ${event.reason}`);
         for (const sentence of event.decided) this.tell(at, sentence);
         break;
+      case "task_finished":
+        this.tell(at, `${event.task} is done, in ${span(event.seconds)}.`);
+        break;
       case "finalists_finished":
         Object.assign(this.steps[7], { standing: "passed", said: `Trial ${event.winner} won; test `
             + `${words(this.metric)} ${number(event.test_score)}, mean over its seeds.` });
