@@ -58,7 +58,6 @@ from trainables.data.dataset import Loaded
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
 from trainables.metrics import effective_rows
-from trainables.process import device_for
 from trainables.redaction import shown
 from trainables.training import chance_scale
 
@@ -138,11 +137,8 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     # Beside steps 2 and 3; a study that fails its first check, as most do that fail, is over sooner without it.
     place.runner.prepare(Resources.of(spec.search))
     tell(StepStarted.of(Step.SMALL_SAMPLE))
-    device = device_for(spec.search.gpus_per_trial)
-    small_sample = partial(
-        step2_overfit_small_sample.run, config, dataset, checks.overfit_small_sample, spec.seed, device=device
-    )
-    check(once("step-2", OverfitResult, small_sample))
+    small_sample = step2_overfit_small_sample.task(config, dataset, checks.overfit_small_sample, spec)
+    check(once("step-2", OverfitResult, partial(place.do, small_sample)))
 
     scale_of = partial(chance_scale, dataset=dataset)
     n_validation = effective_rows(dataset.validation.weights, len(dataset.validation))
@@ -150,17 +146,11 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
     while True:
         cycle = len(cycles) + 1
         tell(StepStarted.of(Step.LEARNING_RATES, cycle))
-        try_rates = partial(
-            step3_learning_rates.run,
-            config,
-            dataset,
-            checks.learning_rates,
-            seed=spec.seed,
-            cycle=cycle,
-            allowed=limits.get(LEARNING_RATE),
-            device=device,
+        allowed = limits.get(LEARNING_RATE)
+        try_rates = step3_learning_rates.task(
+            config, dataset, checks.learning_rates, spec, cycle=cycle, allowed=allowed
         )
-        rates = once(f"step-3-cycle-{cycle}", LearningRatesResult, try_rates)
+        rates = once(f"step-3-cycle-{cycle}", LearningRatesResult, partial(place.do, try_rates))
         check(rates)
         # What is not searched in a trial is as in the user's, in every cycle.
         coarse = step4_coarse_search.run(place, rates, number=2 * cycle - 1, space=space, base=spec.trial, best=config)

@@ -86,11 +86,8 @@ def run(
     started = time.monotonic()
     pareto = second_objective.run(spec, rounds, dataset)
     candidates, rule = qualifying.qualify(spec, rounds, pareto)
-    plan = FinalistTraining(spec, candidates, dataset)
     fits = _Baselines(spec, candidates, dataset, test_rows)
-    done = tasks.run_once(plan.tasks(), PieceRecord, folder, fits.beside(run_tasks))
-    on_folds = _on_folds(plan, dataset, folds, folder, run_tasks)
-    trained, alike = _ranked(spec, plan.finalists(done, on_folds))
+    trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks, fits)
     winner, device = trained[0].finalist, device_for(spec.search.gpus_per_trial)
     training = networks_of(trained[0], dataset, device)
     path = folder / layout.WINNER
@@ -141,6 +138,22 @@ def _refit(
         scores = model.scores(tests, metrics_of(winner.config))
         refit = replace(refit, test_metrics={name: of_model.item() for name, of_model in scores.items()})
     return refit, model
+
+
+def _trained(
+    spec: StudySpec,
+    candidates: Sequence[TrialResult],
+    dataset: Dataset,
+    folds: Iterable[Dataset],
+    folder: Path,
+    run_tasks: RunTasks,
+    fits: _Baselines,
+) -> tuple[list[TrainedFinalist], list[Finalist]]:
+    """The candidates, trained, baselines beside them; in the order of ``_ranked``."""
+    plan = FinalistTraining(spec, candidates, dataset)
+    done = tasks.run_once(plan.tasks(), PieceRecord, folder, fits.beside(run_tasks))
+    on_folds = _on_folds(plan, dataset, folds, folder, run_tasks)
+    return _ranked(spec, plan.finalists(done, on_folds))
 
 
 def _on_folds(

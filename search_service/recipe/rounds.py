@@ -32,6 +32,9 @@ from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
 from trainables.training import trivial_score
 
+# Seconds that a step may train in the driver's process: a worker that has not started yet takes several.
+AT_ONCE_S = 1.0
+
 
 @dataclass(frozen=True)
 class Place:
@@ -76,6 +79,12 @@ class Place:
 
         self.listen(TasksProgressed(0, len(tasks)))
         return self.runner.run_tasks(tasks, Resources.of(self.spec.search), hear)
+
+    def do(self, task: Task) -> Any:
+        """Do one task: here, if that is quicker than asking a worker, and no GPU is wanted, which workers have."""
+        if self.spec.search.gpus_per_trial == 0 and task.effort < AT_ONCE_S:
+            return task.call()
+        return self.run_tasks([task], lambda task, result, times: None)[0]
 
     @property
     def time_is_up(self) -> bool:

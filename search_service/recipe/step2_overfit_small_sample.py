@@ -15,14 +15,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from search_service.recipe import gradient_health
+from search_service.recipe import gradient_health, tasks
 from search_service.records.checks import OverfitResult
 from search_service.records.readings import HealthVerdict
 from search_service.records.steps import Step
+from search_service.runners.base import Task
 from search_service.spec.sections import OverfitSpec
+from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.measurements import measure_health
+from trainables.process import device_for
 from trainables.records import Health
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining
@@ -40,6 +43,19 @@ USUAL_RATES = (0.1, 0.01, 0.001)
 FLAT = 0.9
 # A loss beyond this multiple of its start has exploded.
 EXPLODED = 10.0
+
+
+def task(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, study: StudySpec) -> Task:
+    """What ``run`` does, for whoever can do it."""
+    arguments = {"config": config, "spec": spec, "seed": study.seed, "gpus": study.search.gpus_per_trial}
+    # Most samples are memorised long before the limit.
+    seconds = spec.max_steps / 4 * tasks.seconds_per_step(config, len(_rates(config.optimizer.lr)), dataset)
+    return Task("step-2", in_worker, (dataset,), arguments, effort=seconds)
+
+
+def in_worker(dataset: Dataset, *, config: TrialConfig, spec: OverfitSpec, seed: int, gpus: float) -> OverfitResult:
+    """Try to memorise a sample, on this process's device."""
+    return run(config, dataset, spec, seed, device=device_for(gpus))
 
 
 def run(config: TrialConfig, dataset: Dataset, spec: OverfitSpec, seed: int, *, device: str = "cpu") -> OverfitResult:

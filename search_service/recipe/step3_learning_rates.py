@@ -15,14 +15,19 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
+from search_service.recipe import tasks
 from search_service.records.checks import DIVERGED, LearningRatesResult, RateLabel, RateOutcome, smoothed
 from search_service.records.steps import Step
+from search_service.runners.base import Task
 from search_service.space.ranges import Choices, NumericRange, Range
 from search_service.spec.sections import LearningRatesSpec
+from search_service.spec.study_spec import StudySpec
 from trainables.choices import OptimizerName
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
+from trainables.process import device_for
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, chance_scale, frequency_baseline
 
@@ -37,6 +42,28 @@ WIDEN_DECADES = 3
 PADDING = math.sqrt(10.0)
 # The region and the best rate where no rate works.
 NOWHERE = (math.nan, math.nan, math.nan)
+
+
+def task(
+    config: TrialConfig,
+    dataset: Dataset,
+    spec: LearningRatesSpec,
+    study: StudySpec,
+    *,
+    cycle: int,
+    allowed: Range | None,
+) -> Task:
+    """What ``run`` does, for whoever can do it."""
+    arguments = {"config": config, "spec": spec, "seed": study.seed, "cycle": cycle, "allowed": allowed}
+    members = spec.starts * len(_candidates(config, spec, cycle))
+    seconds = spec.steps * tasks.seconds_per_step(config, members, dataset)
+    gpus = study.search.gpus_per_trial
+    return Task(f"step-3-cycle-{cycle}", in_worker, (dataset,), arguments | {"gpus": gpus}, effort=seconds)
+
+
+def in_worker(dataset: Dataset, *, gpus: float, **arguments: Any) -> LearningRatesResult:
+    """Try the candidate rates, on this process's device."""
+    return run(dataset=dataset, device=device_for(gpus), **arguments)
 
 
 def run(

@@ -53,8 +53,13 @@ def members_per_task(config: TrialConfig, dataset: Dataset) -> int:
 
 def effort(configs: Sequence[TrialConfig], dataset: Dataset, epochs: int) -> float:
     """About how many seconds a population takes on one core."""
-    rows, work = _of_step(configs[0], dataset)
-    return epochs * len(dataset.train) / rows * (STEP_S + len(configs) * work / WORK_PER_S)
+    steps = epochs * len(dataset.train) / _of_step(configs[0], dataset)[0]
+    return steps * seconds_per_step(configs[0], len(configs), dataset)
+
+
+def seconds_per_step(config: TrialConfig, members: int, dataset: Dataset) -> float:
+    """About how many seconds a step of a population takes on one core."""
+    return STEP_S + members * _of_step(config, dataset)[1] / WORK_PER_S
 
 
 def _of_step(config: TrialConfig, dataset: Dataset) -> tuple[int, int]:
