@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private import services
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search_service.errors import RunnerError
 from search_service.records.round_plan import Resources
+from search_service.runners.nodes import differences, versions
 
 # Seconds to wait for a cluster's head to accept a connection.
 CONNECT_TIMEOUT_S = 5.0
 # Seconds between two looks at the nodes of a cluster: workers come and go.
 ROOM_S = 1.0
+# Seconds that all nodes may take to say what they have; the first time Ray sends them the packages.
+NODES_S = 120.0
 
 
 class LostRayError(BaseException):
@@ -41,6 +47,38 @@ class Room:
         if self._may_change and time.monotonic() > self._looked_at + ROOM_S:
             self._looked_at, self._slots = time.monotonic(), slots_of(self._resources)
         return self._slots
+
+
+def packages() -> dict[str, Any]:
+    """What every process of a study on an existing cluster needs: these two packages, as they are here.
+
+    Ray sends them once and keeps them on the nodes, so nothing has to be installed there but what they import.
+    """
+    import search_service
+    import trainables
+
+    folders = [str(Path(str(module.__file__)).parent) for module in (search_service, trainables)]
+    return {"py_modules": folders}
+
+
+def require_able_nodes() -> None:
+    """See to it that every node has what training needs, in the versions of this machine.
+
+    Raises:
+        RunnerError: One has not; says which, what, and the fix.
+    """
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    ask = ray.remote(versions)
+    asked = [
+        ask.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
+        for node in nodes
+    ]
+    try:
+        found = ray.get(asked, timeout=NODES_S)
+    except ray.exceptions.GetTimeoutError as error:
+        raise RunnerError(f"not every node of the cluster has answered within {NODES_S:g} s") from error
+    if wrong := differences(versions(), found):
+        raise RunnerError(f"the cluster cannot train: {'; '.join(wrong)}")
 
 
 def slots_of(resources: Resources) -> int:

@@ -24,7 +24,15 @@ from search_service.runners.base import Task, TaskListener
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.local_ray import LocalRay
-from search_service.runners.ray_tune.cluster import LostRayError, Room, require_in_use, require_listener, slots_of
+from search_service.runners.ray_tune.cluster import (
+    LostRayError,
+    Room,
+    packages,
+    require_able_nodes,
+    require_in_use,
+    require_listener,
+    slots_of,
+)
 from search_service.runners.ray_tune.experiment import Experiment
 from search_service.runners.ray_tune.work import RoundWork, TaskWork, Work
 from search_service.runners.registry import RAY_REPORT_S
@@ -257,6 +265,7 @@ class RayTuneRunner:
                 include_dashboard=False if self._address is None else None,
                 logging_level="error",
                 log_to_driver=False,
+                runtime_env=packages() if self._address is not None else None,
             )
         # Ray raises bare exceptions where one of its processes dies while it starts.
         except Exception as error:
@@ -265,6 +274,12 @@ class RayTuneRunner:
         self._started = True
         if self._address is None:
             self._local = LocalRay()
+            return
+        try:
+            require_able_nodes()
+        except BaseException:
+            self._shut_down()
+            raise
 
     def _sizes(self, plan: RoundPlan, dataset: Dataset) -> CohortSizes:
         """How many members cohorts have: measured here, on this machine's device, where that is to be measured.
