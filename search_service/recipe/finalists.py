@@ -22,7 +22,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -41,7 +40,7 @@ from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Finalist, FinalistsResult, Refit
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
-from search_service.runners.base import Task, TaskListener, TaskTimes, run_here
+from search_service.runners.base import Task, run_here
 from search_service.spec.study_spec import StudySpec
 from trainables import advantage, baselines, calibration, checkpoint
 from trainables.advantage import Drawn
@@ -50,7 +49,7 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
 from trainables.metrics import METRICS, MetricName, metrics_for
 from trainables.process import device_for
-from trainables.records import Baseline, BaselineName, Calibration
+from trainables.records import BaselineName, Calibration
 from trainables.row_tensors import RowTensors, to_tensors
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, trivial_scores
@@ -86,18 +85,18 @@ def run(
     started = time.monotonic()
     pareto = second_objective.run(spec, rounds, dataset)
     candidates, rule = qualifying.qualify(spec, rounds, pareto)
-    fits = _Baselines(spec, candidates, dataset, test_rows)
-    trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks, fits)
-    winner, device = trained[0].finalist, device_for(spec.search.gpus_per_trial)
-    training = networks_of(trained[0], dataset, device)
+    trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks)
+    winner = trained[0].finalist
+    training = networks_of(trained[0], dataset, device_for(spec.search.gpus_per_trial))
     path = folder / layout.WINNER
     checkpoint.save(training, path)
     exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
 
-    metrics = metrics_of(winner.config)
     tests = to_tensors(test_rows, training.device, training.dtype)
-    test_scores = training.scores(tests, metrics)
-    refit, model = _refit(spec, winner, exported, dataset, folder, tests, run_tasks)
+    test_scores = training.scores(tests, metrics_of(winner.config))
+    beside = tasks.Beside(run_tasks, _baseline_tasks(spec, winner, dataset, test_rows))
+    refit, model = _refit(spec, winner, exported, dataset, folder, tests, beside.run)
+    fitted: list[Fitted] = beside.results()
     of_tests = training.outputs(tests.inputs)[exported] if model is None else model.outputs(tests.inputs)[0]
     drawn = Drawn(of_tests, tests, spec.metric, scale=dataset.target_scale)
     advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset)
@@ -109,7 +108,7 @@ def run(
         trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
         checkpoint=path,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
-        baselines=fits.of(winner, drawn, run_tasks),
+        baselines=tuple(each.compared(drawn, winner.config) for each in fitted),
         calibration=_calibrate(spec, training, exported, of_tests, tests),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
@@ -147,11 +146,10 @@ def _trained(
     folds: Iterable[Dataset],
     folder: Path,
     run_tasks: RunTasks,
-    fits: _Baselines,
 ) -> tuple[list[TrainedFinalist], list[Finalist]]:
-    """The candidates, trained, baselines beside them; in the order of ``_ranked``."""
+    """The candidates, trained, in the order of ``_ranked``."""
     plan = FinalistTraining(spec, candidates, dataset)
-    done = tasks.run_once(plan.tasks(), PieceRecord, folder, fits.beside(run_tasks))
+    done = tasks.run_once(plan.tasks(), PieceRecord, folder, run_tasks)
     on_folds = _on_folds(plan, dataset, folds, folder, run_tasks)
     return _ranked(spec, plan.finalists(done, on_folds))
 
@@ -204,56 +202,16 @@ def simplest(alike: Sequence[Finalist], metric: MetricName) -> Finalist:
     return min(alike, key=lambda finalist: (finalist.parameters, refitting.mean_best_epoch(finalist.curves, metric)))
 
 
-class _Baselines:
-    """What simpler models reach, if anybody asked; fitted beside the finalists, where these are weighted alike.
-
-    Args:
-        spec: Whether they are wanted.
-        candidates: The winner is among them.
-        dataset: They learn from its training rows.
-        test_rows: They are scored on.
-    """
-
-    def __init__(
-        self, spec: StudySpec, candidates: Sequence[TrialResult], dataset: Dataset, test_rows: TestRows
-    ) -> None:
-        self._wanted, self._seed = spec.finalists.baselines, derive_seed(spec.seed, "baselines")
-        self._rows = (dataset, test_rows)
-        self._alike = len({repr(trial.config.class_weights) for trial in candidates}) == 1
-        self._first = candidates[0].config
-        self._fitted: list[Fitted] = []
-
-    def _tasks(self, config: TrialConfig) -> list[Task]:
-        arguments = {"config": config, "seed": self._seed}
-        efforts = {name: baselines.seconds(name, self._rows[0]) for name in baselines.NAMES}
-        return [
-            Task(f"baseline-{name}", _fit, self._rows, {"name": name} | arguments, effort)
-            for name, effort in efforts.items()
-        ]
-
-    def beside(self, run_tasks: RunTasks) -> RunTasks:
-        """Run other tasks, and these with them."""
-        if not self._wanted or not self._alike:
-            return run_tasks
-
-        def run(others: Sequence[Task], listen: TaskListener) -> list[Any]:
-            def hear(task: Task, result: Any, times: TaskTimes) -> None:
-                if not isinstance(result, Fitted):
-                    listen(task, result, times)
-
-            results = run_tasks([*others, *self._tasks(self._first)], hear)
-            self._fitted = results[len(others) :]
-            return results[: len(others)]
-
-        return run
-
-    def of(self, winner: Finalist, drawn: Drawn, run_tasks: RunTasks) -> tuple[Baseline, ...]:
-        """Their scores beside the winner's."""
-        if not self._wanted:
-            return ()
-        if not self._fitted:
-            self._fitted = run_tasks(self._tasks(winner.config), tasks.nobody)
-        return tuple(fitted.compared(drawn, winner.config) for fitted in self._fitted)
+def _baseline_tasks(spec: StudySpec, winner: Finalist, dataset: Dataset, test_rows: TestRows) -> list[Task]:
+    """What simpler models reach, if anybody asked; each returns ``Fitted``."""
+    if not spec.finalists.baselines:
+        return []
+    arguments = {"config": winner.config, "seed": derive_seed(spec.seed, "baselines")}
+    efforts = {name: baselines.seconds(name, dataset) for name in baselines.NAMES}
+    return [
+        Task(f"baseline-{name}", _fit, (dataset, test_rows), {"name": name} | arguments, effort)
+        for name, effort in efforts.items()
+    ]
 
 
 def _fit(dataset: Dataset, test_rows: TestRows, *, name: BaselineName, config: TrialConfig, seed: int) -> Fitted:

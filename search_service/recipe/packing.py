@@ -7,6 +7,8 @@ validation score.
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +19,11 @@ from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Loaded
 from trainables.model import TableModel
+
+
+def prepare() -> None:
+    """Begin to import what the packing takes seconds to import, beside the training of the finalists."""
+    threading.Thread(target=importlib.import_module, args=("skops.io",), name="imports", daemon=True).start()
 
 
 def run(

@@ -56,14 +56,11 @@ def run(
     whole = len(winner.curves[0])
     shorter = max(1, round(mean_best_epoch(winner.curves, spec.metric)))
     lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
+    config: TrialConfig = winner.config.replace({"seed": winner.seeds[member]})
     if shorter < whole:
         lengths[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
     epochs = min(lengths, key=lambda length: metric.rank(lengths[length]))
-
-    config: TrialConfig = winner.config.replace({"seed": winner.seeds[member]})
-    arguments = {"spec": spec, "config": config, "epochs": epochs}
-    to_do = [Task(f"refit-{epochs}-{config.seed}", train, (dataset,), arguments)]
-    ((record, network),) = tasks.run_once(to_do, RefitRecord, folder, run_tasks)
+    ((record, network),) = tasks.run_once([_refit_task(spec, config, dataset, epochs)], RefitRecord, folder, run_tasks)
     last = record.last
     worst = max((score for score in winner.scores if math.isfinite(score)), key=metric.rank)
     halfway = (worst + trivial_score(dataset, dataset.validation, spec.metric)) / 2
@@ -83,13 +80,25 @@ def run(
     return found, training
 
 
+def _refit_task(spec: StudySpec, config: TrialConfig, dataset: Dataset, epochs: int) -> Task:
+    arguments = {"spec": spec, "config": config, "epochs": epochs}
+    seconds = tasks.effort([config], dataset, epochs)
+    return Task(f"refit-{epochs}-{config.seed}", train, (dataset,), arguments, effort=seconds)
+
+
 def _last_scores(spec: StudySpec, winner: Finalist, dataset: Dataset, epochs: int, run_tasks: RunTasks) -> list[float]:
     """Validation scores of the winner's seeds at the end of a training of so many epochs."""
     configs = [winner.config.replace({"seed": seed}) for seed in winner.seeds]
     size = tasks.members_per_task(winner.config, dataset)
     pieces = [configs[first : first + size] for first in range(0, len(configs), size)]
     to_do = [
-        Task(f"length-{epochs}-{number}", last_scores, (dataset,), {"spec": spec, "configs": piece, "epochs": epochs})
+        Task(
+            f"length-{epochs}-{number}",
+            last_scores,
+            (dataset,),
+            {"spec": spec, "configs": piece, "epochs": epochs},
+            effort=tasks.effort(piece, dataset, epochs),
+        )
         for number, piece in enumerate(pieces)
     ]
     return list(itertools.chain.from_iterable(run_tasks(to_do, tasks.nobody)))

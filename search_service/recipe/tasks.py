@@ -68,6 +68,38 @@ def _of_step(config: TrialConfig, dataset: Dataset) -> tuple[int, int]:
     return rows, WORK_PER_PARAMETER * rows * count_parameters(config.network, dataset.n_inputs, dataset.n_outputs)
 
 
+class Beside:
+    """Tasks that are run beside those that come first, whatever these are: what they return is wanted at the end.
+
+    Args:
+        run_tasks: Runs all of them.
+        tasks: They wait for company.
+    """
+
+    def __init__(self, run_tasks: RunTasks, tasks: Sequence[Task]) -> None:
+        self._run_tasks, self._tasks = run_tasks, list(tasks)
+        self._results: list[Any] = []
+
+    def run(self, tasks: Sequence[Task], listen: TaskListener) -> list[Any]:
+        """Run tasks, and with the first of them those that wait."""
+        waiting, self._tasks = self._tasks, []
+        own = {task.name for task in waiting}
+
+        def hear(task: Task, result: Any, times: TaskTimes) -> None:
+            if task.name not in own:
+                listen(task, result, times)
+
+        results = self._run_tasks([*tasks, *waiting], hear)
+        self._results += results[len(tasks) :]
+        return results[: len(tasks)]
+
+    def results(self) -> list[Any]:
+        """What those that waited returned, in their order; they are run now if nothing else was."""
+        if self._tasks:
+            self.run([], nobody)
+        return self._results
+
+
 def nobody(task: Task, result: Any, times: TaskTimes) -> None:
     """Who hears of tasks where nobody does."""
 
