@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from search_service.settings import Settings
     from search_service.spec.config_file import load
     from search_service.spec.study_spec import StudySpec, parse
-    from search_service.wiring import FinishedStudy, PreparedStudy, SearchResult, prepare, prepare_again, run, search
+    from search_service.wiring import (
+        FinishedStudy,
+        PreparedStudy,
+        SearchClassifier,
+        SearchRegressor,
+        SearchResult,
+        prepare,
+        prepare_again,
+        run,
+        search,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,6 +52,8 @@ __all__ = [
     "InvalidSpecError",
     "OutsideError",
     "PreparedStudy",
+    "SearchClassifier",
+    "SearchRegressor",
     "SearchResult",
     "SearchServiceError",
     "Settings",
@@ -68,6 +80,16 @@ __getattr__, __dir__ = attach(
         "settings": ("Settings",),
         "spec.config_file": ("load",),
         "spec.study_spec": ("StudySpec", "parse"),
-        "wiring": ("FinishedStudy", "PreparedStudy", "SearchResult", "prepare", "prepare_again", "run", "search"),
+        "wiring": (
+            "FinishedStudy",
+            "PreparedStudy",
+            "SearchClassifier",
+            "SearchRegressor",
+            "SearchResult",
+            "prepare",
+            "prepare_again",
+            "run",
+            "search",
+        ),
     },
 )

@@ -12,6 +12,7 @@ from trainables.lazy import attach
 
 if TYPE_CHECKING:
     from search_service.wiring.comparing import FinishedComparison, compare
+    from search_service.wiring.estimators import SearchClassifier, SearchRegressor
     from search_service.wiring.from_table import config_of
     from search_service.wiring.planning import plan
     from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
@@ -24,6 +25,8 @@ __all__ = [
     "FinishedComparison",
     "FinishedStudy",
     "PreparedStudy",
+    "SearchClassifier",
+    "SearchRegressor",
     "SearchResult",
     "UnknownStudyError",
     "compare",
@@ -46,6 +49,7 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "comparing": ("FinishedComparison", "compare"),
+        "estimators": ("SearchClassifier", "SearchRegressor"),
         "from_table": ("config_of",),
         "planning": ("plan",),
         "preparing": ("PreparedStudy", "inspect", "prepare", "prepare_again"),

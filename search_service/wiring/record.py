@@ -8,8 +8,9 @@ from pathlib import Path
 
 from search_service.errors import InvalidSpecError, Problem
 from search_service.folder import disk, layout
-from search_service.recorders.background import BackgroundRecorder, Backlog
+from search_service.recorders.background import BackgroundRecorder, Backlog, BulkRecorder
 from search_service.recorders.base import Recorder
+from search_service.recorders.unrecorded import Unrecorded
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 
@@ -21,15 +22,17 @@ SILENT_WAIT_S = 10.0
 
 
 @contextmanager
-def recording(settings: Settings, spec: StudySpec) -> Iterator[BackgroundRecorder]:
-    """The recorder, in a home folder that exists; a record that is not there says so before anything starts."""
+def recording(settings: Settings, spec: StudySpec, *, record: bool = True) -> Iterator[BackgroundRecorder]:
+    """The recorder, in a home folder that exists; a record that is not there says so before anything starts.
+
+    Args:
+        settings: Where the home and the record are.
+        spec: The study's.
+        record: False: nothing is written into the record.
+    """
     _require_folder(settings.home)
     disk.require_room(settings.home)
-    from search_service.recorders.mlflow.recorder import MlflowRecorder
-
-    written = MlflowRecorder(settings.record_uri, settings.artifacts)
-    written.open_experiment(spec.experiment or spec.name)
-    recorder = BackgroundRecorder(written)
+    recorder = BackgroundRecorder(_record_of(settings, spec) if record else Unrecorded())
     try:
         yield recorder
     except BaseException:
@@ -55,20 +58,27 @@ def wait_for_record(recorder: BackgroundRecorder, say: Callable[[str], None]) ->
 
 def places_of(settings: Settings, folder: Path, recorder: Recorder) -> dict[str, str]:
     """Where to look, by name: see ``FinishedStudy``."""
-    places = {
-        "folder": str(folder),
-        "record": settings.shown_record,
-        "page": settings.ui_address + recorder.page,
-    }
+    places = {"folder": str(folder)}
+    if recorder.page:
+        places |= {"record": settings.shown_record, "page": settings.ui_address + recorder.page}
     if (folder / layout.PAGE).exists():
         places["report"] = str(folder / layout.PAGE)
     if (folder / layout.MODEL).exists():
         places["model"] = str(folder / layout.MODEL)
     if recorder.registered:
         places["registered"] = recorder.registered
-    if settings.ui_command:
+    if recorder.page and settings.ui_command:
         places["open_record"] = settings.ui_command
     return places
+
+
+def _record_of(settings: Settings, spec: StudySpec) -> BulkRecorder:
+    # MLflow takes seconds to import.
+    from search_service.recorders.mlflow.recorder import MlflowRecorder
+
+    written = MlflowRecorder(settings.record_uri, settings.artifacts)
+    written.open_experiment(spec.experiment or spec.name)
+    return written
 
 
 def _require_folder(home: Path) -> None:

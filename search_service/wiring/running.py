@@ -55,6 +55,7 @@ def run(
     ray_address: str | None = None,
     listeners: Sequence[Listener] = (),
     say: Callable[[str], None] = lambda text: None,
+    record: bool = True,
 ) -> FinishedStudy:
     """Run a study and record it, or go on with one; gives the result, where everything is, and what the record lacks.
 
@@ -65,6 +66,7 @@ def run(
         ray_address: An existing cluster; None starts Ray here for the time of the study.
         listeners: Hear every event after the journal and the recorder.
         say: Hears what takes long when the study is over, in a sentence.
+        record: False: the study is in its folder alone, until ``sync`` tells the record of it.
 
     Raises:
         DataError: Another process has finished it.
@@ -76,11 +78,9 @@ def run(
     prepare_process()
     with ExitStack() as stack:
         interrupts = stack.enter_context(catch_interrupts())
-        if study.folder is not None:
-            # Before anything is opened: a study that is being run is left alone.
-            stack.enter_context(study.folder.lock())
-            require_unfinished(study.folder)
-        recorder = stack.enter_context(recording(settings, study.spec))
+        # Before anything is opened: a study that is being run is left alone.
+        _hold(study.folder, stack)
+        recorder = stack.enter_context(recording(settings, study.spec, record=record))
         made = RUNNERS[runner].make(ray_address)
         interrupts.rearm()
         stack.callback(made.close)
@@ -106,7 +106,14 @@ def run(
         )
         # The study is over; the record may not be, and needs no workers for it.
         made.close()
-        return _finish_record(settings, files, recorder, study.spec, result, say)
+        return _finish_record(settings, files, recorder, study.spec, result, say, record=record)
+
+
+def _hold(files: StudyFolder | None, stack: ExitStack) -> None:
+    """Lock the folder of a study that goes on."""
+    if files is not None:
+        stack.enter_context(files.lock())
+        require_unfinished(files)
 
 
 def _in_folder(files: StudyFolder, recorder: Recorder) -> tuple[Listener, Listener]:
@@ -184,12 +191,15 @@ def _finish_record(
     spec: StudySpec,
     result: StudyResult,
     say: Callable[[str], None],
+    *,
+    record: bool = True,
 ) -> FinishedStudy:
     """Wait for the record of a study that is over, and write its result again, with what only the record knew."""
     backlog = wait_for_record(recorder, say)
-    if backlog.is_complete:
+    is_recorded = record and backlog.is_complete
+    if is_recorded:
         files.note_recorded(settings.shown_record)
     places = _deliver(settings, files, recorder, spec, result)
-    if not backlog.is_complete:
+    if not is_recorded:
         places["sync"] = f"search-service sync {files.path.name}"
     return FinishedStudy(result, places, backlog)

@@ -151,6 +151,7 @@ def search(
     name: str | None = None,
     home: str | Path | None = None,
     runner: str = "ray",
+    record: bool = True,
     show: bool = True,
 ) -> SearchResult:
     """Search for the best network of a table: the config that it stands for, all six steps, recorded in MLflow.
@@ -165,6 +166,7 @@ def search(
         name: The study's, and its model's; by default the target's, or the file's.
         home: Folder for studies and their record; by default as the environment says, else ``runs``.
         runner: Where trials run: ``ray``, or ``inline`` (in this process).
+        record: False: the study is in its folder alone; ``search-service sync`` can tell MLflow later.
         show: Whether progress is shown, in a terminal or a notebook.
 
     Raises:
@@ -195,7 +197,7 @@ def search(
             console.print(for_terminal(text), highlight=False)
 
     listeners = [ProgressDisplay(console)] if show else []
-    finished = run(study, settings=settings, runner=runner, listeners=listeners, say=say)
+    finished = run(study, settings=settings, runner=runner, listeners=listeners, say=say, record=record)
     return SearchResult(study.spec, config.text, finished, settings)
 
 
