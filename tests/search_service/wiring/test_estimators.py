@@ -158,6 +158,16 @@ def test_e1_parameters_reach_the_search_and_clones_are_equal(settings):
     assert not hasattr(hinge, "predict_proba")
 
 
+@pytest.mark.parametrize("labels", [["", "x"], [" a", "a"], ["NA", "null"], ["1.0", "1"], ["$5", "$1,000"]], ids=str)
+def test_e1_classes_are_what_y_says_whatever_they_look_like(labels, settings):
+    a = table()[0][["a"]]
+    y = np.asarray(labels)[(a["a"] > 0).astype(int)]
+    fitted = SearchClassifier(**settings).fit(a, y)
+    assert set(fitted.classes_) == set(labels)
+    assert fitted.score(a, y) > 0.9
+    assert fitted.score(a, fitted.classes_[fitted.predict_proba(a).argmax(axis=1)]) == 1
+
+
 def test_e1_cross_validation_takes_it(settings):
     frame, amount = table()
     assert (cross_val_score(SearchRegressor(**settings), frame, amount, cv=2) > 0.3).all()
