@@ -21,8 +21,9 @@ class Activation(NamedTuple):
     """A nonlinearity, and everything that others have to know of it; a new one has to say it all.
 
     Attributes:
-        apply: (preactivations z, negative slope) -> activations a.
-        backward: (derivative by a, z, a, negative slope) -> derivative by z; the kernels that autograd uses.
+        apply: (preactivations z, negative slope) -> activations a, over z where the way back does not ask for z.
+        backward: (derivative by a, z, a, negative slope) -> derivative by z, over the derivative by a; the kernels
+            that autograd uses.
         module: (negative slope) -> the module of torch.nn that computes the same.
         init: The rule for initial weights that ``init: auto`` means: xavier where it is linear around 0, kaiming where
             it cuts off most of the negative half (initialization.py).
@@ -49,11 +50,12 @@ def _leaky_relu(z: Tensor, negative_slope: Tensor | float) -> Tensor:
 
 def _leaky_relu_backward(slope: Tensor, z: Tensor, _: Tensor, negative_slope: Tensor | float) -> Tensor:
     if isinstance(negative_slope, float):
-        return _ATEN.leaky_relu_backward(slope, z, negative_slope, False)  # type: ignore[no-any-return]
+        return _ATEN.leaky_relu_backward(slope, z, negative_slope, False, grad_input=slope)  # type: ignore[no-any-return]
     below = _ATEN.threshold_backward(slope, z, 0.0)
-    return torch.lerp(below, slope, negative_slope)
+    return torch.lerp(below, slope, negative_slope, out=slope)
 
 
+# Where a kernel of these is given ``grad_input``, it writes there: half the memory, and what it writes is in the cache.
 _ATEN = torch.ops.aten
 
 ACTIVATIONS: Mapping[ActivationName, Activation] = {
@@ -66,8 +68,8 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
         can_die=False,
     ),
     "relu": Activation(
-        apply=lambda z, _: torch.relu(z),
-        backward=lambda slope, z, a, _: _ATEN.threshold_backward(slope, a, 0.0),
+        apply=lambda z, _: torch.relu_(z),
+        backward=lambda slope, z, a, _: _ATEN.threshold_backward(slope, a, 0.0, grad_input=slope),
         module=lambda _: nn.ReLU(),
         init="kaiming",
         flat_outside=None,
@@ -83,8 +85,8 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
     ),
     # z, or eᶻ - 1 below 0
     "elu": Activation(
-        apply=lambda z, _: functional.elu(z),
-        backward=lambda slope, z, a, _: _ATEN.elu_backward(slope, 1.0, 1.0, 1.0, True, a),
+        apply=lambda z, _: functional.elu(z, inplace=True),
+        backward=lambda slope, z, a, _: _ATEN.elu_backward(slope, 1.0, 1.0, 1.0, True, a, grad_input=slope),
         module=lambda _: nn.ELU(),
         init="kaiming",
         flat_outside=None,
@@ -93,7 +95,7 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
     # z Φ(z), with the exact normal distribution
     "gelu": Activation(
         apply=lambda z, _: functional.gelu(z),
-        backward=lambda slope, z, a, _: _ATEN.gelu_backward(slope, z),
+        backward=lambda slope, z, a, _: _ATEN.gelu_backward(slope, z, grad_input=slope),
         module=lambda _: nn.GELU(),
         init="kaiming",
         flat_outside=None,
@@ -102,7 +104,7 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
     # z σ(z)
     "silu": Activation(
         apply=lambda z, _: functional.silu(z),
-        backward=lambda slope, z, a, _: _ATEN.silu_backward(slope, z),
+        backward=lambda slope, z, a, _: _ATEN.silu_backward(slope, z, grad_input=slope),
         module=lambda _: nn.SiLU(),
         init="kaiming",
         flat_outside=None,
@@ -110,8 +112,8 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
     ),
     # tanh' = 1 - t² < 0.05 for |t| > 0.975
     "tanh": Activation(
-        apply=lambda z, _: torch.tanh(z),
-        backward=lambda slope, z, a, _: _ATEN.tanh_backward(slope, a),
+        apply=lambda z, _: torch.tanh_(z),
+        backward=lambda slope, z, a, _: _ATEN.tanh_backward(slope, a, grad_input=slope),
         module=lambda _: nn.Tanh(),
         init="xavier",
         flat_outside=(-0.975, 0.975),
@@ -119,8 +121,8 @@ ACTIVATIONS: Mapping[ActivationName, Activation] = {
     ),
     # sigmoid' = s(1 - s) < 0.05/4 for s < 0.0127
     "sigmoid": Activation(
-        apply=lambda z, _: torch.sigmoid(z),
-        backward=lambda slope, z, a, _: _ATEN.sigmoid_backward(slope, a),
+        apply=lambda z, _: torch.sigmoid_(z),
+        backward=lambda slope, z, a, _: _ATEN.sigmoid_backward(slope, a, grad_input=slope),
         module=lambda _: nn.Sigmoid(),
         init="xavier",
         flat_outside=(0.0127, 0.9873),

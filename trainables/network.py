@@ -40,8 +40,10 @@ from trainables.normalization import BatchNormalization, Normalized
 # statistics, which the running ones follow. measure: as in training, but nothing is dropped and nothing changes.
 Mode = Literal["evaluate", "train", "measure"]
 
-# Products with fewer columns than this are computed as the transposed product: of 10 classes, the usual way takes four
-# times as long as that of 16 (MKL on AVX2).
+# An output layer with fewer columns than this is computed as the transposed product, so that its outputs lie class by
+# class, [K, C, B]. Kernels go along the last axis, and what 10 classes take there is less than an AVX-512 register: a
+# log-softmax takes 26 times as long along them as across them. A hidden layer is left as it is, however narrow:
+# elementwise kernels take 10 to 30 times as long for two layouts as for one.
 NARROW = 16
 
 
@@ -69,7 +71,7 @@ class LayerTrace:
         weight: ``[K, Din, Dout]``, as it was used: after DropConnect.
         weight_mask: DropConnect's factors, ``[K, Din, Dout]``.
         normalized: What batch normalisation needs.
-        preactivations: ``[K, B, Dout]``.
+        preactivations: ``[K, B, Dout]``; the activations where an activation writes over them.
         activations: ``[K, B, Dout]``, before dropout; of the last layer none.
         mask: Dropout's factors, ``[K, B, Dout]``.
     """
@@ -212,24 +214,27 @@ class PopulationNetwork:
 
     def _preactivations(self, index: int, layer: Layer, step: LayerTrace, mode: Mode) -> Tensor:
         x, weight = step.inputs, step.weight
+        if self._is_flipped(index):
+            z = torch.bmm(weight.transpose(1, 2), x.transpose(1, 2)).transpose(1, 2)  # (xW)ᵀ = Wᵀxᵀ
+        else:
+            z = torch.bmm(x, weight)  # (K, B, Din) @ (K, Din, Dout) -> (K, B, Dout)
         if layer.gain is None or self.normalization is None:
-            if weight.shape[2] < NARROW:
-                # (xW + b)ᵀ = Wᵀxᵀ + bᵀ
-                flipped = torch.baddbmm(layer.bias.transpose(1, 2), weight.transpose(1, 2), x.transpose(1, 2))
-                return flipped.transpose(1, 2)
-            return torch.baddbmm(layer.bias, x, weight)  # (K, B, Din) @ (K, Din, Dout) -> (K, B, Dout)
-        z = torch.bmm(x, weight)
+            # Not by baddbmm, which first spreads the bias over the rows, slower than this adds it.
+            return z.add_(layer.bias)
         if mode == "evaluate":
             return self.normalization.by_running(index, z, layer.gain, layer.bias)
         step.normalized = self.normalization.by_batch(index, z, layer.gain, layer.bias, follow=mode == "train")
         return step.normalized.outputs
+
+    def _is_flipped(self, index: int) -> bool:
+        return index == len(self._shapes) - 1 and self.layer_sizes[-1] < NARROW
 
     def backward(self, trace: Trace, slope: Tensor, out: Tensor) -> None:
         """Each member's gradient, from a forward pass under ``torch.no_grad``.
 
         Args:
             trace: What that pass has kept.
-            slope: Derivative of each member's loss by its own outputs, ``[K, B, C]``.
+            slope: Derivative of each member's loss by its own outputs, ``[K, B, C]``; may be written over.
             out: ``[K, P]`` to write into, in the order of ``parameters``.
         """
         layers = self._as_layers(out)
@@ -239,13 +244,13 @@ class PopulationNetwork:
             if index < last:
                 assert step.preactivations is not None and step.activations is not None
                 if step.mask is not None:
-                    slope = slope * step.mask
+                    slope.mul_(step.mask)
                 slope = self._activation.backward(slope, step.preactivations, step.activations, self._negative_slope)
             if step.normalized is not None and self.normalization is not None and own.gain is not None:
                 slope = self.normalization.backward(index, step.normalized, slope, own.gain, own.bias)
             else:
                 torch.sum(slope, dim=1, keepdim=True, out=own.bias)
-            if slope.shape[2] < NARROW:
+            if self._is_flipped(index):
                 weight_slope = torch.bmm(slope.transpose(1, 2), step.inputs).transpose(1, 2)
             else:
                 weight_slope = torch.bmm(step.inputs.transpose(1, 2), slope)

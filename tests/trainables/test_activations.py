@@ -39,16 +39,16 @@ def test_a1_values_and_gradients(name, members, rows, units, seed):
     z[:, 0, 0] = 0.0
     z.requires_grad_()
     reference = z.detach().clone().requires_grad_()
-    ours = ACTIVATIONS[name].apply(z, slopes)
+    ours = ACTIVATIONS[name].apply(z.clone(), slopes)  # it may write over what it is given
     expected = torch.stack([REFERENCES[name](reference[k], slopes[k].item()) for k in range(members)])
     torch.testing.assert_close(ours, expected)
     # One number for all members is the same as that number for each.
-    shared = ACTIVATIONS[name].apply(z, 0.3)
-    torch.testing.assert_close(shared, ACTIVATIONS[name].apply(z, torch.full_like(slopes, 0.3)))
+    shared = ACTIVATIONS[name].apply(z.clone(), 0.3)
+    torch.testing.assert_close(shared, ACTIVATIONS[name].apply(z.clone(), torch.full_like(slopes, 0.3)))
     upstream = torch.randn_like(ours)
     for slope, forward in ((slopes, ours), (0.3, shared)):
         torch.testing.assert_close(
-            ACTIVATIONS[name].backward(upstream, z.detach(), forward.detach(), slope),
+            ACTIVATIONS[name].backward(upstream.clone(), z.detach(), forward.detach(), slope),
             torch.autograd.grad(forward, z, upstream, retain_graph=True)[0],
         )
     torch.testing.assert_close(

@@ -114,9 +114,12 @@ def test_a11_balanced_weights_of_weighted_rows_are_those_of_scikit_learn():
 @pytest.mark.parametrize("varied", [False, True], ids=["plain", "options"])
 @pytest.mark.parametrize("name", sorted(LOSSES))
 @settings(max_examples=10, deadline=None)
-@given(rows=st.integers(1, 8), classes=st.integers(2, 6), seed=st.integers(0, 99))
-def test_a11_values_and_gradients(name, varied, members, rows, classes, seed):
-    """With options: smoothing and δ differ from member to member, and classes have weights."""
+@given(rows=st.integers(1, 8), classes=st.integers(2, 6), seed=st.integers(0, 99), by_class=st.booleans())
+def test_a11_values_and_gradients(name, varied, members, rows, classes, seed, by_class):
+    """With options: smoothing and δ differ from member to member, and classes have weights.
+
+    By class: outputs lie as [K, C, B] in memory, as networks with few classes lay them.
+    """
     generator = torch.Generator().manual_seed(seed)
     classes = 2 if name == "binary_cross_entropy" else classes
     configs = [TrialConfig(loss=name) for _ in range(members)]
@@ -132,6 +135,8 @@ def test_a11_values_and_gradients(name, varied, members, rows, classes, seed):
     regression = name in ("mse", "huber")
     n_outputs = count_outputs(name, classes)
     outputs = torch.randn(members, rows, n_outputs, dtype=torch.float64, generator=generator) * 2
+    if by_class:
+        outputs = outputs.transpose(1, 2).contiguous().transpose(1, 2)
     outputs.requires_grad_()
     targets = torch.randn(rows, dtype=torch.float64, generator=generator)
     if not regression:
