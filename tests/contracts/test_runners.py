@@ -23,7 +23,8 @@ from search_service.runners.base import Runner, Task
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
-from search_service.runners.ray_tune import RayTuneRunner
+from search_service.runners.nodes import versions
+from search_service.runners.ray_tune import RayTuneRunner, cluster
 from search_service.space.ranges import Choices, NumericRange
 from tests.answering import answering
 from tests.plans import make_plan
@@ -342,6 +343,20 @@ def test_d6_a_task_whose_worker_is_killed_is_done_again(ray_runner, digits, tmp_
     results = ray_runner.run_tasks(tasks, Resources(), lambda task, result, times: None)
     assert [rows for rows, _ in results] == [len(digits[0].train) * n for n in (1, 2)]
     assert (tmp_path / "begun").exists()
+
+
+def test_e5_what_a_node_of_a_cluster_lacks_is_said_when_it_is_joined(ray_runner, digits, monkeypatch):
+    ray_runner.run_tasks([Task("any", rows_seen, (digits[0],), {"factor": 1})], Resources(), lambda *told: None)
+    cluster.require_able_nodes()
+    here, driver = versions(), os.getpid()
+
+    def of_a_node():
+        return here if os.getpid() == driver else here | {"host": "node-1", "torch": "2.9.1"}
+
+    monkeypatch.setattr(cluster, "versions", of_a_node)
+    words = f"the cluster cannot train: node-1: torch 2.9.1, and {here['torch']} on this machine; install torch=="
+    with pytest.raises(RunnerError, match=re.escape(words)):
+        cluster.require_able_nodes()
 
 
 # ---- the workers -----------------------------------------------------------------------------------------------
