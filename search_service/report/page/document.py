@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import Field
 
 from search_service.records.checks import LearningRatesResult
+from search_service.records.events import TaskDone
 from search_service.records.results import DataSummary, StudyResult
 from search_service.report.documents import Document, StudyDocument
 from search_service.report.page.answer import (
@@ -26,11 +27,13 @@ from search_service.report.page.search import (
     ImprovementPart,
     LeafPart,
     RoundPart,
+    TaskPart,
     ToldRound,
     TrialPart,
     best_so_far,
     describe_importance,
     leaves_of,
+    tasks_of,
     trials_of,
 )
 from search_service.report.page.steps import RatesPart, StepPart, steps_of
@@ -65,10 +68,12 @@ class Told:
     Attributes:
         versions: The libraries' versions, by name.
         rounds: Every round that began, with the trials that ended in it.
+        tasks: What was trained beside the rounds, by whom and when.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
     rounds: tuple[ToldRound, ...] = ()
+    tasks: tuple[TaskDone, ...] = ()
 
 
 class AgainPart(Document):
@@ -98,6 +103,9 @@ class ReportPage(Document):
     trials: list[TrialPart] = Field(description="In the order of their ends.")
     trials_in_all: int
     best_so_far: list[ImprovementPart]
+    tasks: list[TaskPart] = Field(
+        default_factory=list, description="What was trained after the first trial and beside the rounds."
+    )
     left_out: str = Field(description="What of the trials is not shown; empty if nothing.")
     winner: str | None
     finalists: list[FinalistPart] = Field(description="The winner first.")
@@ -150,6 +158,7 @@ def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told
         trials=[],
         best_so_far=best_so_far(rounds),
         trials_in_all=sum(len(done.trials) for done in rounds),
+        tasks=tasks_of(told.tasks, rounds),
         left_out="",
         winner=final.winner.trial_id if final else None,
         finalists=[FinalistPart.of(finalist, final) for finalist in final.finalists] if final else [],

@@ -165,12 +165,14 @@ function rangeRow(leaf) {
 
 function timeline() {
   const timed = data.trials.filter((trial) => trial.began !== null);
-  const workers = [...new Set(timed.map((trial) => trial.worker))].sort();
-  return chart("Who trained which trial, and when", (width) => {
+  const timedTasks = data.tasks.map((task) => ({ ...task, isTask: true }));
+  const all = [...timed, ...timedTasks];
+  const workers = [...new Set(all.map((trial) => trial.worker))].sort();
+  return chart("Who trained what, and when: trials, and outlined what came beside and after them", (width) => {
     const svg = s("svg", { role: "group" }), rows = [];
     for (const worker of workers) {
       const lanes = [];
-      for (const trial of timed.filter((one) => one.worker === worker).sort((a, b) => a.began - b.began)) {
+      for (const trial of all.filter((one) => one.worker === worker).sort((a, b) => a.began - b.began)) {
         let lane = lanes.findIndex((end) => end <= trial.began + 1e-9);
         if (lane < 0) lane = lanes.push(0) - 1;
         lanes[lane] = trial.ended;
@@ -180,7 +182,7 @@ function timeline() {
     }
     const count = workers.reduce((sum, worker) => sum + rows.find(([one, , trial]) => one === worker && !trial)[1], 0);
     const thick = Math.max(2, Math.min(12, 420 / Math.max(1, count))), area = { left: 10, right: width - 10, top: 6 };
-    const x = scale(0, Math.max(...timed.map((trial) => trial.ended), 1), area.left, area.right, { most: width / 100 });
+    const x = scale(0, Math.max(...all.map((trial) => trial.ended), 1), area.left, area.right, { most: width / 100 });
     let y = 6;
     const points = [], group = marksGroup("Trials by the time of their training; arrow keys go from one to the next");
     for (const worker of workers) {
@@ -190,6 +192,11 @@ function timeline() {
       for (const [one, lane, trial] of rows) {
         if (one !== worker || !trial) continue;
         const from = x(trial.began), wide = Math.max(2, x(trial.ended) - from - 1), top = y + lane * thick;
+        if (trial.isTask) {
+          svg.append(withTitle(s("rect", { x: from, y: top, width: wide, height: Math.max(1, thick - 1.5), class: "task" }),
+              `${trial.name}: ${(trial.ended - trial.began).toFixed(1)} s`));
+          continue;
+        }
         group.append(mark(trial, `M0 0H${wide.toFixed(1)}V${Math.max(1, thick - 1.5).toFixed(1)}H0Z`, from, top,
             "time"));
         points.push([trial, from, from + wide, top, top + thick]);

@@ -7,13 +7,14 @@ one is drawn, and fewer of a trial's epochs are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
 from search_service.records.curves import Curve
+from search_service.records.events import TaskDone
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.documents import Document, Number, RoundDocument
@@ -53,6 +54,15 @@ class ToldRound:
     trials: tuple[TrialResult, ...]
     sentences: tuple[str, ...] = ()
     result: RoundResult | None = None
+
+
+class TaskPart(Document):
+    """What a worker did beside the rounds: a piece of the finalists, a baseline, the refit."""
+
+    name: str
+    worker: str
+    began: Number = Field(description="Seconds since the first trial began.")
+    ended: Number = Field(description="Likewise.")
 
 
 class RangePart(Document):
@@ -216,12 +226,32 @@ def best_so_far(rounds: Sequence[ToldRound]) -> list[ImprovementPart]:
     return found
 
 
+def tasks_of(tasks: Sequence[TaskDone], rounds: Sequence[ToldRound]) -> list[TaskPart]:
+    """Tasks on the clock of the trials; those before the first trial are left out."""
+    first = _first([trial for done in rounds for trial in done.trials])
+    return [
+        TaskPart(
+            name=task.name,
+            worker=task.worker,
+            began=short(task.began_at - first, DIGITS_OF_A_VALUE),
+            ended=short(task.began_at - first + task.seconds, DIGITS_OF_A_VALUE),
+        )
+        for task in tasks
+        if 0 < first <= task.began_at
+    ]
+
+
+def _first(trials: Iterable[TrialResult]) -> float:
+    """When the first trial began, in seconds since 1970; 0 if nobody knows."""
+    return min((trial.times.began_at for trial in trials if trial.times), default=0.0)
+
+
 def trials_of(rounds: Sequence[ToldRound], detail: Detail) -> tuple[list[TrialPart], int]:
     """Trials in the order of their ends, and how many there are in all."""
     told = _in_order(rounds)
     spaces = {done.plan.number: done.plan.space for done in rounds}
     order = {trial.trial_id: place for place, (_, trial) in enumerate(told, start=1)}
-    first = min((trial.times.began_at for _, trial in told if trial.times), default=0.0)
+    first = _first(trial for _, trial in told)
     best_first = sorted((trial for _, trial in told), key=_rank)
     shown = _shown(best_first, [trial for _, trial in told], detail.trials)
     ranked = [trial.trial_id for trial in best_first if trial.trial_id in shown]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from search_service.records.events import Event, RoundFinished, RoundStarted, StudyFinished, StudyStarted, TrialFinished
+from search_service.records.events import (
+    Event,
+    RoundFinished,
+    RoundStarted,
+    StudyFinished,
+    StudyStarted,
+    TaskDone,
+    TasksProgressed,
+    TrialFinished,
+)
 from search_service.records.rounds import TrialResult
 from search_service.report.page.document import ReportPage, Told
 from search_service.report.page.search import ToldRound
@@ -23,13 +32,16 @@ class Story:
         self._versions: Mapping[str, str] = {}
         self._rounds: dict[int, ToldRound] = {}
         self._trials: dict[str, TrialResult] = {}
+        self._tasks: list[TaskDone] = []
 
     def hear(self, event: Event) -> None:
         """Keep what an event brings."""
         match event:
             case StudyStarted():
                 self._spec, self._versions = event.spec, event.versions
-                self._rounds, self._trials = {}, {}
+                self._rounds, self._trials, self._tasks = {}, {}, []
+            case TasksProgressed(last=TaskDone() as task):
+                self._tasks.append(task)
             case RoundStarted():
                 self._rounds[event.plan.number] = ToldRound(event.plan, (), event.sentences)
                 self._trials = {}
@@ -55,4 +67,5 @@ class Story:
         if rounds and self._trials:
             last = max(rounds)
             rounds[last] = replace(rounds[last], trials=tuple(self._trials.values()))
-        return ReportPage.of(self._spec, event.result, places, Told(self._versions, tuple(rounds.values())))
+        told = Told(self._versions, tuple(rounds.values()), tuple(self._tasks))
+        return ReportPage.of(self._spec, event.result, places, told)

@@ -55,6 +55,16 @@ def test_c8_every_number_of_a_page_is_the_result_s(completed):
     assert page.missing == {}
 
 
+def test_e5_what_was_trained_after_the_trials_is_on_their_clock(completed):
+    page = pages.page_of(completed)
+    kinds = {part.name.split("-")[0] for part in page.tasks}
+    assert {"finalists", "baseline", "refit"} <= kinds
+    last = max(trial.ended for trial in page.trials)
+    # Rounded for the page, each by itself.
+    assert all(last - 0.1 <= part.began <= part.ended < last + 600 for part in page.tasks if part.name != "step-2")
+    assert {part.worker for part in page.tasks} == {trial.worker for trial in page.trials}
+
+
 def test_c8_steps_say_what_was_measured_what_was_needed_and_the_margin(completed):
     page, result = pages.page_of(completed), pages.result_of(completed)
     assert [part.step for part in page.steps] == [1, 2, 3, 4, 5, 6]
