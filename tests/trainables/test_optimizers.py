@@ -86,12 +86,20 @@ def config_of(name, values, decay):
 
 
 # Blocks of 20 numbers: of 20 and 17 columns for one member, of 4 and a last one of 1 for five. Weights end within one.
-@pytest.mark.parametrize("blocked_from", [optimizers.BLOCKED_FROM, 1], ids=["whole", "blocks"])
+WAYS = {
+    "whole": (optimizers.BLOCKED_FROM, optimizers.FUSED_FROM),
+    "blocks": (1, optimizers.FUSED_FROM),
+    "fused": (1, 1),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("decay", [0.0, 0.1], ids=["plain", "decay"])
 @pytest.mark.parametrize("members", [1, 5])
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_a9_equals_torch_optim_step_by_step(monkeypatch, name, members, decay, blocked_from):
-    monkeypatch.setattr(optimizers, "BLOCKED_FROM", blocked_from)
+def test_a9_equals_torch_optim_step_by_step(monkeypatch, name, members, decay, way):
+    monkeypatch.setattr(optimizers, "BLOCKED_FROM", WAYS[way][0])
+    monkeypatch.setattr(optimizers, "FUSED_FROM", WAYS[way][1])
     monkeypatch.setattr(optimizers, "BLOCK", 20)
     generator = torch.Generator().manual_seed(0)
     size = N_WEIGHTS + N_BIASES
@@ -115,9 +123,11 @@ def test_a9_equals_torch_optim_step_by_step(monkeypatch, name, members, decay, b
             torch.testing.assert_close(ours[k], torch.cat(pair), rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("fused_from", [optimizers.FUSED_FROM, 1], ids=["passes", "fused"])
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_a10_a_scaled_rate_is_what_a_scheduler_sets(name):
+def test_a10_a_scaled_rate_is_what_a_scheduler_sets(monkeypatch, name, fused_from):
     """Two members, the rate changed every third step, against torch.optim with its groups' lr set."""
+    monkeypatch.setattr(optimizers, "FUSED_FROM", fused_from)
     values = SETTINGS[name][:2]
     ours = torch.ones(2, 4, dtype=torch.float64)
     optimizer = make_optimizer([config_of(name, v, 0.0) for v in values], ours, 4)
@@ -147,11 +157,12 @@ def test_every_optimizer_of_the_config_has_a_rule():
     assert set(OPTIMIZERS) == set(get_args(OptimizerName)) == set(SETTINGS) == set(CLASSES)
 
 
-@pytest.mark.parametrize("blocked_from", [optimizers.BLOCKED_FROM, 8], ids=["whole", "blocks"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_a_member_that_stays_goes_on_as_if_nothing_had_happened(monkeypatch, name, blocked_from):
-    # Three members are updated in blocks of two columns, the one that stays as a whole.
-    monkeypatch.setattr(optimizers, "BLOCKED_FROM", blocked_from)
+def test_a_member_that_stays_goes_on_as_if_nothing_had_happened(monkeypatch, name, way):
+    # In blocks, three members are updated two columns at a time, the one that stays as a whole.
+    monkeypatch.setattr(optimizers, "BLOCKED_FROM", 8 if way == "blocks" else optimizers.BLOCKED_FROM)
+    monkeypatch.setattr(optimizers, "FUSED_FROM", WAYS[way][1])
     monkeypatch.setattr(optimizers, "BLOCK", 6)
     configs = [plain().replace({"optimizer.name": name, "optimizer.lr": lr}) for lr in (0.1, 0.01, 0.001)]
     parameters, alone = torch.ones(3, 4), torch.ones(1, 4)

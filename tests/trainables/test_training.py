@@ -18,7 +18,7 @@ from tests.references import as_torch, flat_parameters
 from trainables.choices import ActivationName, NormalizationName, OptimizerName, ScheduleName
 from trainables.data.dataset import Rows
 from trainables.measurements import layer_gradients, measure_health
-from trainables.optimizers import OPTIMIZERS
+from trainables.optimizers import FUSED_FROM, OPTIMIZERS
 from trainables.row_tensors import to_tensors
 from trainables.training import PopulationTraining, chance_scale, frequency_baseline, trivial_score
 
@@ -108,6 +108,30 @@ def test_thirty_steps_equal_torch_nn_with_torch_optim(digits, path):
     torch.testing.assert_close(
         training.outputs(training.train_rows.inputs)[0], reference.eval()(training.train_rows.inputs).detach()
     )
+
+
+@pytest.mark.parametrize("width", [8, 64], ids=["in passes", "fused"])
+def test_thirty_steps_of_a_population_under_adamw_equal_those_of_torch(digits, width):
+    """Each member with a rate and a decay of its own; the wide ones are updated by the fused kernel."""
+    leaves = {"optimizer.name": "adamw", "network.hidden_sizes": (width, width), "network.activation": "relu"}
+    own = [{"optimizer.lr": 0.01 / (k + 1), "optimizer.weight_decay": 0.1 * k} for k in range(3)]
+    configs = [plain(seed=k, batch_size=64).replace({**leaves, **values}) for k, values in enumerate(own)]
+    training = PopulationTraining(configs, small(digits[0], 640), order_seed=0, dtype=torch.float64)
+    assert (training.network.parameters.shape[1] >= FUSED_FROM) == (width == 64)
+    references, updates = [as_torch(training.network, k, config) for k, config in enumerate(configs)], []
+    for reference, config in zip(references, configs, strict=True):
+        parts = [list(reference.parameters())[at::2] for at in (0, 1)]  # weights, biases
+        groups = [{"params": parts[0], "weight_decay": config.optimizer.weight_decay}]
+        groups += [{"params": parts[1], "weight_decay": 0.0}]
+        updates.append(torch.optim.AdamW(groups, lr=config.optimizer.lr, fused=False))
+    for batch in (batch for epoch in (1, 2, 3) for batch in training.batches(epoch)):
+        for reference, update in zip(references, updates, strict=True):
+            update.zero_grad()
+            torch.nn.functional.cross_entropy(reference(batch.inputs), batch.targets).backward()
+            update.step()
+        training.step(batch)
+    for own, reference in zip(training.network.parameters, references, strict=True):
+        torch.testing.assert_close(own, flat_parameters(reference), rtol=1e-6, atol=1e-9)
 
 
 def test_a4_a_last_batch_of_one_row_joins_the_one_before_it(digits):
