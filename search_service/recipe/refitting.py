@@ -89,8 +89,6 @@ def _refit_task(spec: StudySpec, config: TrialConfig, dataset: Dataset, epochs: 
 def _last_scores(spec: StudySpec, winner: Finalist, dataset: Dataset, epochs: int, run_tasks: RunTasks) -> list[float]:
     """Validation scores of the winner's seeds at the end of a training of so many epochs."""
     configs = [winner.config.replace({"seed": seed}) for seed in winner.seeds]
-    size = tasks.members_per_task(winner.config, dataset)
-    pieces = [configs[first : first + size] for first in range(0, len(configs), size)]
     to_do = [
         Task(
             f"length-{epochs}-{number}",
@@ -99,7 +97,7 @@ def _last_scores(spec: StudySpec, winner: Finalist, dataset: Dataset, epochs: in
             {"spec": spec, "configs": piece, "epochs": epochs},
             effort=tasks.effort(piece, dataset, epochs),
         )
-        for number, piece in enumerate(pieces)
+        for number, piece in enumerate(tasks.pieces_of(configs, dataset))
     ]
     return list(itertools.chain.from_iterable(run_tasks(to_do, tasks.nobody)))
 

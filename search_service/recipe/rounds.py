@@ -16,6 +16,7 @@ from search_service.early_stopping.defaults import asha_rules
 from search_service.errors import CheckFailedError
 from search_service.folder import layout
 from search_service.recipe import warm_start
+from search_service.recipe.tasks import nobody
 from search_service.records.curves import score_at
 from search_service.records.earlier import EarlierStudy
 from search_service.records.events import Listener, RoundFinished, RoundStarted, TaskDone, TasksProgressed
@@ -84,7 +85,7 @@ class Place:
         """Do one task: here, if that is quicker than asking a worker, and no GPU is wanted, which workers have."""
         if self.spec.search.gpus_per_trial == 0 and task.effort < AT_ONCE_S:
             return task.call()
-        return self.run_tasks([task], lambda task, result, times: None)[0]
+        return self.run_tasks([task], nobody)[0]
 
     @property
     def time_is_up(self) -> bool:

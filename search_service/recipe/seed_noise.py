@@ -40,12 +40,10 @@ def measure(spec: StudySpec, result: RoundResult, dataset: Dataset, run_tasks: R
     # Not the finalists' seeds: what decides who becomes one is not asked again.
     seeds = [derive_seed(spec.seed, "noise", plan.number, i) for i in range(spec.search.noise_seeds)]
     configs = [best.config.replace({"seed": seed}) for seed in seeds]
-    size = tasks.members_per_task(best.config, dataset)
-    pieces = [configs[first : first + size] for first in range(0, len(configs), size)]
     arguments = {"spec": spec, "epochs": best.epochs, "max_epochs": plan.limits.max_epochs}
     to_do = [
         Task(f"noise-{plan.cycle}-{number}", scores, (dataset,), {"configs": piece} | arguments, effort=len(piece))
-        for number, piece in enumerate(pieces)
+        for number, piece in enumerate(tasks.pieces_of(configs, dataset))
     ]
     return SeedNoise(best.trial_id, tuple(itertools.chain.from_iterable(run_tasks(to_do, tasks.nobody))))
 

@@ -51,6 +51,12 @@ def members_per_task(config: TrialConfig, dataset: Dataset) -> int:
     return max(1, math.ceil(4 * STEP_S * WORK_PER_S / _of_step(config, dataset)[1]))
 
 
+def pieces_of(configs: Sequence[TrialConfig], dataset: Dataset) -> list[Sequence[TrialConfig]]:
+    """Configurations of one shape, as many at a time as one worker should train."""
+    size = members_per_task(configs[0], dataset)
+    return [configs[first : first + size] for first in range(0, len(configs), size)]
+
+
 def effort(configs: Sequence[TrialConfig], dataset: Dataset, epochs: int) -> float:
     """About how many seconds a population takes on one core."""
     steps = epochs * len(dataset.train) / _of_step(configs[0], dataset)[0]

@@ -104,7 +104,7 @@ class CohortTraining:
 
     @staticmethod
     def is_saved(folder: Path) -> bool:
-        """Whether a folder holds what ``save`` wrote, whole."""
+        """Whether a folder holds a checkpoint, whole."""
         return checkpoint.is_whole(folder / POPULATION)
 
     def go_on(self, files: Files) -> None:
