@@ -55,6 +55,7 @@ from search_service.spec.search_space import LEARNING_RATE
 from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Loaded
+from trainables.data.preparation import RULES
 from trainables.data.schema import KINDS
 from trainables.errors import one_line
 from trainables.metrics import effective_rows
@@ -248,7 +249,7 @@ class _Story:
     def begin(self, versions: Mapping[str, str]) -> None:
         """Note in the folder what the study began with, and tell that it has begun, or goes on."""
         resumed = self._files.beginning is not None
-        self._files.begin(Beginning(self._study_id, self._table.dataset.fingerprint, versions))
+        self._files.begin(Beginning(self._study_id, self._table.dataset.fingerprint, versions, RULES))
         data = summarize(self._spec, self._table)
         self.tell(StudyStarted(self._study_id, self._spec, data, versions, resumed=resumed))
 

@@ -1,8 +1,9 @@
 """What simpler models reach on the same rows: was the network worth it?
 
 A linear model and gradient boosting, scikit-learn's own with its own defaults, learn from the rows that the networks
-learn from (same preparation, same row weights, and class weights as the winner's) and are scored by the same metrics in
-the same units. They choose nothing: whether a table needs a network is for its owner to say, and here is what it costs.
+learn from (same preparation, but for the bins of numbers, which are a network's; same row weights, and class weights as
+the winner's) and are scored by the same metrics in the same units. They choose nothing: whether a table needs a network
+is for its owner to say, and here is what it costs.
 
 Their cost is bounded, whatever the table, by learning from fewer rows, evenly spread; a baseline that would be too
 expensive all the same, or that fails, says so and has no scores.
@@ -71,11 +72,21 @@ class _Plan:
 
 def seconds(name: BaselineName, dataset: Dataset) -> float:
     """About how many seconds a baseline takes on one core."""
-    rows, outputs = min(len(dataset.train), MOST_ROWS), dataset.n_outputs
+    rows, outputs, features = min(len(dataset.train), MOST_ROWS), dataset.n_outputs, _n_features(dataset)
     if name == "linear":
-        return rows * dataset.n_inputs * outputs * LINEAR_S
+        return rows * features * outputs * LINEAR_S
     trees = ROUNDS * (outputs if outputs > 2 else 1)
-    return ((rows + ROWS_PER_FEATURE) * dataset.n_inputs + NUMBERS_PER_TREE) * trees * BOOSTING_S
+    return ((rows + ROWS_PER_FEATURE) * features + NUMBERS_PER_TREE) * trees * BOOSTING_S
+
+
+def _n_features(dataset: Dataset) -> int:
+    """Features that the models take."""
+    return dataset.n_inputs - len(dataset.bins)
+
+
+def _features(dataset: Dataset, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of prepared rows ``[N, D]`` what the models take: bins are a network's."""
+    return np.delete(inputs, dataset.bins, axis=1) if dataset.bins else inputs
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ def _linear(dataset: Dataset) -> _Plan:
     # Here and below: whoever only carries results around (each of Ray's workers) need not hold scikit-learn.
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    features = dataset.n_inputs
+    features = _n_features(dataset)
     if dataset.task == "regression":
         return _Plan("ridge regression", LINEAR_NUMBERS // features, lambda rows: Ridge())
     rows = min(LINEAR_NUMBERS // features, LOGISTIC_WORK // (features * dataset.n_outputs))
@@ -135,10 +146,10 @@ def _boosting(dataset: Dataset, seed: int) -> _Plan:
     classifies = dataset.task == "classification"
     # A round grows one tree for a number or two classes, and one per class for more.
     trees = dataset.n_outputs if dataset.n_outputs > 2 else 1
-    affordable = (BOOSTING_WORK // (ROUNDS * trees) - NUMBERS_PER_TREE) // dataset.n_inputs - ROWS_PER_FEATURE
+    affordable = (BOOSTING_WORK // (ROUNDS * trees) - NUMBERS_PER_TREE) // _n_features(dataset) - ROWS_PER_FEATURE
 
     def make(rows: int) -> Any:
-        rounds = BOOSTING_WORK // (((rows + ROWS_PER_FEATURE) * dataset.n_inputs + NUMBERS_PER_TREE) * trees)
+        rounds = BOOSTING_WORK // (((rows + ROWS_PER_FEATURE) * _n_features(dataset) + NUMBERS_PER_TREE) * trees)
         kind = HistGradientBoostingClassifier if classifies else HistGradientBoostingRegressor
         return kind(
             max_iter=min(max(rounds, ROUNDS), MOST_ROUNDS) if rows > STOPS_EARLY_ABOVE else ROUNDS,
@@ -160,7 +171,7 @@ def _fit(
 
     started, available = time.monotonic(), len(dataset.train)
     if plan.rows < min(available, LEAST_ROWS):
-        size = f"{dataset.n_inputs} features and {dataset.n_outputs} outputs"
+        size = f"{_n_features(dataset)} features and {dataset.n_outputs} outputs"
         reason = f"too expensive with {size}: it could learn from {plan.rows} rows"
         return Fitted(Baseline(name, plan.model, unavailable=reason))
     try:
@@ -169,7 +180,9 @@ def _fit(
         with threadpoolctl.threadpool_limits(torch.get_num_threads()), warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
             model = plan.make(len(rows)).fit(
-                rows.inputs.double().numpy(), rows.targets.numpy(), _weights(config, dataset, rows)
+                _features(dataset, rows.inputs.numpy()).astype(np.float64),
+                rows.targets.numpy(),
+                _weights(config, dataset, rows),
             )
             validation, test = (_score(model, dataset, judged) for judged in (dataset.validation, test_rows))
             outputs = _outputs(model, dataset, test_rows.inputs)
@@ -206,6 +219,7 @@ def _score(model: Any, dataset: Dataset, rows: Rows) -> dict[MetricName, float]:
 
 def _outputs(model: Any, dataset: Dataset, inputs: NDArray[np.float32]) -> torch.Tensor:
     """What the model says, as a network of one member would: ``[N, D]`` -> ``[1, N, C]``, float64."""
+    inputs = _features(dataset, inputs)
     if dataset.task == "regression":
         return torch.from_numpy(np.asarray(model.predict(inputs), dtype=np.float64)).view(1, -1, 1)
     # Classes that are not among the training rows have no column of their own.

@@ -45,11 +45,14 @@ class Beginning:
         study_id: Its name.
         fingerprint: The table's fingerprint.
         versions: The libraries' versions, by name.
+        rules: Of the rules by which ``auto`` decides how columns are prepared, the edition: 1 in studies of earlier
+            versions.
     """
 
     study_id: str
     fingerprint: str
     versions: Mapping[str, str]
+    rules: int = 1
 
 
 class StudyFolder:
@@ -72,7 +75,7 @@ class StudyFolder:
     def begin(self, beginning: Beginning) -> None:
         """Write down how the study begins, once."""
         if self.beginning is None:
-            content = {"study_id": beginning.study_id, "fingerprint": beginning.fingerprint}
+            content = {"study_id": beginning.study_id, "fingerprint": beginning.fingerprint, "rules": beginning.rules}
             journals.write_whole(self.path / layout.BEGINNING, content | {"versions": dict(beginning.versions)})
 
     @property

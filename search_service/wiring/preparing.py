@@ -14,7 +14,9 @@ from search_service.settings import Settings
 from search_service.spec.against_table import problems_against_table
 from search_service.spec.study_spec import StudySpec, for_task, parse
 from trainables.data import dataset as datasets
+from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, Loaded, TestRows
+from trainables.data.preparation import RULES
 from trainables.errors import DataError
 from trainables.redaction import shown
 
@@ -64,10 +66,10 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
     return replace(study, earlier=_earlier(study.spec, settings or Settings()))
 
 
-def _read_table(spec: StudySpec, settings: Settings | None) -> PreparedStudy:
+def _read_table(spec: StudySpec, settings: Settings | None, *, rules: int = RULES) -> PreparedStudy:
     try:
         table = datasets.read(
-            spec.data,
+            spec.data if rules == RULES else _by_earlier_rules(spec.data),
             spec.task_given,
             folds=spec.finalists.folds,
             allowed=settings.allowed_sources if settings else None,
@@ -119,14 +121,21 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
 def read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:
     """A study's spec and the table that it began with."""
     raw = private_addresses.put_back(study_folder.load_spec(folder), folder.path, settings.whole_addresses)
-    study = _read_table(parse(raw), settings)
     began = folder.beginning
+    study = _read_table(parse(raw), settings, rules=began.rules if began is not None else RULES)
     if began is not None and began.fingerprint != study.dataset.fingerprint:
         source = shown(str(study.spec.data.source or study.spec.data.train))
         rule = f"the table that study {began.study_id} began with (fingerprint {began.fingerprint}, now "
         rule += f"{study.dataset.fingerprint})"
         raise DataError([Problem("data.source", source, rule, "bring the old file back, or start a new study")])
     return replace(study, folder=folder)
+
+
+def _by_earlier_rules(data: DataConfig) -> DataConfig:
+    """What ``data`` meant in the first edition of the rules, by which a study's networks were trained."""
+    if data.preparation.numeric != "auto":
+        return data
+    return data.model_copy(update={"preparation": data.preparation.model_copy(update={"numeric": "tails"})})
 
 
 def require_unfinished(folder: StudyFolder) -> None:

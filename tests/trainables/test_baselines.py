@@ -105,6 +105,23 @@ def test_b_the_cost_of_boosting_is_bounded_whatever_the_table(digits):
         assert model.max_iter >= baselines.ROUNDS
 
 
+def test_b_bins_of_numbers_are_left_to_the_network(wine):
+    dataset, tests = wine
+    random = np.random.default_rng(0)
+
+    def with_bins(rows):
+        noise = random.normal(size=(len(rows.inputs), 3)).astype(np.float32)
+        return dataclasses.replace(rows, inputs=np.hstack([rows.inputs[:, :2], noise, rows.inputs[:, 2:]]))
+
+    binned = dataclasses.replace(
+        dataset, train=with_bins(dataset.train), validation=with_bins(dataset.validation), bins=(2, 3, 4)
+    )
+    found = fit(plain(), (binned, with_bins(tests)))
+    for name, baseline in fit(plain(), wine).items():
+        assert found[name].test == baseline.test
+        assert baselines.seconds(name, binned) == baselines.seconds(name, dataset)
+
+
 def test_b_a_baseline_that_fails_says_why_and_the_other_stands(wine):
     dataset, tests = wine
     inputs = dataset.train.inputs.copy()

@@ -106,11 +106,21 @@ class CsvConfig(FrozenModel):
 class PreparationConfig(FrozenModel):
     """From columns to the numbers that a network takes. Everything is fitted on training rows only."""
 
-    numeric: Literal["auto", "standard", "quantile", "none"] = Field(
+    numeric: Literal["auto", "ple", "robust", "standard", "quantile", "tails", "none"] = Field(
         default="auto",
-        description="standard: mean 0, standard deviation 1. quantile: to a normal distribution by rank. auto: "
-        "quantile for columns with heavy tails, standard for the others. none: as they are.",
+        description="ple: a number beside its place in bins that a decision tree on the target finds (piecewise-linear "
+        "encoding). robust: by median and interquartile range, then smoothly bounded. standard: mean 0, standard "
+        "deviation 1. quantile: to a normal distribution by rank. tails: quantile for columns with heavy tails, "
+        "standard for the others. auto: ple from 2 048 training rows on, unless columns are very many, else tails. "
+        "none: as they are.",
     )
+    bins: int | None = Field(
+        default=None,
+        ge=2,
+        le=256,
+        description="Bins of a column at most (ple); null: 32, or as few as keep all columns' together at about 1 024.",
+    )
+    bin_rows: int = Field(default=64, ge=1, description="Training rows of a bin at least (ple).")
     log: tuple[Name, ...] = Field(
         default=(), description="Numeric columns taken as sign(x) · ln(1 + |x|) first, then scaled by standard."
     )

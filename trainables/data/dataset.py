@@ -77,6 +77,8 @@ class Dataset:
         target_mean: Subtracted from a regression target (0 for classes).
         target_scale: A regression target was divided by it (1 for classes).
         fingerprint: Hash over content and division of the table, test rows included.
+        bins: Which of the D features are bins of a number that is a feature, too; models that find their own
+            thresholds, or shall be simple, do without them.
     """
 
     train: Rows
@@ -88,6 +90,7 @@ class Dataset:
     target_mean: float
     target_scale: float
     fingerprint: str
+    bins: tuple[int, ...] = ()
 
     @property
     def n_inputs(self) -> int:
@@ -247,6 +250,7 @@ def _prepare(
         target_mean=scaling.mean,
         target_scale=scaling.scale,
         fingerprint="",
+        bins=fitted.bins,
     )
     return dataset, fitted, scaling
 

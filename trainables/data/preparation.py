@@ -2,7 +2,8 @@
 
 scikit-learn's transformers do it, one pipeline per kind of column, joined by a ``ColumnTransformer``:
 
-    numeric, boolean   median where missing, then standard or quantile scaling; a flag column where values are missing
+    numeric            median where missing, then scaled, and bins beside it; a flag column where values are missing
+    boolean            likewise, without bins
     categorical        one column per category; beyond a limit, mean target (out of fold for training rows) or hashing
     date               days and places in the cycles that vary, then as numeric
     text               its words, each hashed into a column
@@ -42,6 +43,13 @@ QUANTILES = 1_000
 # Excess kurtosis beyond which ``auto`` takes quantiles: an exponential distribution has 6; what is beyond has values so
 # far out that the others, standardised, lie in a heap (docs/performance.md, "Preparation").
 HEAVY_TAILS = 6.0
+# Bins of a column and of all columns together, where nobody says: more than 32 gain little, and a first layer of a
+# thousand inputs costs as much as ten layers of 128 units. Fewer than four a column say little more than the number.
+BINS, ALL_BINS, FEWEST_BINS = 32, 1_024, 4
+# Numbers that the bins of all training rows may be: 400 MB in float32.
+BIN_NUMBERS = 100_000_000
+# Training rows from which ``auto`` takes bins: as many as 32 bins of 64 rows need.
+BINNED_FROM = 2_048
 # What skops may build beside what it trusts by itself (scikit-learn's and numpy's classes): our own transformers, and
 # numpy's descriptions of number formats, and what divides rows for out-of-fold means. None of them runs anything.
 _TRUSTED = (
@@ -50,12 +58,19 @@ _TRUSTED = (
     "trainables.data.encoders.DateParts",
     "trainables.data.encoders.HashedCategories",
     "trainables.data.encoders.HashedWords",
+    "trainables.data.encoders.PiecewiseLinear",
     "trainables.data.encoders.SignedLog",
+    "trainables.data.encoders.SmoothClipping",
 )
 
 # Models of earlier versions say less of their columns.
 _COLUMNS = TypeAdapter(tuple[Column, ...])
 
+# Edition of the rules by which ``auto`` decides. A study goes on by those that it began with: in the first edition,
+# ``auto`` was what ``tails`` is.
+RULES = 2
+# Name of the part of the encoder that makes bins.
+_BINS = "bins"
 _SCHEMA, _ENCODER = "schema.json", "preparation.skops"
 
 
@@ -92,6 +107,12 @@ class Preparation:
     schema: Schema
     encoder: Any
     feature_names: tuple[str, ...]
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """Which of the D columns are bins of a number that has a column of its own, too."""
+        own = self.encoder.output_indices_.get(_BINS, slice(0, 0))
+        return tuple(range(own.start, own.stop))
 
     def transform(self, table: pa.Table, path: str = "data") -> NDArray[np.float32]:
         """Prepare rows: raw columns to ``[N, D]``.
@@ -159,7 +180,7 @@ def fit(
     n = table.num_rows
     fitted = np.unique(np.linspace(0, n - 1, min(n, FIT_ROWS), dtype=np.float64).round().astype(np.int64))
     sample = schema.typed(table if len(fitted) == n else table.take(fitted), "data")
-    encoder = _make_encoder(sample, schema, config, task)
+    encoder = _make_encoder(sample, schema, config, task, n)
     first = np.asarray(encoder.fit_transform(sample, targets[fitted]), dtype=np.float32)
     preparation = Preparation(schema, encoder, _names(encoder))
     if len(fitted) == n:
@@ -177,8 +198,8 @@ def _chunks(schema: Schema, table: pa.Table, path: str) -> Iterator[tuple[int, p
         yield start, schema.typed(table.slice(start, rows), path)
 
 
-def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfig, task: Task) -> Any:
-    """The transformer for a schema, not fitted but for the choices that ``auto`` makes."""
+def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfig, task: Task, rows: int) -> Any:
+    """The transformer for a schema and so many training rows, not fitted but for the choices that ``auto`` makes."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import MissingIndicator
     from sklearn.preprocessing import OneHotEncoder
@@ -188,8 +209,16 @@ def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfi
     numeric, boolean = schema.names("numeric"), schema.names("boolean")
     logged = [name for name in numeric if name in config.log]
     scaled = [name for name in numeric if name not in config.log]
-    by_quantile = [name for name in scaled if _takes_quantiles(sample[name], config)]
-    plainly = [name for name in scaled if name not in by_quantile] + boolean
+    # Two values have one step between them, which a number has by itself.
+    stepped = [name for name in scaled if sample[name].nunique() > 2]
+    n_bins = min(BINS, ALL_BINS // max(1, len(stepped)), BIN_NUMBERS // (rows * max(1, len(stepped))))
+    how = config.numeric
+    if how == "auto":
+        how = "ple" if stepped and rows >= BINNED_FROM and n_bins >= FEWEST_BINS else "tails"
+    by_bins = stepped if how == "ple" else []
+    robustly = scaled if how in ("ple", "robust") else []
+    by_quantile = [name for name in scaled if how == "quantile" or (how == "tails" and _has_heavy_tails(sample[name]))]
+    plainly = [name for name in scaled if name not in {*by_quantile, *robustly}] + boolean
     flagged = [name for name in numeric + boolean if sample[name].isna().any()] if config.missing_flags else []
     few: list[str] = []
     many: list[str] = []
@@ -200,6 +229,8 @@ def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfi
         ("standard", _numeric_steps("standard" if scale else "none", len(sample)), plainly),
         ("log", _numeric_steps("log" if scale else "log_only", len(sample)), logged),
         ("quantile", _numeric_steps("quantile", len(sample)), by_quantile),
+        ("robust", _numeric_steps("robust", len(sample)), robustly),
+        (_BINS, _bins_steps(config, task, config.bins or max(2, n_bins)), by_bins),
         ("missing", MissingIndicator(features="all", error_on_new=False), flagged),
         ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few),
         ("many", _many_steps(config, task, len(sample)), many),
@@ -209,9 +240,7 @@ def _make_encoder(sample: pd.DataFrame, schema: Schema, config: PreparationConfi
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0, verbose_feature_names_out=True)
 
 
-def _takes_quantiles(column: pd.Series[float], config: PreparationConfig) -> bool:
-    if config.numeric != "auto":
-        return config.numeric == "quantile"
+def _has_heavy_tails(column: pd.Series[float]) -> bool:
     from scipy.stats import kurtosis
 
     values, counts = np.unique(column.dropna().to_numpy(), return_counts=True)
@@ -227,7 +256,7 @@ def _numeric_steps(how: str, rows: int) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
-    from trainables.data.encoders import SignedLog
+    from trainables.data.encoders import SignedLog, SmoothClipping
 
     steps: list[Any] = [SimpleImputer(strategy="median", keep_empty_features=True)]
     if how in ("log", "log_only"):
@@ -237,9 +266,21 @@ def _numeric_steps(how: str, rows: int) -> Any:
         steps.append(
             QuantileTransformer(n_quantiles=min(QUANTILES, rows), output_distribution="normal", subsample=None)
         )
+    elif how == "robust":
+        steps.append(SmoothClipping())
     elif how in ("standard", "log"):
         steps.append(StandardScaler())
     return make_pipeline(*steps)
+
+
+def _bins_steps(config: PreparationConfig, task: Task, n_bins: int) -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    from trainables.data.encoders import PiecewiseLinear
+
+    bins = PiecewiseLinear(n_bins, config.bin_rows, classify=task == "classification")
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), bins)
 
 
 def _many_steps(config: PreparationConfig, task: Task, rows: int) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from trainables.data import preparation
 from trainables.data.config import ColumnConfig, PreparationConfig
@@ -49,6 +52,66 @@ def test_quantiles_and_logarithm(random):
     assert rows[:, 1] == pytest.approx(reference[:, 0], abs=1e-5)
     logged = np.log1p(skewed).reshape(-1, 1)
     assert rows[:, 0] == pytest.approx(StandardScaler().fit_transform(logged)[:, 0], abs=1e-5)
+
+
+def test_c3_piecewise_linear_places_are_those_of_the_formula_between_the_thresholds_of_a_tree(random):
+    values, classes = random.normal(size=N), random.integers(0, 3, N)
+    values[:3] = np.nan
+    fitted, rows = fit({"a": pa.array(values)}, classes, "classification", numeric="ple", bins=6, bin_rows=20)
+    filled = np.where(np.isnan(values), np.nanmedian(values), values)
+    tree = DecisionTreeClassifier(max_leaf_nodes=6, min_samples_leaf=20, random_state=0).fit(filled[:, None], classes)
+    edges = [filled.min(), *sorted(t for t in tree.tree_.threshold if t != -2), filled.max()]
+    assert len(edges) == 7
+
+    def place(value, low, high):
+        return 0 if value < low else 1 if value > high else (value - low) / (high - low)
+
+    expected = np.array([[place(v, low, high) for low, high in itertools.pairwise(edges)] for v in filled])
+    assert rows[:, 1:7] == pytest.approx(expected - expected.mean(axis=0), abs=1e-6)
+    assert fitted.feature_names == ("a", *(f"a bin {n}" for n in range(1, 7)), "missingindicator_a")
+    assert fitted.bins == (1, 2, 3, 4, 5, 6)
+    # Beside its bins stands the number, and no value leads far away.
+    assert rows[:, 0] == pytest.approx(smoothly_clipped(filled), abs=1e-6)
+    far = fitted.transform(pa.table({"a": [1e30, -1e30]}))
+    assert abs(far).max() <= 3.0001
+
+
+def smoothly_clipped(values):
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    spread = high - low or (values.max() - values.min()) / 2
+    x = (values - middle) / spread
+    return x / np.sqrt(1 + (x / 3) ** 2)
+
+
+def test_c3_robust_scaling_goes_by_half_the_range_where_most_values_are_one(random):
+    mostly = np.where(random.random(N) < 0.9, 7.0, random.normal(7, 3, N))
+    _, rows = fit({"a": mostly, "b": random.standard_t(1, N)}, numeric="robust")
+    assert rows[:, 0] == pytest.approx(smoothly_clipped(mostly), abs=1e-6)
+    assert abs(rows).max() <= 3
+
+
+def parts_of(fitted):
+    parts = {}
+    for part, _, names in fitted.encoder.transformers_:
+        for name in names:
+            parts.setdefault(name, []).append(part)
+    return parts
+
+
+def test_c3_auto_takes_bins_where_rows_are_enough_and_columns_not_too_many(random):
+    rows = 2_048
+    many = {f"n{i}": random.normal(size=rows) for i in range(300)}
+    columns = {"a": many["n0"], "flag": random.integers(0, 2, rows), "on": random.random(rows) < 0.5}
+    kinds = {"flag": "numeric"}
+    # Between two values there is nothing that a bin could add.
+    of_columns = {"a": ["robust", "bins"], "flag": ["robust"], "on": ["standard"]}
+    assert parts_of(fit(columns, kinds=kinds)[0]) == of_columns
+    fewer = {name: values[1:] for name, values in columns.items()}
+    assert parts_of(fit(fewer, kinds=kinds)[0])["a"] == ["standard"]
+    assert not fit(many)[0].bins
+    # 1 024 numbers between 100 columns.
+    some = fit({name: many[name] for name in list(many)[:100]})[0]
+    assert 300 < len(some.bins) <= 1_000
 
 
 def test_auto_takes_quantiles_for_heavy_tails_only(random):
@@ -138,8 +201,8 @@ def mixed(random, n=N):
 
 
 def test_a_saved_preparation_gives_the_same_numbers_and_holds_no_pickle(tmp_path, random):
-    for high in ("target", "hash"):
-        fitted, _ = fit(mixed(random), high_cardinality=high, log=["a"])
+    for high, numeric in (("target", "tails"), ("hash", "ple")):
+        fitted, _ = fit(mixed(random), high_cardinality=high, log=["a"], numeric=numeric)
         fitted.save(tmp_path)
         again = Preparation.load(tmp_path)
         table = pa.table(mixed(random, 50))
