@@ -194,13 +194,16 @@ def _in_folder(final: FinalistsResult, folder: Path) -> FinalistsResult:
     final = replace(final, checkpoint=folder / final.checkpoint.name)
     if final.refit is not None and final.refit.checkpoint is not None:
         final = replace(final, refit=replace(final.refit, checkpoint=folder / final.refit.checkpoint.name))
+    if final.average is not None:
+        networks = [replace(each, checkpoint=folder / each.checkpoint.name) for each in final.average.networks]
+        final = replace(final, average=replace(final.average, networks=tuple(networks)))
     return final
 
 
 def _has_networks(final: FinalistsResult, folder: Path) -> bool:
     """Whether the networks that were trained are still there, and whole."""
     final = _in_folder(final, folder)
-    return all(map(checkpoint.is_whole, {final.checkpoint, final.model[0]}))
+    return all(map(checkpoint.is_whole, final.checkpoints))
 
 
 def _decide(place: Place, refined: RoundResult, decide: Callable[..., Decision]) -> Decision:

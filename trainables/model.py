@@ -22,111 +22,38 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from scipy.special import softmax
 from torch import nn
 
 from trainables import plain_network
-from trainables.choices import LossName
+from trainables.averaging import MEANINGS
 from trainables.data.config import CsvConfig
 from trainables.data.dataset import Dataset
 from trainables.data.preparation import Preparation
 from trainables.data.reading import Reading, without
 from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
-from trainables.metrics import MetricName
-from trainables.plain_network import Architecture
+from trainables.model_facts import Facts
+from trainables.plain_network import Architecture, Average
 from trainables.training import PopulationTraining
 from trainables.visible import visible_json
 
-# Raised when the meaning of the folder changes; older folders are then refused instead of misread.
-FORMAT = 1
 # Rows that go through the network at once: what layers of 1 000 units make of them is 32 MB, and well above the few
 # hundred below which a chunk's cost is overhead.
 CHUNK_ROWS = 4096
 
 MODEL_FILE, NETWORK_FILE = "model.json", "network.pt"
-# Losses whose outputs are log-odds. The hinge loss orders classes without saying how sure it is.
-_WITH_PROBABILITIES: frozenset[LossName] = frozenset({"cross_entropy", "binary_cross_entropy"})
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What there is to know of a model beside its preparation and its weights.
-
-    Attributes:
-        name: The study's name.
-        target: Name of the column that it predicts.
-        loss: That it was trained with; it decides how outputs become predictions.
-        metric: That it was chosen by.
-        architecture: Its network's architecture.
-        class_names: C names, none where it predicts a number.
-        target_mean: Added to a number predicted, after ``target_scale``.
-        target_scale: An output is a number of these; both in the target's own units.
-        temperature: Divides outputs before they become probabilities.
-        null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
-        example: A few raw rows, as JSON has them.
-        versions: Versions of the libraries that it was trained with.
-    """
-
-    name: str
-    target: str
-    loss: LossName
-    metric: MetricName
-    architecture: Architecture
-    class_names: tuple[str, ...] = ()
-    target_mean: float = 0.0
-    target_scale: float = 1.0
-    temperature: float = 1.0
-    null_values: tuple[str, ...] = ()
-    example: tuple[Mapping[str, Any], ...] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def has_probabilities(self) -> bool:
-        """Whether predictions say how sure they are."""
-        return self.loss in _WITH_PROBABILITIES
-
-    @property
-    def prediction_columns(self) -> tuple[str, ...]:
-        """Columns of a prediction."""
-        classes = self.class_names if self.has_probabilities else ()
-        return ("prediction", *(f"probability_{name}" for name in classes))
-
-    def to_json(self) -> dict[str, Any]:
-        """The text of ``model.json``."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Facts:
-        """Read what ``to_json`` gave.
-
-        Raises:
-            KeyError, TypeError, ValueError: It is something else.
-        """
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']!r}, this version reads {FORMAT}")
-        if content["loss"] not in get_args(LossName):
-            raise ValueError(f"no loss of ours: {content['loss']!r}")
-        given = {key: value for key, value in content.items() if key != "format"}
-        if unknown := sorted(set(given) - {known.name for known in fields(cls)}):
-            raise ValueError(f"unknown entries: {few(unknown)}")
-        # Each value has its own type: an export writes the numbers of an architecture into a program.
-        return _CHECKED.validate_python(given)
-
-
-_CHECKED = TypeAdapter(Facts)
 
 
 @dataclass(frozen=True)
@@ -140,46 +67,51 @@ class TableModel:
     """
 
     preparation: Preparation
-    network: nn.Sequential
+    network: nn.Module
     facts: Facts
 
     @classmethod
     def from_training(
         cls,
-        training: PopulationTraining,
-        member: int,
+        networks: Sequence[tuple[PopulationTraining, int]],
         dataset: Dataset,
         preparation: Preparation,
         *,
         name: str,
         target: str,
+        shares: Sequence[float] = (),
         temperature: float = 1.0,
         null_values: Sequence[str] = (),
         example: pa.Table | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> TableModel:
-        """The model of one member of a population.
+        """The model of one network, or of the mean of several.
 
         Args:
-            training: K networks, at the weights to keep.
-            member: Index of the one.
+            networks: Of each the population that it is a member of, at the weights to keep, and its index there.
             dataset: That they were trained on, for the target's names and units.
             preparation: That made the dataset's rows.
             name: The study's name.
             target: Name of the target column.
+            shares: What each network counts for; none where there is one.
             temperature: Divides outputs before they become probabilities.
             null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
             example: A few raw rows.
             versions: The libraries' versions, by name.
         """
-        config = training.configs[member]
-        architecture = Architecture.of(config.network, training.network.layer_sizes)
+        first, member = networks[0]
+        config = first.configs[member]
+        architectures = [Architecture.of(t.configs[k].network, t.network.layer_sizes) for t, k in networks]
+        modules = [
+            plain_network.from_population(training.network, k, architecture)
+            for (training, k), architecture in zip(networks, architectures, strict=True)
+        ]
         facts = Facts(
             name=name,
             target=target,
             loss=config.loss,
-            metric=training.metric,
-            architecture=architecture,
+            metric=first.metric,
+            architecture=architectures[0],
             class_names=dataset.class_names,
             target_mean=dataset.target_mean,
             target_scale=dataset.target_scale,
@@ -187,8 +119,11 @@ class TableModel:
             null_values=tuple(null_values),
             example=tuple(as_json_rows(example.select(preparation.schema.names()))) if example is not None else (),
             versions=dict(versions or {}),
+            others=tuple(architectures[1:]),
+            shares=tuple(shares),
         )
-        return cls(preparation, plain_network.from_population(training.network, member, architecture), facts)
+        network = Average(modules, facts.shares, MEANINGS[facts.loss]) if shares else modules[0]
+        return cls(preparation, network, facts)
 
     def predict(self, rows: pd.DataFrame | pa.Table, path: str = "rows") -> pd.DataFrame:
         """Predict from raw rows.
@@ -302,7 +237,7 @@ class TableModel:
         try:
             facts = Facts.from_json(json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")))
             preparation = Preparation.load(folder)
-            network = facts.architecture.build()
+            network = facts.build()
             state = torch.load(folder / NETWORK_FILE, map_location="cpu", weights_only=True)
             network.load_state_dict(state)
         # What skops and torch say to a type that they do not know, or to half a file, is an exception of any kind.

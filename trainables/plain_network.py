@@ -7,16 +7,20 @@ in evaluation and is left out. A linear layer that is normalised has no bias: β
     outputs  [B, C]
 
 The module computes what the population computes, to float32's rounding: its sums run in another order.
+Several of them that predict together are one module, too (``Average``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from trainables import averaging
 from trainables.activations import ACTIVATIONS
+from trainables.averaging import Meaning
 from trainables.choices import ActivationName
 from trainables.config import NetworkConfig
 from trainables.network import PopulationNetwork
@@ -58,6 +62,29 @@ class Architecture:
         return nn.Sequential(*modules, nn.Linear(fan_in, n_outputs)).eval()
 
 
+class Average(nn.Module):
+    """Networks whose outputs are averaged: ``[B, D]`` to ``[B, C]``, as those of one of them are read.
+
+    Args:
+        networks: M modules.
+        shares: Of each, M numbers that add up to 1.
+        meaning: What outputs are.
+    """
+
+    shares: Tensor
+
+    def __init__(self, networks: Sequence[nn.Module], shares: Sequence[float], meaning: Meaning) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.register_buffer("shares", torch.tensor(shares, dtype=torch.float64))
+        self.meaning = meaning
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The average's outputs."""
+        return averaging.mean(torch.stack([network(inputs) for network in self.networks]), self.shares, self.meaning)
+
+
 @torch.no_grad()
 def from_population(network: PopulationNetwork, member: int, architecture: Architecture) -> nn.Sequential:
     """The module of one member, on the CPU in float32.
@@ -86,6 +113,10 @@ def from_population(network: PopulationNetwork, member: int, architecture: Archi
     return module
 
 
-def source_of(module: nn.Sequential) -> str:
-    """The layers of a module as lines of Python, one a line, as they would stand between ``Sequential``'s brackets."""
-    return "".join(f"nn.{part!r},\n" for part in module)
+def sources_of(module: nn.Module) -> list[str]:
+    """The layers of a network as lines of Python, one a line, as they would stand between ``Sequential``'s brackets.
+
+    Of an average, those of each of its networks.
+    """
+    networks = module.networks if isinstance(module, Average) else [module]
+    return ["".join(f"nn.{part!r},\n" for part in network.children()) for network in networks]

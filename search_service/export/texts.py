@@ -8,12 +8,13 @@ project; they are data in ``network.json``, and code spans or quoted strings in 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import indent
 
+from trainables.averaging import MEANINGS, Meaning
 from trainables.data.columns import Column
 from trainables.model import TableModel
-from trainables.plain_network import source_of
+from trainables.plain_network import sources_of
 from trainables.visible import code_span, visible_json
 
 _NETWORK = '''"""A network by itself: nothing but torch is needed.
@@ -39,13 +40,7 @@ FEATURES = tuple(FACTS["features"])
 CLASSES = tuple(FACTS["classes"])
 
 
-class Network(nn.Sequential):
-    """{layers}; in evaluation mode, since there is no dropout in it any more."""
-
-    def __init__(self):
-        super().__init__(
-{modules}        )
-        self.eval()
+{network}
 
 
 def load(path="network.pt"):
@@ -54,6 +49,41 @@ def load(path="network.pt"):
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return network
 '''
+
+_ONE_NETWORK = '''class Network(nn.Sequential):
+    """{layers}; in evaluation mode, since there is no dropout in it any more."""
+
+    def __init__(self):
+        super().__init__(
+{modules}        )
+        self.eval()'''
+
+_AVERAGE = '''class Network(nn.Module):
+    """The mean of {count} networks ({layers}); in evaluation mode, since there is no dropout in it any more."""
+
+    def __init__(self):
+        super().__init__()
+        self.networks = nn.ModuleList(
+            [
+{modules}            ]
+        )
+        # What each counts for.
+        self.register_buffer("shares", torch.zeros({count}, dtype=torch.float64))
+        self.eval()
+
+    def forward(self, rows):
+        outputs = torch.stack([network(rows) for network in self.networks])  # [{count}, rows, {outputs}]
+        shares = self.shares.to(outputs).view(-1, 1, 1)
+{mean}'''
+
+# Of outputs [networks, rows, outputs] and shares [networks, 1, 1], by what outputs are.
+_MEANS: Mapping[Meaning, str] = {
+    "number": "        return (outputs * shares).sum(0)",
+    "logits": "        return torch.logsumexp(outputs.log_softmax(2) + shares.log(), 0)",
+    "log_odds": """        yes = torch.logsumexp(nn.functional.logsigmoid(outputs) + shares.log(), 0)
+        no = torch.logsumexp(nn.functional.logsigmoid(-outputs) + shares.log(), 0)
+        return yes - no""",
+}
 
 _README = """# {name}
 
@@ -122,14 +152,29 @@ _KINDS = {
 
 def network_source(model: TableModel) -> str:
     """``network.py``."""
+    sizes = model.facts.architecture.layer_sizes
+    return _NETWORK.format(inputs=sizes[0], outputs=sizes[-1], network=_network_class(model))
+
+
+def _network_class(model: TableModel) -> str:
     facts = model.facts
     sizes = facts.architecture.layer_sizes
-    return _NETWORK.format(
-        inputs=sizes[0],
-        outputs=sizes[-1],
-        layers=f"{len(sizes) - 1} linear layer{'s' if len(sizes) > 2 else ''}, {' → '.join(map(str, sizes))} units",
-        modules=indent(source_of(model.network), " " * 12),
-    )
+    if facts.shares:
+        layers = "; ".join(dict.fromkeys(_layers(each.layer_sizes) for each in (facts.architecture, *facts.others)))
+        modules = "".join(f"nn.Sequential(\n{indent(source, ' ' * 4)}),\n" for source in sources_of(model.network))
+        return _AVERAGE.format(
+            count=facts.networks,
+            layers=layers,
+            modules=indent(modules, " " * 16),
+            outputs=sizes[-1],
+            mean=_MEANS[MEANINGS[facts.loss]],
+        )
+    (source,) = sources_of(model.network)
+    return _ONE_NETWORK.format(layers=_layers(sizes), modules=indent(source, " " * 12))
+
+
+def _layers(sizes: Sequence[int]) -> str:
+    return f"{len(sizes) - 1} linear layer{'s' if len(sizes) > 2 else ''}, {' → '.join(map(str, sizes))} units"
 
 
 def network_facts(model: TableModel) -> str:

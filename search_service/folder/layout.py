@@ -47,6 +47,11 @@ def round_folder(study: Path, number: int) -> Path:
     return study / f"round-{number}"
 
 
+def average(number: int) -> str:
+    """Networks of one population that are part of the model's average, from 1."""
+    return f"average-{number}.pt"
+
+
 def rungs(bracket: int) -> str:
     """Journal of a bracket's rungs in the folder of a round."""
     return f"rungs-{bracket}.jsonl" if bracket else "rungs.jsonl"

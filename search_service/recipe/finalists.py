@@ -8,7 +8,9 @@ Which trials are trained again: qualifying.py; with a second objective, the best
 (second_objective.py).
 With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
 tested are still the networks of the study's own division.
-Then the winner is trained once more on training and validation rows together: that network is the model (refitting.py).
+Several of the networks that were trained so are better together than any of them alone: the model is their mean, where
+validation rows say so (averaging.py). The networks that it needs, or the winner's where it is one, are trained again
+on training and validation rows together (refitting.py).
 And for the report, choosing nothing: every other metric, what simpler models reach (trainables/baselines.py), and
 what a temperature does to the model's probabilities (trainables/calibration.py).
 Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks".
@@ -20,14 +22,15 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from search_service.errors import CheckFailedError
 from search_service.folder import layout
-from search_service.recipe import qualifying, refitting, second_objective, tasks
+from search_service.recipe import averaging, qualifying, refitting, second_objective, tasks
+from search_service.recipe.averaging import Choice
 from search_service.recipe.finalist_training import (
     FinalistTraining,
     FoldRecord,
@@ -37,7 +40,7 @@ from search_service.recipe.finalist_training import (
     networks_of,
 )
 from search_service.recipe.tasks import RunTasks
-from search_service.records.finalists import Finalist, FinalistsResult, Refit
+from search_service.records.finalists import Average, Finalist, FinalistsResult, Refit
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
 from search_service.runners.base import Task, run_here
@@ -51,6 +54,7 @@ from trainables.metrics import METRICS, MetricName, metrics_for
 from trainables.process import device_for
 from trainables.records import BaselineName, Calibration
 from trainables.row_tensors import RowTensors, to_tensors
+from trainables.scores import scores_of
 from trainables.seeds import derive_seed
 from trainables.training import PopulationTraining, trivial_scores
 
@@ -94,10 +98,11 @@ def run(
 
     tests = to_tensors(test_rows, training.device, training.dtype)
     test_scores = training.scores(tests, metrics_of(winner.config))
+    chosen = averaging.choose(spec, trained, dataset, training.device)
     beside = tasks.Beside(run_tasks, _baseline_tasks(spec, winner, dataset, test_rows))
-    refit, model = _refit(spec, winner, exported, dataset, folder, tests, beside.run)
+    handed = _hand_over(spec, winner, exported, chosen, dataset, folder, tests, beside.run)
     fitted: list[Fitted] = beside.results()
-    of_tests = training.outputs(tests.inputs)[exported] if model is None else model.outputs(tests.inputs)[0]
+    of_tests = training.outputs(tests.inputs)[exported] if handed.of_tests is None else handed.of_tests
     drawn = Drawn(of_tests, tests, spec.metric, scale=dataset.target_scale)
     advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset)
     return FinalistsResult(
@@ -109,10 +114,11 @@ def run(
         checkpoint=path,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
         baselines=tuple(each.compared(drawn, winner.config) for each in fitted),
-        calibration=_calibrate(spec, training, exported, of_tests, tests),
+        calibration=_calibrate(spec, training, exported, chosen, of_tests, tests),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
-        refit=refit,
+        refit=handed.refit,
+        average=handed.average,
         over_trivial=drawn.over_trivial(dataset),
         rows_error=drawn.error,
         rule=rule,
@@ -120,23 +126,44 @@ def run(
     )
 
 
-def _refit(
+@dataclass(frozen=True)
+class _HandedOver:
+    """What is the model beside the winner's own networks, and what that says of the test rows, ``[N, C]``."""
+
+    refit: Refit | None = None
+    average: Average | None = None
+    of_tests: Tensor | None = None
+
+
+def _hand_over(
     spec: StudySpec,
     winner: Finalist,
     exported: int,
+    chosen: Choice | None,
     dataset: Dataset,
     folder: Path,
     tests: RowTensors,
     run_tasks: RunTasks,
-) -> tuple[Refit | None, PopulationTraining | None]:
-    """The winner once more on training and validation rows, if it is to be, and tested; see ``refitting.run``."""
-    if not spec.model.refit or not math.isfinite(winner.scores[exported]):
-        return None, None
-    refit, model = refitting.run(spec, winner, exported, dataset, folder, run_tasks)
-    if model is not None:
-        scores = model.scores(tests, metrics_of(winner.config))
-        refit = replace(refit, test_metrics={name: of_model.item() for name, of_model in scores.items()})
-    return refit, model
+) -> _HandedOver:
+    """The winner, and what is averaged with it, once more on training and validation rows, if that is asked for."""
+    device, names = str(tests.inputs.device), metrics_of(winner.config)
+    members = () if chosen is None else chosen.members
+    refit, of_tests = None, None
+    if spec.model.refit and math.isfinite(winner.scores[exported]):
+        others = [(member.finalist, member.seed) for member in members]
+        refit, refitted = refitting.run(spec, winner, exported, dataset, folder, run_tasks, others)
+        if refit.checkpoint is not None:
+            of_tests = checkpoint.load(refit.checkpoint, dataset, device=device).outputs(tests.inputs)[0]
+            refit = replace(
+                refit, test_metrics=scores_of(of_tests, tests.targets, tests.weights, names, dataset.target_scale)
+            )
+            members = averaging.trained_again(members, refitted)
+    if chosen is None or len(members) < 2:
+        return _HandedOver(refit, None, of_tests)
+    average = averaging.keep(chosen, members, winner, dataset, folder, device)
+    of_tests = averaging.outputs(average, dataset, tests, device)
+    metrics = scores_of(of_tests, tests.targets, tests.weights, names, dataset.target_scale)
+    return _HandedOver(refit, replace(average, test_metrics=metrics), of_tests)
 
 
 def _trained(
@@ -220,15 +247,23 @@ def _fit(dataset: Dataset, test_rows: TestRows, *, name: BaselineName, config: T
 
 
 def _calibrate(
-    spec: StudySpec, training: PopulationTraining, member: int, of_tests: Tensor, tests: RowTensors
+    spec: StudySpec,
+    training: PopulationTraining,
+    member: int,
+    chosen: Choice | None,
+    of_tests: Tensor,
+    tests: RowTensors,
 ) -> Calibration | None:
-    """The temperature of one network, by validation rows, and what it does to the model on test rows; if asked for.
+    """The temperature of the model, by validation rows, and what it does to the model on test rows; if asked for.
 
     A model that has learnt from the validation rows is too sure of them to say how sure it may be: it takes the
-    temperature of the network that has not, its twin in configuration and seed.
+    temperature of the networks that have not, its twins in configuration and seed.
     """
     if spec.finalists.calibration != "temperature":
         return None
     rows = training.validation_rows
-    temperature = calibration.fit_temperature(training.outputs(rows.inputs)[member], rows.targets, rows.weights)
+    said = training.outputs(rows.inputs)[member] if chosen is None else chosen.outputs
+    if chosen is not None:
+        rows = rows.spread(averaging.MOST_ROWS)
+    temperature = calibration.fit_temperature(said, rows.targets, rows.weights)
     return calibration.judge(temperature, of_tests, tests.targets, tests.weights)

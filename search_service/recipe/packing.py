@@ -1,8 +1,8 @@
 """After the last act: the winner's network and the preparation of its rows, packed into a model for raw rows.
 
 Why: what people want at the end is something they can call, not a checkpoint of a population. The network is the one
-that learnt from training and validation rows; where there is none, the one of the winner's seeds with the best
-validation score.
+that learnt from training and validation rows, or the mean of several such; where there is none, the one of the winner's
+seeds with the best validation score.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint
 from trainables.data.dataset import Loaded
 from trainables.model import TableModel
+from trainables.training import PopulationTraining
 
 
 def prepare() -> None:
@@ -38,14 +39,13 @@ def run(
         folder: The study's folder; the model becomes a folder in it.
         versions: The libraries' versions by name.
     """
-    path, member = final.model
     model = TableModel.from_training(
-        checkpoint.load(path, table.dataset),
-        member,
+        _networks(final, table),
         table.dataset,
         table.preparation,
         name=spec.name,
         target=table.target,
+        shares=() if final.average is None else [network.share for network in final.average.networks],
         null_values=spec.data.csv.null_values,
         temperature=1.0 if final.calibration is None else final.calibration.temperature,
         example=table.example,
@@ -60,3 +60,12 @@ def run(
         register_as=spec.name if spec.model.register else None,
         shortfall=final.shortfall,
     )
+
+
+def _networks(final: FinalistsResult, table: Loaded) -> list[tuple[PopulationTraining, int]]:
+    """Each network of the model: its population, and its index there."""
+    places = [final.network]
+    if final.average is not None:
+        places = [(network.checkpoint, network.place) for network in final.average.networks]
+    populations = {path: checkpoint.load(path, table.dataset) for path in dict.fromkeys(path for path, _ in places)}
+    return [(populations[path], place) for path, place in places]

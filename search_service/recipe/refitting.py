@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,57 +33,124 @@ from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
 from trainables.process import device_for
 from trainables.records import EpochPoint
-from trainables.training import PopulationTraining, trivial_score
+from trainables.training import trivial_score
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """A network that was trained again.
+
+    Attributes:
+        finalist: Whose configuration it has.
+        seed: Its own.
+        networks: Its population, packed.
+        place: Its index there.
+    """
+
+    finalist: Finalist
+    seed: int
+    networks: bytes
+    place: int
 
 
 def run(
-    spec: StudySpec, winner: Finalist, member: int, dataset: Dataset, folder: Path, run_tasks: RunTasks = run_here
-) -> tuple[Refit, PopulationTraining | None]:
-    """Train the winner again.
+    spec: StudySpec,
+    winner: Finalist,
+    member: int,
+    dataset: Dataset,
+    folder: Path,
+    run_tasks: RunTasks = run_here,
+    others: Sequence[tuple[Finalist, int]] = (),
+) -> tuple[Refit, list[Refitted]]:
+    """Train the winner again, and what else is part of the model.
 
     Args:
         spec: What was asked.
         winner: What to train; one of its networks has a score, at least.
         member: Index of the seed to begin from.
         dataset: Rows that it was trained on and chosen by.
-        folder: The network is written here.
-        run_tasks: Where it is trained.
+        folder: The winner's network is written here.
+        run_tasks: Where they are trained.
+        others: More networks: finalists and seeds of theirs.
 
     Returns:
-        What was done, without scores on test rows, and the network; None where it is not to be used.
+        What was done, without scores on test rows, and the networks that went well, the winner's first; none where it
+        is not to be used.
     """
     metric = METRICS[spec.metric]
     whole = len(winner.curves[0])
-    shorter = max(1, round(mean_best_epoch(winner.curves, spec.metric)))
+    shorter = _shorter(spec, winner)
     lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
-    config: TrialConfig = winner.config.replace({"seed": winner.seeds[member]})
     if shorter < whole:
         lengths[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
     epochs = min(lengths, key=lambda length: metric.rank(lengths[length]))
-    ((record, network),) = tasks.run_once([_refit_task(spec, config, dataset, epochs)], RefitRecord, folder, run_tasks)
-    last = record.last
-    worst = max((score for score in winner.scores if math.isfinite(score)), key=metric.rank)
-    halfway = (worst + trivial_score(dataset, dataset.validation, spec.metric)) / 2
-    went_well = math.isfinite(last.train_loss) and metric.better(last.validation_score, halfway)
+
+    def length_of(finalist: Finalist) -> int:
+        """As the winner's was settled: the whole, or what its own seeds took to their best."""
+        return whole if epochs == whole else _shorter(spec, finalist)
+
+    seed = winner.seeds[member]
+    wanted = [(winner, seed), *((f, s) for f, s in others if (f.trial_id, s) != (winner.trial_id, seed))]
+    tasks_of = list(_refit_tasks(spec, wanted, dataset, length_of))
+    done = tasks.run_once([task for task, _ in tasks_of], RefitRecord, folder, run_tasks)
+    refitted = [
+        Refitted(finalist, seed, networks or b"", place)
+        for (_, own), (record, networks) in zip(tasks_of, done, strict=True)
+        for place, (finalist, seed) in enumerate(own)
+        if _went_well(spec, finalist, record.last[place], dataset)
+    ]
+    order = [(finalist.trial_id, seed) for finalist, seed in wanted]
+    refitted.sort(key=lambda each: order.index((each.finalist.trial_id, each.seed)))
+    is_used = bool(refitted) and (refitted[0].finalist.trial_id, refitted[0].seed) == order[0]
     found = Refit(
         epochs=epochs,
         lengths=tuple(sorted(lengths.items())),
-        rows=record.rows,
-        seed=config.seed,
-        epochs_spent=epochs + len(winner.seeds) * (shorter if shorter < whole else 0),
-        checkpoint=folder / layout.REFIT if went_well else None,
+        rows=done[0][0].rows,
+        seed=order[0][1],
+        epochs_spent=sum(length_of(finalist) for finalist, _ in wanted)
+        + len(winner.seeds) * (shorter if shorter < whole else 0),
+        checkpoint=folder / layout.REFIT if is_used else None,
     )
-    if found.checkpoint is None or network is None:
-        return found, None
-    training = checkpoint.load(network, dataset, device=device_for(spec.search.gpus_per_trial))
+    if found.checkpoint is None:
+        return found, []
+    training = checkpoint.load(refitted[0].networks, dataset, device=device_for(spec.search.gpus_per_trial))
+    training.keep([refitted[0].place])
     checkpoint.save(training, found.checkpoint)
-    return found, training
+    return found, refitted
 
 
-def _refit_task(spec: StudySpec, config: TrialConfig, dataset: Dataset, epochs: int) -> Task:
-    arguments = {"spec": spec, "config": config, "epochs": epochs}
-    seconds = tasks.effort([config], dataset, epochs)
-    return Task(f"refit-{epochs}-{config.seed}", train, (dataset,), arguments, effort=seconds)
+def _shorter(spec: StudySpec, finalist: Finalist) -> int:
+    """As long as its seeds took to their best, in the mean."""
+    return max(1, round(mean_best_epoch(finalist.curves, spec.metric)))
+
+
+def _went_well(spec: StudySpec, finalist: Finalist, last: EpochPoint, dataset: Dataset) -> bool:
+    metric = METRICS[spec.metric]
+    worst = max((score for score in finalist.scores if math.isfinite(score)), key=metric.rank, default=math.nan)
+    halfway = (worst + trivial_score(dataset, dataset.validation, spec.metric)) / 2
+    return math.isfinite(last.train_loss) and metric.better(last.validation_score, halfway)
+
+
+def _refit_tasks(
+    spec: StudySpec,
+    wanted: Sequence[tuple[Finalist, int]],
+    dataset: Dataset,
+    length_of: Callable[[Finalist], int],
+) -> Iterator[tuple[Task, list[tuple[Finalist, int]]]]:
+    """Networks of one structure and length together, as many as one worker should train."""
+    groups: dict[tuple[object, ...], list[tuple[Finalist, int]]] = {}
+    for finalist, seed in wanted:
+        groups.setdefault((length_of(finalist), finalist.config.structure), []).append((finalist, seed))
+    number = 0
+    for own in groups.values():
+        epochs, size = length_of(own[0][0]), tasks.members_per_task(own[0][0].config, dataset)
+        for start in range(0, len(own), size):
+            piece = own[start : start + size]
+            configs = [finalist.config.replace({"seed": seed}) for finalist, seed in piece]
+            number += 1
+            arguments = {"spec": spec, "configs": configs, "epochs": epochs}
+            seconds = tasks.effort(configs, dataset, epochs)
+            yield Task(f"refit-{epochs}-{number}", train, (dataset,), arguments, effort=seconds), piece
 
 
 def _last_scores(spec: StudySpec, winner: Finalist, dataset: Dataset, epochs: int, run_tasks: RunTasks) -> list[float]:
@@ -107,9 +174,9 @@ def _last_scores(spec: StudySpec, winner: Finalist, dataset: Dataset, epochs: in
 
 @dataclass(frozen=True)
 class RefitRecord:
-    """What was seen of the refit: its last epoch, and how many rows it learnt from."""
+    """What was seen of networks trained again: the last epoch of each, and how many rows they learnt from."""
 
-    last: EpochPoint
+    last: tuple[EpochPoint, ...]
     rows: int
 
 
@@ -119,11 +186,12 @@ def last_scores(dataset: Dataset, *, spec: StudySpec, configs: Sequence[TrialCon
     return list(records[-1].validation_score)
 
 
-def train(dataset: Dataset, *, spec: StudySpec, config: TrialConfig, epochs: int) -> Trained:
+def train(dataset: Dataset, *, spec: StudySpec, configs: Sequence[TrialConfig], epochs: int) -> Trained:
     """Train on all training and validation rows."""
     rows = dataset.with_validation_rows_trained()
-    training, records = populations.trained(spec, [config], rows, epochs)
-    return Trained(RefitRecord(records[-1].of(0), len(rows.train)), checkpoint.packed(training))
+    training, records = populations.trained(spec, configs, rows, epochs)
+    last = tuple(records[-1].of(member) for member in range(len(configs)))
+    return Trained(RefitRecord(last, len(rows.train)), checkpoint.packed(training))
 
 
 def mean_best_epoch(curves: Sequence[Sequence[EpochPoint]], metric: MetricName) -> float:

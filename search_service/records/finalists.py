@@ -148,6 +148,48 @@ class Refit:
 
 
 @dataclass(frozen=True)
+class AveragedNetwork:
+    """A network that is part of an average.
+
+    Attributes:
+        trial_id: Where its configuration was found.
+        seed: Its own.
+        share: What it counts for; all together are 1.
+        checkpoint: The file of its population.
+        place: Its index there.
+    """
+
+    trial_id: str
+    seed: int
+    share: float
+    checkpoint: Path
+    place: int
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean of several networks, which is the model (recipe/averaging.py).
+
+    Attributes:
+        networks: The largest share first.
+        validation_score: Of their mean, before they were trained again, on the validation rows that chose them.
+        best_validation_score: Of the best of all networks there were to choose from, alone.
+        parameters: Numbers in all of them together.
+        prediction_ms: Milliseconds per 1 000 rows that they take to predict, on one thread.
+        alone_ms: Those of the winner's network.
+        test_metrics: Every metric on test rows.
+    """
+
+    networks: tuple[AveragedNetwork, ...]
+    validation_score: float
+    best_validation_score: float
+    parameters: int
+    prediction_ms: float
+    alone_ms: float
+    test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ParetoPoint:
     """A trial by both objectives.
 
@@ -200,7 +242,8 @@ class FinalistsResult:
         finalists: The winner first, then by mean.
         metric: The metric of the scores.
         test_scores: Test scores of the winner's networks, in the order of its seeds.
-        exported: Index of the winner's network with the best validation score: the model, unless ``refit`` is.
+        exported: Index of the winner's network with the best validation score: the model, unless ``refit`` or
+            ``average`` is.
         trivial_test_metrics: Every metric on test rows of the predictor that ignores its inputs (class frequencies, or
             the mean).
         checkpoint: The winner's networks at their best epochs, one population.
@@ -214,6 +257,7 @@ class FinalistsResult:
         over_trivial: By how much the model is better on test rows than ignoring the inputs; None in studies of earlier
             versions.
         rows_error: One standard error of the model's test score, over other rows like these; None likewise.
+        average: The mean of several networks that is the model; None where one network is.
         rule: Which trials became finalists, by what rule, and which came next, in sentences; empty likewise.
     """
 
@@ -230,6 +274,7 @@ class FinalistsResult:
     contenders: tuple[str, ...] = ()
     pareto: ParetoSet | None = None
     refit: Refit | None = None
+    average: Average | None = None
     over_trivial: Advantage | None = None
     rows_error: float | None = None
     rule: str = ""
@@ -247,20 +292,33 @@ class FinalistsResult:
         )
 
     @property
-    def model(self) -> tuple[Path, int]:
-        """The network that is the model: the file of its population, and its index there."""
+    def network(self) -> tuple[Path, int]:
+        """The network that is the model where none are averaged: the file of its population, and its index there."""
         if self.refit is not None and self.refit.checkpoint is not None:
             return self.refit.checkpoint, 0
         return self.checkpoint, self.exported
 
     @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """Every file that there are networks in."""
+        averaged = () if self.average is None else (network.checkpoint for network in self.average.networks)
+        return tuple(dict.fromkeys((self.checkpoint, self.network[0], *averaged)))
+
+    @property
     def is_refit(self) -> bool:
-        """Whether the model is the network of the refit."""
-        return self.model[0] != self.checkpoint
+        """Whether the model was trained again on training and validation rows together."""
+        return self.network[0] != self.checkpoint
 
     @property
     def model_test_score(self) -> float:
-        """Test score of the very network that is the model."""
+        """Test score of the very network, or mean of networks, that is the model."""
+        if self.average is not None:
+            return self.average.test_metrics[self.metric]
+        return self.network_test_score
+
+    @property
+    def network_test_score(self) -> float:
+        """Test score of the network that is the model where none are averaged."""
         if self.refit is not None and self.is_refit:
             return self.refit.test_metrics[self.metric]
         return self.test_scores[self.exported]

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from search_service.records.checks import CheckResult
-from search_service.records.finalists import FinalistsResult, ParetoSet
+from search_service.records.finalists import Average, FinalistsResult, ParetoSet
 from search_service.records.readings import HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
@@ -172,11 +172,49 @@ class BaselineDocument(Document):
         )
 
 
+class AveragedNetworkDocument(Document):
+    """A network that is part of an average."""
+
+    trial_id: str
+    seed: int
+    share: float
+
+
+class AverageDocument(Document):
+    """The networks whose mean is the model."""
+
+    networks: list[AveragedNetworkDocument]
+    validation_score: float | None = Field(description="Of their mean, on the validation rows that chose them.")
+    best_validation_score: float | None = Field(description="Of the best network alone.")
+    alone_test_score: float | None = Field(description="Of the winner's network alone, on test rows.")
+    parameters: int
+    prediction_ms: float = Field(description="Milliseconds per 1 000 rows, on one thread.")
+    alone_ms: float = Field(description="Those of the winner's network alone.")
+
+    @classmethod
+    def of(cls, average: Average, alone_test_score: float) -> AverageDocument:
+        """Make it of an average."""
+        networks = [
+            AveragedNetworkDocument(trial_id=each.trial_id, seed=each.seed, share=each.share)
+            for each in average.networks
+        ]
+        return cls(
+            networks=networks,
+            validation_score=average.validation_score,
+            best_validation_score=average.best_validation_score,
+            alone_test_score=alone_test_score,
+            parameters=average.parameters,
+            prediction_ms=average.prediction_ms,
+            alone_ms=average.alone_ms,
+        )
+
+
 class ModelDocument(Document):
-    """The network that is handed over."""
+    """The network, or the mean of networks, that is handed over."""
 
     test_score: float | None
     seed: int
+    average: AverageDocument | None = Field(description="The networks whose mean it is; null where it is one network.")
     is_refit: bool = Field(description="Whether it has learnt from the validation rows, too.")
     rows: int | None
     epochs: int | None
@@ -190,14 +228,18 @@ class ModelDocument(Document):
         from search_service.report.study_report import describe_model
 
         refit = final.refit if final.is_refit else None
+        test_metrics = None if refit is None else dict(refit.test_metrics)
+        if final.average is not None:
+            test_metrics = dict(final.average.test_metrics)
         return cls(
             test_score=final.model_test_score,
             seed=final.winner.seeds[final.exported] if refit is None else refit.seed,
+            average=None if final.average is None else AverageDocument.of(final.average, final.network_test_score),
             is_refit=refit is not None,
             rows=None if refit is None else refit.rows,
             epochs=None if refit is None else refit.epochs,
             lengths=None if refit is None else list(refit.lengths),
-            test_metrics=None if refit is None else dict(refit.test_metrics),
+            test_metrics=test_metrics,
             summary=describe_model(final),
         )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from search_service.records.finalists import Decision, Finalist, FinalistsResult
+from search_service.records.finalists import Average, Decision, Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
@@ -139,7 +140,9 @@ def describe_interval(final: FinalistsResult) -> str:
 
 
 def describe_model(final: FinalistsResult) -> str:
-    """Which network is the model, in a clause."""
+    """Which network is the model, or which are, in a clause."""
+    if final.average is not None:
+        return _describe_average(final, final.average)
     refit = final.refit
     if refit is None:
         return "the network of the seed with the best validation score"
@@ -147,6 +150,25 @@ def describe_model(final: FinalistsResult) -> str:
     if refit.checkpoint is None:
         return f"the network of the seed with the best validation score: trained again on {rows}, it did not learn them"
     return f"the winner trained once more, on {rows}, for {counted(refit.epochs, 'epoch')}{_why_so_long(final)}"
+
+
+def _describe_average(final: FinalistsResult, average: Average) -> str:
+    """What is averaged, what it brings and what it costs."""
+    counts = Counter(network.trial_id for network in average.networks)
+    of_trials = ", ".join(f"{count} of {trial_id}" for trial_id, count in counts.items())
+    again = ""
+    if final.refit is not None and final.is_refit:
+        again = f", trained once more on {final.refit.rows:,} training and validation rows together"
+        again += f" (the winner's for {counted(final.refit.epochs, 'epoch')}{_why_so_long(final).replace(' (', ': ')}"
+        again = again if again.endswith(")") else f"{again})"
+    return (
+        f"the mean of {counted(len(average.networks), 'network')} ({of_trials}){again}. On the validation rows that "
+        f"chose them their {final.metric} was {average.validation_score:.4g}, and {average.best_validation_score:.4g} "
+        f"of the best network alone; on test rows it is {final.model_test_score:.4g}, and "
+        f"{final.network_test_score:.4g} of the winner's network alone. They have {average.parameters:,} parameters, "
+        f"and take {average.prediction_ms:.3g} ms to predict 1 000 rows where the winner's takes "
+        f"{average.alone_ms:.3g}; model.average: none leaves it at that one"
+    )
 
 
 def _why_so_long(final: FinalistsResult) -> str:

@@ -84,6 +84,21 @@ def _can_be_calibrated(spec: StudySpec) -> list[Problem]:
     return [Problem("finalists.calibration", calibration, rule, fix)]
 
 
+def _average(spec: StudySpec) -> list[Problem]:
+    """A number of networks that there cannot be."""
+    asked = spec.model.average
+    if not isinstance(asked, int):
+        return []
+    networks = spec.finalists.top * spec.finalists.seeds
+    if spec.trial.task == "classification" and not spec.trial.gives_probabilities:
+        rule = f"none or auto, since outputs of trial.loss: {spec.trial.loss} are no probabilities to be averaged"
+        return [Problem("model.average", asked, rule, "remove it, or use trial.loss: cross_entropy")]
+    if networks < 2:
+        rule = "none or auto, since finalists.top: 1 with finalists.seeds: 1 is one network"
+        return [Problem("model.average", asked, rule, "remove it, or raise finalists.seeds")]
+    return []
+
+
 def _budgets(spec: StudySpec) -> list[Problem]:
     problems = []
     if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
@@ -109,6 +124,7 @@ _RULES = (
     _target_in_reach,
     _second_differs,
     _can_be_calibrated,
+    _average,
     _budgets,
     _repeated,
 )

@@ -222,12 +222,19 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message='Field name "register"')
 
     class ModelSpec(FrozenModel):
-        """The model at the end: the winner's network with the preparation of its rows."""
+        """The model at the end: the winner's network, or the mean of several, with the preparation of its rows."""
 
         refit: bool = Field(
             default=True,
-            description="Train the winner once more, on training and validation rows together, and take that network; "
-            "false: the one of its seeds with the best validation score.",
+            description="Train it once more, on training and validation rows together, and take that; "
+            "false: the network of the seed with the best validation score.",
+        )
+        # Each network costs its training and, for good, its time to predict.
+        average: Literal["auto", "none"] | Annotated[int, Field(ge=2, le=100)] = Field(
+            default="auto",
+            description="The model is the mean of several networks: of the finalists' seeds those, and as often, whose "
+            "mean has the best validation score. auto: of at most 8, unless the simplest is preferred, there is a "
+            "second objective, or the loss is hinge; a number: of at most as many; none: the winner's network alone.",
         )
         register: bool = Field(
             default=True, description="Enter it in the MLflow model registry, under the study's name."

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from scipy.special import expit, softmax
 
 from tests import raw_tables
 from tests.conftest import REPOSITORY
@@ -71,10 +72,13 @@ def train(table, loss="cross_entropy", *, epochs=2, **network) -> PopulationTrai
 
 
 def pack(table, training, member=1, **how) -> TableModel:
+    return pack_several(table, [(training, member)], **how)
+
+
+def pack_several(table, networks, **how) -> TableModel:
     return TableModel.from_training(
-        training, member, table.dataset, table.preparation, name="people", target=table.target, example=table.example,
-        **how,
-    )  # fmt: skip
+        networks, table.dataset, table.preparation, name="people", target=table.target, example=table.example, **how
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,41 @@ def test_d3_the_plain_network_computes_what_the_population_does(tables, activati
         np.testing.assert_allclose(outputs, expected[member].numpy(), **CLOSE)
     # Members do differ: the comparison above is of each with its own.
     assert not np.allclose(expected[0], expected[1], **CLOSE)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "hinge"])
+def test_d3_an_average_of_networks_of_any_shape_is_saved_and_predicts_as_one(tables, loss, tmp_path):
+    table = tables[LOSSES[loss]]
+    deep, shallow = train(table, loss, normalization="batch_norm"), train(table, loss, hidden_sizes=())
+    networks, shares = [(deep, 2), (shallow, 0), (deep, 0)], (0.5, 0.25, 0.25)
+    inputs = torch.from_numpy(table.test_rows.inputs)
+    each = torch.stack([training.outputs(inputs)[k] for training, k in networks]).double().numpy()
+    model = pack_several(table, networks, shares=shares)
+    model.save(tmp_path)
+    outputs = TableModel.load(tmp_path).outputs(table.test_rows.inputs)
+    np.testing.assert_array_equal(outputs, model.outputs(table.test_rows.inputs))
+    if loss in ("mse", "huber"):
+        np.testing.assert_allclose(outputs, np.average(each, axis=0, weights=shares), rtol=1e-3, atol=1e-4)
+    elif loss == "binary_cross_entropy":
+        np.testing.assert_allclose(expit(outputs), np.average(expit(each), axis=0, weights=shares), **CLOSE)
+    else:
+        expected = np.average(softmax(each, axis=2), axis=0, weights=shares)
+        np.testing.assert_allclose(softmax(outputs, axis=1), expected, **CLOSE)
+    assert model.predict(ROWS).equals(TableModel.load(tmp_path).predict(ROWS))
+
+
+def test_d7_an_average_whose_file_says_something_impossible_is_refused(tables, tmp_path):
+    table = tables["regression"]
+    training = train(table, "mse")
+    pack_several(table, [(training, 0), (training, 1)], shares=(0.5, 0.5)).save(tmp_path)
+    said = json.loads((tmp_path / "model.json").read_text())
+    for change in ({"shares": [1.0]}, {"loss": "hinge"}):
+        (tmp_path / "model.json").write_text(json.dumps(said | change))
+        with pytest.raises(DataError, match="shares of"):
+            TableModel.load(tmp_path)
+    # What is no average is written as before there were any.
+    pack(table, training).save(tmp_path / "one")
+    assert not {"shares", "others"} & set(json.loads((tmp_path / "one" / "model.json").read_text()))
 
 
 def test_d3_a_linear_model_is_one_layer(tables):

@@ -112,5 +112,7 @@ def _write_refit(runs: Runs, final: FinalistsResult, parent: str) -> None:
     metrics += values.finite({f"test_{name}": value for name, value in refit.test_metrics.items()})
     metrics += [values.metric("score_by_length", score, step=epochs) for epochs, score in refit.lengths]
     tags = {"seed": str(refit.seed), "mlflow.note.content": f"The model is {describe_model(final)}."}
+    if final.average is not None:
+        tags["average"] = " ".join(f"{n.trial_id}/{n.seed}:{n.share:.4g}" for n in final.average.networks)
     runs.batch(run, metrics=metrics, params=final.winner.config.flat(), tags=tags)
     runs.end(run, "FINISHED" if final.is_refit else "FAILED")

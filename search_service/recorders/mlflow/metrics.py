@@ -60,10 +60,14 @@ def of_answer(final: FinalistsResult) -> dict[str, float]:
         values |= {f"baseline/{baseline.name}/validation_{name}": value for name, value in baseline.validation.items()}
         values |= {f"baseline/{baseline.name}/test_{name}": value for name, value in baseline.test.items()}
     values |= {f"winner/{name}": value for name, value in mlflow_search.finalist_metrics(final.winner).items()}
-    if final.refit is not None and final.is_refit:
-        # The objective's is written with the model itself (models.py).
-        others = {name: value for name, value in final.refit.test_metrics.items() if name != final.metric}
-        values |= {f"model/test_{name}": value for name, value in others.items()}
+    of_model = final.refit.test_metrics if final.refit is not None and final.is_refit else {}
+    if final.average is not None:
+        average, of_model = final.average, final.average.test_metrics
+        values |= {"model/networks": float(len(average.networks)), "model/parameters": float(average.parameters)}
+        values |= {"model/prediction_ms": average.prediction_ms, "model/alone_prediction_ms": average.alone_ms}
+        values[f"model/alone_test_{final.metric}"] = final.network_test_score
+    # The objective's is written with the model itself (models.py).
+    values |= {f"model/test_{name}": value for name, value in of_model.items() if name != final.metric}
     if final.calibration is not None:
         values |= {f"calibration/{name}": value for name, value in asdict(final.calibration).items()}
     return values

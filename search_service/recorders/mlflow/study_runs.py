@@ -219,7 +219,7 @@ class StudyRuns:
             tags={"worth": worth(final) or "", "winner": final.winner.trial_id, "alike": " ".join(final.alike)},
         )
         mlflow_search.log_pareto(self._client, self._study, final)
-        for path in dict.fromkeys((final.checkpoint, final.model[0])):
+        for path in final.checkpoints:
             self._client.log_artifact(self._study, str(path), "winner")
         # Of a study of an earlier version there is none.
         if (predictions := final.checkpoint.parent / layout.TEST_PREDICTIONS).exists():

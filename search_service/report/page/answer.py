@@ -179,6 +179,13 @@ def _numbers(final: FinalistsResult, rounds: list[ToldRound]) -> list[NumberPart
             meaning=f"validation {metric} that chose it: mean over {seeds} of the best epochs (± {winner.std:.2g})",
         ),
     ]
+    if final.average is not None:
+        alone = NumberPart(
+            name="the winner's network alone on test rows",
+            value=short(final.network_test_score),
+            meaning=f"test {metric} of the model that model.average: none would have given",
+        )
+        numbers.insert(1, alone)
     trivial = NumberPart(
         name="ignoring the inputs",
         value=short(final.trivial_test_score),

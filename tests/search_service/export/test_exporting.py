@@ -26,6 +26,7 @@ import pytest
 import torch
 from markdown_it import MarkdownIt
 from mlflow import MlflowClient
+from scipy.special import softmax
 
 from search_service import wiring
 from search_service.export import exporting
@@ -53,7 +54,9 @@ class Study:
         self.file = raw_tables.write(folder)
         self.settings = Settings(home=folder / "home", tracking_uri=None)
         self.memory = MemoryRecorder()
-        self.prepared = wiring.prepare(parse(raw_tables.spec(self.file, task)))
+        # Of classes the mean of several networks, of numbers one.
+        model = {"average": 4 if task == "classification" else "none"}
+        self.prepared = wiring.prepare(parse(raw_tables.spec(self.file, task, model=model)))
         self.finished = wiring.run(
             self.prepared, settings=self.settings, runner="inline", listeners=[self.memory.record]
         )
@@ -107,12 +110,22 @@ def test_b_a_study_ends_with_the_exported_network_packed(task, request):
     assert packed.folder == study.folder / "model" == Path(study.finished.places["model"])
     assert packed.test_score == final.model_test_score
     assert packed.test_fingerprint == table.test_fingerprint
-    # It is the network that was evaluated, to float32's rounding, and scores what that one scored.
-    path, member = final.model
-    evaluated = checkpoint.load(path, table.dataset).outputs(torch.from_numpy(table.test_rows.inputs))
+    # It is what was evaluated, to float32's rounding, and scores what that scored.
+    inputs, targets = torch.from_numpy(table.test_rows.inputs), table.test_rows.targets
     outputs = study.model.outputs(table.test_rows.inputs)
-    np.testing.assert_allclose(outputs, evaluated[member], rtol=1e-4, atol=1e-5)
-    targets = table.test_rows.targets
+    if task == "classification":
+        networks = final.average.networks
+        assert 1 < len(networks) <= 4
+        assert sum(network.share for network in networks) == pytest.approx(1)
+        p = sum(
+            network.share * checkpoint.load(network.checkpoint, table.dataset).outputs(inputs)[network.place].softmax(1)
+            for network in networks
+        )
+        np.testing.assert_allclose(softmax(outputs, axis=1), p, rtol=1e-4, atol=1e-5)
+    else:
+        path, member = final.network
+        evaluated = checkpoint.load(path, table.dataset).outputs(inputs)
+        np.testing.assert_allclose(outputs, evaluated[member], rtol=1e-4, atol=1e-5)
     if task == "classification":
         assert (outputs.argmax(axis=1) == targets).mean() == packed.test_score
     else:

@@ -24,7 +24,9 @@ from trainables.training import PopulationTraining
 
 def spec_of(**changes):
     asked = {"name": "x", "data": {"source": "digits"}, "finalists": {"top": 2, "seeds": 3, "baselines": False}}
-    return parse(asked | changes)
+    # What becomes of one network is the matter here; of several, test_averaging.py.
+    model = {"average": "none"} | changes.pop("model", {})
+    return parse(asked | changes | {"model": model})
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_b_the_model_is_the_winner_trained_on_both_kinds_of_rows(final, digits):
     )
     config = final.winner.config.replace({"seed": final.refit.seed})
     training, _ = trained([config], both, final.refit.epochs)
-    path, member = final.model
+    path, member = final.network
     assert (path.name, member) == (layout.REFIT, 0)
     model = checkpoint.load(path, dataset)
     assert model.network.parameters.equal(training.network.parameters)
@@ -92,7 +94,7 @@ def test_b_without_it_the_model_is_the_seed_of_the_best_validation_score_and_not
 ):
     without = finalists.run(spec_of(model={"refit": False}), rounds, *digits, tmp_path)
     assert without.refit is None
-    assert without.model == (tmp_path / "winner.pt", without.exported)
+    assert without.network == (tmp_path / "winner.pt", without.exported)
     assert without.model_test_score == without.test_scores[without.exported]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["test_predictions.npz", "winner.pt"]
     assert (without.finalists, without.test_scores) == (final.finalists, final.test_scores)
@@ -102,12 +104,12 @@ def test_b_without_it_the_model_is_the_seed_of_the_best_validation_score_and_not
 @pytest.mark.parametrize("rate", [1e30, 1e-9])
 def test_b_a_training_that_went_wrong_is_no_model(final, digits, tmp_path, rate):
     lost = dataclasses.replace(final.winner, config=final.winner.config.replace({"optimizer.lr": rate}))
-    refit, training = refitting.run(spec_of(), lost, final.exported, digits[0], tmp_path)
-    assert training is None
+    refit, networks = refitting.run(spec_of(), lost, final.exported, digits[0], tmp_path)
+    assert networks == []
     assert (refit.checkpoint, refit.test_metrics) == (None, {})
     assert not list(tmp_path.glob("*.pt"))
     fallen_back = dataclasses.replace(final, refit=refit)
-    assert fallen_back.model == (final.checkpoint, final.exported)
+    assert fallen_back.network == (final.checkpoint, final.exported)
     assert fallen_back.model_test_score == final.test_scores[final.exported]
 
 
@@ -115,7 +117,7 @@ def test_b_the_model_has_the_temperature_of_its_twin_that_does_not_know_the_vali
     dataset, test_rows = digits
     asked = {"top": 2, "seeds": 3, "baselines": False, "calibration": "temperature"}
     final = finalists.run(spec_of(finalists=asked), rounds, dataset, test_rows, tmp_path)
-    twins, model = checkpoint.load(final.checkpoint, dataset), checkpoint.load(final.model[0], dataset)
+    twins, model = checkpoint.load(final.checkpoint, dataset), checkpoint.load(final.network[0], dataset)
     validation = twins.validation_rows
     outputs = twins.outputs(validation.inputs)[final.exported]
     assert final.calibration.temperature == calibration.fit_temperature(outputs, validation.targets)

@@ -119,6 +119,9 @@ def test_the_smallest_config_is_enough():
             "objective.second",
             "nothing of network.hidden_sizes or network.normalization is searched",
         ),
+        ({"model": {"average": 1}}, "model.average", "at least 2"),
+        ({"model": {"average": 3}, "trial": {"loss": "hinge"}}, "model.average", "no probabilities to be averaged"),
+        ({"model": {"average": 3}, "finalists": {"top": 1, "seeds": 1}}, "model.average", "is one network"),
         ({"finalists": {"prefer": "simple"}}, "finalists.prefer", "did you mean simplest?"),
         ({"finalists": {"calibration": "temprature"}}, "finalists.calibration", "did you mean temperature?"),
         (

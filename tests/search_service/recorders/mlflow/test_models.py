@@ -46,7 +46,7 @@ def packed(tmp_path_factory) -> Path:
     config = TrialConfig(network=NetworkConfig(hidden_sizes=(4,)))
     training = PopulationTraining([config], table.dataset, order_seed=0, max_epochs=1)
     TableModel.from_training(
-        training, 0, table.dataset, table.preparation, name="people", target="bought", example=table.example
+        [(training, 0)], table.dataset, table.preparation, name="people", target="bought", example=table.example
     ).save(folder / "model")
     return folder / "model"
 
