@@ -6,7 +6,7 @@ logits whose softmax is the mean probability, log-odds whose sigmoid is, or numb
 
 Which to take is settled greedily, on rows that none of them has learnt from: beginning with the best, the one is added
 that makes the score of the mean best, again and again, and each as often as it is chosen; what counts is the best mean
-on the way.
+on the way, the last of several.
 Axes: M networks, N rows, C classes.
 Source: Caruana et al. 2004, "Ensemble selection from libraries of models".
 """
@@ -107,7 +107,8 @@ def choose(
         place = min(range(len(allowed)), key=ranks.__getitem__)
         chosen.append(allowed[place])
         total = total + shown[allowed[place]]
-        if best is None or ranks[place] < best[0]:
+        # Of equal scores the mean of more: the best of many by itself is the best by chance, too.
+        if best is None or ranks[place] <= best[0]:
             best = ranks[place], len(chosen), scores[place]
     if best is None:
         return {}, math.nan

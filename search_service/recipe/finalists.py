@@ -92,8 +92,7 @@ def run(
     trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks)
     winner = trained[0].finalist
     training = networks_of(trained[0], dataset, device_for(spec.search.gpus_per_trial))
-    path = folder / layout.WINNER
-    checkpoint.save(training, path)
+    checkpoint.save(training, folder / layout.WINNER)
     exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
 
     tests = to_tensors(test_rows, training.device, training.dtype)
@@ -101,7 +100,6 @@ def run(
     chosen = averaging.choose(spec, trained, dataset, training.device)
     beside = tasks.Beside(run_tasks, _baseline_tasks(spec, winner, dataset, test_rows))
     handed = _hand_over(spec, winner, exported, chosen, dataset, folder, tests, beside.run)
-    fitted: list[Fitted] = beside.results()
     of_tests = training.outputs(tests.inputs)[exported] if handed.of_tests is None else handed.of_tests
     drawn = Drawn(of_tests, tests, spec.metric, scale=dataset.target_scale)
     advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset)
@@ -111,9 +109,9 @@ def run(
         test_scores=tuple(test_scores[spec.metric].tolist()),
         exported=exported,
         trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
-        checkpoint=path,
+        checkpoint=folder / layout.WINNER,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
-        baselines=tuple(each.compared(drawn, winner.config) for each in fitted),
+        baselines=tuple(each.compared(drawn, winner.config) for each in beside.results()),
         calibration=_calibrate(spec, training, exported, chosen, of_tests, tests),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),

@@ -77,13 +77,9 @@ def run(
         What was done, without scores on test rows, and the networks that went well, the winner's first; none where it
         is not to be used.
     """
-    metric = METRICS[spec.metric]
-    whole = len(winner.curves[0])
-    shorter = _shorter(spec, winner)
-    lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
-    if shorter < whole:
-        lengths[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
-    epochs = min(lengths, key=lambda length: metric.rank(lengths[length]))
+    whole, shorter = len(winner.curves[0]), _shorter(spec, winner)
+    lengths = _lengths(spec, winner, dataset, run_tasks)
+    epochs = min(lengths, key=lambda length: METRICS[spec.metric].rank(lengths[length]))
 
     def length_of(finalist: Finalist) -> int:
         """As the winner's was settled: the whole, or what its own seeds took to their best."""
@@ -91,32 +87,40 @@ def run(
 
     seed = winner.seeds[member]
     wanted = [(winner, seed), *((f, s) for f, s in others if (f.trial_id, s) != (winner.trial_id, seed))]
-    tasks_of = list(_refit_tasks(spec, wanted, dataset, length_of))
-    done = tasks.run_once([task for task, _ in tasks_of], RefitRecord, folder, run_tasks)
-    refitted = [
-        Refitted(finalist, seed, networks or b"", place)
-        for (_, own), (record, networks) in zip(tasks_of, done, strict=True)
+    pieces = list(_refit_tasks(spec, wanted, dataset, length_of))
+    done = tasks.run_once([task for task, _ in pieces], RefitRecord, folder, run_tasks)
+    well = {
+        (finalist.trial_id, seed): Refitted(finalist, seed, networks or b"", place)
+        for (_, own), (record, networks) in zip(pieces, done, strict=True)
         for place, (finalist, seed) in enumerate(own)
         if _went_well(spec, finalist, record.last[place], dataset)
-    ]
-    order = [(finalist.trial_id, seed) for finalist, seed in wanted]
-    refitted.sort(key=lambda each: order.index((each.finalist.trial_id, each.seed)))
-    is_used = bool(refitted) and (refitted[0].finalist.trial_id, refitted[0].seed) == order[0]
+    }
+    refitted = [well[key] for f, s in wanted if (key := (f.trial_id, s)) in well]
+    model = well.get((winner.trial_id, seed))
     found = Refit(
         epochs=epochs,
         lengths=tuple(sorted(lengths.items())),
         rows=done[0][0].rows,
-        seed=order[0][1],
+        seed=seed,
         epochs_spent=sum(length_of(finalist) for finalist, _ in wanted)
         + len(winner.seeds) * (shorter if shorter < whole else 0),
-        checkpoint=folder / layout.REFIT if is_used else None,
+        checkpoint=None if model is None else folder / layout.REFIT,
     )
-    if found.checkpoint is None:
+    if model is None or found.checkpoint is None:
         return found, []
-    training = checkpoint.load(refitted[0].networks, dataset, device=device_for(spec.search.gpus_per_trial))
-    training.keep([refitted[0].place])
+    training = checkpoint.load(model.networks, dataset, device=device_for(spec.search.gpus_per_trial))
+    training.keep([model.place])
     checkpoint.save(training, found.checkpoint)
     return found, refitted
+
+
+def _lengths(spec: StudySpec, winner: Finalist, dataset: Dataset, run_tasks: RunTasks) -> dict[int, float]:
+    """Epochs that the model may be trained for, each with the mean score of the winner's seeds at its end."""
+    whole, shorter = len(winner.curves[0]), _shorter(spec, winner)
+    lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
+    if shorter < whole:
+        lengths[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
+    return lengths
 
 
 def _shorter(spec: StudySpec, finalist: Finalist) -> int:

@@ -182,6 +182,7 @@ def starting_config(source: str, target: str | None, found: Found) -> StartingCo
             {"choices": _SMALL_NETWORKS if few else _NETWORKS},
             f"[] is a linear model; as large as {rows} bear",
         ),
+        Line("search_space.network.activation", {"choices": ["relu", "silu"]}, "silu is smooth: better on some tables"),
         Line("search_space.network.dropout", {"low": 0.0, "high": 0.4}, "share of hidden units left out in training"),
         Line(
             "search_space.optimizer.weight_decay",

@@ -41,14 +41,14 @@ def test_b_networks_that_are_certain_leave_finite_outputs():
 
 
 def by_hand(shown, error, picks, at_most):
-    """Caruana's selection as it is told: add the best one, again and again, and go back to where it was best."""
+    """Caruana's selection as it is told: add the best one, again and again, and go back to where it was best last."""
     chosen, history = [], []
     for _ in range(picks):
         able = [m for m in range(len(shown)) if m in chosen or len(set(chosen)) < at_most]
         best = min(able, key=lambda m: error(np.mean([shown[c] for c in [*chosen, m]], axis=0)))
         chosen.append(best)
         history.append(error(np.mean([shown[c] for c in chosen], axis=0)))
-    return chosen[: 1 + int(np.argmin(history))], min(history)
+    return chosen[: len(history) - int(np.argmin(history[::-1]))], min(history)
 
 
 @pytest.mark.parametrize("at_most", [2, 16])

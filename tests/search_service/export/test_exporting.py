@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from mlflow import MlflowClient
 from scipy.special import softmax
 
 from search_service import wiring
-from search_service.export import exporting
+from search_service.export import exporting, texts
 from search_service.recipe import packing
 from search_service.recorders.memory import MemoryRecorder
 from search_service.recorders.mlflow.recorder import MlflowRecorder
@@ -55,8 +56,9 @@ class Study:
         self.settings = Settings(home=folder / "home", tracking_uri=None)
         self.memory = MemoryRecorder()
         # Of classes the mean of several networks, of numbers one.
-        model = {"average": 4 if task == "classification" else "none"}
-        self.prepared = wiring.prepare(parse(raw_tables.spec(self.file, task, model=model)))
+        several = {"model": {"average": 3}, "finalists": {"top": 1, "seeds": 5}}
+        changes = several if task == "classification" else {"model": {"average": "none"}}
+        self.prepared = wiring.prepare(parse(raw_tables.spec(self.file, task, **changes)))
         self.finished = wiring.run(
             self.prepared, settings=self.settings, runner="inline", listeners=[self.memory.record]
         )
@@ -115,7 +117,7 @@ def test_b_a_study_ends_with_the_exported_network_packed(task, request):
     outputs = study.model.outputs(table.test_rows.inputs)
     if task == "classification":
         networks = final.average.networks
-        assert 1 < len(networks) <= 4
+        assert 1 < len(networks) <= 3
         assert sum(network.share for network in networks) == pytest.approx(1)
         p = sum(
             network.share * checkpoint.load(network.checkpoint, table.dataset).outputs(inputs)[network.place].softmax(1)
@@ -349,13 +351,31 @@ def test_d3_network_py_stands_alone_and_is_the_network(study, exported, tmp_path
         capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["torch.nn.modules.container", str(inputs.shape[1])]
+    # The study's is an average.
+    parent = "container" if changes else "module"
+    assert done.stdout.split() == [f"torch.nn.modules.{parent}", str(inputs.shape[1])]
     expected = model.outputs(inputs)
     np.testing.assert_allclose(torch.load(tmp_path / "outputs.pt", weights_only=True), expected, rtol=1e-4, atol=1e-5)
     session = onnxruntime.InferenceSession(str(folder / "network.onnx"))
     for rows in (inputs, inputs[:1]):
         (outputs,) = session.run(["outputs"], {"features": rows})
         np.testing.assert_allclose(outputs, expected[: len(rows)], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy"])
+def test_d3_network_py_averages_numbers_and_log_odds_too(study, regression, tmp_path, loss):
+    from tests.trainables.test_model import pack_several, train
+
+    table = (regression if loss == "mse" else study).prepared.table
+    training = train(table, loss)
+    model = pack_several(table, [(training, 0), (training, 2)], shares=(0.75, 0.25))
+    (tmp_path / "network.py").write_text(texts.network_source(model))
+    (tmp_path / "network.json").write_text(texts.network_facts(model))
+    torch.save(model.state(), tmp_path / "network.pt")
+    network = runpy.run_path(str(tmp_path / "network.py"))["load"](tmp_path / "network.pt")
+    inputs = table.test_rows.inputs
+    outputs = network(torch.from_numpy(inputs)).detach()
+    np.testing.assert_allclose(outputs, model.outputs(inputs), rtol=1e-4, atol=1e-5)
 
 
 # What ends strings, docstrings, code spans, cells, lines and format fields, and what shows as something else.
