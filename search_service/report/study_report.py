@@ -166,8 +166,8 @@ def _describe_average(final: FinalistsResult, average: Average) -> str:
         f"chose them their {final.metric} was {average.validation_score:.4g}, and {average.best_validation_score:.4g} "
         f"of the best network alone; on test rows it is {final.model_test_score:.4g}, and "
         f"{final.network_test_score:.4g} of the winner's network alone. They have {average.parameters:,} parameters, "
-        f"and take {average.prediction_ms:.3g} ms to predict 1 000 rows where the winner's takes "
-        f"{average.alone_ms:.3g}; model.average: none leaves it at that one"
+        f"where that one has {final.winner.parameters:,}, and take as much longer to predict; model.average: none "
+        "leaves it at that one"
     )
 
 

@@ -123,7 +123,7 @@ def recorded(home: Path) -> dict[str, tuple]:
             {
                 key: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, key)]
                 for key in run.data.metrics
-                if key not in ("seconds", "training_seconds")
+                if key not in ("seconds", "training_seconds") and not key.endswith("_ms")
             },
         )
         for run in runs

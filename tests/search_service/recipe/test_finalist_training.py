@@ -42,7 +42,12 @@ def comparable(result):
     """What does not depend on time and place."""
     baselines = tuple(dataclasses.replace(baseline, seconds=0.0) for baseline in result.baselines)
     refit = dataclasses.replace(result.refit, checkpoint=None)
-    return dataclasses.replace(result, baselines=baselines, refit=refit, checkpoint=None, seconds=0.0)
+    assert result.average is not None
+    networks = tuple(
+        dataclasses.replace(network, checkpoint=network.checkpoint.name) for network in result.average.networks
+    )
+    average = dataclasses.replace(result.average, networks=networks, prediction_ms=0.0, alone_ms=0.0)
+    return dataclasses.replace(result, baselines=baselines, refit=refit, average=average, checkpoint=None, seconds=0.0)
 
 
 def test_how_many_networks_a_task_trains_is_settled_by_their_size(digits):

@@ -317,7 +317,7 @@ def test_b_calibration_of_a_network_is_by_its_validation_rows(outcome, digits, t
     _, result, without, _ = outcome
     dataset, test_rows = digits
     asked = {"top": 2, "seeds": 3, "calibration": "temperature", "baselines": False}
-    spec = spec_of(finalists=asked, model={"refit": False})
+    spec = spec_of(finalists=asked, model={"refit": False, "average": "none"})
     final = finalists.run(spec, [result], dataset, test_rows, tmp_path)
     assert final.baselines == ()
     assert final.test_scores == without.test_scores
