@@ -28,6 +28,7 @@ from search_service.recipe import (
     step5_refined_search,
     step6_repeat,
 )
+from search_service.recipe.clock import Clock, Minutes, clock_for
 from search_service.recipe.rounds import Place, scored
 from search_service.records.checks import CheckResult, InitialLossResult, LearningRatesResult, OverfitResult
 from search_service.records.earlier import EarlierStudy
@@ -73,6 +74,7 @@ def run_study(
     folder: Path,
     versions: Mapping[str, str],
     earlier: EarlierStudy | None = None,
+    minutes: Minutes | None = None,
     deliver: Callable[[StudyResult], object] = lambda result: None,
 ) -> StudyResult:
     """Run the whole recipe, or what is left of it.
@@ -83,10 +85,10 @@ def run_study(
         runner: Runs the rounds.
         listen: Hears every event, as it happens, in this process.
         study_id: Names the study.
-        folder: Exists; journals, the winner and the model are written here. What an earlier process has finished in it
-            is read and told, and not done again.
+        folder: Exists; everything is written here. What an earlier process has finished is told, and not done again.
         versions: The libraries' versions by name, for the record.
         earlier: The study of a warm start; what an earlier process took over stands.
+        minutes: The time that there is, where ``search.minutes`` says so.
         deliver: Writes the result of a study that is over for good, before the folder says that it is over.
 
     Returns:
@@ -101,10 +103,9 @@ def run_study(
     try:
         # Inside: an interrupt may come with the very first event.
         story.begin(versions)
-        if earlier is not None:
-            earlier = files.once("warm-start", EarlierStudy, partial(replace, earlier))
-        place = Place(spec, table.dataset, runner, story.tell, folder, story.deadline, earlier)
-        _six_steps(place, table, versions)
+        taken_over = None if earlier is None else files.once("warm-start", EarlierStudy, partial(replace, earlier))
+        place = Place(spec, table.dataset, runner, story.tell, folder, story.deadline, taken_over)
+        _six_steps(place, table, versions, clock_for(spec, minutes, files))
     except CheckFailedError as failure:
         result = story.finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
@@ -125,7 +126,7 @@ def run_study(
     return result
 
 
-def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None:
+def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str], clock: Clock) -> None:
     """The recipe."""
     spec, dataset, tell = place.spec, place.dataset, place.listen
     check, once = _Gate(spec, tell), StudyFolder(place.folder).once
@@ -154,29 +155,34 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str]) -> None
         rates = once(f"step-3-cycle-{cycle}", LearningRatesResult, partial(place.do, try_rates))
         check(rates)
         # What is not searched in a trial is as in the user's, in every cycle.
-        coarse = step4_coarse_search.run(place, rates, number=2 * cycle - 1, space=space, base=spec.trial, best=config)
-        refined = step5_refined_search.run(place, coarse, number=2 * cycle, limits=limits, base=spec.trial)
+        at = clock.coarse(place, space)
+        coarse = step4_coarse_search.run(at, rates, number=2 * cycle - 1, space=space, base=spec.trial, best=config)
+        at = clock.refined(place, coarse)
+        refined = step5_refined_search.run(at, coarse, number=2 * cycle, limits=limits, base=spec.trial)
         cycles.append(Cycle(rates, coarse, refined))
 
         narrowing = narrow(refined.plan.space, scored(refined), limits)
         decide = partial(step6_repeat.run, spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
         decide = partial(decide, stop_requested=place.stop_file.exists(), shares=dataset.validation_shares)
-        decision = once(f"decision-{cycle}", Decision, partial(_decide, place, refined, decide))
+        decision = once(f"decision-{cycle}", Decision, partial(_decide, place, refined, decide, clock))
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break
         space, config = dict(narrowing.space), refined.ranked[0].config
 
-    _finalists_and_model(place, table, versions, cycles)
+    _finalists_and_model(place, table, versions, cycles, clock)
 
 
-def _finalists_and_model(place: Place, table: Loaded, versions: Mapping[str, str], cycles: Sequence[Cycle]) -> None:
+def _finalists_and_model(
+    place: Place, table: Loaded, versions: Mapping[str, str], cycles: Sequence[Cycle], clock: Clock
+) -> None:
     """After the six steps: the best again from fresh seeds, and the model that the winner becomes."""
+    place, act = clock.last_act(place)
     spec, dataset, tell, once = place.spec, place.dataset, place.listen, StudyFolder(place.folder).once
     tell(StepStarted.of(Step.FINALISTS))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
     rows = dataset, table.test_rows
-    train_again = partial(finalists.run, spec, rounds, *rows, place.folder, table.folds or (), place.run_tasks)
+    train_again = partial(finalists.run, spec, rounds, *rows, place.folder, table.folds or (), place.run_tasks, act)
     packing.prepare()
     final = once("finalists", FinalistsResult, train_again, lambda found: _has_networks(found, place.folder))
     shutil.rmtree(place.folder / layout.NETWORKS, ignore_errors=True)
@@ -206,10 +212,11 @@ def _has_networks(final: FinalistsResult, folder: Path) -> bool:
     return all(map(checkpoint.is_whole, final.checkpoints))
 
 
-def _decide(place: Place, refined: RoundResult, decide: Callable[..., Decision]) -> Decision:
+def _decide(place: Place, refined: RoundResult, decide: Callable[..., Decision], clock: Clock) -> Decision:
     """Step 6: noise is measured where it might change the decision, and nowhere else."""
-    decision = decide()
-    if decision.stop or not place.spec.search.noise_seeds:
+    fits = clock.another_fits(place)
+    decision = decide(another_fits=fits)
+    if decision.stop or fits or not place.spec.search.noise_seeds:
         return decision
     measure = partial(seed_noise.measure, place.spec, refined, place.dataset, place.run_tasks)
     return decide(measured=StudyFolder(place.folder).once(f"noise-{decision.cycle}", SeedNoise, measure))

@@ -16,6 +16,7 @@ from search_service.cli.options import (
     Drop,
     Home,
     Metric,
+    Minutes,
     Overrides,
     Target,
     changes_of,
@@ -78,6 +79,7 @@ def init(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="A file, folder, URL or name.")],
     target: Target = None,
     metric: Metric = None,
+    minutes: Minutes = None,
     drop: Drop = None,
     overrides: Overrides = None,
 ) -> None:
@@ -85,7 +87,9 @@ def init(
     from search_service import wiring
     from search_service.spec.study_spec import parse
 
-    starting = wiring.config_of(table, changes_of(overrides, target, metric, drop), settings=settings_for(None))
+    starting = wiring.config_of(
+        table, changes_of(overrides, target, metric, drop, minutes), settings=settings_for(None)
+    )
     parse(starting.plain)
     typer.echo(starting.text, nl=False)
 

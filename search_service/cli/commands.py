@@ -26,7 +26,7 @@ from search_service.cli import (
     study_commands,
     ui_command,
 )
-from search_service.cli.terminal import say
+from search_service.cli.terminal import note_begin, say
 from search_service.errors import EXIT_INTERRUPTED, DataError, InvalidSpecError, OutsideError, SearchServiceError
 from search_service.runners.interrupts import catch_interrupts
 from trainables.redaction import guard_process
@@ -51,6 +51,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Entry point: every error that we raise on purpose becomes one clear message and an exit code."""
+    note_begin()
     errors = Console(stderr=True)
     guard_process()
     # Libraries' own log lines would run through the progress display.

@@ -43,6 +43,10 @@ Config = Annotated[str, _CONFIG]
 OptionalConfig = Annotated[str | None, _CONFIG]
 Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to predict, as data.target.")]
 Metric = Annotated[str | None, typer.Option(metavar="NAME", help="What is optimised, as objective.metric.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="Have it end after so many minutes, with the best there is, as search.minutes."),
+]
 Drop = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no feature, as data.drop; more than once.")
 ]
@@ -82,11 +86,15 @@ def load(config: str, changes: list[str]) -> StudySpec:
 
 
 def changes_of(
-    overrides: list[str] | None, target: str | None, metric: str | None, drop: list[str] | None
+    overrides: list[str] | None,
+    target: str | None,
+    metric: str | None,
+    drop: list[str] | None,
+    minutes: float | None = None,
 ) -> list[str]:
     """What shorter options and ``--set`` change, as the latter has it; the latter wins."""
     from search_service.spec import config_file
 
-    shorter = {"data.target": target, "objective.metric": metric, "data.drop": drop or None}
+    shorter = {"data.target": target, "objective.metric": metric, "data.drop": drop or None, "search.minutes": minutes}
     given = [f"{key}={config_file.written(value)}" for key, value in shorter.items() if value is not None]
     return given + (overrides or [])

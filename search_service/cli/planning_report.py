@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from search_service.recipe.planning import PlannedRound, StudyPlan, duration
+from search_service.recipe.clock import LEAST_EXACT_S
+from search_service.recipe.planned_rounds import PlannedRound
+from search_service.recipe.planning import StudyPlan, duration
 from search_service.report.study_report import counted
 from search_service.report.terminal_text import for_terminal
 from search_service.space.ranges import conditions
@@ -45,6 +47,8 @@ def _steps(spec: StudySpec, plan: StudyPlan) -> Table:
     for round_ in plan.rounds:
         shown.add_row(f"[bold]{round_.step}[/]", f"{round_.name}, {spec.search.sampler}", *_numbers(round_))
     again = "" if plan.max_cycles == 1 else f" steps 3 to 5 {counted(plan.max_cycles, 'time')} at most"
+    if plan.minutes is not None:
+        again = " as long as there is time"
     shown.add_row("[bold]6[/]", f"again?{again}", "", "", "", "", "")
     last, n = plan.finalists, plan.finalists.trainings
     what = f"finalists: {last.configurations} × {counted(last.seeds, 'seed')}"
@@ -53,8 +57,10 @@ def _steps(spec: StudySpec, plan: StudyPlan) -> Table:
     shown.add_row("", what, str(n), str(last.epochs), "", total, total)
     if last.refit:
         # A shorter length is tried by the winner's seeds first.
-        n = 1 + last.seeds
-        shown.add_row("", "model: the winner", str(n), str(last.epochs), "", str(n * last.epochs), str(n * last.epochs))
+        averaged = min(last.averaged, last.configurations * last.seeds)
+        n = averaged + last.seeds
+        model = "the winner" if averaged == 1 else f"about {averaged} networks"
+        shown.add_row("", f"model: {model}", str(n), str(last.epochs), "", str(n * last.epochs), str(n * last.epochs))
     return shown
 
 
@@ -78,15 +84,39 @@ def _epochs(plan: StudyPlan) -> str:
 
 
 def _time(plan: StudyPlan) -> list[str]:
-    if plan.pace is None or plan.seconds_expected is None or plan.seconds_at_most is None:
+    parts = plan.parts
+    if plan.pace is None or parts is None or plan.seconds_expected is None or plan.seconds_at_most is None:
         return []
-    cycle = " with one cycle" if plan.max_cycles > 1 else ""
     at_once = f"{counted(plan.concurrency, 'cohort')} at once"
     budget = "" if plan.time_budget_s is None else f" No trial is started after {plan.time_budget_s:g} s."
-    return [
-        f"Rounds and finalists take {duration(plan.seconds_expected)}{cycle}, {duration(plan.seconds_at_most)} at "
-        f"most, with {at_once}.{budget}",
+    by_part = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
+    measured = (
         f"Measured: an epoch of the config's own trial takes {plan.pace.seconds_per_epoch / plan.pace.size:.2g} s here "
-        f"({plan.pace.steps_per_epoch} steps). Steps 1 to 3, simpler models and what Ray itself takes come on top; "
-        "searched shapes and batch sizes may be faster or slower.",
+        f"({plan.pace.steps_per_epoch} steps); the others' follow from their sizes."
+    )
+    if plan.minutes is not None:
+        return [*_minutes(plan), f"By part: {by_part}.{budget}", measured]
+    second = " (half of a second cycle, which may be worth it or not)" if "second cycle" in parts else ""
+    return [
+        f"From the command to its last line: {duration(plan.seconds_expected)}{second}, "
+        f"{duration(plan.seconds_at_most)} at most, with {at_once}.{budget}",
+        f"By part: {by_part}.",
+        measured,
     ]
+
+
+def _minutes(plan: StudyPlan) -> list[str]:
+    """What follows from ``search.minutes``."""
+    assert plan.minutes is not None and plan.seconds_expected is not None
+    spare = 60 * plan.minutes - plan.seconds_expected
+    lines = [
+        f"Sized for {plan.minutes:g} minutes, from the command to its last line, at the pace measured now; while it "
+        "runs, each round and the finalists are sized anew by what those before have taken."
+    ]
+    if spare > 0.1 * 60 * plan.minutes:
+        lines.append(f"One cycle takes {duration(plan.seconds_expected)}: the rest of the time goes into further ones.")
+    if plan.minutes * 60 < LEAST_EXACT_S:
+        lines.append(f"Less than {LEAST_EXACT_S / 60:g} minutes are kept as well as can be, and no better.")
+    if plan.left_out:
+        lines.append(f"For want of time: {'; '.join(plan.left_out)}.")
+    return lines

@@ -19,6 +19,7 @@ from search_service.cli.options import (
     Drop,
     Home,
     Metric,
+    Minutes,
     OptionalConfig,
     Overrides,
     RunnerChoice,
@@ -28,7 +29,7 @@ from search_service.cli.options import (
     load,
     settings_for,
 )
-from search_service.cli.terminal import say
+from search_service.cli.terminal import begun_at, say
 from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, OutsideError
 from search_service.runners.registry import RUNNERS
 
@@ -46,6 +47,7 @@ def run(
     config: OptionalConfig = None,
     target: Target = None,
     metric: Metric = None,
+    minutes: Minutes = None,
     drop: Drop = None,
     study_id: Annotated[
         str | None,
@@ -60,10 +62,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, all six steps, recorded in MLflow; or go on with one that was cut short."""
-    changes = changes_of(overrides, target, metric, drop)
+    changes = changes_of(overrides, target, metric, drop, minutes)
     _require_what_fits(config, study_id, runner, ray_address, changes)
     settings = settings_for(home)
-    # Progress is for people, the document for programs: with --json people read stderr's errors only.
+    # Progress is for people, the document for programs: with --json people read stderr.
     console = Console(stderr=as_json)
     # Before the imports: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     spec = None if config is None else load(config, changes)
@@ -89,14 +91,14 @@ def run(
             ray_address=ray_address,
             listeners=listeners,
             say=partial(say, console=console),
+            began_at=begun_at(),
         )
     except KeyboardInterrupt as interrupt:
         raise _interrupted(*begun, home=home, runner=runner, ray_address=ray_address) from interrupt
     result, places = finished.result, finished.places
     if as_json:
         typer.echo(json.dumps(StudyDocument.of(study.spec, result, places).plain(), indent=2))
-    else:
-        # Step 6 has said it at length; its first clause will do here.
+    else:  # Step 6 has said it at length; its first clause will do here.
         _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
     _say_what_is_not_recorded(finished.backlog, places)
     if result.status is StudyStatus.FAILED:
@@ -108,19 +110,20 @@ def plan(
     config: Config,
     target: Target = None,
     metric: Metric = None,
+    minutes: Minutes = None,
     drop: Drop = None,
     runner: RunnerChoice = DEFAULT_RUNNER,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a study would do and how long it would take, without running it."""
-    spec = load(config, changes_of(overrides, target, metric, drop))
+    spec = load(config, changes_of(overrides, target, metric, drop, minutes))
     from search_service import wiring
     from search_service.cli import planning_report
     from search_service.recipe.plan_document import PlanDocument
 
     study = wiring.prepare(spec, settings=settings_for(None))
-    planned = wiring.plan(study, runner=runner)
+    planned = wiring.plan(study, runner=runner, began_at=begun_at())
     if as_json:
         typer.echo(json.dumps(PlanDocument.of(study.spec, study.dataset, planned).plain(), indent=2))
     else:

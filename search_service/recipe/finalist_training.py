@@ -107,16 +107,32 @@ class FinalistTraining:
         spec: How many seeds.
         candidates: The configurations.
         dataset: Training and validation rows.
+        waves: Seeds that are trained one after the other, where it depends on the first how many there are; their sum
+            is the number of seeds, which otherwise is the spec's. What a wave trains does not depend on those after it.
+
+    Attributes:
+        seeds: Of each configuration.
+        max_epochs: Of each training.
+        folds: Of a cross-validation; 0 without one.
     """
 
-    def __init__(self, spec: StudySpec, candidates: Sequence[TrialResult], dataset: Dataset) -> None:
-        self.seeds = tuple(derive_seed(spec.seed, "finalist", i) for i in range(spec.finalists.seeds))
-        self._spec, self._candidates, self._dataset = spec, candidates, dataset
-        self._max_epochs = max(trial.epochs for trial in candidates)
-        self._pieces = [
-            Piece(f"finalists-{number}", tuple(members))
-            for number, members in enumerate(_cut(_by_structure(candidates), self.seeds, dataset), start=1)
-        ]
+    def __init__(
+        self, spec: StudySpec, candidates: Sequence[TrialResult], dataset: Dataset, waves: Sequence[int] = ()
+    ) -> None:
+        self.spec, self.candidates, self.waves = spec, candidates, tuple(waves or (spec.finalists.seeds,))
+        self.seeds = tuple(derive_seed(spec.seed, "finalist", i) for i in range(sum(self.waves)))
+        self._dataset, self.folds = dataset, spec.finalists.folds or 0
+        self.max_epochs = max(trial.epochs for trial in candidates)
+        ends = list(itertools.accumulate(self.waves))
+        members = itertools.chain.from_iterable(
+            _cut(_by_structure(candidates), self.seeds[end - seeds : end], dataset)
+            for seeds, end in zip(self.waves, ends, strict=True)
+        )
+        self._pieces = [Piece(f"finalists-{number}", tuple(own)) for number, own in enumerate(members, start=1)]
+
+    def with_wave(self, seeds: int) -> FinalistTraining:
+        """The same with further seeds, which are trained after those before."""
+        return FinalistTraining(self.spec, self.candidates, self._dataset, (*self.waves, seeds))
 
     def tasks(self) -> list[Task]:
         """Their training on the study's own division; each returns a ``PieceRecord`` and the networks."""
@@ -128,8 +144,8 @@ class FinalistTraining:
 
     def _task(self, piece: Piece, name: str, function: object, rows: Dataset) -> Task:
         assert callable(function)
-        arguments = {"spec": self._spec, "members": piece.members, "max_epochs": self._max_epochs}
-        return Task(name, function, (rows,), arguments, effort=tasks.effort(piece.configs, rows, self._max_epochs))
+        arguments = {"spec": self.spec, "members": piece.members, "max_epochs": self.max_epochs}
+        return Task(name, function, (rows,), arguments, effort=tasks.effort(piece.configs, rows, self.max_epochs))
 
     def finalists(
         self, done: Sequence[tuple[PieceRecord, bytes | None]], folds: Sequence[Sequence[FoldRecord]]
@@ -147,7 +163,7 @@ class FinalistTraining:
                 seen[trial.trial_id, seed] = record.members[place], networks or b"", place
                 fold_scores[trial.trial_id, seed] = tuple(fold[number].scores[place] for fold in folds)
         trained = []
-        for trial in self._candidates:
+        for trial in self.candidates:
             own = [seen[trial.trial_id, seed] for seed in self.seeds]
             by_fold = zip(*(fold_scores[trial.trial_id, seed] for seed in self.seeds), strict=True)
             finalist = self._finalist(trial, [record for record, _, _ in own], tuple(by_fold))
@@ -162,7 +178,7 @@ class FinalistTraining:
             trial.trial_id,
             trial.config,
             self.seeds,
-            scores=tuple(best_score(curve, self._spec.metric) for curve in curves),
+            scores=tuple(best_score(curve, self.spec.metric) for curve in curves),
             curves=curves,
             health=gradient_health.training(first.health, first.scale, trial.config),
             fit=fit.read(curves, first.scale, trial.config),

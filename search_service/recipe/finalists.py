@@ -39,6 +39,7 @@ from search_service.recipe.finalist_training import (
     metrics_of,
     networks_of,
 )
+from search_service.recipe.last_act import Extras, LastAct
 from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Average, Finalist, FinalistsResult, Refit
 from search_service.records.rounds import RoundResult, TrialResult
@@ -70,6 +71,7 @@ def run(
     folder: Path,
     folds: Iterable[Dataset] = (),
     run_tasks: RunTasks = run_here,
+    act: LastAct | None = None,
 ) -> FinalistsResult:
     """Train the finalists, choose the winner, evaluate it.
 
@@ -79,27 +81,26 @@ def run(
         dataset: Training and validation rows.
         test_rows: Used here and nowhere else.
         folder: The winner's networks are written here, and the model's.
-        folds: Divisions of the training and validation rows, each prepared by its own training part, whose validation
-            rows are the fold; inputs may differ in number from one to the next.
+        folds: Divisions of training and validation rows, each prepared by its own training part; inputs may differ.
         run_tasks: Where finalists, baselines and the refit are trained, as much of it at once as there is room for.
+        act: Says how much of it there is time for; by default all.
 
     Raises:
         CheckFailedError: Every finalist diverged.
     """
-    started = time.monotonic()
+    started, act = time.monotonic(), act or LastAct()
+    run_tasks = act.timed(run_tasks)
     pareto = second_objective.run(spec, rounds, dataset)
     candidates, rule = qualifying.qualify(spec, rounds, pareto)
-    trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks)
-    winner = trained[0].finalist
+    trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks, act)
+    winner, path = trained[0].finalist, folder / layout.WINNER
     training = networks_of(trained[0], dataset, device_for(spec.search.gpus_per_trial))
-    checkpoint.save(training, folder / layout.WINNER)
+    checkpoint.save(training, path)
     exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
-
     tests = to_tensors(test_rows, training.device, training.dtype)
     test_scores = training.scores(tests, metrics_of(winner.config))
     chosen = averaging.choose(spec, trained, dataset, training.device)
-    beside = tasks.Beside(run_tasks, _baseline_tasks(spec, winner, dataset, test_rows))
-    handed = _hand_over(spec, winner, exported, chosen, dataset, folder, tests, beside.run)
+    handed, fitted = _follow(act, spec, winner, exported, chosen, dataset, test_rows, folder, tests, run_tasks)
     of_tests = training.outputs(tests.inputs)[exported] if handed.of_tests is None else handed.of_tests
     drawn = Drawn(of_tests, tests, spec.metric, scale=dataset.target_scale)
     advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset)
@@ -109,9 +110,9 @@ def run(
         test_scores=tuple(test_scores[spec.metric].tolist()),
         exported=exported,
         trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
-        checkpoint=folder / layout.WINNER,
+        checkpoint=path,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
-        baselines=tuple(each.compared(drawn, winner.config) for each in beside.results()),
+        baselines=tuple(each.compared(drawn, winner.config) for each in fitted),
         calibration=_calibrate(spec, training, exported, chosen, of_tests, tests),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
@@ -119,9 +120,29 @@ def run(
         average=handed.average,
         over_trivial=drawn.over_trivial(dataset),
         rows_error=drawn.error,
-        rule=rule,
+        rule=f"{rule} {act.said}".rstrip(),
         seconds=time.monotonic() - started,
     )
+
+
+def _follow(
+    act: LastAct,
+    spec: StudySpec,
+    winner: Finalist,
+    exported: int,
+    chosen: Choice | None,
+    dataset: Dataset,
+    test_rows: TestRows,
+    folder: Path,
+    tests: RowTensors,
+    run_tasks: RunTasks,
+) -> tuple[_HandedOver, list[Fitted]]:
+    """What follows on the winner, as far as there is time for it: the model, and simpler models beside it."""
+    simpler = _baseline_tasks(spec, winner, dataset, test_rows)
+    extras = act.extras(winner, chosen, simpler)
+    beside = tasks.Beside(run_tasks, simpler if extras.baselines else [])
+    handed = _hand_over(spec, winner, exported, chosen, dataset, folder, tests, beside.run, extras)
+    return handed, beside.results()
 
 
 @dataclass(frozen=True)
@@ -142,14 +163,17 @@ def _hand_over(
     folder: Path,
     tests: RowTensors,
     run_tasks: RunTasks,
+    extras: Extras,
 ) -> _HandedOver:
     """The winner, and what is averaged with it, once more on training and validation rows, if that is asked for."""
     device, names = str(tests.inputs.device), metrics_of(winner.config)
     members = () if chosen is None else chosen.members
     refit, of_tests = None, None
-    if spec.model.refit and math.isfinite(winner.scores[exported]):
+    if spec.model.refit and extras.refit and math.isfinite(winner.scores[exported]):
         others = [(member.finalist, member.seed) for member in members]
-        refit, refitted = refitting.run(spec, winner, exported, dataset, folder, run_tasks, others)
+        refit, refitted = refitting.run(
+            spec, winner, exported, dataset, folder, run_tasks, others, tries_length=extras.length
+        )
         if refit.checkpoint is not None:
             of_tests = checkpoint.load(refit.checkpoint, dataset, device=device).outputs(tests.inputs)[0]
             refit = replace(
@@ -171,10 +195,14 @@ def _trained(
     folds: Iterable[Dataset],
     folder: Path,
     run_tasks: RunTasks,
+    act: LastAct,
 ) -> tuple[list[TrainedFinalist], list[Finalist]]:
     """The candidates, trained, in the order of ``_ranked``."""
     plan = FinalistTraining(spec, candidates, dataset)
     done = tasks.run_once(plan.tasks(), PieceRecord, folder, run_tasks)
+    while more := act.more_seeds(plan):
+        plan = plan.with_wave(more)
+        done = tasks.run_once(plan.tasks(), PieceRecord, folder, run_tasks)
     on_folds = _on_folds(plan, dataset, folds, folder, run_tasks)
     return _ranked(spec, plan.finalists(done, on_folds))
 

@@ -39,6 +39,7 @@ class PlannedFinalistsDocument(Document):
     folds: int = Field(description="Divisions on which each is trained beside the study's own.")
     epochs: int = Field(description="Of each training.")
     refit: bool = Field(description="Whether the winner is trained once more, to be the model.")
+    averaged: int = Field(description="Networks that the model may be made of, about; each is trained once more.")
     trainings: int
 
 
@@ -64,8 +65,11 @@ class PlanDocument(Document):
     population_size: int = Field(description="Configurations trained together.")
     concurrency: int = Field(description="Populations at once.")
     seconds_per_epoch: float | None = Field(description="Of one configuration, in a population; null if not measured.")
-    seconds_expected: float | None
-    seconds_at_most: float | None
+    parts: dict[str, float] | None = Field(description="Seconds by part, from the command to its last line.")
+    seconds_expected: float | None = Field(description="Of all parts; half of a second cycle, if there may be one.")
+    seconds_at_most: float | None = Field(description="With all cycles, and no trial stopped early.")
+    minutes: float | None = Field(description="search.minutes, by which rounds and finalists were sized.")
+    left_out: list[str] = Field(description="What there is no time for in these minutes.")
     time_budget_s: float | None
     max_total_epochs: int | None
 
@@ -86,8 +90,11 @@ class PlanDocument(Document):
             population_size=plan.population,
             concurrency=plan.concurrency,
             seconds_per_epoch=plan.pace.seconds_per_epoch / plan.pace.size if plan.pace else None,
+            parts=plan.parts,
             seconds_expected=plan.seconds_expected,
             seconds_at_most=plan.seconds_at_most,
+            minutes=plan.minutes,
+            left_out=list(plan.left_out),
             time_budget_s=plan.time_budget_s,
             max_total_epochs=plan.max_total_epochs,
         )

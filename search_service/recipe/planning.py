@@ -1,57 +1,24 @@
-"""What a study would do, before it does it: trials, epochs, and how long. Arithmetic only; nothing is run.
+"""What a study would do, before it does it: trials, epochs, and how long, from the command to its last line.
 
-Epochs of a round, of n trials, rungs r₁ < r₂ < … < rₘ and R epochs for those that are not stopped:
-
-    at most      n · R
-    expected     n · (r₁ + (r₂ - r₁)/η + (r₃ - r₂)/η² + … + (R - rₘ)/ηᵐ)
-
-since ASHA lets about one trial in η go on at each rung; with several brackets, the mean over them. The first trials at
-a rung have nobody to be compared with, so short rounds stop fewer than that. Steps 3 to 5 are done once if the first
-repetition brings no improvement, and ``search.max_cycles`` times at most.
-
->>> expected_epochs((3, 9), 27, 3.0)
-7.0
+Arithmetic only; nothing is run. Rounds are as in planned_rounds.py, what things cost as in pace.py. Steps 3 to 5 are
+done once if the first repetition brings no improvement, and ``search.max_cycles`` times at most; nobody knows before,
+so what is expected has half of a second cycle.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search_service.early_stopping.brackets import shares
-from search_service.early_stopping.defaults import asha_rules
+from search_service.recipe.budgeting import Asked, Costs, LastActSize
+from search_service.recipe.planned_rounds import PlannedRound, planned_round
 from search_service.records.steps import Step
-from search_service.spec.sections import RoundSpec, SearchSpec
+from search_service.spec.sections import SearchSpec
 from search_service.spec.study_spec import StudySpec
 from trainables.records import Pace
 
-
-@dataclass(frozen=True)
-class PlannedRound:
-    """One round of a cycle.
-
-    Attributes:
-        step: The coarse or the refined search.
-        trials: Configurations, at most.
-        epochs: Epochs of a trial that is not stopped.
-        rungs: Epochs at which trials are compared; none without early stopping.
-        epochs_at_most: Epochs of all trials, if none is stopped.
-        epochs_expected: Epochs of all trials, by the formula above.
-    """
-
-    step: Step
-    trials: int
-    epochs: int
-    rungs: tuple[int, ...]
-    epochs_at_most: int
-    epochs_expected: float
-
-    @property
-    def name(self) -> str:
-        """What the recipe calls it."""
-        return self.step.title
+# Of the second cycle: some studies have one, and some have not.
+SECOND_CYCLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -64,6 +31,7 @@ class PlannedFinalists:
         folds: Divisions on which each is trained beside the study's own.
         epochs: Epochs of each training.
         refit: Whether the winner is trained once more, at most as long, to be the model.
+        averaged: Networks that the model may be made of; each is trained once more.
     """
 
     configurations: int
@@ -71,11 +39,29 @@ class PlannedFinalists:
     folds: int
     epochs: int
     refit: bool
+    averaged: int = 1
 
     @property
     def trainings(self) -> int:
         """Networks trained to be compared."""
         return self.configurations * self.seeds * (1 + self.folds)
+
+
+@dataclass(frozen=True)
+class Around:
+    """Seconds that a study takes beside rounds and last act.
+
+    Attributes:
+        start: From the command to step 1: imports, the table, the record.
+        checks: Steps 1 to 3.
+        workers: Until the workers of the first round are at it.
+        end: From the model to the last line: the rest of the record, the report.
+    """
+
+    start: float
+    checks: float
+    workers: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -89,9 +75,14 @@ class StudyPlan:
         population: Configurations trained together.
         concurrency: Populations at once.
         pace: Pace of a population of the config's trial; None if nothing was measured.
-        finalists_pace: Pace of the config's trial from as many seeds as a finalist has.
+        costs: What trainings cost, by that pace.
+        around: What is not training.
+        baselines: Whether simpler models are fitted.
+        noise_seeds: Trainings that measure the noise before another cycle.
         time_budget_s: After which no trial is started; None for no limit.
         max_total_epochs: Epochs of all trials after which none is started; None for no limit.
+        minutes: That the study sizes itself by; None where the config says how large it is.
+        left_out: What of the last act there is no time for in these minutes.
     """
 
     rounds: tuple[PlannedRound, ...]
@@ -100,9 +91,14 @@ class StudyPlan:
     population: int
     concurrency: int
     pace: Pace | None = None
-    finalists_pace: Pace | None = None
+    costs: Costs | None = None
+    around: Around | None = None
+    baselines: bool = True
+    noise_seeds: int = 0
     time_budget_s: float | None = None
     max_total_epochs: int | None = None
+    minutes: float | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def trials_at_most(self) -> int:
@@ -120,62 +116,125 @@ class StudyPlan:
         return sum(round_.epochs_expected for round_ in self.rounds)
 
     @property
+    def parts(self) -> dict[str, float] | None:
+        """Seconds of each part of a study, in the order of the parts; None if nothing was measured."""
+        return self._parts(self._rounds_s, self._second_cycle * SECOND_CYCLE)
+
+    @property
     def seconds_expected(self) -> float | None:
-        """Seconds of the rounds of one cycle and the finalists; None if nothing was measured."""
-        return self._seconds([round_.epochs_expected for round_ in self.rounds])
+        """Seconds from the command to its last line; None if nothing was measured."""
+        return None if self.parts is None else sum(self.parts.values())
 
     @property
     def seconds_at_most(self) -> float | None:
-        """Seconds of the rounds of all cycles, with nothing stopped, and the finalists, at the measured pace."""
-        return self._seconds([self.max_cycles * round_.epochs_at_most for round_ in self.rounds])
-
-    def _seconds(self, epochs: Sequence[float]) -> float | None:
-        """Seconds of the finalists, and of rounds with so many epochs of their trials."""
-        if self.pace is None or self.finalists_pace is None:
+        """The same with all cycles, and nothing stopped early, at the measured pace."""
+        costs = self.costs
+        if costs is None:
             return None
-        # Trials of a population share its epochs; a round with few of them cannot use every worker.
-        rounds = sum(
-            total
-            / self.pace.size
-            * self.pace.seconds_per_epoch
-            / min(self.concurrency, math.ceil(round_.trials / self.population))
-            for total, round_ in zip(epochs, self.rounds, strict=True)
-        )
+        parts = self._parts(sum(round_.epochs_at_most for round_ in self.rounds) * costs.epoch, 0.0)
+        if parts is None:
+            return None
+        again = (self.max_cycles - 1) * (parts["rounds"] + parts["checks"] + self._noise)
+        if self.time_budget_s is not None:
+            again = min(again, max(0.0, self.time_budget_s - parts["rounds"]))
+        return sum(parts.values()) + again
+
+    @property
+    def _rounds_s(self) -> float:
+        """Seconds of the rounds of a cycle, whose workers are there."""
+        costs = self.costs
+        if costs is None:
+            return 0.0
+        return costs.epoch * sum(round_.epochs_as_of_many(costs.alone) for round_ in self.rounds)
+
+    def _parts(self, rounds_s: float, second_cycle: float) -> dict[str, float] | None:
+        """Seconds by part, with so many of the rounds of the first cycle."""
+        costs, around = self.costs, self.around
+        if costs is None or around is None:
+            return None
+        rounds = around.workers + rounds_s
         if self.time_budget_s is not None:
             rounds = min(rounds, self.time_budget_s)
+            second_cycle = min(second_cycle, self.time_budget_s - rounds)
         last = self.finalists
-        # Its length is tried by the winner's seeds first; the network alone takes less than they do.
-        populations = last.configurations * (1 + last.folds) + 2 * last.refit
-        return rounds + populations * last.epochs * self.finalists_pace.seconds_per_epoch
+        act = LastActSize(
+            last.configurations, last.seeds, last.folds, last.epochs, last.refit, last.refit, False, last.averaged
+        )
+        parts = {
+            "start": around.start,
+            "checks": around.checks,
+            "rounds": rounds,
+            "second cycle": second_cycle,
+            "finalists": act.seconds_of_finalists(costs),
+            "refit": act.seconds_after(costs),
+            "baselines": costs.baselines / costs.slots * self.baselines,
+            "report": around.end,
+        }
+        return {name: seconds for name, seconds in parts.items() if seconds > 0}
+
+    @property
+    def _second_cycle(self) -> float:
+        """Seconds of a second cycle, if there may be one."""
+        if self.costs is None or self.around is None or self.max_cycles == 1:
+            return 0.0
+        return self.around.checks + self._rounds_s + self._noise
+
+    @property
+    def _noise(self) -> float:
+        """Seconds of the trainings that measure the noise."""
+        if self.costs is None or self.minutes is not None:
+            return 0.0
+        return self.noise_seeds * self.finalists.epochs * self.costs.network_epoch / self.costs.slots
 
 
 def plan(
-    spec: StudySpec, *, concurrency: int, pace: Pace | None = None, finalists_pace: Pace | None = None
+    spec: StudySpec,
+    *,
+    concurrency: int,
+    pace: Pace | None = None,
+    costs: Costs | None = None,
+    around: Around | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> StudyPlan:
     """What a study of ``spec`` would do.
 
     Args:
-        spec: What was asked.
+        spec: What was asked; with minutes, after it was sized.
         concurrency: Populations that the runner trains at once.
         pace: Pace of a population as the rounds train them.
-        finalists_pace: Pace of the seeds of one finalist.
+        costs: What trainings cost by it.
+        around: What is not training.
+        left_out: What there is no time for.
     """
     search, last = spec.search, spec.finalists
-    rounds = (_round(spec, Step.COARSE_SEARCH, search.coarse), _round(spec, Step.REFINED_SEARCH, search.refined))
+    rounds = (
+        planned_round(search, Step.COARSE_SEARCH, search.coarse),
+        planned_round(search, Step.REFINED_SEARCH, search.refined),
+    )
     available = search.max_cycles * sum(round_.trials for round_ in rounds)
     return StudyPlan(
         rounds=rounds,
         max_cycles=search.max_cycles,
         # They are trained as long as the trials that went furthest.
         finalists=PlannedFinalists(
-            min(last.top, available), last.seeds, last.folds or 0, search.refined.max_epochs, spec.model.refit
+            min(last.top, available),
+            last.seeds,
+            last.folds or 0,
+            search.refined.max_epochs,
+            spec.model.refit,
+            Asked.of(search, last, spec.model).averaged,
         ),
         population=_population(search, pace),
         concurrency=concurrency,
         pace=pace,
-        finalists_pace=finalists_pace,
+        costs=costs,
+        around=around,
+        baselines=last.baselines,
+        noise_seeds=search.noise_seeds,
         time_budget_s=search.time_budget_s,
         max_total_epochs=search.max_total_epochs,
+        minutes=search.minutes,
+        left_out=left_out,
     )
 
 
@@ -184,23 +243,6 @@ def _population(search: SearchSpec, pace: Pace | None) -> int:
     if pace is not None:
         return pace.size
     return 1 if search.population_size == "auto" else search.population_size
-
-
-def _round(spec: StudySpec, step: Step, budget: RoundSpec) -> PlannedRound:
-    trials, epochs = budget.max_trials, budget.max_epochs
-    rules = asha_rules(spec.search, budget)
-    if rules is None:
-        return PlannedRound(step, trials, epochs, (), trials * epochs, float(trials * epochs))
-    rungs = rules.rungs_by_bracket(epochs)
-    expected = [expected_epochs(own, epochs, rules.reduction_factor) for own in rungs]
-    mean = sum(share * of_one for share, of_one in zip(shares(rungs), expected, strict=True))
-    return PlannedRound(step, trials, epochs, rules.rungs(epochs), trials * epochs, trials * mean)
-
-
-def expected_epochs(rungs: Sequence[int], max_epochs: int, reduction_factor: float) -> float:
-    """Epochs of a trial in the mean, if one in ``reduction_factor`` goes on at each rung."""
-    stages = itertools.pairwise((0, *rungs, max_epochs))
-    return sum((end - start) / reduction_factor**rung for rung, (start, end) in enumerate(stages))
 
 
 def duration(seconds: float) -> str:

@@ -61,6 +61,7 @@ def run(
     folder: Path,
     run_tasks: RunTasks = run_here,
     others: Sequence[tuple[Finalist, int]] = (),
+    tries_length: bool = True,
 ) -> tuple[Refit, list[Refitted]]:
     """Train the winner again, and what else is part of the model.
 
@@ -72,13 +73,13 @@ def run(
         folder: The winner's network is written here.
         run_tasks: Where they are trained.
         others: More networks: finalists and seeds of theirs.
+        tries_length: Whether there is time to try a shorter training.
 
     Returns:
-        What was done, without scores on test rows, and the networks that went well, the winner's first; none where it
-        is not to be used.
+        What was done, without test scores, and the networks that went well, the winner's first; none if that did not.
     """
-    whole, shorter = len(winner.curves[0]), _shorter(spec, winner)
-    lengths = _lengths(spec, winner, dataset, run_tasks)
+    whole = len(winner.curves[0])
+    lengths = _lengths(spec, winner, dataset, run_tasks, tries_length)
     epochs = min(lengths, key=lambda length: METRICS[spec.metric].rank(lengths[length]))
 
     def length_of(finalist: Finalist) -> int:
@@ -103,7 +104,7 @@ def run(
         rows=done[0][0].rows,
         seed=seed,
         epochs_spent=sum(length_of(finalist) for finalist, _ in wanted)
-        + len(winner.seeds) * (shorter if shorter < whole else 0),
+        + len(winner.seeds) * sum(length for length in lengths if length != whole),
         checkpoint=None if model is None else folder / layout.REFIT,
     )
     if model is None or found.checkpoint is None:
@@ -114,11 +115,13 @@ def run(
     return found, refitted
 
 
-def _lengths(spec: StudySpec, winner: Finalist, dataset: Dataset, run_tasks: RunTasks) -> dict[int, float]:
+def _lengths(
+    spec: StudySpec, winner: Finalist, dataset: Dataset, run_tasks: RunTasks, tries_shorter: bool
+) -> dict[int, float]:
     """Epochs that the model may be trained for, each with the mean score of the winner's seeds at its end."""
     whole, shorter = len(winner.curves[0]), _shorter(spec, winner)
     lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
-    if shorter < whole:
+    if tries_shorter and shorter < whole:
         lengths[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
     return lengths
 

@@ -41,7 +41,8 @@ AT_ONCE_S = 1.0
 class Place:
     """Where and for whom rounds are run: what every round of a study needs beside its space and budget.
 
-    ``earlier`` is the study of a warm start, if there is one; ``rounds`` are those that are over, in their order.
+    ``earlier`` is the study of a warm start, if there is one; ``rounds`` are those that are over, in their order;
+    ``sentences`` say how the size of the next one was decided.
     """
 
     spec: StudySpec
@@ -52,6 +53,7 @@ class Place:
     deadline: float | None
     earlier: EarlierStudy | None = None
     rounds: list[RoundResult] = field(default_factory=list)
+    sentences: tuple[str, ...] = ()
 
     @property
     def epochs_left(self) -> int | None:
@@ -132,7 +134,7 @@ def search(
     if place.earlier is not None:
         plan, learnt = _taught(plan, place.earlier, place)
         sentences = [*sentences, *learnt]
-    place.listen(RoundStarted(plan, tuple(sentences)))
+    place.listen(RoundStarted(plan, (*place.sentences, *sentences)))
     result = place.runner.run_round(plan, place.dataset, place.listen)
     place.rounds.append(result)
     place.listen(RoundFinished(result))
@@ -153,6 +155,7 @@ def _limits(place: Place, budget: RoundSpec, best_before: float | None) -> Limit
         patience_trials=search_spec.patience_trials,
         patience_minutes=search_spec.patience_minutes,
         deadline=place.deadline,
+        deadline_of="study" if search_spec.minutes is None else "round",
         stop_file=place.stop_file,
     )
 
@@ -198,7 +201,7 @@ def _judge(result: RoundResult, dataset: Dataset) -> None:
     plan, best = result.plan, result.best
     where = f"step {plan.name}"
     if not result.trials:
-        remedy = "start the study again" if result.stop_reason == STOP_REQUESTED else "raise search.time_budget_s"
+        remedy = "start the study again" if result.stop_reason == STOP_REQUESTED else "give it more time"
         raise CheckFailedError(f"{where}: no trial was started, since {result.stop_reason}; {remedy}")
     if best is None:
         diverged, failed = result.count(TrialStatus.DIVERGED), result.count(TrialStatus.FAILED)

@@ -43,6 +43,7 @@ def run(
     stop_requested: bool = False,
     measured: SeedNoise | None = None,
     shares: Sequence[float] = (),
+    another_fits: bool | None = None,
 ) -> Decision:
     """Decide.
 
@@ -56,10 +57,19 @@ def run(
         stop_requested: Whether somebody asked for an end.
         measured: The best configuration of the last cycle from other seeds, if that was tried.
         shares: Of each class among the validation rows; none for numbers.
+        another_fits: Whether the study's minutes have room for another cycle, which then is begun whatever the last one
+            has brought; None without minutes.
     """
     by_rows = partial(METRICS[spec.metric].standard_error, rows=n_validation, shares=shares)
     decision = _decide(
-        spec, cycles, n_validation, by_rows, time_is_up=time_is_up, stop_requested=stop_requested, measured=measured
+        spec,
+        cycles,
+        n_validation,
+        by_rows,
+        time_is_up=time_is_up,
+        stop_requested=stop_requested,
+        measured=measured,
+        another_fits=another_fits,
     )
     best = cycles[-1].refined.best or cycles[-1].coarse.best
     if best is None:
@@ -77,6 +87,7 @@ def _decide(
     time_is_up: bool,
     stop_requested: bool,
     measured: SeedNoise | None,
+    another_fits: bool | None,
 ) -> Decision:
     done, better, metric, target = len(cycles), METRICS[spec.metric].better, spec.metric, spec.objective.target
     last = cycles[-1]
@@ -104,6 +115,8 @@ def _decide(
             most is not None and epochs >= most,
             f"the budget of {most} epochs is spent ({epochs} were trained); {improvement}",
         ),
+    ]
+    by_gain = [
         (gain < noise, f"no further improvement: {improvement} {within}"),
         (expected < noise, f"no further improvement to expect: {improvement}; {another} {within}"),
         (
@@ -112,6 +125,11 @@ def _decide(
         ),
     ]
     go_on = f"{improvement}, more than the noise of ±{noise:.2g} ({of_what}); {another}"
+    if another_fits is None:
+        rules += by_gain
+    else:
+        rules.append((not another_fits, f"the minutes leave no time for another cycle: {improvement} {within}"))
+        go_on = f"{improvement} {within}; the minutes leave time for another cycle"
     stop = any(holds for holds, _ in rules)
     reason = next((reason for holds, reason in rules if holds), go_on)
     return Decision(done, stop, reason, gain=gain, expected_gain=expected, noise=noise)

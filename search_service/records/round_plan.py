@@ -67,6 +67,7 @@ class Limits:
         patience_trials: Ended trials without a better score.
         patience_minutes: Minutes without a better score.
         deadline: Instant of ``time.monotonic()``, in this process.
+        deadline_of: Whose time is over then: the study's, or the round's share of it.
         stop_file: File whose existence asks for an end.
 
     Raises:
@@ -81,6 +82,7 @@ class Limits:
     patience_trials: int | None = None
     patience_minutes: float | None = None
     deadline: float | None = None
+    deadline_of: Literal["study", "round"] = "study"
     stop_file: Path | None = None
 
     def __post_init__(self) -> None:

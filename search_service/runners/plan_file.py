@@ -20,7 +20,7 @@ from search_service.records.round_plan import RoundPlan
 VERSION = 2
 
 # Where and how a plan is run, and not what it does.
-_OF_THE_PROCESS, _LIMITS_OF_THE_PROCESS = ("folder", "resources"), ("deadline", "stop_file")
+_OF_THE_PROCESS, _LIMITS_OF_THE_PROCESS = ("folder", "resources"), ("deadline", "deadline_of", "stop_file")
 # What lay side by side in version 1, by the part in which it lies today.
 _PARTS_OF_1 = {
     "sampling": ("sampler", "first", "past"),

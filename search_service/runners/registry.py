@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # What a report of a cohort takes beside training on Ray Tune, in seconds: its way through Tune, a checkpoint, ASHA's
 # answer (docs/performance.md).
 RAY_REPORT_S = 0.05
+# What a task takes beside training, in seconds: its rows and results on their way, and the wait for an answer.
+RAY_TASK_S = 0.4
+# Ray's start and its workers' imports, beside what is done meanwhile (docs/performance.md).
+RAY_START_SHARE = 1.0
 
 
 def _one_at_a_time(resources: Resources) -> int:
@@ -38,6 +42,8 @@ class RunnerKind:
         joins_cluster: Whether an address of an existing cluster means anything to it.
         concurrency: How many cohorts it would train at once on this machine, for what a plan of a study says.
         report_s: Time that a report of a cohort takes beside training, in seconds.
+        task_s: What a task takes beside training, likewise.
+        start_share: Time until its workers are at the first round, as a share of what this process takes to start.
     """
 
     about: str
@@ -45,6 +51,8 @@ class RunnerKind:
     joins_cluster: bool = False
     concurrency: Callable[[Resources], int] = _one_at_a_time
     report_s: float = 0.0
+    task_s: float = 0.0
+    start_share: float = 0.0
 
 
 def _inline(address: str | None) -> Runner:
@@ -73,5 +81,13 @@ def _as_many_as_fit(resources: Resources) -> int:
 
 RUNNERS: dict[str, RunnerKind] = {
     "inline": RunnerKind("this process, no Ray", _inline),
-    "ray": RunnerKind("Ray Tune", _ray, joins_cluster=True, concurrency=_as_many_as_fit, report_s=RAY_REPORT_S),
+    "ray": RunnerKind(
+        "Ray Tune",
+        _ray,
+        joins_cluster=True,
+        concurrency=_as_many_as_fit,
+        report_s=RAY_REPORT_S,
+        task_s=RAY_TASK_S,
+        start_share=RAY_START_SHARE,
+    ),
 }

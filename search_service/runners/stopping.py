@@ -66,9 +66,15 @@ def stop_requested(plan: RoundPlan, progress: Progress) -> str:
 
 
 def time_is_up(plan: RoundPlan, progress: Progress) -> str:
-    """The study's time is over."""
+    """The study's time is over, or the round's part of it."""
     deadline = plan.limits.deadline
-    return "the time budget is spent" if deadline is not None and time.monotonic() >= deadline else ""
+    if deadline is None or time.monotonic() < deadline:
+        return ""
+    of_round = plan.limits.deadline_of == "round"
+    # However short the minutes: without a trial of the first round there is nothing to go on with.
+    if of_round and plan.number == 1 and not progress.asked:
+        return ""
+    return "the round's share of the minutes is spent" if of_round else "the time budget is spent"
 
 
 def epochs_are_spent(plan: RoundPlan, progress: Progress) -> str:

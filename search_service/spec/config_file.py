@@ -26,6 +26,9 @@ from trainables.errors import DataError
 MAX_BYTES = 256 * 1024
 
 
+# What a study sizes itself by, and the keys by section that say how large it is otherwise.
+MINUTES = "search.minutes"
+SIZES = {"search": ("coarse", "refined", "max_cycles", "time_budget_s"), "finalists": ("top", "seeds")}
 # Keys of the section data that name tables.
 PLACES = ("source", "train", "validation", "test")
 
@@ -99,9 +102,13 @@ def load_plain(path: Path, overrides: Sequence[str] = ()) -> Any:
 def overridden(raw: Any, overrides: Sequence[str]) -> Any:
     """Plain data of a config, changed in its place by ``key=value`` each.
 
+    Minutes that are given so take the place of the numbers of the config that minutes decide.
+
     Raises:
         InvalidSpecError: One is not of that form.
     """
+    if any(override.partition("=")[0] == MINUTES for override in overrides):
+        _forget_sizes(raw)
     for override in overrides:
         _override(raw, override)
     return raw
@@ -237,6 +244,14 @@ def _override(raw: Any, override: str) -> None:
         if not isinstance(inner, dict):
             raise InvalidSpecError([Problem("--set", override, "a key inside keys", f"{key} passes through a value")])
     inner[last] = value
+
+
+def _forget_sizes(raw: Any) -> None:
+    """Take what minutes decide out of a config's plain data."""
+    for section, keys in SIZES.items():
+        if isinstance(raw, dict) and isinstance(raw.get(section), dict):
+            for key in keys:
+                raw[section].pop(key, None)
 
 
 def _parts(key: str) -> list[str]:

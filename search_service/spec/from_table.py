@@ -155,13 +155,14 @@ def least(source: str) -> dict[str, Any]:
     return {"name": _name(source), "data": {"source": source}}
 
 
-def starting_config(source: str, target: str | None, found: Found) -> StartingConfig:
+def starting_config(source: str, target: str | None, found: Found, minutes: float | None = None) -> StartingConfig:
     """The config that a table stands for.
 
     Args:
         source: As ``data.source``.
         target: Name of the target column; None for tables that bring their own.
         found: What the table is like.
+        minutes: That the study is to take; None for rounds of a fixed size.
     """
     few = found.rows < FEW_ROWS
     rows = f"{found.rows:,} training rows"
@@ -196,11 +197,14 @@ def starting_config(source: str, target: str | None, found: Found) -> StartingCo
         lines.append(
             Line("search_space.class_weights", weights, "balanced: each class counts for as much as the others")
         )
-    lines += [
-        Line("search.coarse", {"max_trials": 32, "max_epochs": 9}, "step 4: many configurations, few epochs"),
-        Line("search.refined", {"max_trials": 24, "max_epochs": 45}, "step 5: narrower ranges, more epochs"),
-        Line("finalists.top", 3, "configurations trained again from fresh seeds"),
-    ]
+    if minutes is None:
+        lines += [
+            Line("search.coarse", {"max_trials": 32, "max_epochs": 9}, "step 4: many configurations, few epochs"),
+            Line("search.refined", {"max_trials": 24, "max_epochs": 45}, "step 5: narrower ranges, more epochs"),
+            Line("finalists.top", 3, "configurations trained again from fresh seeds"),
+        ]
+    else:
+        lines.append(Line("search.minutes", minutes, "trials, epochs, finalists and seeds: as many as fit in"))
     # Each class must be on both sides of each division, several times.
     if few and all(share * found.rows >= 2 * FOLDS for share in found.classes.values()):
         lines.append(Line("finalists.folds", FOLDS, f"cross-validation: {rows} are few to choose by"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from search_service.errors import Problem
 from search_service.space.layers import DEPTH, WIDTH
 from search_service.spec.range_problems import problems_of_point, problems_of_ranges
-from search_service.spec.sections import SecondObjective
+from search_service.spec.sections import SearchSpec, SecondObjective
 from trainables.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def between_sections(spec: StudySpec) -> list[Problem]:
 
 def _too_many_points(spec: StudySpec) -> list[Problem]:
     number, most = len(spec.search.points_to_evaluate), spec.search.coarse.max_trials
-    if number < most:
+    # A study with minutes makes room for them.
+    if number < most or spec.search.minutes is not None:
         return []
     rule = f"fewer than search.coarse.max_trials ({most}): trial 0 is the config's own"
     return [Problem("search.points_to_evaluate", f"{number} points", rule, "raise it, or leave some out")]
@@ -101,12 +102,35 @@ def _average(spec: StudySpec) -> list[Problem]:
 
 def _budgets(spec: StudySpec) -> list[Problem]:
     problems = []
-    if spec.search.refined.max_epochs < spec.search.coarse.max_epochs:
+    refined_follows = spec.search.minutes is not None and "max_epochs" not in spec.search.refined.model_fields_set
+    if spec.search.refined.max_epochs < spec.search.coarse.max_epochs and not refined_follows:
         rule = f"at least search.coarse.max_epochs ({spec.search.coarse.max_epochs}): the refined round trains longer"
         problems.append(Problem("search.refined.max_epochs", spec.search.refined.max_epochs, rule, "raise it"))
     if spec.search.noise_seeds == 1:
         problems.append(Problem("search.noise_seeds", 1, "0, or 2 and more: one score has no spread", "write 3 or 0"))
     return problems
+
+
+def _minutes_decide(spec: StudySpec) -> list[Problem]:
+    """Two answers to one question: how large the study is."""
+    search = spec.search
+    if search.minutes is None:
+        return []
+    given = {
+        f"search.{name}.max_trials": round_.max_trials
+        for name, round_ in (("coarse", search.coarse), ("refined", search.refined))
+        if "max_trials" in round_.model_fields_set
+    }
+    given |= {
+        f"search.{key}": getattr(search, key) for key in ("max_cycles", "time_budget_s") if _is_given(search, key)
+    }
+    rule = f"nothing, since search.minutes: {search.minutes:g} decides it"
+    return [Problem(key, value, rule, "remove it, or search.minutes") for key, value in given.items()]
+
+
+def _is_given(search: SearchSpec, key: str) -> bool:
+    """Whether a key stands in the config, and not as what it would be anyway."""
+    return key in search.model_fields_set and getattr(search, key) is not None
 
 
 def _repeated(spec: StudySpec) -> list[Problem]:
@@ -126,6 +150,7 @@ _RULES = (
     _can_be_calibrated,
     _average,
     _budgets,
+    _minutes_decide,
     _repeated,
 )
 

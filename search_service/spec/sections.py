@@ -143,6 +143,14 @@ class SearchSpec(FrozenModel):
         "it reaches the next; null: not asked again, as in Ray Tune.",
     )
     max_cycles: int = Field(default=2, ge=1, description="Times that steps 3 to 5 are done at most.")
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        # A month: beyond, somebody has written seconds or a date.
+        le=43_200,
+        description="Minutes from the command to its last line: trials, epochs, cycles, finalists and seeds are as "
+        "many as fit in, by what they cost here; instead of max_trials, max_cycles and time_budget_s.",
+    )
     time_budget_s: float | None = Field(default=None, gt=0, description="Seconds after which no trial is started.")
     max_total_epochs: int | None = Field(
         default=None,

@@ -47,6 +47,7 @@ class _SearchEstimator(BaseEstimator):
         self,
         *,
         metric: str | None = None,
+        minutes: float | None = None,
         drop: Sequence[str] = (),
         changes: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -57,6 +58,7 @@ class _SearchEstimator(BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.metric = metric
+        self.minutes = minutes
         self.drop = drop
         self.changes = changes
         self.name = name
@@ -149,6 +151,7 @@ class _SearchEstimator(BaseEstimator):
             table,
             target,
             metric=self.metric,
+            minutes=self.minutes,
             drop=self.drop,
             changes={"data.task": self._task} | seed | dict(self.changes or {}),
             name=self.name,
@@ -208,6 +211,7 @@ class SearchClassifier(ClassifierMixin, _SearchEstimator):
 
     Args:
         metric: What is optimised, as ``objective.metric``; ``score`` is accuracy all the same, as of every classifier.
+        minutes: That ``fit`` takes, as ``search.minutes``.
         drop: Columns that are no features.
         changes: Keys of the config with their values, such as ``{"search.coarse.max_trials": 8}`` for the budget, or
             ``{"trial.class_weights": "balanced"}``.
@@ -270,6 +274,7 @@ class SearchRegressor(RegressorMixin, _SearchEstimator):
 
     Args:
         metric: What is optimised, as ``objective.metric``; ``score`` is R² all the same, as of every regressor.
+        minutes: That ``fit`` takes.
         drop: As ``SearchClassifier``, and likewise the others.
         changes: Keys of the config with their values.
         name: The study's.

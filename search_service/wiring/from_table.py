@@ -32,7 +32,7 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
         table = inspect(spec, settings=settings)
     except InvalidSpecError as error:
         raise InvalidSpecError([_as_option(problem) for problem in error.problems]) from error
-    starting = from_table.starting_config(source, spec.data.target, _found(table))
+    starting = from_table.starting_config(source, spec.data.target, _found(table), spec.search.minutes)
     return starting.changed(config_file.overridden(starting.plain, overrides))
 
 

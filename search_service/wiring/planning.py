@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-from functools import partial
+import time
 
 from search_service.early_stopping.defaults import asha_rules
-from search_service.recipe.planning import StudyPlan
+from search_service.recipe import budgeting, pace, step2_overfit_small_sample, step3_learning_rates
+from search_service.recipe.budgeting import Asked, Costs
+from search_service.recipe.planning import Around, StudyPlan
 from search_service.recipe.planning import plan as plan_study
 from search_service.records.round_plan import Resources
-from search_service.runners.registry import RUNNERS
+from search_service.runners.registry import RUNNERS, RunnerKind
 from search_service.runners.sizing import most_members, place_of
+from search_service.spec.sections import CoarseSpec, RefinedSpec
+from search_service.spec.study_spec import StudySpec
+from search_service.wiring import times
 from search_service.wiring.preparing import PreparedStudy
 from trainables import population_size, timing
 from trainables.process import device_for, prepare_process
+from trainables.records import Pace
+
+# Seconds of steps 1 to 3 beside their trainings.
+CHECKS_S = 1.0
 
 
-def plan(study: PreparedStudy, *, runner: str = "ray") -> StudyPlan:
+def plan(study: PreparedStudy, *, runner: str = "ray", began_at: float | None = None) -> StudyPlan:
     """What a run of the study would do, with the pace of its trial on this machine; nothing is written.
 
     Args:
         study: What ``prepare`` gave.
         runner: Name of the runner (``runners.registry.RUNNERS``), which says how many populations train at once.
+        began_at: Instant of ``time.monotonic()`` at which the command was given: how long a run takes until it has its
+            table follows from it; None: as on an idle machine.
     """
+    prepared_s = None if began_at is None else time.monotonic() - began_at
     prepare_process()
+    spec, kind = study.spec, RUNNERS[runner]
+    concurrency = kind.concurrency(Resources.of(spec.search))
+    measured = _pace(study, kind, concurrency)
+    start = times.start_s(prepared_s)
+    beside = times.beside(start, kind)
+    costs = pace.before_rounds(spec, study.dataset, spec.space(), measured, concurrency, beside)
+    around = _around(study, kind, measured, start)
+    left_out: tuple[str, ...] = ()
+    if spec.search.minutes is not None:
+        spec, left_out = _sized(spec, costs, around)
+    return plan_study(spec, concurrency=concurrency, pace=measured, costs=costs, around=around, left_out=left_out)
+
+
+def _pace(study: PreparedStudy, kind: RunnerKind, concurrency: int) -> Pace:
+    """The pace of a population of the config's trial."""
     spec, search = study.spec, study.spec.search
-    kind = RUNNERS[runner]
-    concurrency = kind.concurrency(Resources.of(search))
     size = search.population_size
     if size == "auto":
         coarse, rules = search.coarse, asha_rules(search, search.coarse)
@@ -38,8 +63,48 @@ def plan(study: PreparedStudy, *, runner: str = "ray") -> StudyPlan:
             epochs=min(rules.grace_period if rules else coarse.max_epochs, coarse.max_epochs),
             report_s=kind.report_s,
         ).size
-    measure = partial(timing.measure, metric=spec.metric, device=device_for(search.gpus_per_trial))
-    pace = measure([spec.trial] * size, study.dataset)
-    # The finalists train in this process, the seeds of each as one population.
-    last = measure([spec.trial] * spec.finalists.seeds, study.dataset)
-    return plan_study(spec, concurrency=concurrency, pace=pace, finalists_pace=last)
+    return timing.measure(
+        [spec.trial] * size, study.dataset, metric=spec.metric, device=device_for(search.gpus_per_trial)
+    )
+
+
+def _around(study: PreparedStudy, kind: RunnerKind, measured: Pace, start: float) -> Around:
+    """Seconds that are not training."""
+    spec, dataset, checks = study.spec, study.dataset, study.spec.checks
+    factor = pace.factor_of(measured, spec.trial, dataset)
+    small = step2_overfit_small_sample.task(spec.trial, dataset, checks.overfit_small_sample, spec)
+    rates = step3_learning_rates.task(spec.trial, dataset, checks.learning_rates, spec, cycle=1, allowed=None)
+    trials = sum(round_.max_trials for round_ in (spec.search.coarse, spec.search.refined))
+    return Around(
+        start=start,
+        checks=CHECKS_S * times.load(start) + factor * (small.effort + rates.effort),
+        workers=kind.start_share * start,
+        end=times.end_s(start, record=True) + times.RECORD_S_PER_TRIAL * trials,
+    )
+
+
+def _sized(spec: StudySpec, costs: Costs, around: Around) -> tuple[StudySpec, tuple[str, ...]]:
+    """The spec as large as its minutes bear, and what there is no time for."""
+    minutes = spec.search.minutes
+    assert minutes is not None
+    left = 60 * minutes - around.start - around.checks - around.workers - around.end
+    asked = Asked.of(spec.search, spec.finalists, spec.model)
+    found = budgeting.size(left, costs, asked)
+    assert found.coarse is not None
+    left_out = found.left_out
+    if not found.fits:
+        least = (60 * minutes - left + budgeting.least_seconds(costs, asked)) / 60
+        left_out = (f"too short: the least for this table is about {least:.2g} minutes", *left_out)
+    # What is left is shown as what further cycles have.
+    update: dict[str, object] = {"max_cycles": 1} | {
+        "coarse": CoarseSpec(max_trials=found.coarse.trials, max_epochs=found.coarse.epochs),
+        "refined": RefinedSpec(max_trials=found.refined.trials, max_epochs=found.refined.epochs),
+    }
+    last = {"top": found.last.top, "seeds": found.last.seeds, "baselines": found.last.baselines}
+    return spec.model_copy(
+        update={
+            "search": spec.search.model_copy(update=update),
+            "finalists": spec.finalists.model_copy(update=last),
+            "model": spec.model.model_copy(update={"refit": found.last.refit}),
+        }
+    ), left_out

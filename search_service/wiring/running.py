@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,18 +11,21 @@ from functools import partial
 from search_service.errors import Problem
 from search_service.folder import journals, layout, private_addresses, study_folder
 from search_service.folder.study_folder import StudyFolder
+from search_service.recipe.clock import Minutes
 from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
 from search_service.recorders.event_journal import EventJournal
 from search_service.recorders.page_file import PageFile
 from search_service.records.events import Listener
 from search_service.records.results import StudyResult
+from search_service.records.round_plan import Resources
 from search_service.report.documents import StudyDocument
 from search_service.runners.interrupts import catch_interrupts
 from search_service.runners.registry import RUNNERS
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 from search_service.study import run_study
+from search_service.wiring import times
 from search_service.wiring.preparing import PreparedStudy, read_again, require_unfinished
 from search_service.wiring.record import places_of, recording, wait_for_record
 from search_service.wiring.surroundings import installed_versions, make_folder, new_id, one_listener, scratch_folder
@@ -56,6 +60,7 @@ def run(
     listeners: Sequence[Listener] = (),
     say: Callable[[str], None] = lambda text: None,
     record: bool = True,
+    began_at: float | None = None,
 ) -> FinishedStudy:
     """Run a study and record it, or go on with one; gives the result, where everything is, and what the record lacks.
 
@@ -67,6 +72,7 @@ def run(
         listeners: Hear every event after the journal and the recorder.
         say: Hears what takes long when the study is over, in a sentence.
         record: False: the study is in its folder alone, until ``sync`` tells the record of it.
+        began_at: Instant of ``time.monotonic()`` at which ``search.minutes`` began to count; None: now.
 
     Raises:
         DataError: Another process has finished it.
@@ -74,6 +80,7 @@ def run(
         OutsideError: Ray broke, or MLflow cannot be reached when it begins.
         KeyboardInterrupt: After everything was stopped.
     """
+    began_at = time.monotonic() if began_at is None else began_at
     # Steps 1 to 3 and the finalists train in this process, beside Ray's workers.
     prepare_process()
     with ExitStack() as stack:
@@ -84,13 +91,9 @@ def run(
         made = RUNNERS[runner].make(ray_address)
         interrupts.rearm()
         stack.callback(made.close)
-        files = study.folder
-        if files is None:
-            files = _new_folder(settings, study)
-            stack.enter_context(files.lock())
+        files = study.folder or _new_folder(settings, study, stack)
         stack.enter_context(scratch_folder(files.path))
-        # That of the last time.
-        (files.path / layout.CANCEL).unlink(missing_ok=True)
+        (files.path / layout.CANCEL).unlink(missing_ok=True)  # That of the last time.
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
         everybody = [*_in_folder(files, recorder), recorder.record, *listeners]
         result = run_study(
@@ -102,11 +105,30 @@ def run(
             folder=files.path,
             versions=installed_versions(study.spec.search.gpus_per_trial),
             earlier=study.earlier,
+            minutes=_minutes(study.spec, files, runner, began_at, record=record),
             deliver=partial(_deliver, settings, files, recorder, study.spec),
         )
         # The study is over; the record may not be, and needs no workers for it.
         made.close()
         return _finish_record(settings, files, recorder, study.spec, result, say, record=record)
+
+
+def _minutes(spec: StudySpec, files: StudyFolder, runner: str, began_at: float, *, record: bool) -> Minutes | None:
+    """The study's time, if it has any."""
+    if spec.search.minutes is None:
+        return None
+    kind, resources = RUNNERS[runner], Resources.of(spec.search)
+    start = time.monotonic() - began_at
+    return Minutes(
+        seconds=60 * spec.search.minutes,
+        began_at=began_at - files.seconds,
+        start_s=start,
+        # What imports take now, MLflow's and Ray's end will take a part of.
+        workers_s=kind.start_share * start,
+        end_s=times.end_s(start, record=record),
+        slots=kind.concurrency(resources),
+        beside=times.beside(start, kind),
+    )
 
 
 def _hold(files: StudyFolder | None, stack: ExitStack) -> None:
@@ -121,9 +143,11 @@ def _in_folder(files: StudyFolder, recorder: Recorder) -> tuple[Listener, Listen
     return EventJournal(files.path, lambda: recorder.page).record, PageFile(files.path).record
 
 
-def _new_folder(settings: Settings, study: PreparedStudy) -> StudyFolder:
+def _new_folder(settings: Settings, study: PreparedStudy, stack: ExitStack) -> StudyFolder:
+    """The folder of a study that begins, locked."""
     files = StudyFolder(make_folder(settings, "studies", new_id(study.spec), study.spec))
     private_addresses.keep(files.path, study.addresses)
+    stack.enter_context(files.lock())
     return files
 
 

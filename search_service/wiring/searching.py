@@ -8,6 +8,7 @@ found                                   # in a notebook: the report
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,6 +147,7 @@ def search(
     target: Any = None,
     *,
     metric: str | None = None,
+    minutes: float | None = None,
     drop: Sequence[str] = (),
     changes: Mapping[str, Any] | None = None,
     name: str | None = None,
@@ -161,6 +163,7 @@ def search(
             ``[N, D]``, or the path, address or name of a table. What is in memory is written to ``tables`` in the home.
         target: The target column's name, or its N values.
         metric: What is optimised, as ``objective.metric``.
+        minutes: That the call takes, as ``search.minutes``: rounds and last act are as large as fits in.
         drop: Columns that are no features.
         changes: Keys of the config with their values, such as ``{"search.coarse.max_trials": 8}``.
         name: The study's, and its model's; by default the target's, or the file's.
@@ -174,17 +177,11 @@ def search(
         OutsideError: Ray broke, or MLflow cannot be reached when it begins.
         KeyboardInterrupt: After everything was stopped.
     """
+    began_at = time.monotonic()
     settings = Settings() if home is None else Settings(home=Path(home))
-    if isinstance(data, str | Path):
-        source, column = str(data), target
-    else:
-        try:
-            table, column = frames.as_table(data, target)
-        except DataError as error:
-            raise InvalidSpecError(error.problems) from error
-        name = name or _name_of(column)
-        source = str(frames.write(table, settings.home.absolute() / TABLES, _name_of(name)))
+    source, column, name = _where(data, target, name, settings)
     asked = {"name": name, "data.target": column, "objective.metric": metric, "data.drop": list(drop) or None}
+    asked |= {"search.minutes": minutes}
     given = {key: value for key, value in asked.items() if value is not None} | dict(changes or {})
     config = config_of(
         source, [f"{key}={config_file.written(value)}" for key, value in given.items()], settings=settings
@@ -197,8 +194,26 @@ def search(
             console.print(for_terminal(text), highlight=False)
 
     listeners = [ProgressDisplay(console)] if show else []
-    finished = run(study, settings=settings, runner=runner, listeners=listeners, say=say, record=record)
+    finished = run(
+        study, settings=settings, runner=runner, listeners=listeners, say=say, record=record, began_at=began_at
+    )
     return SearchResult(study.spec, config.text, finished, settings)
+
+
+def _where(data: Any, target: Any, name: str | None, settings: Settings) -> tuple[str, Any, str | None]:
+    """Source and target column of a table, which is written down if it is in memory, and the study's name.
+
+    Raises:
+        InvalidSpecError: It is no table.
+    """
+    if isinstance(data, str | Path):
+        return str(data), target, name
+    try:
+        table, column = frames.as_table(data, target)
+    except DataError as error:
+        raise InvalidSpecError(error.problems) from error
+    name = name or _name_of(column)
+    return str(frames.write(table, settings.home.absolute() / TABLES, _name_of(name))), column, name
 
 
 def _name_of(text: str | None) -> str:

@@ -59,6 +59,41 @@ def test_shorter_options_change_a_config_too_and_set_has_the_last_word(table, tm
     assert "objective.metric" in done.stderr
 
 
+def test_e3_minutes_take_the_place_of_the_numbers_of_a_table_and_of_a_config(table, tmp_path, called):
+    printed = called("init", "iris.csv", "--target", "species", "--minutes", "7")
+    assert printed.returncode == 0, printed.stderr
+    config = parse(config_file.read_text(printed.stdout, "printed"))
+    assert config.search.minutes == 7
+    assert not {"coarse", "refined", "max_cycles"} & config.search.model_fields_set
+    (tmp_path / "fixed.yaml").write_text(called("init", "iris.csv", "--target", "species").stdout)
+    document = json.loads(called("plan", "fixed.yaml", "--minutes", "3", "--runner", "inline", "--json").stdout)
+    assert document["minutes"] == 3
+    assert next(iter(document["parts"])) == "start"
+    assert sum(document["parts"].values()) == pytest.approx(document["seconds_expected"])
+    # As much as fits in, one cycle of it.
+    assert 0 < document["seconds_expected"] < 200
+    shown = called("plan", "iris.csv", "--target", "species", "--minutes", "1", "--runner", "inline").stdout
+    for words in ("Sized for 1 minutes", "By part: start", "Less than 2 minutes are kept"):
+        assert words in shown, words
+
+
+def test_e3_minutes_and_numbers_that_they_decide_are_a_mistake_that_says_which(table, tmp_path, called):
+    (tmp_path / "both.yaml").write_text(
+        "name: t\ndata: {source: iris.csv, target: species}\n"
+        "search: {minutes: 5, coarse: {max_trials: 8}, max_cycles: 1, time_budget_s: 60}\n"
+    )
+    refused = called("validate", "both.yaml")
+    assert refused.returncode == 2
+    for key in ("search.coarse.max_trials", "search.max_cycles", "search.time_budget_s"):
+        assert f"{key}: " in refused.stderr
+    assert "remove it, or search.minutes" in refused.stderr
+    # On the command line they take their place, but not that of what stands beside them there.
+    assert called("validate", "both.yaml", "--set", "search.minutes=5").returncode == 0
+    assert called("validate", "both.yaml", "--set", "search.minutes=5", "--set", "search.max_cycles=2").returncode == 2
+    for wrong in ("0", "-1", "1e9"):
+        assert "search.minutes" in called("plan", "both.yaml", "--minutes", wrong).stderr
+
+
 def test_a_study_that_goes_on_takes_no_target(called):
     done = called("run", "--study", "a", "--target", "y")
     assert done.returncode == 2

@@ -9,12 +9,13 @@ import pytest
 
 from search_service import wiring
 from search_service.cli import commands as cli
-from search_service.recipe.planning import duration, expected_epochs, plan
+from search_service.recipe.budgeting import Costs
+from search_service.recipe.planned_rounds import expected_epochs
+from search_service.recipe.planning import Around, duration, plan
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
 from tests.conftest import REPOSITORY
-from trainables.records import Pace
 
 SPEC = {
     "name": "planned",
@@ -57,20 +58,57 @@ def test_c5_the_formula_is_the_mean_over_trials_that_survive_by_lot():
     assert expected_epochs((2, 4), 8, 2.0) == 0.5 * 2 + 0.25 * 4 + 0.25 * 8
 
 
-def test_c5_seconds_by_hand():
-    spec = parse(SPEC | {"search": SPEC["search"] | {"population_size": 3}})
-    pace = Pace(size=3, seconds_per_step=0.1, seconds_per_validation=1.0, steps_per_epoch=20)  # 3 s for 3 members
-    last = Pace(size=3, seconds_per_step=0.05, seconds_per_validation=1.0, steps_per_epoch=20)  # 2 s for 3 seeds
-    planned = plan(spec, concurrency=8, pace=pace, finalists_pace=last)
-    # 9 trials are 3 cohorts, 6 are 2: no more train at once. 3 seconds for 3 trials are 1 for each.
-    rounds = 45 / 3 + 42 / 2
-    finalists = (2 * (1 + 2) + 2) * 27 * 2
-    assert planned.seconds_expected == pytest.approx(rounds + finalists)
-    limited = plan(
-        parse(SPEC | {"search": spec.search.model_dump() | {"time_budget_s": 10}}),
-        concurrency=8, pace=pace, finalists_pace=last,
-    )  # fmt: skip
-    assert limited.seconds_at_most == pytest.approx(10 + finalists)
+COSTS = Costs(epoch=0.5, network_epoch=0.2, single_epoch=0.3, baselines=8.0, slots=2)
+AROUND = Around(start=10.0, checks=5.0, workers=6.0, end=4.0)
+
+
+def test_c5_seconds_by_hand_part_by_part():
+    spec = parse(SPEC | {"search": SPEC["search"] | {"noise_seeds": 2}, "model": {"average": "none"}})
+    planned = plan(spec, concurrency=2, costs=COSTS, around=AROUND)
+    # The epochs of the rounds by hand are above: 45 and 42.
+    rounds, epochs = 6.0 + (45 + 42) * 0.5, 27
+    noise = 2 * epochs * 0.2 / 2
+    assert planned.parts == pytest.approx(
+        {
+            "start": 10.0,
+            "checks": 5.0,
+            "rounds": rounds,
+            # Half of: checks, rounds whose workers are there, the noise.
+            "second cycle": 0.5 * (5.0 + (45 + 42) * 0.5 + noise),
+            # 2 × 3 networks on 3 divisions, of which a worker waits 15 % of the time.
+            "finalists": 1.15 * 18 * epochs * 0.2 / 2,
+            # Three networks for six tenths of the epochs on two workers, then one alone.
+            "refit": 3 * 0.6 * epochs * 0.2 / 2 + epochs * 0.3,
+            "baselines": 8.0 / 2,
+            "report": 4.0,
+        }
+    )
+    assert planned.seconds_expected == pytest.approx(sum(planned.parts.values()))
+    at_most = sum(planned.parts.values()) - planned.parts["second cycle"] - (45 + 42) * 0.5 + (81 + 162) * 0.5
+    assert planned.seconds_at_most == pytest.approx(at_most + 5.0 + 6.0 + (81 + 162) * 0.5 + noise)
+
+
+def test_c5_what_is_not_asked_for_takes_no_time():
+    changes = {"finalists": {"top": 1, "seeds": 2, "baselines": False}, "model": {"refit": False}}
+    spec = parse(SPEC | changes | {"search": SPEC["search"] | {"max_cycles": 1}})
+    parts = plan(spec, concurrency=2, costs=COSTS, around=AROUND).parts
+    assert list(parts) == ["start", "checks", "rounds", "finalists", "report"]
+
+
+def test_c5_a_time_budget_bounds_the_rounds_and_nothing_else():
+    spec = parse(SPEC | {"search": SPEC["search"] | {"time_budget_s": 10}})
+    planned, free = (plan(each, concurrency=2, costs=COSTS, around=AROUND) for each in (spec, parse(SPEC)))
+    assert planned.parts["rounds"] == 10
+    assert "second cycle" not in planned.parts
+    assert planned.parts["finalists"] == free.parts["finalists"]
+
+
+def test_c5_an_average_of_networks_is_trained_once_more_as_a_whole():
+    averaged, alone = (
+        plan(parse(SPEC | {"model": {"average": many}}), concurrency=2, costs=COSTS, around=AROUND)
+        for many in ("auto", "none")
+    )
+    assert averaged.parts["refit"] - alone.parts["refit"] == pytest.approx(27 * (5 * 0.2 / 2 - 0.3))
 
 
 @pytest.mark.parametrize(
@@ -126,12 +164,13 @@ def test_c5_a_person_sees_rounds_totals_and_a_time_and_nothing_is_written(tmp_pa
         "coarse search, random",
         "3, 9",
         "finalists: 2 × 5 seeds",
-        "model: the winner",
+        "model: about 5 networks",
         "At most 40 trials: 20 in each of 2 cycles.",
         "about 116 in one cycle",
         "at most 648 epochs",
         "No trial is started after 500 in total.",
-        "Rounds and finalists take about ",
+        "From the command to its last line: about ",
+        "By part: start ",
     ):
         assert words in out, words
     assert list(tmp_path.iterdir()) == []

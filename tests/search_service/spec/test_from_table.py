@@ -49,6 +49,14 @@ def test_what_is_printed_reads_as_what_is_run(target):
     assert parse(config.plain).data.target == target
 
 
+def test_e3_with_minutes_no_number_is_written_that_they_decide():
+    few = starting_config("t.csv", "y", Found("regression", "many numbers", 400), 7.5)
+    assert few.plain["search"] == {"minutes": 7.5}
+    # A cross-validation is for the rows that are few, whatever the time.
+    assert few.plain["finalists"] == {"folds": 5}
+    assert parse(few.plain).search.minutes == 7.5
+
+
 @pytest.mark.parametrize(
     ("classes", "metric"),
     [

@@ -385,6 +385,10 @@ def test_the_smallest_config_is_enough():
         ),
         (points({"network.hidden_sizes": [8, 8, 8]}), f"{POINT}network.hidden_sizes", "network.depth 1 – 2"),
         (points({"network.hidden_sizes": [8], "network.depth": 1}), f"{POINT}network.hidden_sizes", "remove one"),
+        ({"search": {"minutes": 0}}, "search.minutes", "above 0"),
+        ({"search": {"minutes": 5, "max_cycles": 2}}, "search.max_cycles", "search.minutes: 5 decides it"),
+        ({"search": {"minutes": 5, "refined": {"max_trials": 9}}}, "search.refined.max_trials", "remove it"),
+        ({"search": {"minutes": 5, "time_budget_s": 300}}, "search.time_budget_s", "search.minutes: 5 decides it"),
         ({"search": {"brackets": 0}}, "search.brackets", "at least 1"),
         ({"search": {"brackets": 6}}, "search.brackets", "at most 5"),
         ({"search": {"bracket": 2}}, "search.bracket", "did you mean brackets?"),
@@ -400,6 +404,12 @@ def test_each_mistake_has_its_path_rule_and_fix(changes, path, words):
     found = mistakes(changes)
     assert path in found, found
     assert words in found[path]
+
+
+def test_e3_beside_minutes_stand_epochs_and_as_many_points_as_anybody_likes():
+    search = {"minutes": 5, "coarse": {"max_epochs": 40}} | points(*[{"optimizer.lr": 0.1}] * 30)["search"]
+    assert parse(VALID | {"search": search}).search.minutes == 5
+    assert parse(VALID | {"search": {"minutes": 5, "time_budget_s": None}}).search.minutes == 5
 
 
 def test_a_second_objective_needs_something_that_changes_it():
