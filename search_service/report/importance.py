@@ -19,14 +19,13 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_service.records.curves import score_at
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
-from search_service.space.ranges import Choices, Range, Space
+from search_service.samplers.distributions import distribution_of, to_optuna
+from search_service.space.ranges import Space
 from trainables.metrics import METRICS
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -100,12 +99,12 @@ def _value_at(trial: TrialResult, epoch: int) -> float | None:
 
 def _weigh(valued: Sequence[tuple[TrialResult, float]], space: Space) -> Mapping[str, float]:
     """PED-ANOVA's divergence by leaf, for those that occur; the values are smaller for better."""
-    distributions = {leaf: _distribution(range_) for leaf, range_ in space.items()}
+    distributions = {leaf: distribution_of(range_) for leaf, range_ in space.items()}
     study = optuna.create_study(direction="minimize")
     study.add_trials(
         [
             optuna.trial.create_trial(
-                params={leaf: _encode(space[leaf], value) for leaf, value in trial.values.items()},
+                params={leaf: to_optuna(space[leaf], value) for leaf, value in trial.values.items()},
                 distributions={leaf: distributions[leaf] for leaf in trial.values},
                 value=value,
             )
@@ -118,26 +117,3 @@ def _weigh(valued: Sequence[tuple[TrialResult, float]], space: Space) -> Mapping
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
         weights: dict[str, float] = evaluator.evaluate(study)
     return weights
-
-
-def _distribution(range_: Range) -> BaseDistribution:
-    if isinstance(range_, Choices):
-        return CategoricalDistribution(list(map(range_.encode, range_.choices)))
-    if range_.integer:
-        step = int(range_.step) if range_.step else 1
-        return IntDistribution(int(range_.low), int(range_.high), log=range_.log, step=step)
-    if range_.step is not None:
-        # In whole steps: Optuna asks of floats whether they are multiples, which sums of 0.1 are not quite.
-        return IntDistribution(0, range_.n_steps)
-    return FloatDistribution(range_.low, range_.high, log=range_.log)
-
-
-def _encode(range_: Range, value: Any) -> Any:
-    if isinstance(range_, Choices):
-        # Optuna's categories are scalars.
-        return range_.encode(value)
-    if range_.step is None:
-        return value
-    # The config's own value is tried too, and may lie between the steps.
-    index = range_.index_of(value)
-    return range_.at_step(index) if range_.integer else index

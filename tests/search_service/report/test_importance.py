@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
-from search_service.report.importance import FEWEST_TRIALS, _distribution, _encode, importance
+from search_service.report.importance import FEWEST_TRIALS, importance
+from search_service.samplers.distributions import distribution_of, to_optuna
 from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan, plain
 from trainables.records import EpochPoint
@@ -193,6 +194,6 @@ def test_c9_values_of_a_range_with_a_step_are_weighed_whatever_rounding_made_of_
     range_ = NumericRange(low, high, step=step)
     # 0.30000000000000004 is what an earlier version wrote down for three steps.
     for value in (low, high, low + range_.n_steps * step, low + step / 3):
-        encoded = _encode(range_, value)
-        assert _distribution(range_)._contains(encoded)
-    assert _encode(range_, low + range_.n_steps * step) == range_.n_steps
+        encoded = to_optuna(range_, value)
+        assert distribution_of(range_)._contains(encoded)
+    assert to_optuna(range_, low + range_.n_steps * step) == range_.at_step(range_.n_steps)

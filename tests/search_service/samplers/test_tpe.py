@@ -1,64 +1,15 @@
-"""C1: the tree-structured Parzen estimator; its densities against Optuna's."""
+"""C1: the tree-structured Parzen estimator on a round's configurations."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
-from optuna.samplers._tpe.sampler import default_weights
-from scipy.integrate import trapezoid
 
 from search_service.samplers.base import SamplingTask
-from search_service.samplers.tpe import ParzenDensity, TreeParzen, choice_shares, good_ones
+from search_service.samplers.tpe import TreeParzen
 from search_service.space.ranges import Choices, NumericRange
 from trainables.config import TrialConfig
-
-PARAMETERS = _ParzenEstimatorParameters(1.0, True, False, default_weights, multivariate=False)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 80), st.integers(0, 999), st.booleans())
-def test_c1_the_density_of_a_number_is_optunas(n, seed, repeated):
-    random = np.random.default_rng(seed)
-    observations = random.random(n) if not repeated else random.integers(0, 5, n) / 4.0
-    expected = _ParzenEstimator({"x": observations}, {"x": FloatDistribution(0.0, 1.0)}, PARAMETERS)
-    at = np.linspace(0, 1, 41)
-    density = ParzenDensity(observations)
-    # Where observations repeat, which of the equals has which bandwidth is up to the sorting.
-    if not repeated:
-        np.testing.assert_allclose(density.log_pdf(at), expected.log_pdf({"x": at}), rtol=1e-9, atol=1e-9)
-    grid = np.linspace(0, 1, 20_001)
-    assert trapezoid(np.exp(density.log_pdf(grid)), grid) == pytest.approx(1.0, abs=1e-3)
-
-
-def test_c1_samples_follow_the_density():
-    density = ParzenDensity(np.random.default_rng(0).beta(2, 8, 30))
-    drawn = density.sample(np.random.default_rng(1), 50_000)
-    counts, edges = np.histogram(drawn, bins=20, range=(0, 1))
-    grid = np.linspace(0, 1, 20_001)
-    cumulated = np.cumsum(np.exp(density.log_pdf(grid))) / 20_000
-    expected = np.diff(np.interp(edges, grid, cumulated))
-    # A share's standard error is 0.002 at most.
-    np.testing.assert_allclose(counts / 50_000, expected, atol=0.01)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 3), max_size=60))
-def test_c1_the_shares_of_choices_are_optunas(indices):
-    expected = _ParzenEstimator(
-        {"x": np.array(indices, float)}, {"x": CategoricalDistribution(("a", "b", "c", "d"))}, PARAMETERS
-    )
-    shares = choice_shares(np.array(indices, float), 4)
-    np.testing.assert_allclose(np.log(shares), expected.log_pdf({"x": np.arange(4)}), rtol=1e-9)
-
-
-def test_c1_a_half_of_the_root_is_good():
-    assert [good_ones(n) for n in (1, 4, 10, 100, 1000)] == [1, 1, 2, 5, 16]
 
 
 def drawn(tpe, count, score, *, first=0):
