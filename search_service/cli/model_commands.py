@@ -19,14 +19,29 @@ app = typer.Typer()
 @app.command()
 def export(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's id, a folder, or models:/NAME@champion.")],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to make.")],
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Folder to make, for the model.")] = None,
+    optuna: Annotated[
+        Path | None,
+        typer.Option("--optuna", metavar="FILE", help="SQLite file to make, for its trials as Optuna has them."),
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Write a study's model into a folder: to serve with MLflow, to call, and to read as a torch module.
+    """Write a study's model into a folder (--to), or its trials into a file that Optuna's tools read (--optuna).
 
-    With SEARCH_SERVICE_URL set, also that of a study of the service.
+    The model is there to serve with MLflow, to call, and to read as a torch module; with SEARCH_SERVICE_URL set, also
+    that of a study of the service. Trials are those of a study of this home, running or over.
     """
     settings = settings_for(home)
+    if to is None and optuna is None:
+        raise DataError([Problem("--to", "none", "a folder to make, or --optuna and a file", "give one of them")])
+    if optuna is not None:
+        from search_service.export import optuna_storage
+        from search_service.folder import study_folder
+
+        names = optuna_storage.export(study_folder.find(settings.studies, study), optuna)
+        typer.echo(f"{optuna}: {', '.join(names)}; look at it with: optuna-dashboard sqlite:///{optuna}")
+    if to is None:
+        return
     from search_service.export import exporting
 
     with tempfile.TemporaryDirectory(prefix="search-service-") as scratch:
