@@ -252,7 +252,7 @@ def _to_unit(distribution: BaseDistribution, value: Any) -> float:
         return math.nan
     if (n_steps := _steps(distribution)) is not None:
         index = min(round((value - distribution.low) / (distribution.step or 1)), n_steps)
-        return (index + 0.5) / (n_steps + 1)
+        return float((index + 0.5) / (n_steps + 1))
     start, end = _span(distribution)
     place = math.log(value) if distribution.log else float(value)
     return (place - start) / (end - start) if start < end else 0.5
