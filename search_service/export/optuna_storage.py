@@ -16,6 +16,7 @@ from __future__ import annotations
 import datetime
 import math
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,10 @@ def _write(study_id: str, path: Path, plan: Mapping[str, Any], storage: str) -> 
     direction = "maximize" if METRICS[plan["metric"]].mode == "max" else "minimize"
     backend = optuna.storages.RDBStorage(storage)
     study = optuna.create_study(storage=backend, study_name=name, direction=direction)
-    study.set_metric_names([plan["metric"]])
+    with warnings.catch_warnings():
+        # "Experimental", says Optuna of names.
+        warnings.simplefilter("ignore")
+        study.set_metric_names([plan["metric"]])
     study.add_trials(trials_of(path, plan))
     # Or its connections would keep the file open.
     backend.remove_session()
