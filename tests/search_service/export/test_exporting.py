@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import optuna
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -28,8 +29,10 @@ import torch
 from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 from scipy.special import softmax
+from typer.testing import CliRunner
 
 from search_service import wiring
+from search_service.cli.commands import app
 from search_service.export import exporting, texts
 from search_service.recipe import packing
 from search_service.recorders.memory import MemoryRecorder
@@ -376,6 +379,19 @@ def test_d3_network_py_averages_numbers_and_log_odds_too(study, regression, tmp_
     inputs = table.test_rows.inputs
     outputs = network(torch.from_numpy(inputs)).detach()
     np.testing.assert_allclose(outputs, model.outputs(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_c9_a_studys_trials_are_exported_for_optunas_tools(study, tmp_path):
+    command = ["export", study.id, "--home", str(study.settings.home)]
+    done = CliRunner().invoke(app, [*command, "--optuna", str(tmp_path / "study.db")])
+    assert (done.exit_code, done.output.count("\n")) == (0, 1)
+    summaries = optuna.get_all_study_summaries(f"sqlite:///{tmp_path / 'study.db'}")
+    rounds = study.finished.result.rounds
+    assert [(each.study_name, each.n_trials) for each in summaries] == [
+        (f"{study.id} round-{number}", len(found.trials)) for number, found in enumerate(rounds, start=1)
+    ]
+    with pytest.raises(DataError, match="--optuna and a file"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 # What ends strings, docstrings, code spans, cells, lines and format fields, and what shows as something else.
