@@ -160,12 +160,16 @@ class RungParzenSampler(BaseSampler):
                 running_scores += scores
             else:
                 running.append(trial.number)
-        random = np.random.default_rng([self._seed, number])
+        random = self._generator(number)
         numbers, observed = self._numbers + running_numbers, self._scores + running_scores
         if len(observed) < max(self._startup, 1):
             return _Draw(random, None, np.empty(0, np.int64))
         good, bad = _split(np.array(numbers), np.array(observed))
         return _Draw(random, good, np.append(bad, np.array(running, np.int64)))
+
+    def _generator(self, number: int) -> np.random.Generator:
+        """What a trial's parameters are drawn from, in their order."""
+        return np.random.default_rng([self._seed, number])
 
     def _observed(self, trial: FrozenTrial, sign: float) -> list[float]:
         """A trial's scores, larger for better: at its rungs, and at its end unless that is the last of them."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -16,8 +17,20 @@ from search_service.samplers.base import SamplingTask
 from search_service.samplers.distributions import distribution_of, from_optuna, suggest, to_optuna
 from search_service.samplers.parzen import RungParzenSampler
 from search_service.space.ranges import Range, drawn_leaves
+from trainables.seeds import derive_seed
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class _Sampler(RungParzenSampler):
+    """Draws each configuration by its number in the round, and so what a round of an earlier version goes on with."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._of_round, self.number = seed, 0
+
+    def _generator(self, number: int) -> np.random.Generator:
+        return np.random.default_rng(derive_seed(self._of_round, self.number))
 
 
 class TreeParzen:
@@ -32,7 +45,8 @@ class TreeParzen:
         self._trials: dict[int, optuna.Trial] = {}
         self._rungs: dict[int, int] = {}
         direction = "maximize" if task.mode == "max" else "minimize"
-        self.study = optuna.create_study(direction=direction, sampler=RungParzenSampler(task.seed))
+        self._sampler = _Sampler(task.seed)
+        self.study = optuna.create_study(direction=direction, sampler=self._sampler)
 
     def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration's leaves, of which ``fixed`` are given."""
@@ -40,6 +54,7 @@ class TreeParzen:
             given = {leaf: to_optuna(self._space[leaf], value) for leaf, value in fixed.items()}
             self.study.enqueue_trial(given, user_attrs={"number": number})
         trial = self.study.ask()
+        self._sampler.number = number
 
         def draw(leaf: str, range_: Range) -> Any:
             value = from_optuna(range_, suggest(trial, leaf, self._distributions[leaf]))

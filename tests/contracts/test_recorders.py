@@ -579,7 +579,7 @@ def test_d3_the_study_has_its_config_its_answer_and_what_it_takes_to_run_it_agai
     assert "# wine: completed" in report
     assert run.data.tags["reason"] in report
     networks = {file.path for file in client.list_artifacts(run.info.run_id, "winner")}
-    assert networks == {"winner/winner.pt", "winner/refit.pt"}
+    assert networks == {"winner/winner.pt", "winner/refit.pt", "winner/average-1.pt"}
 
 
 def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
@@ -588,7 +588,8 @@ def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
     study = runs["wine-1"].data
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss"):
         assert study.metrics[f"seeds/test_{name}"] == pytest.approx(final.test_metrics[name])
-        assert study.metrics[f"model/test_{name}"] == pytest.approx(final.refit.test_metrics[name])
+        # Of the mean of networks that is the model.
+        assert study.metrics[f"model/test_{name}"] == pytest.approx(final.average.test_metrics[name])
         assert study.metrics[f"ignoring_inputs/test_{name}"] == pytest.approx(final.trivial_test_metrics[name])
         for baseline in final.baselines:
             own = runs[f"baseline {baseline.name}"].data.metrics
@@ -598,6 +599,8 @@ def test_d3_every_metric_stands_beside_those_of_simpler_models(record, story):
         for finalist in final.finalists:
             metrics = runs[f"finalist {finalist.trial_id}"].data.metrics
             assert metrics[f"validation_mean_{name}"] == pytest.approx(finalist.validation_metrics[name])
+    assert study.metrics["model/networks"] == len(final.average.networks) > 1
+    assert study.metrics["model/alone_test_accuracy"] == pytest.approx(final.network_test_score)
     assert {baseline.name for baseline in final.baselines} == {"linear", "boosting"}
     assert study.tags["worth"] == worth(final)
     assert study.tags["worth"].split(":")[0] in ("Yes", "No", "It cannot be told")

@@ -14,7 +14,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import AsyncHyperBandScheduler
 
 from search_service.folder import layout
-from search_service.recipe.planning import expected_epochs
+from search_service.recipe.planned_rounds import expected_epochs
 from search_service.recipe.planning import plan as planned
 from search_service.records.rounds import TrialStatus
 from search_service.runners.inline import InlineRunner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from search_service.recipe import finalists, tasks
 from search_service.recipe.finalist_training import FinalistTraining, networks_of
 from search_service.records.round_plan import Resources
-from search_service.runners.base import run_here
+from search_service.runners.base import Task, run_here
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan
@@ -73,6 +74,10 @@ def test_d1_inline_and_ray_train_the_same_finalists_refit_and_baselines_to_the_b
 
         return ray_runner.run_tasks(to_do, Resources(), hear)
 
+    # The second worker may take longer to start than all of this takes to train.
+    deadline = time.monotonic() + 300
+    while len(workers) < 2 and time.monotonic() < deadline:
+        run_tasks([Task(f"nap-{number}", time.sleep, (0.2,)) for number in range(2)], tasks.nobody)
     on_ray = finalists.run(SPEC, rounds, *digits, tmp_path, (), run_tasks)
     assert comparable(on_ray) == comparable(inline)
     assert len(workers) == 2

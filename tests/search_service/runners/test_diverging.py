@@ -85,8 +85,8 @@ def test_c2_a_round_of_which_a_third_diverges(wine, tmp_path, monkeypatch, trial
 
     # The sampler knows of nothing that is still being trained.
     model = watched.books[0]._sampler._source
-    assert model._running == set()
-    assert model._drawn == {}
+    assert all(trial.state.is_finished() for trial in model.study.trials)
+    assert model._trials == {}
     # It has learnt to keep away, and found what it finds where nothing diverges.
     # of its last fifth alone goes up again once the model forgets its oldest observations.
     part = trials // 5
