@@ -10,15 +10,13 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from trainables.averaging import MEANINGS
-from trainables.choices import LossName
+from trainables.choices import LIKELIHOODS, LossName
 from trainables.data.types import few
 from trainables.metrics import MetricName
 from trainables.plain_network import Architecture, Average
 
 # Raised when the meaning of the folder changes; older folders are then refused instead of misread.
 FORMAT = 1
-# Losses whose outputs are log-odds. The hinge loss orders classes without saying how sure it is.
-_WITH_PROBABILITIES: frozenset[LossName] = frozenset({"cross_entropy", "binary_cross_entropy"})
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Facts:
     @property
     def has_probabilities(self) -> bool:
         """Whether predictions say how sure they are."""
-        return self.loss in _WITH_PROBABILITIES
+        return self.loss in LIKELIHOODS
 
     @property
     def prediction_columns(self) -> tuple[str, ...]:

@@ -35,9 +35,6 @@ from search_service.space.ranges import Choices, NumericRange, Range
 from trainables.metrics import METRICS
 from trainables.records import EpochPoint
 
-# It says of each study that it is made.
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-
 OPTION = "--optuna"
 _STATES = {
     TrialStatus.COMPLETED: TrialState.COMPLETE,

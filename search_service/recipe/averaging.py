@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -103,11 +104,11 @@ def choose(spec: StudySpec, trained: Sequence[TrainedFinalist], dataset: Dataset
     if len(found) < 2:
         return None
     every = [
-        (each.finalist, seed, *network)
+        partial(Member, each.finalist, seed, networks=networks, place=place)
         for each in trained
-        for seed, network in zip(each.finalist.seeds, each.networks, strict=True)
+        for seed, (networks, place) in zip(each.finalist.seeds, each.networks, strict=True)
     ]
-    members = [Member(*every[m][:2], share, *every[m][2:]) for m, share in found.items()]
+    members = [every[m](share=share) for m, share in found.items()]
     alone = min((s for each in trained for s in each.finalist.scores), key=METRICS[spec.metric].rank)
     said = averaging.mean(of_all[list(found)], torch.tensor(list(found.values())), meaning)
     return Choice(tuple(sorted(members, key=lambda member: -member.share)), score, alone, said)
@@ -124,8 +125,8 @@ def trained_again(members: Sequence[Member], refitted: Sequence[Refitted]) -> tu
 
 
 def keep(
-    choice: Choice, members: Sequence[Member], winner: Finalist, dataset: Dataset, folder: Path, device: str
-) -> Average:
+    choice: Choice, members: Sequence[Member], winner: Finalist, dataset: Dataset, folder: Path, tests: RowTensors
+) -> tuple[Average, Tensor]:
     """Write the networks of an average into the study's folder.
 
     Args:
@@ -134,16 +135,18 @@ def keep(
         winner: The finalist that would be the model alone.
         dataset: Rows that they were trained on.
         folder: The study's.
-        device: torch device.
+        tests: Test rows, on the device to compute on.
 
     Returns:
-        The average, without scores on test rows.
+        The average, without scores on test rows, and what it says of them, ``[N, C]``.
     """
-    kept = []
+    kept: list[AveragedNetwork] = []
+    said = []
     for number, networks in enumerate(dict.fromkeys(member.networks for member in members), start=1):
         own = [member for member in members if member.networks == networks]
-        training = checkpoint.load(networks, dataset, device=device)
+        training = checkpoint.load(networks, dataset, device=str(tests.inputs.device))
         training.keep([member.place for member in own])
+        said.append(training.outputs(tests.inputs))
         path = folder / layout.average(number)
         checkpoint.save(training, path)
         kept += [
@@ -152,7 +155,7 @@ def keep(
         ]
     shapes = dataset.n_inputs, training.network.layer_sizes[-1]
     times = {f.trial_id: prediction_ms(f.config.network, *shapes) for f in (winner, *(m.finalist for m in members))}
-    return Average(
+    average = Average(
         tuple(sorted(kept, key=lambda network: -network.share)),
         validation_score=choice.validation_score,
         best_validation_score=choice.best_validation_score,
@@ -160,16 +163,5 @@ def keep(
         prediction_ms=sum(times[member.finalist.trial_id] for member in members),
         alone_ms=times[winner.trial_id],
     )
-
-
-def outputs(average: Average, dataset: Dataset, rows: RowTensors, device: str) -> Tensor:
-    """What an average says of rows, ``[N, C]``."""
-    said, shares, loss = [], [], None
-    for path in dict.fromkeys(network.checkpoint for network in average.networks):
-        training = checkpoint.load(path, dataset, device=device)
-        loss = training.configs[0].loss
-        own = [network for network in average.networks if network.checkpoint == path]
-        said.append(training.outputs(rows.inputs)[[network.place for network in own]])
-        shares += [network.share for network in own]
-    assert loss is not None
-    return averaging.mean(torch.cat(said), torch.tensor(shares), MEANINGS[loss])
+    shares = torch.tensor([network.share for network in kept])
+    return average, averaging.mean(torch.cat(said), shares, MEANINGS[winner.config.loss])

@@ -12,8 +12,9 @@ longer than usual only where there is time for many trials of that length, and t
 left when a cycle is over goes into another one. What the config says of epochs, finalists, seeds and folds holds as it
 is, and the rest follows.
 
+>>> from search_service.spec.study_spec import parse
 >>> costs = Costs(epoch=0.02, network_epoch=0.03, single_epoch=0.03, baselines=2.0, slots=2)
->>> found = size(100.0, costs, Asked.of(SearchSpec(), FinalistsSpec(), ModelSpec()))
+>>> found = size(100.0, costs, Asked.of(parse({"name": "x", "data": {"source": "digits"}})))
 >>> found.refined.epochs, found.last.top, found.last.seeds
 (90, 3, 5)
 """
@@ -25,9 +26,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from search_service.recipe import averaging
 from search_service.recipe.planned_rounds import planned_round
 from search_service.records.steps import Step
-from search_service.spec.sections import FinalistsSpec, ModelSpec, RoundSpec, SearchSpec
+from search_service.spec.sections import RoundSpec, SearchSpec
+from search_service.spec.study_spec import StudySpec
 
 # Shares of what rounds and last act have together: the last act's at most, and of the rest the coarse round's.
 LAST_SHARE, COARSE_SHARE = 0.4, 1 / 3
@@ -173,8 +176,9 @@ class Asked:
     least_epochs: int = 1
 
     @classmethod
-    def of(cls, search: SearchSpec, finalists: FinalistsSpec, model: ModelSpec) -> Asked:
+    def of(cls, spec: StudySpec) -> Asked:
         """What stands in a config; defaults are nothing that was asked for."""
+        search, finalists, model = spec.search, spec.finalists, spec.model
         coarse, refined = (
             round_.max_epochs if "max_epochs" in round_.model_fields_set else None
             for round_ in (search.coarse, search.refined)
@@ -182,7 +186,9 @@ class Asked:
         top, seeds = (
             getattr(finalists, key) if key in finalists.model_fields_set else None for key in ("top", "seeds")
         )
-        averaged = {"auto": AVERAGED, "none": 1}.get(str(model.average)) or int(model.average)
+        averaged = averaging.at_most(spec)
+        if model.average == "auto":
+            averaged = min(averaged, AVERAGED)
         return cls(
             search, coarse, refined, top, seeds, finalists.folds or 0, model.refit, finalists.baselines, averaged
         )

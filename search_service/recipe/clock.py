@@ -125,7 +125,7 @@ class MinutesClock(Clock):
 
     def __init__(self, spec: StudySpec, minutes: Minutes, files: StudyFolder) -> None:
         self._minutes, self._files = minutes, files
-        self._asked = Asked.of(spec.search, spec.finalists, spec.model)
+        self._asked = Asked.of(spec)
         self._costs: Costs | None = None
         # That the last act may take.
         self._last_s = LAST_SHARE * (minutes.seconds - minutes.start_s - minutes.end_s)

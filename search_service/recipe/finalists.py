@@ -182,8 +182,7 @@ def _hand_over(
             members = averaging.trained_again(members, refitted)
     if chosen is None or len(members) < 2:
         return _HandedOver(refit, None, of_tests)
-    average = averaging.keep(chosen, members, winner, dataset, folder, device)
-    of_tests = averaging.outputs(average, dataset, tests, device)
+    average, of_tests = averaging.keep(chosen, members, winner, dataset, folder, tests)
     metrics = scores_of(of_tests, tests.targets, tests.weights, names, dataset.target_scale)
     return _HandedOver(refit, replace(average, test_metrics=metrics), of_tests)
 

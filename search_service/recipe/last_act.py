@@ -179,9 +179,8 @@ class LastActInMinutes(LastAct):
         others = [] if averaged is None else [member.finalist.config for member in averaged.members]
         refit = self._refit_s(others or [winner.config], epochs, factor)
         cut = tasks.pieces_of([winner.config] * len(winner.seeds), self._dataset)
-        efforts = [factor * SHORTER * tasks.effort(piece, self._dataset, epochs) for piece in cut]
-        length = [Task("length", len, effort=effort) for effort in efforts]
-        simpler = [Task("baseline", len, effort=pace.LEAST_BASELINE_S + task.effort) for task in baselines]
+        length = [factor * SHORTER * tasks.effort(piece, self._dataset, epochs) for piece in cut]
+        simpler = [pace.LEAST_BASELINE_S + task.effort for task in baselines]
         if refit + pace.seconds_of([*length, *simpler], 1.0, slots) <= left:
             return Extras()
         if refit + pace.seconds_of(simpler, 1.0, slots) <= left:
@@ -197,12 +196,12 @@ class LastActInMinutes(LastAct):
         for config in configs:
             by_structure.setdefault(config.structure, []).append(config)
         cut = itertools.chain.from_iterable(tasks.pieces_of(own, self._dataset) for own in by_structure.values())
-        pieces = [Task("refit", len, effort=tasks.effort(piece, self._dataset, epochs)) for piece in cut]
-        return rows * pace.seconds_of(pieces, factor, self._costs.slots)
+        efforts = [tasks.effort(piece, self._dataset, epochs) for piece in cut]
+        return rows * pace.seconds_of(efforts, factor, self._costs.slots)
 
     def _time_for(self, training: FinalistTraining, to_do: Sequence[Task]) -> float:
         """Seconds until tasks of the finalists are done."""
-        return pace.seconds_of(to_do, self._factor(training), self._costs.slots)
+        return pace.seconds_of([task.effort for task in to_do], self._factor(training), self._costs.slots)
 
     def _factor(self, training: FinalistTraining) -> float:
         """Seconds here for each of effort."""

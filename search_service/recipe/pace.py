@@ -15,7 +15,6 @@ from search_service.recipe import tasks
 from search_service.recipe.budgeting import Costs
 from search_service.recipe.planned_rounds import planned_round
 from search_service.records.rounds import RoundResult, TrialResult
-from search_service.runners.base import Task
 from search_service.samplers.sampler import Sampler
 from search_service.space.layers import in_config
 from search_service.space.ranges import Space
@@ -170,20 +169,20 @@ def configs_of(space: Space, base: TrialConfig) -> list[TrialConfig]:
     return [base.replace(in_config(suggestion.values, base)) for suggestion in suggestions] or [base]
 
 
-def seconds_of(to_do: Sequence[Task], factor: float, slots: int) -> float:
+def seconds_of(efforts: Sequence[float], factor: float, slots: int) -> float:
     """Seconds until tasks are done, the longest first, each by whoever is free.
 
     Args:
-        to_do: Their efforts are in seconds, about.
+        efforts: Of each task, in seconds, about.
         factor: Seconds here for each of those.
         slots: Workers.
 
-    >>> seconds_of([Task("", len, effort=effort) for effort in (1, 3, 2)], 2.0, 2)
+    >>> seconds_of([1, 3, 2], 2.0, 2)
     6.0
     """
     ends = [0.0] * slots
-    for task in sorted(to_do, key=lambda task: -task.effort):
-        ends[ends.index(min(ends))] += factor * task.effort
+    for effort in sorted(efforts, reverse=True):
+        ends[ends.index(min(ends))] += factor * effort
     return max(ends)
 
 

@@ -222,7 +222,7 @@ def plan(
             last.folds or 0,
             search.refined.max_epochs,
             spec.model.refit,
-            Asked.of(search, last, spec.model).averaged,
+            Asked.of(spec).averaged,
         ),
         population=_population(search, pace),
         concurrency=concurrency,

@@ -159,8 +159,7 @@ def _describe_average(final: FinalistsResult, average: Average) -> str:
     again = ""
     if final.refit is not None and final.is_refit:
         again = f", trained once more on {final.refit.rows:,} training and validation rows together"
-        again += f" (the winner's for {counted(final.refit.epochs, 'epoch')}{_why_so_long(final).replace(' (', ': ')}"
-        again = again if again.endswith(")") else f"{again})"
+        again += f", the winner's for {counted(final.refit.epochs, 'epoch')}{_why_so_long(final)}"
     return (
         f"the mean of {counted(len(average.networks), 'network')} ({of_trials}){again}. On the validation rows that "
         f"chose them their {final.metric} was {average.validation_score:.4g}, and {average.best_validation_score:.4g} "

@@ -9,6 +9,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from search_service.space.ranges import Choices, Range
 
+# Of each study that is made, and each trial that ends, Optuna says so.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
 
 def distribution_of(range_: Range) -> BaseDistribution:
     """Optuna's distribution of the same values, as likely."""

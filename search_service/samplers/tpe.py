@@ -19,8 +19,6 @@ from search_service.samplers.parzen import RungParzenSampler
 from search_service.space.ranges import Range, drawn_leaves
 from trainables.seeds import derive_seed
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-
 
 class _Sampler(RungParzenSampler):
     """Draws each configuration by its number in the round, and so what a round of an earlier version goes on with."""
@@ -52,7 +50,7 @@ class TreeParzen:
         """A configuration's leaves, of which ``fixed`` are given."""
         if fixed:
             given = {leaf: to_optuna(self._space[leaf], value) for leaf, value in fixed.items()}
-            self.study.enqueue_trial(given, user_attrs={"number": number})
+            self.study.enqueue_trial(given)
         trial = self.study.ask()
         self._sampler.number = number
 

@@ -7,6 +7,7 @@ import time
 from search_service.early_stopping.defaults import asha_rules
 from search_service.recipe import budgeting, pace, step2_overfit_small_sample, step3_learning_rates
 from search_service.recipe.budgeting import Asked, Costs
+from search_service.recipe.clock import RECORD_S_PER_TRIAL
 from search_service.recipe.planning import Around, StudyPlan
 from search_service.recipe.planning import plan as plan_study
 from search_service.records.round_plan import Resources
@@ -79,7 +80,7 @@ def _around(study: PreparedStudy, kind: RunnerKind, measured: Pace, start: float
         start=start,
         checks=CHECKS_S * times.load(start) + factor * (small.effort + rates.effort),
         workers=kind.start_share * start,
-        end=times.end_s(start, record=True) + times.RECORD_S_PER_TRIAL * trials,
+        end=times.end_s(start, record=True) + RECORD_S_PER_TRIAL * trials,
     )
 
 
@@ -88,7 +89,7 @@ def _sized(spec: StudySpec, costs: Costs, around: Around) -> tuple[StudySpec, tu
     minutes = spec.search.minutes
     assert minutes is not None
     left = 60 * minutes - around.start - around.checks - around.workers - around.end
-    asked = Asked.of(spec.search, spec.finalists, spec.model)
+    asked = Asked.of(spec)
     found = budgeting.size(left, costs, asked)
     assert found.coarse is not None
     left_out = found.left_out

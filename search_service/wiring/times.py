@@ -17,8 +17,6 @@ RUN_TO_PLAN = 2.0
 # record in MLflow, which is completed then, and without.
 LEAST_RECORD_S, RECORD_SHARE = 4.0, 0.5
 LEAST_END_S, END_SHARE = 1.0, 0.15
-# And for each trial, in the record.
-RECORD_S_PER_TRIAL = 0.02
 
 
 def start_s(prepared_s: float | None) -> float:

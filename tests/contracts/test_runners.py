@@ -400,10 +400,10 @@ def test_d1_ray_uses_both_workers_again_and_again_though_trials_are_shorter_than
     # Its workers have the CPUs.
     ray_runner.release()
     runner = RayTuneRunner(train=Nap)
-    plan = make_plan(tmp_path, early_stopping=False, max_trials=60, max_epochs=1, grace_period=1)
+    plan = make_plan(tmp_path, early_stopping=False, max_trials=90, max_epochs=1, grace_period=1)
     result, _ = run(runner, plan, digits[0])
     runner.close()
     by_worker = Counter(trial.worker for trial in result.trials)
     assert len(by_worker) == 2
-    # How many the second one has depends on its start, which on a busy machine takes most of this round.
-    assert min(by_worker.values()) >= 5
+    # The second one's start takes a third of this round on a busy machine.
+    assert min(by_worker.values()) >= 10

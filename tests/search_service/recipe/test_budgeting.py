@@ -20,11 +20,14 @@ from search_service.recipe.budgeting import (
     least_seconds,
     size,
 )
-from search_service.spec.sections import FinalistsSpec, ModelSpec, SearchSpec
+from search_service.spec.sections import SearchSpec
+from search_service.spec.study_spec import StudySpec
+from trainables.data.config import DataConfig
 
 
 def asked(search=None, finalists=None, model=None) -> Asked:
-    return Asked.of(SearchSpec(**(search or {})), FinalistsSpec(**(finalists or {})), ModelSpec(**(model or {})))
+    data = DataConfig(source="digits")
+    return Asked.of(StudySpec(name="x", data=data, search=search or {}, finalists=finalists or {}, model=model or {}))
 
 
 def costs(epoch=0.1, slots=2, baselines=5.0) -> Costs:

@@ -9,7 +9,6 @@ import pytest
 from search_service.recipe import pace, tasks
 from search_service.recipe.planned_rounds import planned_round
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus, TrialTimes
-from search_service.runners.base import Task
 from search_service.space.ranges import Choices
 from search_service.spec.sections import RoundSpec
 from search_service.spec.study_spec import parse
@@ -24,7 +23,7 @@ SPEC = parse({"name": "x", "data": {"source": "digits"}, "finalists": {"baseline
     [([1, 3, 2], 1, 12.0), ([1, 3, 2], 2, 6.0), ([4, 4, 4], 2, 16.0), ([5], 4, 10.0), ([], 2, 0.0)],
 )
 def test_c4_tasks_take_as_long_as_the_worker_that_has_most(efforts, slots, seconds):
-    assert pace.seconds_of([Task("", len, effort=effort) for effort in efforts], 2.0, slots) == seconds
+    assert pace.seconds_of(efforts, 2.0, slots) == seconds
 
 
 def measured(config, dataset, factor=3.0, size=4) -> Pace:
