@@ -6,6 +6,7 @@ import warnings
 
 import optuna
 import pytest
+from matplotlib import pyplot
 from optuna.trial import TrialState
 
 from search_service.errors import DataError
@@ -71,8 +72,9 @@ def test_d6_a_round_cut_short_and_taken_up_is_exported_as_one_that_nobody_distur
     assert {trial.state for trial in one.trials} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        drawn = optuna.visualization.matplotlib.plot_intermediate_values(one).get_lines()
-        assert len(drawn) == sum(trial.state is not TrialState.FAIL for trial in one.trials)
+        drawn = optuna.visualization.matplotlib.plot_intermediate_values(one)
+        pyplot.close(drawn.figure)
+        assert len(drawn.get_lines()) == sum(trial.state is not TrialState.FAIL for trial in one.trials)
         assert "optimizer.lr" in optuna.importance.get_param_importances(one)
 
 

@@ -62,6 +62,17 @@ def test_how_many_networks_a_task_trains_is_settled_by_their_size(digits):
     assert sizes[1024] == 1
 
 
+def meet(folder, number):
+    """Return when the other one is there, too, which takes a worker for each."""
+    folder.mkdir(exist_ok=True)
+    (folder / str(number)).touch()
+    deadline = time.monotonic() + 300
+    while len(list(folder.iterdir())) < 2:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the other worker has not come")
+        time.sleep(0.05)
+
+
 def test_d1_inline_and_ray_train_the_same_finalists_refit_and_baselines_to_the_bit(
     inline, rounds, digits, folder, ray_runner, tmp_path
 ):
@@ -74,10 +85,8 @@ def test_d1_inline_and_ray_train_the_same_finalists_refit_and_baselines_to_the_b
 
         return ray_runner.run_tasks(to_do, Resources(), hear)
 
-    # The second worker may take longer to start than all of this takes to train.
-    deadline = time.monotonic() + 300
-    while len(workers) < 2 and time.monotonic() < deadline:
-        run_tasks([Task(f"nap-{number}", time.sleep, (0.2,)) for number in range(2)], tasks.nobody)
+    # The second worker may take longer to start than all of this takes to train, so that they meet first.
+    run_tasks([Task(f"meet-{number}", meet, (tmp_path / "met", number)) for number in range(2)], tasks.nobody)
     on_ray = finalists.run(SPEC, rounds, *digits, tmp_path, (), run_tasks)
     assert comparable(on_ray) == comparable(inline)
     assert len(workers) == 2
