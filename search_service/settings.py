@@ -42,6 +42,33 @@ class Settings(BaseSettings):
         "own password, signature or query is not kept any more or has expired.",
     )
 
+    notify: SecretStr | None = Field(
+        default=None,
+        description="Who is told that a study is over: web hooks (https://…) and mail servers "
+        "(smtp://USER:PASSWORD@HOST:587/?to=ADDRESS&from=ADDRESS), separated by blanks.",
+    )
+    notify_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SEARCH_SERVICE_NOTIFY_SECRET"),
+        description="What web hooks are signed with (docs/operations.md).",
+    )
+
+    @property
+    def notified(self) -> tuple[str, ...]:
+        """``notify`` one by one."""
+        return () if self.notify is None else tuple(self.notify.get_secret_value().split())
+
+    @property
+    def notify_secret(self) -> str | None:
+        """What web hooks are signed with."""
+        return None if self.notify_key is None else self.notify_key.get_secret_value()
+
+    @property
+    def notify_environment(self) -> dict[str, str]:
+        """The variables by which another process tells the same people."""
+        secret = {} if self.notify_secret is None else {"SEARCH_SERVICE_NOTIFY_SECRET": self.notify_secret}
+        return {"SEARCH_SERVICE_NOTIFY": " ".join(self.notified)} | secret if self.notified else {}
+
     @property
     def whole_addresses(self) -> tuple[str, ...]:
         """``addresses`` one by one."""

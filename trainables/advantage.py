@@ -24,6 +24,7 @@ from trainables.metrics import METRICS, MetricName
 from trainables.records import Advantage
 from trainables.row_tensors import RowTensors
 from trainables.scores import SCORES, trivial_outputs
+from trainables.threshold import judged
 
 # Times that rows are drawn: a standard error is then known to 7 % (1 / sqrt(2 · 100)).
 DRAWS = 100
@@ -31,12 +32,13 @@ DRAWS = 100
 MOST_ROWS = 20_000
 
 
-def save(path: Path, outputs: Tensor, tests: RowTensors, dataset: Dataset) -> None:
+def save(path: Path, outputs: Tensor, tests: RowTensors, dataset: Dataset, shift: float = 0.0) -> None:
     """Keep what a model says of its test rows.
 
-    The file has ``outputs`` ``[N, C]``, ``targets`` ``[N]`` and ``weights`` ``[N]``, or none of these. Numbers are in
-    the target's own unit, as two models may have divided it by different ones; of classes, outputs are those before
-    the softmax. It is NumPy's own format, compressed, and written whole or not at all.
+    The file has ``outputs`` ``[N, C]``, ``targets`` ``[N]``, ``weights`` ``[N]``, or none of these, and ``shift``, the
+    log-odds above which the second of two classes is named. Numbers are in the target's own unit, as two models may
+    have divided it by different ones; of classes, outputs are those before the softmax. It is NumPy's own format,
+    compressed, and written whole or not at all.
     """
     said, targets = outputs.cpu().float(), tests.targets.cpu()
     if dataset.task == "regression":
@@ -44,7 +46,7 @@ def save(path: Path, outputs: Tensor, tests: RowTensors, dataset: Dataset) -> No
     weights = np.empty(0, np.float32) if tests.weights is None else tests.weights.cpu().numpy()
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
-        np.savez_compressed(file, outputs=said.numpy(), targets=targets.numpy(), weights=weights)
+        np.savez_compressed(file, outputs=said.numpy(), targets=targets.numpy(), weights=weights, shift=shift)
     unfinished.replace(path)
 
 
@@ -59,8 +61,10 @@ def compare(model: Path, other: Path, metric: MetricName) -> Advantage:
         others = torch.from_numpy(theirs["outputs"])
         if outputs.shape != others.shape or not _are_alike(ours["targets"], theirs["targets"]):
             raise ValueError("the two models were not tested on the same rows")
+        # Versions that knew no thresholds have none.
+        shift, other_shift = (float(said["shift"]) if "shift" in said else 0.0 for said in (ours, theirs))
     rows = RowTensors(torch.empty(len(targets), 0), targets, weights if len(weights) else None)
-    return Drawn(outputs, rows, metric).over(others)
+    return Drawn(outputs, rows, metric, shift=shift).over(others, shift=other_shift)
 
 
 def _are_alike(targets: NDArray[Any], others: NDArray[Any]) -> bool:
@@ -76,6 +80,7 @@ class Drawn:
         tests: The N rows.
         metric: The score, unless another is asked for.
         scale: What outputs and targets were divided by, for scores in the target's own unit.
+        shift: The model's log-odds above which the second of two classes is named.
         seed: Decides which rows are drawn.
 
     Attributes:
@@ -83,23 +88,38 @@ class Drawn:
     """
 
     def __init__(
-        self, outputs: Tensor, tests: RowTensors, metric: MetricName, *, scale: float = 1.0, seed: int = 0
+        self,
+        outputs: Tensor,
+        tests: RowTensors,
+        metric: MetricName,
+        *,
+        scale: float = 1.0,
+        shift: float = 0.0,
+        seed: int = 0,
     ) -> None:
         self._outputs, self._targets = outputs.cpu().unsqueeze(0), tests.targets.cpu()
         self._weights = None if tests.weights is None else tests.weights.cpu()
         self.metric, self._scale, self._seed = metric, scale, seed
-        self._own = cache(lambda name: self._scores(self._outputs, name))
+        self._own = cache(lambda name: self._scores(self._outputs, name, shift))
 
-    def over(self, other: Tensor, metric: MetricName | None = None) -> Advantage:
-        """By how much the model is better than another, whose outputs of the same rows are ``[N, C]``."""
+    def over(self, other: Tensor, metric: MetricName | None = None, *, shift: float = 0.0) -> Advantage:
+        """By how much the model is better than another.
+
+        Args:
+            other: The other's outputs of the same rows, ``[N, C]``.
+            metric: The score.
+            shift: The other's log-odds above which the second of two classes is named.
+        """
         metric = metric or self.metric
         sign = 1.0 if METRICS[metric].mode == "max" else -1.0
-        differences = sign * (self._own(metric) - self._scores(other.cpu().unsqueeze(0), metric))
+        differences = sign * (self._own(metric) - self._scores(other.cpu().unsqueeze(0), metric, shift))
         return Advantage(float(differences[0]), self._spread(differences), len(self._targets))
 
-    def over_by_each(self, other: Tensor, metrics: Sequence[MetricName]) -> dict[MetricName, Advantage]:
+    def over_by_each(
+        self, other: Tensor, metrics: Sequence[MetricName], *, shift: float = 0.0
+    ) -> dict[MetricName, Advantage]:
         """The same by several metrics."""
-        return {metric: self.over(other, metric) for metric in metrics}
+        return {metric: self.over(other, metric, shift=shift) for metric in metrics}
 
     @property
     def error(self) -> float:
@@ -120,8 +140,9 @@ class Drawn:
         n = len(self._targets)
         return float(drawn.std()) * (min(n, MOST_ROWS) / n) ** 0.5 if len(drawn) > 1 else float("inf")
 
-    def _scores(self, outputs: Tensor, metric: MetricName) -> Tensor:
+    def _scores(self, outputs: Tensor, metric: MetricName, shift: float) -> Tensor:
         """Of all rows, then of each draw: ``[1 + DRAWS]``."""
+        outputs = judged(outputs, metric, shift)
         n = len(self._targets)
         generator = torch.Generator().manual_seed(self._seed)
         draws = [torch.randint(n, (min(n, MOST_ROWS),), generator=generator) for _ in range(DRAWS)]

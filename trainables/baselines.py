@@ -30,7 +30,8 @@ from trainables.losses import class_weights
 from trainables.metrics import MetricName, metrics_for
 from trainables.records import Baseline, BaselineName
 from trainables.row_tensors import RowTensors, to_tensors
-from trainables.scores import LEAST_FREQUENCY, SCORES
+from trainables.scores import LEAST_FREQUENCY
+from trainables.threshold import best_shift, scores_at, shift_at
 
 # The simplest first.
 NAMES: tuple[BaselineName, ...] = ("linear", "boosting")
@@ -96,10 +97,12 @@ class Fitted:
     Attributes:
         baseline: Its scores.
         outputs: ``[1, N, C]`` float64; None if there is no model.
+        shift: The log-odds above which it names the second of two classes.
     """
 
     baseline: Baseline
     outputs: torch.Tensor | None = None
+    shift: float = 0.0
 
     def compared(self, network: Drawn, config: TrialConfig) -> Baseline:
         """With what the network is ahead by, row by row.
@@ -111,11 +114,20 @@ class Fitted:
         if self.outputs is None:
             return self.baseline
         names = metrics_for(config.task, gives_probabilities=config.gives_probabilities)
-        leads = network.over_by_each(self.outputs[0], list(dict.fromkeys([network.metric, *names])))
+        each = list(dict.fromkeys([network.metric, *names]))
+        leads = network.over_by_each(self.outputs[0], each, shift=self.shift)
         return replace(self.baseline, lead=leads[network.metric], leads=leads)
 
 
-def fit(name: BaselineName, config: TrialConfig, dataset: Dataset, test_rows: Rows, *, seed: int) -> Fitted:
+def fit(
+    name: BaselineName,
+    config: TrialConfig,
+    dataset: Dataset,
+    test_rows: Rows,
+    *,
+    seed: int,
+    threshold: float | MetricName | None = None,
+) -> Fitted:
     """Fit and score a baseline.
 
     Args:
@@ -124,9 +136,11 @@ def fit(name: BaselineName, config: TrialConfig, dataset: Dataset, test_rows: Ro
         dataset: It learns from the training rows.
         test_rows: Scored at the end, and nothing else.
         seed: Decides the rows on which gradient boosting stops.
+        threshold: The probability from which on the second of two classes is named, or the score by which it is chosen
+            on validation rows; None: one half.
     """
     plan = _linear(dataset) if name == "linear" else _boosting(dataset, seed)
-    return _fit(name, plan, config, dataset, test_rows)
+    return _fit(name, plan, config, dataset, test_rows, threshold)
 
 
 def _linear(dataset: Dataset) -> _Plan:
@@ -166,6 +180,7 @@ def _fit(
     config: TrialConfig,
     dataset: Dataset,
     test_rows: Rows,
+    threshold: float | MetricName | None,
 ) -> Fitted:
     from sklearn.exceptions import ConvergenceWarning
 
@@ -184,8 +199,12 @@ def _fit(
                 rows.targets.numpy(),
                 _weights(config, dataset, rows),
             )
-            validation, test = (_score(model, dataset, judged) for judged in (dataset.validation, test_rows))
-            outputs = _outputs(model, dataset, test_rows.inputs)
+            said = [
+                (to_tensors(judged, "cpu", torch.float64), _outputs(model, dataset, judged.inputs))
+                for judged in (dataset.validation, test_rows)
+            ]
+            shift = _shift(threshold, *said[0])
+            validation, test = (_scores(outputs, judged, dataset, shift) for judged, outputs in said)
     except Exception as error:  # Whatever a model stumbles over, the study has its answer and keeps it.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Fitted(Baseline(name, plan.model, unavailable=reason, seconds=time.monotonic() - started))
@@ -193,7 +212,9 @@ def _fit(
     if any(issubclass(warning.category, ConvergenceWarning) for warning in heard):
         notes.append(f"not converged in {LOGISTIC_ITERATIONS} iterations")
     seconds = time.monotonic() - started
-    return Fitted(Baseline(name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds), outputs)
+    return Fitted(
+        Baseline(name, plan.model, validation, test, len(rows), "; ".join(notes), seconds=seconds), said[1][1], shift
+    )
 
 
 def _weights(config: TrialConfig, dataset: Dataset, rows: RowTensors) -> NDArray[np.float64] | None:
@@ -209,12 +230,18 @@ def _weights(config: TrialConfig, dataset: Dataset, rows: RowTensors) -> NDArray
     return as_array
 
 
-def _score(model: Any, dataset: Dataset, rows: Rows) -> dict[MetricName, float]:
-    """Every metric of the task on ``rows``."""
-    judged = to_tensors(rows, "cpu", torch.float64)
-    outputs = _outputs(model, dataset, rows.inputs)
+def _shift(threshold: float | MetricName | None, rows: RowTensors, outputs: torch.Tensor) -> float:
+    """The log-odds above which the second of two classes is named."""
+    if threshold is None:
+        return 0.0
+    return shift_at(threshold) if isinstance(threshold, float) else best_shift(outputs[0], rows, threshold)
+
+
+def _scores(outputs: torch.Tensor, rows: RowTensors, dataset: Dataset, shift: float) -> dict[MetricName, float]:
+    """Every metric of the task on ``rows``, of which ``outputs`` are ``[1, N, C]``."""
     names = metrics_for(dataset.task, gives_probabilities=True)
-    return {name: SCORES[name](outputs, judged.targets, dataset.target_scale, judged.weights).item() for name in names}
+    scores = scores_at(outputs, rows, names, scale=dataset.target_scale, shift=shift)
+    return {name: score.item() for name, score in scores.items()}
 
 
 def _outputs(model: Any, dataset: Dataset, inputs: NDArray[np.float32]) -> torch.Tensor:

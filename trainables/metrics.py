@@ -38,6 +38,7 @@ class Metric:
         standard_error: How far a score lies from its true value by chance.
         at_most_1: Whether 1 is the best there can be.
         needs_probabilities: Whether it means something only for outputs that a softmax or sigmoid makes probabilities.
+        of_named_classes: Whether it looks at nothing but the class that is named for a row, which a threshold decides.
     """
 
     mode: Literal["max", "min"]
@@ -45,6 +46,7 @@ class Metric:
     standard_error: StandardError
     at_most_1: bool = False
     needs_probabilities: bool = False
+    of_named_classes: bool = False
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b``; NaN beats nothing."""
@@ -117,9 +119,9 @@ def _of_r2(score: float, rows: float, shares: Sequence[float] = ()) -> float:
 
 
 METRICS: Mapping[MetricName, Metric] = {
-    "accuracy": Metric("max", "classification", _of_share, at_most_1=True),
-    "balanced_accuracy": Metric("max", "classification", _of_mean_share, at_most_1=True),
-    "macro_f1": Metric("max", "classification", _of_mean_share, at_most_1=True),
+    "accuracy": Metric("max", "classification", _of_share, at_most_1=True, of_named_classes=True),
+    "balanced_accuracy": Metric("max", "classification", _of_mean_share, at_most_1=True, of_named_classes=True),
+    "macro_f1": Metric("max", "classification", _of_mean_share, at_most_1=True, of_named_classes=True),
     "roc_auc": Metric("max", "classification", _of_auc, at_most_1=True),
     "log_loss": Metric("min", "classification", _of_log_loss, needs_probabilities=True),
     "rmse": Metric("min", "regression", _of_rmse),

@@ -81,6 +81,7 @@ class TableModel:
         target: str,
         shares: Sequence[float] = (),
         temperature: float = 1.0,
+        threshold: float = 0.5,
         null_values: Sequence[str] = (),
         example: pa.Table | None = None,
         versions: Mapping[str, str] | None = None,
@@ -95,6 +96,7 @@ class TableModel:
             target: Name of the target column.
             shares: What each network counts for; none where there is one.
             temperature: Divides outputs before they become probabilities.
+            threshold: The probability from which on a row is said to be of the second of two classes.
             null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
             example: A few raw rows.
             versions: The libraries' versions, by name.
@@ -116,6 +118,7 @@ class TableModel:
             target_mean=dataset.target_mean,
             target_scale=dataset.target_scale,
             temperature=temperature,
+            threshold=threshold,
             null_values=tuple(null_values),
             example=tuple(as_json_rows(example.select(preparation.schema.names()))) if example is not None else (),
             versions=dict(versions or {}),
@@ -198,10 +201,12 @@ class TableModel:
         if not facts.class_names:
             return pd.DataFrame({"prediction": scores[:, 0] * facts.target_scale + facts.target_mean})
         chosen = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+        shares = _probabilities(scores / facts.temperature) if facts.has_probabilities else None
+        if shares is not None and facts.threshold != 0.5:
+            chosen = (shares[:, 1] >= facts.threshold).astype(np.int64)
         names = pd.Series(np.asarray(facts.class_names, dtype=object)[chosen], dtype="str")
         columns = {"prediction": names}
-        if facts.has_probabilities:
-            shares = _probabilities(scores / facts.temperature)
+        if shares is not None:
             columns |= dict(zip(facts.prediction_columns[1:], shares.T, strict=True))
         return pd.DataFrame(columns)
 

@@ -35,6 +35,7 @@ class Facts:
         target_mean: Added to a number predicted, after ``target_scale``.
         target_scale: An output is a number of these; both in the target's own units.
         temperature: Divides outputs before they become probabilities.
+        threshold: The probability from which on a row is said to be of the second of two classes.
         null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
         example: A few raw rows, as JSON has them.
         versions: Versions of the libraries that it was trained with.
@@ -54,6 +55,7 @@ class Facts:
     versions: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Architecture, ...] = ()
     shares: tuple[float, ...] = ()
+    threshold: float = 0.5
 
     @property
     def networks(self) -> int:
@@ -84,6 +86,9 @@ class Facts:
         if not self.shares:
             # Versions that know no averages read what is none.
             del content["others"], content["shares"]
+        if self.threshold == 0.5:
+            # Likewise.
+            del content["threshold"]
         return {"format": FORMAT, **content}
 
     @classmethod
@@ -104,6 +109,8 @@ class Facts:
         facts: Facts = _CHECKED.validate_python(given)
         if facts.shares and (len(facts.shares) != facts.networks or facts.loss not in MEANINGS):
             raise ValueError(f"{len(facts.shares)} shares of {facts.networks} networks, trained with {facts.loss}")
+        if not 0 < facts.threshold < 1:
+            raise ValueError(f"a threshold of {facts.threshold}, which is no probability")
         return facts
 
 

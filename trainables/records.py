@@ -105,6 +105,65 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """From which probability on a row is said to be of the second of two classes.
+
+    Attributes:
+        probability: Of those that the model gives.
+        shift: The same as log-odds of the network's outputs.
+        class_name: The second class.
+        chosen_by: The score that is best there on validation rows; None where the config says the number.
+        validation: That score on validation rows, at one half and at the threshold; None likewise.
+        test: The model's scores on test rows, by metric, of those that a threshold changes.
+        test_at_half: The same, were it one half.
+    """
+
+    probability: float
+    shift: float
+    class_name: str
+    chosen_by: MetricName | None = None
+    validation: tuple[float, float] | None = None
+    test: Mapping[MetricName, float] = field(default_factory=dict)
+    test_at_half: Mapping[MetricName, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ColumnImportance:
+    """How much a network misses a column of its table.
+
+    Attributes:
+        name: Of the column.
+        worse: By how much the score is worse when the column's values are shuffled, mean over networks and times.
+        spread: Standard deviation over the same.
+    """
+
+    name: str
+    worse: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class ColumnImportances:
+    """Which columns the networks of a configuration go by.
+
+    Attributes:
+        metric: The score that is worse without a column.
+        columns: The one that is missed most first; none if ``reason`` says why.
+        rows: Rows that it was measured on.
+        networks: Networks.
+        repeats: Times that each column was shuffled.
+        reason: Why nothing is known; empty if something is.
+    """
+
+    metric: MetricName
+    columns: tuple[ColumnImportance, ...] = ()
+    rows: int = 0
+    networks: int = 0
+    repeats: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class LayerActivations:
     """Activations of one hidden layer of one member over a batch of rows.
 

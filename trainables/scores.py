@@ -9,7 +9,7 @@ Reference: ``sklearn.metrics``, with ``sample_weight``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -186,22 +186,3 @@ def trivial_outputs(train_targets: Tensor, n_rows: int, n_outputs: int, train_we
     counts = torch.bincount(train_targets, train_weights, minlength=n_outputs).double()
     frequencies = (counts / counts.sum()).clamp(min=LEAST_FREQUENCY)
     return frequencies.log().expand(1, n_rows, n_outputs)
-
-
-def scores_of(
-    outputs: Tensor,
-    targets: Tensor,
-    weights: Tensor | None,
-    metrics: Sequence[MetricName],
-    scale: float = 1.0,
-) -> dict[MetricName, float]:
-    """Several scores of one model.
-
-    Args:
-        outputs: What it says of N rows, ``[N, C]``.
-        targets: Their targets, ``[N]``.
-        weights: Their weights, ``[N]``, if they have any.
-        metrics: Which scores.
-        scale: What a regression target was divided by.
-    """
-    return {name: SCORES[name](outputs.unsqueeze(0), targets, scale, weights).item() for name in metrics}

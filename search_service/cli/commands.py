@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from search_service import __version__
 from search_service.cli import (
+    admin_commands,
     checking_commands,
     model_commands,
     report_command,
@@ -38,7 +39,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for commands in (study_commands, checking_commands, model_commands, report_command, service_commands, ui_command):
+for commands in (
+    study_commands,
+    checking_commands,
+    model_commands,
+    report_command,
+    ui_command,
+    service_commands,
+    admin_commands,
+):
     app.add_typer(commands.app)
 
 

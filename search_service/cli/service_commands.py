@@ -1,5 +1,7 @@
 """The commands that speak to a service, and the one that starts it: ``commands.py`` takes them in.
 
+``list``, ``show``, ``stop`` and ``cancel`` are for the studies of a home, too (home_studies.py).
+
 Which service: ``SEARCH_SERVICE_URL``; who we are: ``SEARCH_SERVICE_TOKEN``. With ``--json`` a command prints the
 service's own documents, for programs.
 """
@@ -9,7 +11,6 @@ from __future__ import annotations
 import io
 import time
 import zipfile
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search_service.cli.options import Overrides, StudyId
+from search_service.cli import home_studies
+from search_service.cli.options import Home, Overrides, StudyId
 from search_service.cli.terminal import say
 from search_service.errors import CheckFailedError, OutsideError
 from search_service.folder import layout
@@ -33,10 +35,6 @@ if TYPE_CHECKING:
 
 PANEL = "With a service (SEARCH_SERVICE_URL)"
 app = typer.Typer()
-tokens = typer.Typer(help="Make, list and revoke the tokens of a service.", no_args_is_help=True)
-app.add_typer(tokens, name="token", rich_help_panel=PANEL)
-datasets = typer.Typer(help="List and delete the uploaded tables of a service.", no_args_is_help=True)
-app.add_typer(datasets, name="dataset", rich_help_panel=PANEL)
 
 # Seconds between two looks at a log that is followed.
 LOG_EVERY_S = 1.0
@@ -49,14 +47,6 @@ class JobsChoice(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
-
-
-class RoleChoice(StrEnum):
-    """What a token permits."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    ADMIN = "admin"
 
 
 @app.command(rich_help_panel=PANEL)
@@ -92,11 +82,11 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Submit a study to the service; exit code 3 if it was followed and failed a check."""
-    with _client() as client:
+    with client_of_service() as client:
         study = client.submit(config, overrides=overrides or [], priority=priority, idempotency_key=key)
         if not follow:
             if as_json:
-                _print_json(study)
+                print_json(study)
             else:
                 say(f"[bold]{study.id}[/] is {study.state}")
                 say(f"  watch it with  search-service logs -f {study.id}")
@@ -109,25 +99,29 @@ def submit(
                 _print_event(event)
         done = client.study(study.id)
         if as_json:
-            _print_json(done)
+            print_json(done)
         else:
             _print_study(done)
     _exit_as(done)
 
 
-@app.command("list", rich_help_panel=PANEL)
+@app.command("list")
 def list_studies(
     state: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="Only names that contain this.")] = None,
     sort: Annotated[str, typer.Option(help="Column; with a minus, largest first.")] = "-submitted_at",
     limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
+    home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the service's studies, newest first."""
-    with _client() as client:
+    """List the studies of a home or, with SEARCH_SERVICE_URL, of a service, newest first."""
+    if (studies := home_studies.studies_folder(home)) is not None:
+        home_studies.show_list(studies, states=state or [], name=name, sort=sort, limit=limit, as_json=as_json)
+        return
+    with client_of_service() as client:
         page = client.studies(states=state or [], name=name, sort=sort, limit=limit)
     if as_json:
-        _print_json(page)
+        print_json(page)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("study", "state", "step", "trials", "best"):
@@ -140,13 +134,16 @@ def list_studies(
         say(f"{len(page.items)} of {page.total}; --limit shows more")
 
 
-@app.command(rich_help_panel=PANEL)
-def show(study: StudyId, as_json: AsJson = False) -> None:
+@app.command()
+def show(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
     """Show a study: where it stands, its checks, its best trials."""
-    with _client() as client:
+    if (studies := home_studies.studies_folder(home, study)) is not None:
+        home_studies.show_one(studies, study, as_json=as_json)
+        return
+    with client_of_service() as client:
         found = client.study(study)
         if as_json:
-            _print_json(found)
+            print_json(found)
             return
         _print_study(found)
         for check in client.checks(study):
@@ -169,7 +166,7 @@ def logs(
     attempt: Annotated[int | None, typer.Option(min=1, help="Of which job; by default the last.")] = None,
 ) -> None:
     """Print what a study's job prints."""
-    with _client() as client:
+    with client_of_service() as client:
         number, offset = attempt, 0
         while True:
             # Looked at first: what was printed until then is read below.
@@ -187,31 +184,37 @@ def logs(
             time.sleep(LOG_EVERY_S)
 
 
-@app.command(rich_help_panel=PANEL)
-def stop(study: StudyId, as_json: AsJson = False) -> None:
+@app.command()
+def stop(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
     """End a study's search well: trials under way are trained, the finalists are found."""
-    with _client() as client:
+    if (studies := home_studies.studies_folder(home, study)) is not None:
+        home_studies.ask(studies, study, layout.STOP, as_json=as_json)
+        return
+    with client_of_service() as client:
         _print_asked(client.stop(study), as_json)
 
 
-@app.command(rich_help_panel=PANEL)
-def cancel(study: StudyId, as_json: AsJson = False) -> None:
-    """End a study now; resume goes on with it."""
-    with _client() as client:
+@app.command()
+def cancel(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
+    """End a study now; resume, or run --study, goes on with it."""
+    if (studies := home_studies.studies_folder(home, study)) is not None:
+        home_studies.ask(studies, study, layout.CANCEL, as_json=as_json)
+        return
+    with client_of_service() as client:
         _print_asked(client.cancel(study), as_json)
 
 
 @app.command(rich_help_panel=PANEL)
 def resume(study: StudyId, as_json: AsJson = False) -> None:
     """Go on with a study that was cancelled or interrupted."""
-    with _client() as client:
+    with client_of_service() as client:
         _print_asked(client.resume(study), as_json)
 
 
 @app.command(rich_help_panel=PANEL)
 def delete(study: StudyId) -> None:
     """Forget a study and its files; its record in MLflow stays."""
-    with _client() as client:
+    with client_of_service() as client:
         client.delete(study)
     say(f"{study} is gone; its record in MLflow is kept")
 
@@ -219,80 +222,12 @@ def delete(study: StudyId) -> None:
 @app.command(rich_help_panel=PANEL)
 def upload(file: Annotated[Path, typer.Argument(metavar="FILE", help="A table.")], as_json: AsJson = False) -> None:
     """Upload a table; a config names it by what is printed. ``submit`` does it by itself."""
-    with _client() as client:
+    with client_of_service() as client:
         found = client.upload(file)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         typer.echo(found.source)
-
-
-@datasets.command("list")
-def list_datasets(
-    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20, as_json: AsJson = False
-) -> None:
-    """List uploaded tables, newest first."""
-    with _client() as client:
-        page = client.datasets(limit=limit)
-    if as_json:
-        _print_json(page)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "MB", "owner", "uploaded", "source"):
-        table.add_column(title, no_wrap=True, justify="right" if title == "MB" else "left")
-    for one in page.items:
-        table.add_row(
-            escape(one.name), f"{one.bytes / 2**20:.1f}", escape(one.owner), _ago(one.uploaded_at), one.source
-        )
-    Console().print(table)
-    if page.total > len(page.items):
-        say(f"{len(page.items)} of {page.total}; --limit shows more")
-
-
-@datasets.command("delete")
-def delete_dataset(
-    dataset: Annotated[str, typer.Argument(metavar="SOURCE", help="As upload and dataset list print it.")],
-) -> None:
-    """Forget an uploaded table that no study needs any more."""
-    with _client() as client:
-        client.delete_dataset(dataset)
-    say(f"{escape(dataset)} is gone")
-
-
-@tokens.command("create")
-def create_token(
-    name: Annotated[str, typer.Argument(help="Whose it is, or what it is for.")],
-    role: Annotated[RoleChoice, typer.Option(help="What it permits.")] = RoleChoice.SUBMIT,
-    as_json: AsJson = False,
-) -> None:
-    """Make a token and print it, once."""
-    with _client() as client:
-        made = client.create_token(name, role.value)
-    if as_json:
-        _print_json(made)
-    else:
-        typer.echo(made.token)
-
-
-@tokens.command("list")
-def list_tokens(as_json: AsJson = False) -> None:
-    """List tokens, the revoked ones among them."""
-    with _client() as client:
-        found = client.tokens()
-    if as_json:
-        typer.echo("[" + ", ".join(one.model_dump_json() for one in found) + "]")
-        return
-    for one in found:
-        revoked = f"revoked {_ago(one.revoked_at)}" if one.revoked_at else ""
-        typer.echo(f"{one.name:<24} {one.role:<8} made {_ago(one.created_at)}  {revoked}".rstrip())
-
-
-@tokens.command("revoke")
-def revoke_token(name: Annotated[str, typer.Argument(help="Of the token.")]) -> None:
-    """Let a token be of no use from now on."""
-    with _client() as client:
-        client.revoke_token(name)
-    say(f"the token {escape(name)} is revoked")
 
 
 def fetched_model(study: str, scratch: Path) -> Path:
@@ -302,7 +237,7 @@ def fetched_model(study: str, scratch: Path) -> Path:
         study: Its id.
         scratch: Folder to unpack it into.
     """
-    with _client() as client:
+    with client_of_service() as client:
         packed = client.model(study)
     # By the name that it has in a study's folder: MLflow keeps it in what is exported.
     folder = scratch / layout.MODEL
@@ -311,19 +246,21 @@ def fetched_model(study: str, scratch: Path) -> Path:
     return folder
 
 
-def _client() -> Client:
+def client_of_service() -> Client:
+    """A client of the service that the environment names."""
     from search_service.client import Client
 
     return Client()
 
 
-def _print_json(document: BaseModel) -> None:
+def print_json(document: BaseModel) -> None:
+    """Print a document of the service."""
     typer.echo(document.model_dump_json(indent=2))
 
 
 def _print_asked(study: Study, as_json: bool) -> None:
     if as_json:
-        _print_json(study)
+        print_json(study)
     else:
         say(f"[bold]{study.id}[/] is {study.state}" + ("" if study.has_ended else f", asked to {study.wanted}"))
 
@@ -380,11 +317,3 @@ def _number(value: float | None) -> str:
 
 def _value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _ago(when: datetime) -> str:
-    seconds = (datetime.now(UTC) - when).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} s ago"

@@ -221,10 +221,16 @@ def _meaning(model: TableModel) -> str:
     names = ", ".join(facts.class_names[:8]) + (", ..." if len(facts.class_names) > 8 else "")
     over = f" over {facts.temperature!r}" if facts.temperature != 1.0 else ""
     if facts.architecture.layer_sizes[-1] == 1:
-        return f"log-odds of {facts.class_names[1]}; sigmoid{over} makes them a probability"
+        return f"log-odds of {facts.class_names[1]}; sigmoid{over} makes them a probability{_named(model)}"
     if facts.has_probabilities:
-        return f"logits of {names}; softmax{over} makes them probabilities"
+        return f"logits of {names}; softmax{over} makes them probabilities{_named(model)}"
     return f"scores of {names}; the largest wins"
+
+
+def _named(model: TableModel) -> str:
+    """From which probability on the second class is predicted; empty where it is one half."""
+    facts = model.facts
+    return "" if facts.threshold == 0.5 else f"; {facts.class_names[1]} is predicted from {facts.threshold!r} on"
 
 
 def _gives(model: TableModel) -> str:
@@ -235,7 +241,10 @@ def _gives(model: TableModel) -> str:
         return "`prediction`: the class, as text. The hinge loss, which it was trained with, gives no probabilities."
     names = ", ".join(code_span(name) for name in facts.prediction_columns[1:9])
     more = ", ..." if len(facts.prediction_columns) > 9 else ""
-    return f"`prediction`: the class, as text; {names}{more}: the probability of each class."
+    from_on = ""
+    if facts.threshold != 0.5:
+        from_on = f", {code_span(facts.class_names[1])} from a probability of {facts.threshold:.4g} on"
+    return f"`prediction`: the class, as text{from_on}; {names}{more}: the probability of each class."
 
 
 def _row(column: Column, example: Sequence[dict[str, object]]) -> str:

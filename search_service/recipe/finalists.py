@@ -9,10 +9,7 @@ Which trials are trained again: qualifying.py; with a second objective, the best
 With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
 tested are still the networks of the study's own division.
 Several of the networks that were trained so are better together than any of them alone: the model is their mean, where
-validation rows say so (averaging.py). The networks that it needs, or the winner's where it is one, are trained again
-on training and validation rows together (refitting.py).
-And for the report, choosing nothing: every other metric, what simpler models reach (trainables/baselines.py), and
-what a temperature does to the model's probabilities (trainables/calibration.py).
+validation rows say so (averaging.py). What becomes of it: handing_over.py.
 Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks".
 """
 
@@ -22,15 +19,20 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-from torch import Tensor
 
 from search_service.errors import CheckFailedError
 from search_service.folder import layout
-from search_service.recipe import averaging, qualifying, refitting, second_objective, tasks
-from search_service.recipe.averaging import Choice
+from search_service.recipe import (
+    averaging,
+    handing_over,
+    qualifying,
+    reading_outputs,
+    refitting,
+    second_objective,
+    tasks,
+)
 from search_service.recipe.finalist_training import (
     FinalistTraining,
     FoldRecord,
@@ -39,24 +41,23 @@ from search_service.recipe.finalist_training import (
     metrics_of,
     networks_of,
 )
-from search_service.recipe.last_act import Extras, LastAct
+from search_service.recipe.handing_over import HandedOver, Winner
+from search_service.recipe.last_act import LastAct
 from search_service.recipe.tasks import RunTasks
-from search_service.records.finalists import Average, Finalist, FinalistsResult, Refit
+from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.records.significance import told_apart
-from search_service.runners.base import Task, run_here
+from search_service.runners.base import run_here
 from search_service.spec.study_spec import StudySpec
-from trainables import advantage, baselines, calibration, checkpoint
+from trainables import advantage, checkpoint, column_importance
 from trainables.advantage import Drawn
 from trainables.baselines import Fitted
-from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, TestRows
 from trainables.metrics import METRICS, MetricName, metrics_for
 from trainables.process import device_for
-from trainables.records import BaselineName, Calibration
-from trainables.row_tensors import RowTensors, to_tensors
-from trainables.scores import scores_of
-from trainables.seeds import derive_seed
+from trainables.records import ColumnImportances
+from trainables.row_tensors import to_tensors
+from trainables.threshold import scores_at
 from trainables.training import PopulationTraining, trivial_scores
 
 # Numbers of the folds that are prepared at once: 1 GB in float32.
@@ -93,98 +94,74 @@ def run(
     pareto = second_objective.run(spec, rounds, dataset)
     candidates, rule = qualifying.qualify(spec, rounds, pareto)
     trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks, act)
-    winner, path = trained[0].finalist, folder / layout.WINNER
+    winner = trained[0].finalist
     training = networks_of(trained[0], dataset, device_for(spec.search.gpus_per_trial))
-    checkpoint.save(training, path)
+    checkpoint.save(training, folder / layout.WINNER)
     exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
     tests = to_tensors(test_rows, training.device, training.dtype)
-    test_scores = training.scores(tests, metrics_of(winner.config))
     chosen = averaging.choose(spec, trained, dataset, training.device)
-    handed, fitted = _follow(act, spec, winner, exported, chosen, dataset, test_rows, folder, tests, run_tasks)
-    of_tests = training.outputs(tests.inputs)[exported] if handed.of_tests is None else handed.of_tests
-    drawn = Drawn(of_tests, tests, spec.metric, scale=dataset.target_scale)
-    advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset)
+    reading = reading_outputs.settle(spec, training, exported, chosen, dataset)
+    model = Winner(winner, exported, chosen, reading, tests)
+    handed, fitted = handing_over.run(act, spec, model, dataset, test_rows, folder, run_tasks)
+    final = _evaluated(spec, trained, model, handed, fitted, training, dataset, test_rows, folder)
+    return replace(
+        final,
+        pareto=pareto,
+        contenders=tuple(finalist.trial_id for finalist in alike),
+        rule=f"{rule} {act.said}".rstrip(),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _evaluated(
+    spec: StudySpec,
+    trained: Sequence[TrainedFinalist],
+    model: Winner,
+    handed: HandedOver,
+    fitted: Sequence[Fitted],
+    training: PopulationTraining,
+    dataset: Dataset,
+    test_rows: TestRows,
+    folder: Path,
+) -> FinalistsResult:
+    """The one look at the test rows."""
+    winner, tests, exported = model.finalist, model.tests, model.exported
+    of_seeds = training.outputs(tests.inputs)
+    of_tests = of_seeds[exported] if handed.of_tests is None else handed.of_tests
+    scale, shift = dataset.target_scale, model.reading.shift
+    test_scores = scores_at(of_seeds, tests, metrics_of(winner.config), scale=scale, shift=shift)
+    drawn = Drawn(of_tests, tests, spec.metric, scale=scale, shift=shift)
+    advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset, shift)
+    calibrated, threshold = model.reading.judged(of_tests, tests)
     return FinalistsResult(
         finalists=tuple(each.finalist for each in trained),
         metric=spec.metric,
         test_scores=tuple(test_scores[spec.metric].tolist()),
         exported=exported,
         trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
-        checkpoint=path,
+        checkpoint=folder / layout.WINNER,
+        seconds=0.0,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},
         baselines=tuple(each.compared(drawn, winner.config) for each in fitted),
-        calibration=_calibrate(spec, training, exported, chosen, of_tests, tests),
-        pareto=pareto,
-        contenders=tuple(finalist.trial_id for finalist in alike),
+        calibration=calibrated,
+        threshold=threshold,
+        columns=_columns(training, dataset, spec.metric, shift),
         refit=handed.refit,
         average=handed.average,
         over_trivial=drawn.over_trivial(dataset),
         rows_error=drawn.error,
-        rule=f"{rule} {act.said}".rstrip(),
-        seconds=time.monotonic() - started,
     )
 
 
-def _follow(
-    act: LastAct,
-    spec: StudySpec,
-    winner: Finalist,
-    exported: int,
-    chosen: Choice | None,
-    dataset: Dataset,
-    test_rows: TestRows,
-    folder: Path,
-    tests: RowTensors,
-    run_tasks: RunTasks,
-) -> tuple[_HandedOver, list[Fitted]]:
-    """What follows on the winner, as far as there is time for it: the model, and simpler models beside it."""
-    simpler = _baseline_tasks(spec, winner, dataset, test_rows)
-    extras = act.extras(winner, chosen, simpler)
-    beside = tasks.Beside(run_tasks, simpler if extras.baselines else [])
-    handed = _hand_over(spec, winner, exported, chosen, dataset, folder, tests, beside.run, extras)
-    return handed, beside.results()
-
-
-@dataclass(frozen=True)
-class _HandedOver:
-    """What is the model beside the winner's own networks, and what that says of the test rows, ``[N, C]``."""
-
-    refit: Refit | None = None
-    average: Average | None = None
-    of_tests: Tensor | None = None
-
-
-def _hand_over(
-    spec: StudySpec,
-    winner: Finalist,
-    exported: int,
-    chosen: Choice | None,
-    dataset: Dataset,
-    folder: Path,
-    tests: RowTensors,
-    run_tasks: RunTasks,
-    extras: Extras,
-) -> _HandedOver:
-    """The winner, and what is averaged with it, once more on training and validation rows, if that is asked for."""
-    device, names = str(tests.inputs.device), metrics_of(winner.config)
-    members = () if chosen is None else chosen.members
-    refit, of_tests = None, None
-    if spec.model.refit and extras.refit and math.isfinite(winner.scores[exported]):
-        others = [(member.finalist, member.seed) for member in members]
-        refit, refitted = refitting.run(
-            spec, winner, exported, dataset, folder, run_tasks, others, tries_length=extras.length
-        )
-        if refit.checkpoint is not None:
-            of_tests = checkpoint.load(refit.checkpoint, dataset, device=device).outputs(tests.inputs)[0]
-            refit = replace(
-                refit, test_metrics=scores_of(of_tests, tests.targets, tests.weights, names, dataset.target_scale)
-            )
-            members = averaging.trained_again(members, refitted)
-    if chosen is None or len(members) < 2:
-        return _HandedOver(refit, None, of_tests)
-    average, of_tests = averaging.keep(chosen, members, winner, dataset, folder, tests)
-    metrics = scores_of(of_tests, tests.targets, tests.weights, names, dataset.target_scale)
-    return _HandedOver(refit, replace(average, test_metrics=metrics), of_tests)
+def _columns(
+    training: PopulationTraining, dataset: Dataset, metric: MetricName, shift: float
+) -> ColumnImportances | None:
+    """Which columns the winner's networks go by, on validation rows, which they have not learnt from."""
+    if not dataset.sources:
+        return None
+    return column_importance.importances(
+        training, training.validation_rows, dataset.sources, metric, scale=dataset.target_scale, shift=shift
+    )
 
 
 def _trained(
@@ -252,43 +229,3 @@ def simplest(alike: Sequence[Finalist], metric: MetricName) -> Finalist:
     A network is kept at its best epoch, so that is how long it has to be trained, in the mean over the seeds.
     """
     return min(alike, key=lambda finalist: (finalist.parameters, refitting.mean_best_epoch(finalist.curves, metric)))
-
-
-def _baseline_tasks(spec: StudySpec, winner: Finalist, dataset: Dataset, test_rows: TestRows) -> list[Task]:
-    """What simpler models reach, if anybody asked; each returns ``Fitted``."""
-    if not spec.finalists.baselines:
-        return []
-    arguments = {"config": winner.config, "seed": derive_seed(spec.seed, "baselines")}
-    efforts = {name: baselines.seconds(name, dataset) for name in baselines.NAMES}
-    return [
-        Task(f"baseline-{name}", _fit, (dataset, test_rows), {"name": name} | arguments, effort)
-        for name, effort in efforts.items()
-    ]
-
-
-def _fit(dataset: Dataset, test_rows: TestRows, *, name: BaselineName, config: TrialConfig, seed: int) -> Fitted:
-    """In a worker: fit a baseline."""
-    return baselines.fit(name, config, dataset, test_rows, seed=seed)
-
-
-def _calibrate(
-    spec: StudySpec,
-    training: PopulationTraining,
-    member: int,
-    chosen: Choice | None,
-    of_tests: Tensor,
-    tests: RowTensors,
-) -> Calibration | None:
-    """The temperature of the model, by validation rows, and what it does to the model on test rows; if asked for.
-
-    A model that has learnt from the validation rows is too sure of them to say how sure it may be: it takes the
-    temperature of the networks that have not, its twins in configuration and seed.
-    """
-    if spec.finalists.calibration != "temperature":
-        return None
-    rows = training.validation_rows
-    said = training.outputs(rows.inputs)[member] if chosen is None else chosen.outputs
-    if chosen is not None:
-        rows = rows.spread(averaging.MOST_ROWS)
-    temperature = calibration.fit_temperature(said, rows.targets, rows.weights)
-    return calibration.judge(temperature, of_tests, tests.targets, tests.weights)

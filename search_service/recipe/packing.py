@@ -48,6 +48,7 @@ def run(
         shares=() if final.average is None else [network.share for network in final.average.networks],
         null_values=spec.data.csv.null_values,
         temperature=1.0 if final.calibration is None else final.calibration.temperature,
+        threshold=0.5 if final.threshold is None else final.threshold.probability,
         example=table.example,
         versions=versions,
     )

@@ -14,7 +14,7 @@ from search_service.records.significance import confidence_interval
 from search_service.spec.sections import SecondObjective
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
-from trainables.records import Advantage, Baseline, Calibration, EpochPoint
+from trainables.records import Advantage, Baseline, Calibration, ColumnImportances, EpochPoint, Threshold
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,9 @@ class FinalistsResult:
         test_metrics: Every metric on test rows, mean over the winner's seeds.
         baselines: What simpler models reach, the simplest first; empty if nobody asked.
         calibration: The model's calibration on test rows; None if it was not asked for.
+        threshold: From which probability on the second of two classes is named; None for one half, or where there are
+            others.
+        columns: Which columns the winner's networks go by; None in studies of earlier versions.
         pareto: The trials by both objectives; None if there is only one.
         contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
         refit: The winner on training and validation rows together; None if nobody asked.
@@ -271,6 +274,8 @@ class FinalistsResult:
     test_metrics: Mapping[MetricName, float] = field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
     calibration: Calibration | None = None
+    threshold: Threshold | None = None
+    columns: ColumnImportances | None = None
     contenders: tuple[str, ...] = ()
     pareto: ParetoSet | None = None
     refit: Refit | None = None

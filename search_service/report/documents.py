@@ -22,7 +22,7 @@ from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
-from trainables.records import Advantage, Baseline, Calibration, PopulationSize
+from trainables.records import Advantage, Baseline, Calibration, ColumnImportances, PopulationSize, Threshold
 
 # Raised when a key of a document changes its meaning or goes.
 DOCUMENT_VERSION = 1
@@ -277,6 +277,12 @@ class BestDocument(Document):
     )
     model: ModelDocument
     calibration: Calibration | None
+    threshold: Threshold | None = Field(
+        default=None, description="From which probability on the second of two classes is named; null: from 0.5."
+    )
+    columns: ColumnImportances | None = Field(
+        default=None, description="Which columns the winner's networks go by; null: not measured."
+    )
     pareto: ParetoSet | None
     seeds: list[int]
     gradient_health: HealthDocument | None
@@ -311,6 +317,8 @@ class BestDocument(Document):
             beats_trivial=None if final.over_trivial is None else final.over_trivial.is_certain,
             model=ModelDocument.of(final),
             calibration=final.calibration,
+            threshold=final.threshold,
+            columns=final.columns,
             pareto=final.pareto,
             seeds=list(winner.seeds),
             gradient_health=HealthDocument.of(winner.health),

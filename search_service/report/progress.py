@@ -46,6 +46,7 @@ from search_service.records.finalists import FinalistsResult
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
+from search_service.report.columns import describe_columns
 from search_service.report.comparison_report import score, table
 from search_service.report.study_report import (
     counted,
@@ -54,6 +55,7 @@ from search_service.report.study_report import (
     describe_data,
     describe_interval,
     describe_model,
+    describe_threshold,
     format_value,
     trainings,
     worth,
@@ -252,8 +254,12 @@ class ProgressDisplay:
         self._print("The model", f"is {for_terminal(describe_model(final))}")
         if (verdict := worth(final)) is not None:
             self._print("Worth it?", for_terminal(verdict))
+        if final.columns is not None:
+            self._print("Columns", for_terminal(describe_columns(final.columns)))
         if final.calibration is not None:
             self._print("Calibrated", for_terminal(describe_calibration(final.calibration)))
+        if final.threshold is not None:
+            self._print("Threshold", for_terminal(describe_threshold(final)))
 
     def _show_comparison(self, event: ComparisonStarted | OptimizerCompared | ComparisonFinished) -> None:
         match event:

@@ -11,6 +11,7 @@ from search_service.records.finalists import Average, Decision, Finalist, Finali
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
+from search_service.report.columns import columns_section
 from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
@@ -131,7 +132,13 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *(f"| {leaf} | {format_value(value)} |" for leaf, value in describe(winner.config).items()),
         "",
     ]
-    return lines + compare_finalists(final, spec.finalists.prefer) + _comparison(final) + describe_pareto(final)
+    return [
+        *lines,
+        *compare_finalists(final, spec.finalists.prefer),
+        *_comparison(final),
+        *columns_section(final.columns),
+        *describe_pareto(final),
+    ]
 
 
 def describe_interval(final: FinalistsResult) -> str:
@@ -200,6 +207,8 @@ def _comparison(final: FinalistsResult) -> list[str]:
             lines += [f"- {baseline.model}: {missing}"]
     if final.calibration is not None:
         lines += [f"- {describe_calibration(final.calibration)}"]
+    if final.threshold is not None:
+        lines += [f"- {describe_threshold(final)}"]
     return [*lines, ""]
 
 
@@ -279,6 +288,22 @@ def describe_calibration(found: Calibration) -> str:
     losses = f"log loss {found.log_loss_before:.4g} → {found.log_loss_after:.4g}"
     errors = f"expected calibration error {found.error_before:.2%} → {found.error_after:.2%}"
     return f"temperature {found.temperature:.3g} for the model, on test rows: {losses}, {errors}"
+
+
+def describe_threshold(final: FinalistsResult) -> str:
+    """From which probability on the second class is named, why, and what that does; empty where it is 0.5."""
+    found = final.threshold
+    if found is None:
+        return ""
+    named = f"{found.class_name!r} is predicted from a probability of {found.probability:.3g} on"
+    # Of the scores that a threshold changes the one that it was chosen by, or else the first.
+    by = next(iter(found.test)) if found.chosen_by is None else found.chosen_by
+    on_tests = f"on test rows {by} {found.test_at_half[by]:.4g} at 0.5 → {found.test[by]:.4g}"
+    if found.chosen_by is None or found.validation is None:
+        return f"{named}, as model.threshold says: {on_tests}"
+    before, best = found.validation
+    why = f"where validation {by} is best ({before:.4g} at 0.5 → {best:.4g})"
+    return f"{named}, {why}; {on_tests}; simpler models have thresholds of their own"
 
 
 def trainings(finalist: Finalist) -> str:

@@ -197,7 +197,7 @@ class Reconciler:
         if study.wanted != Wanted.STOP:
             (folder / layout.STOP).unlink(missing_ok=True)
         environment = {"SEARCH_SERVICE_DATA_FOLDERS": ",".join(settings.sources), "PYTHONUNBUFFERED": "1"}
-        environment |= settings.record_environment
+        environment |= settings.record_environment | settings.notify_environment
         on_ray = ["--ray-address", "auto"] if settings.jobs == "ray" else ["--runner", settings.runner]
         command = command_of(study.id, settings.home.absolute(), on_ray)
         self._jobs.submit(Job(attempt.job_id, command, folder, environment))

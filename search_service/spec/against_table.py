@@ -13,7 +13,12 @@ from trainables.data.dataset import Dataset
 def problems_against_table(spec: StudySpec, dataset: Dataset) -> list[Problem]:
     """What the config says of rows and classes must be true of this table."""
     rows = len(dataset.train)
-    return _batches_too_large(spec, rows) + _warmup_too_long(spec, rows) + _wrong_classes(spec, dataset)
+    return [
+        *_batches_too_large(spec, rows),
+        *_warmup_too_long(spec, rows),
+        *_wrong_classes(spec, dataset),
+        *_threshold_of_other_than_two(spec, dataset),
+    ]
 
 
 def _batches_too_large(spec: StudySpec, rows: int) -> list[Problem]:
@@ -42,6 +47,16 @@ def _warmup_too_long(spec: StudySpec, rows: int) -> list[Problem]:
         return []
     rule = f"fewer than the {steps} steps that a training of the coarse search has"
     return [Problem("trial.schedule.warmup", schedule.warmup, rule, "lower it, or train longer")]
+
+
+def _threshold_of_other_than_two(spec: StudySpec, dataset: Dataset) -> list[Problem]:
+    """A probability from which on the second class is named, where there is not one second class."""
+    asked, classes = spec.model.threshold, len(dataset.class_names)
+    if not isinstance(asked, float) or classes == 2:
+        return []
+    has = f"has {classes}" if classes else "has a number for each row"
+    rule = f"none or auto, since a threshold is between two classes and {spec.data.target or 'the target'} {has}"
+    return [Problem("model.threshold", asked, rule, "remove it")]
 
 
 def _wrong_classes(spec: StudySpec, dataset: Dataset) -> list[Problem]:

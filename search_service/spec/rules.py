@@ -85,6 +85,15 @@ def _can_be_calibrated(spec: StudySpec) -> list[Problem]:
     return [Problem("finalists.calibration", calibration, rule, fix)]
 
 
+def _threshold(spec: StudySpec) -> list[Problem]:
+    """A probability where there are none."""
+    asked = spec.model.threshold
+    if not isinstance(asked, float) or spec.trial.gives_probabilities:
+        return []
+    rule = f"none or auto, since trial.loss: {spec.trial.loss} gives no probabilities"
+    return [Problem("model.threshold", asked, rule, "remove it, or use trial.loss: cross_entropy")]
+
+
 def _average(spec: StudySpec) -> list[Problem]:
     """A number of networks that there cannot be."""
     asked = spec.model.average
@@ -149,6 +158,7 @@ _RULES = (
     _second_differs,
     _can_be_calibrated,
     _average,
+    _threshold,
     _budgets,
     _minutes_decide,
     _repeated,

@@ -244,6 +244,13 @@ with warnings.catch_warnings():
             "mean has the best validation score. auto: of at most 8, unless the simplest is preferred, there is a "
             "second objective, or the loss is hinge; a number: of at most as many; none: the winner's network alone.",
         )
+        # By the probability that the model gives; where there are two classes.
+        threshold: Literal["auto", "none"] | Annotated[float, Field(gt=0, lt=1)] = Field(
+            default="auto",
+            description="From which probability on a row is said to be of the second of two classes. auto: for "
+            "balanced_accuracy and macro_f1 the one that is best on validation rows, for roc_auc the one that is best "
+            "by macro_f1, unless chance alone could make it so, else 0.5; none: 0.5; or a number between 0 and 1.",
+        )
         register: bool = Field(
             default=True, description="Enter it in the MLflow model registry, under the study's name."
         )

@@ -25,7 +25,7 @@ from search_service.runners.registry import RUNNERS
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 from search_service.study import run_study
-from search_service.wiring import times
+from search_service.wiring import notifying, times
 from search_service.wiring.preparing import PreparedStudy, read_again, require_unfinished
 from search_service.wiring.record import places_of, recording, wait_for_record
 from search_service.wiring.surroundings import installed_versions, make_folder, new_id, one_listener, scratch_folder
@@ -75,14 +75,14 @@ def run(
         began_at: Instant of ``time.monotonic()`` at which ``search.minutes`` began to count; None: now.
 
     Raises:
-        DataError: Another process has finished it.
+        DataError: Another process has finished it, or nobody can be told at an address in SEARCH_SERVICE_NOTIFY.
         StudyBusyError: Another process is running it.
         OutsideError: Ray broke, or MLflow cannot be reached when it begins.
         KeyboardInterrupt: After everything was stopped.
     """
     began_at = time.monotonic() if began_at is None else began_at
-    # Steps 1 to 3 and the finalists train in this process, beside Ray's workers.
     prepare_process()
+    notifying.require_addresses(settings)
     with ExitStack() as stack:
         interrupts = stack.enter_context(catch_interrupts())
         # Before anything is opened: a study that is being run is left alone.
@@ -91,9 +91,7 @@ def run(
         made = RUNNERS[runner].make(ray_address)
         interrupts.rearm()
         stack.callback(made.close)
-        files = study.folder or _new_folder(settings, study, stack)
-        stack.enter_context(scratch_folder(files.path))
-        (files.path / layout.CANCEL).unlink(missing_ok=True)  # That of the last time.
+        files = _opened(settings, study, stack)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
         everybody = [*_in_folder(files, recorder), recorder.record, *listeners]
         result = run_study(
@@ -110,7 +108,9 @@ def run(
         )
         # The study is over; the record may not be, and needs no workers for it.
         made.close()
-        return _finish_record(settings, files, recorder, study.spec, result, say, record=record)
+        finished = _finish_record(settings, files, recorder, study.spec, result, say, record=record)
+    notifying.tell(settings, study.spec, result, finished.places, say)
+    return finished
 
 
 def _minutes(spec: StudySpec, files: StudyFolder, runner: str, began_at: float, *, record: bool) -> Minutes | None:
@@ -141,6 +141,15 @@ def _hold(files: StudyFolder | None, stack: ExitStack) -> None:
 def _in_folder(files: StudyFolder, recorder: Recorder) -> tuple[Listener, Listener]:
     """Who writes into a study's folder what happens in it."""
     return EventJournal(files.path, lambda: recorder.page).record, PageFile(files.path).record
+
+
+def _opened(settings: Settings, study: PreparedStudy, stack: ExitStack) -> StudyFolder:
+    """The folder of a study that begins or goes on, until the stack is left."""
+    files = study.folder or _new_folder(settings, study, stack)
+    stack.enter_context(notifying.told_if_broken(settings, study.spec, files.path.name))
+    stack.enter_context(scratch_folder(files.path))
+    (files.path / layout.CANCEL).unlink(missing_ok=True)  # That of the last time.
+    return files
 
 
 def _new_folder(settings: Settings, study: PreparedStudy, stack: ExitStack) -> StudyFolder:

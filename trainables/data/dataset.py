@@ -79,6 +79,7 @@ class Dataset:
         fingerprint: Hash over content and division of the table, test rows included.
         bins: Which of the D features are bins of a number that is a feature, too; models that find their own
             thresholds, or shall be simple, do without them.
+        sources: Of each of the D features the column of the table that it is made of; none where that is not known.
     """
 
     train: Rows
@@ -91,6 +92,7 @@ class Dataset:
     target_scale: float
     fingerprint: str
     bins: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def n_inputs(self) -> int:
@@ -251,6 +253,7 @@ def _prepare(
         target_scale=scaling.scale,
         fingerprint="",
         bins=fitted.bins,
+        sources=fitted.sources,
     )
     return dataset, fitted, scaling
 

@@ -49,6 +49,11 @@ class DateParts(TransformerMixin, BaseEstimator):
                 parts += [np.where(gaps, 0.0, np.sin(angle)), np.where(gaps, 0.0, np.cos(angle))]
         return np.column_stack(parts) if parts else np.empty((len(X), 0))
 
+    @property
+    def widths(self) -> list[int]:
+        """Parts of each column."""
+        return [1 + 2 * len(cycles) for cycles in self.cycles_]
+
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Names of the parts."""
         names = []
@@ -211,6 +216,11 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
 
     def _places(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.hstack([_places(column, edges) for column, edges in zip(values.T, self.edges_, strict=True)])
+
+    @property
+    def widths(self) -> list[int]:
+        """Bins of each column."""
+        return [max(1, len(edges) - 1) for edges in self.edges_]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """A name for each bin."""

@@ -114,6 +114,18 @@ class Preparation:
         own = self.encoder.output_indices_.get(_BINS, slice(0, 0))
         return tuple(range(own.start, own.stop))
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Of each of the D columns the raw column that it is made of."""
+        found = [""] * len(self.feature_names)
+        for part, transformer, columns in self.encoder.transformers_:
+            places = self.encoder.output_indices_[part]
+            # Without columns of a kind there is none of its transformers; what is left over is dropped.
+            if part != "remainder" and places.stop > places.start:
+                widths = _widths(transformer, len(columns), places.stop - places.start)
+                found[places] = [str(name) for name, n in zip(columns, widths, strict=True) for _ in range(n)]
+        return tuple(found)
+
     def transform(self, table: pa.Table, path: str = "data") -> NDArray[np.float32]:
         """Prepare rows: raw columns to ``[N, D]``.
 
@@ -307,6 +319,22 @@ def _date_steps(scale: bool) -> Any:
 
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     return make_pipeline(DateParts(), imputer, *([StandardScaler()] if scale else []))
+
+
+def _widths(transformer: Any, columns: int, outputs: int) -> list[int]:
+    """How many of its outputs a transformer makes of each of its columns, one column's after the other's."""
+    from sklearn.preprocessing import OneHotEncoder
+
+    from trainables.data.encoders import DateParts, PiecewiseLinear
+
+    steps = list(getattr(transformer, "named_steps", {"": transformer}).values())
+    for step in steps:
+        if isinstance(step, DateParts | PiecewiseLinear):
+            return step.widths
+        if isinstance(step, OneHotEncoder):
+            return [len(categories) for categories in step.categories_]
+    # As many of each: one, as many as there are hashes, or of target means one for each class.
+    return [outputs // columns] * columns
 
 
 def _names(encoder: Any) -> tuple[str, ...]:

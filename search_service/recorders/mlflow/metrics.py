@@ -70,6 +70,10 @@ def of_answer(final: FinalistsResult) -> dict[str, float]:
     values |= {f"model/test_{name}": value for name, value in of_model.items() if name != final.metric}
     if final.calibration is not None:
         values |= {f"calibration/{name}": value for name, value in asdict(final.calibration).items()}
+    if final.threshold is not None:
+        values["threshold/probability"] = final.threshold.probability
+        values |= {f"threshold/test_{name}": value for name, value in final.threshold.test.items()}
+        values |= {f"threshold/test_{name}_at_half": value for name, value in final.threshold.test_at_half.items()}
     return values
 
 

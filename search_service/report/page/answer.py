@@ -21,6 +21,7 @@ from search_service.report.study_report import (
     counted,
     describe,
     describe_model,
+    describe_threshold,
     format_value,
     worth,
 )
@@ -79,7 +80,7 @@ class HeadlinePart(Document):
             high=high,
             interval=interval,
             worth=said or "There is no simpler model to compare with, so nothing says whether a network was needed.",
-            sentences=sentences,
+            sentences=[*sentences, *filter(None, [describe_threshold(final)])],
             numbers=_numbers(final, rounds),
         )
 

@@ -14,6 +14,7 @@ from pydantic import Field
 from search_service.records.checks import LearningRatesResult
 from search_service.records.events import TaskDone
 from search_service.records.results import DataSummary, StudyResult
+from search_service.report.columns import how_measured
 from search_service.report.documents import Document, StudyDocument
 from search_service.report.page.answer import (
     BaselinePart,
@@ -111,6 +112,7 @@ class ReportPage(Document):
     finalists: list[FinalistPart] = Field(description="The winner first.")
     finalists_said: str
     baselines: list[BaselinePart]
+    columns_said: str = Field(default="", description="How it was measured which columns matter; empty if it was not.")
     data: list[str]
     warnings: list[str]
     again: AgainPart
@@ -164,6 +166,7 @@ def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told
         finalists=[FinalistPart.of(finalist, final) for finalist in final.finalists] if final else [],
         finalists_said=describe_finalists(spec, final) if final else "",
         baselines=baselines_of(final) if final else [],
+        columns_said=how_measured(final.columns) if final and final.columns else "",
         data=[s for s in describe_data(result.data) if not s.startswith("⚠ ")] if result.data else [],
         warnings=list(result.data.warnings) if result.data else [],
         again=_again(spec, result.study_id, result.data, told.versions),
@@ -224,6 +227,10 @@ def _missing(result: StudyResult, rounds: Sequence[ToldRound]) -> dict[str, str]
     if result.finalists is None:
         missing["finalists"] = "The study ended before the best configurations were trained again from fresh seeds."
         missing["baselines"] = "The study ended before anything met the test rows."
+    if result.finalists is None or result.finalists.columns is None:
+        missing["columns"] = "The study did not come to it, or is of a version that did not measure it."
+    elif reason := result.finalists.columns.reason:
+        missing["columns"] = f"Not measured: {reason}."
     if trials and not any(trial.times for trial in trials):
         missing["timeline"] = "When trials were trained is not in the record of this study."
     return missing

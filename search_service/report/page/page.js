@@ -82,6 +82,12 @@ function baselinesSection() {
       h("p", {}, h("b", {}, "Worth it? "), name_(data.headline.worth)), baselineTable());
 }
 
+function columnsSection() {
+  const found = data.study.best && data.study.best.columns;
+  if (!found || !found.columns.length) return section("columns", "Which columns matter", missing("columns"));
+  return section("columns", "Which columns matter", h("p", {}, name_(data.columns_said)), columnTable(found));
+}
+
 function again() {
   const { config, command, replay, table, fingerprint, versions } = data.again;
   return section("again", "Run it again",
@@ -96,7 +102,7 @@ function again() {
 }
 
 const LINKS = [["steps", "Six steps"], ["rates", "Learning rates"], ["search", "Search"], ["ranges", "Ranges"],
-    ["finalists", "Finalists"], ["fit", "Fit"], ["baselines", "Simpler models"], ["data", "Data"],
+    ["finalists", "Finalists"], ["fit", "Fit"], ["baselines", "Simpler models"], ["columns", "Columns"], ["data", "Data"],
     ["again", "Run it again"]];
 
 function build() {
@@ -123,6 +129,7 @@ function build() {
     finalistsSection(),
     section("fit", "Under- or overfitting", data.finalists.length ? fitList() : missing("finalists")),
     baselinesSection(),
+    columnsSection(),
     section("data", "Data", h("ul", {}, data.data.map((sentence) => h("li", {}, name_(sentence)))),
       data.warnings.length ? [h("h3", {}, "What looks suspicious"),
           h("ul", {}, data.warnings.map((sentence) => h("li", { class: "note" }, name_(sentence))))]

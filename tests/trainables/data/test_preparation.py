@@ -248,3 +248,42 @@ def test_d2_rows_of_another_kind_are_refused(random):
     fitted, _ = fit(mixed(random))
     with pytest.raises(DataError, match="lacks code, yes"):
         fitted.transform(pa.table(mixed(random)).drop_columns(["code", "yes"]))
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"numeric": "ple", "bins": 5, "bin_rows": 10, "one_hot_limit": 5},
+        {"numeric": "quantile", "log": ["b"], "one_hot_limit": 5, "high_cardinality": "hash", "hash_columns": 4},
+        {"numeric": "none", "missing_flags": False},
+    ],
+    ids=str,
+)
+def test_each_feature_is_of_the_column_that_it_changes_with(random, config, task):
+    """The oracle: rows with another row's value in one column, and which of the prepared features differ."""
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(random.integers(0, 2_000 * 24, N), unit="h")
+    columns = {
+        "a": pa.array([None if n % 9 == 0 else float(value) for n, value in enumerate(random.normal(size=N))]),
+        "a_b": random.normal(size=N),
+        "b": random.lognormal(size=N),
+        "when": pa.array(days.to_numpy()),
+        "yes": random.random(N) < 0.5,
+        "few": random.choice(["x", "y", "z"], N),
+        "a_few": random.choice(["x", "y"], N),
+        "many": random.choice([f"v{n}" for n in range(9)], N),
+        "more": random.choice([f"w{n}" for n in range(8)], N),
+        "words": [" ".join(random.choice(["red", "green", "blue", "old", "new"], 3)) for _ in range(N)],
+    }
+    targets = random.normal(size=N) if task == "regression" else random.integers(0, 3, N)
+    fitted, _ = fit(columns, targets, task, kinds={"words": "text"}, **config)
+    assert len(fitted.sources) == len(fitted.feature_names)
+    table = pa.table(columns)
+    before = fitted.transform(table)
+    # Of a few words most hashes are of none.
+    varies = before.std(axis=0) > 0
+    for place, name in enumerate(columns):
+        other = table.set_column(place, name, table.column(name).take(pa.array(random.permutation(N))))
+        changed = (fitted.transform(other) != before).any(axis=0)
+        assert changed.any()
+        assert (np.array([source == name for source in fitted.sources]) & varies).tolist() == changed.tolist()

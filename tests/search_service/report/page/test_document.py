@@ -110,10 +110,20 @@ def test_c8_the_config_of_a_page_is_the_study_s(completed):
 
 
 ENDS = {
-    "step 1": (pages.ZERO_WEIGHTS, math.inf, "step 1", {"rates", "search", "ranges", "finalists", "baselines"}),
-    "step 3": (pages.ABSURD_RATES, math.inf, "step 3", {"search", "ranges", "finalists", "baselines"}),
-    "nothing finite": (pages.NOTHING_FINITE, math.inf, "coarse search", {"search", "finalists", "baselines"}),
-    "interrupted": (pages.SPEC, 3, "interrupted", {"finalists", "baselines"}),
+    "step 1": (
+        pages.ZERO_WEIGHTS,
+        math.inf,
+        "step 1",
+        {"rates", "search", "ranges", "finalists", "baselines", "columns"},
+    ),
+    "step 3": (pages.ABSURD_RATES, math.inf, "step 3", {"search", "ranges", "finalists", "baselines", "columns"}),
+    "nothing finite": (
+        pages.NOTHING_FINITE,
+        math.inf,
+        "coarse search",
+        {"search", "finalists", "baselines", "columns"},
+    ),
+    "interrupted": (pages.SPEC, 3, "interrupted", {"finalists", "baselines", "columns"}),
 }
 
 

@@ -1,0 +1,171 @@
+"""``list``, ``show``, ``stop`` and ``cancel`` for the studies of a home, where no service is asked."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search_service.cli.options import settings_for
+from search_service.cli.terminal import say
+from search_service.errors import DataError, Problem
+from search_service.folder import layout, study_folder
+from search_service.records.steps import Step
+
+if TYPE_CHECKING:
+    from search_service.report.studies_at_home import StudyAtHome
+
+_COLOURS = {"running": "cyan", "completed": "green", "failed": "red", "interrupted": "yellow"}
+_SORTS: dict[str, Callable[[StudyAtHome], Any]] = {
+    "submitted_at": lambda study: study.began_at or datetime.now(UTC),
+    "name": lambda study: study.name,
+    "state": lambda study: study.state,
+    "trials": lambda study: study.trials,
+}
+
+
+def studies_folder(home: Path | None, study_id: str | None = None) -> Path | None:
+    """Where the studies are that are meant; None if those of a service are.
+
+    Args:
+        home: The home that the command was given. Without one it is the service that SEARCH_SERVICE_URL names, else the
+            usual home, if it is there and has the study, else a service of this machine.
+        study_id: The study that is meant, if it is one.
+    """
+    from search_service.client import DEFAULT_URL, URL
+
+    if home is None and os.environ.get(URL):
+        return None
+    studies = settings_for(home).studies
+    if home is not None or (studies / (study_id or "")).is_dir():
+        return studies
+    return None if _answers(DEFAULT_URL) else studies
+
+
+def _answers(url: str) -> bool:
+    """Whether anybody listens at an address of this machine."""
+    place = urlsplit(url)
+    try:
+        socket.create_connection((str(place.hostname), int(place.port or 80)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def show_list(studies: Path, *, states: Sequence[str], name: str | None, sort: str, limit: int, as_json: bool) -> None:
+    """List the studies of a home."""
+    from search_service.report.studies_at_home import studies_of
+
+    key = sort.removeprefix("-")
+    if key not in _SORTS:
+        raise DataError([Problem("--sort", sort, f"one of {', '.join(_SORTS)} for studies of a home", "choose one")])
+    found = [
+        study
+        for study in studies_of(studies)
+        if (not states or study.state in states) and (name is None or name in study.name)
+    ]
+    found.sort(key=_SORTS[key], reverse=sort.startswith("-"))
+    if as_json:
+        items = ", ".join(study.model_dump_json() for study in found[:limit])
+        typer.echo(f'{{"items": [{items}], "total": {len(found)}, "limit": {limit}, "offset": 0}}')
+        return
+    if not found:
+        say(f"no studies in {escape(str(studies))}; search-service run begins one")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("study", "state", "step", "trials", "best", "test"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "trials" else "left")
+    for study in found[:limit]:
+        best = f"{_number(study.best_score)} {study.metric}" if study.best_score is not None else ""
+        state = f"[{_COLOURS[study.state]}]{study.state}[/]"
+        at = _step(study) if study.state in ("running", "interrupted") else ""
+        table.add_row(escape(study.id), state, at, str(study.trials), best, _number(study.test_score))
+    Console().print(table)
+    if len(found) > limit:
+        say(f"{limit} of {len(found)}; --limit shows more")
+
+
+def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
+    """Show a study of a home: where it stands, its checks, its best trials, and what can be done."""
+    from search_service.report.studies_at_home import BEST_TRIALS, best_trials, events_of, study_of
+
+    folder = study_folder.find(studies, study_id)
+    study, events = study_of(folder), events_of(folder)
+    if as_json:
+        typer.echo(study.model_dump_json(indent=2))
+        return
+    say(f"[bold]{escape(study.id)}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
+    at = f"step {_step(study)}" if study.step else "at its beginning"
+    say(f"  {at}, {study.trials} of at most {study.planned} trials so far, {study.seconds:.0f} s")
+    if study.best_trial:
+        tested = f", test {_number(study.test_score)}" if study.test_score is not None else ""
+        say(f"  best {study.best_trial}: {study.metric} {_number(study.best_score)}{tested}")
+    for event in events:
+        if event["type"] == "check_finished":
+            mark = "[green]passed[/]" if event["passed"] else "[bold red]failed[/]"
+            say(f"  step {event['step']}  {mark}  {escape(event['summary'])}")
+            if event["advice"]:
+                say(f"          to do: {escape(event['advice'])}")
+    best = best_trials(events, study.metric)
+    for trial in best[:BEST_TRIALS]:
+        values = ", ".join(f"{leaf}={_value(value)}" for leaf, value in trial["values"].items())
+        ran = f"{trial['epochs']} epochs  {trial['status']}"
+        say(f"  {trial['trial']}  {_number(trial['score'])}  {ran}  {escape(values)}")
+    if len(best) > BEST_TRIALS:
+        say(f"  the best {BEST_TRIALS} of {len(best)} trials")
+    home = shlex.quote(str(studies.parent))
+    if study.state == "interrupted":
+        say(f"  go on with it  search-service run --study {study.id} --home {home}")
+    elif (folder.path / layout.PAGE).exists():
+        say(f"  its report     {escape(str(folder.path / layout.PAGE))}")
+
+
+def ask(studies: Path, study_id: str, wanted: str, *, as_json: bool) -> None:
+    """Ask the process that runs a study for its end.
+
+    Args:
+        studies: Where studies are.
+        study_id: The study's id.
+        wanted: layout.STOP, well, or layout.CANCEL, now.
+        as_json: Whether to print the study as a document.
+
+    Raises:
+        DataError: There is no such study, nobody runs it, or a service does, which would begin it again.
+    """
+    folder = study_folder.find(studies, study_id)
+    if folder.path.joinpath(f"{study_id}-1.log").exists():
+        rule, fix = "a study that no service looks after", "set SEARCH_SERVICE_URL to the service's address"
+        raise DataError([Problem("STUDY", study_id, rule, fix)])
+    if not folder.is_locked:
+        rule, fix = "a study that a process is running", "see search-service show for where it stands"
+        raise DataError([Problem("STUDY", study_id, rule, fix)])
+    (folder.path / wanted).touch()
+    if as_json:
+        from search_service.report.studies_at_home import study_of
+
+        typer.echo(study_of(folder).model_dump_json(indent=2))
+        return
+    how = "with what is under way, and finalists" if wanted == layout.STOP else "now; run --study goes on with it"
+    say(f"[bold]{escape(study_id)}[/] is asked to end {how}")
+
+
+def _step(study: StudyAtHome) -> str:
+    return "" if study.step is None else "finalists" if study.step == Step.FINALISTS else str(study.step)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,122 @@
+"""The studies of a home at a glance: where each stands, read from its folder alone, whoever runs it or has run it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from search_service.errors import DamagedFileError
+from search_service.folder import journals, layout, study_folder
+from search_service.folder.study_folder import StudyFolder
+from search_service.records.steps import Step
+from search_service.report.documents import Document
+from trainables.metrics import METRICS, MetricName
+
+# A process works on it; it has ended, one way or the other; or its process has, and it can go on.
+StateAtHome = Literal["running", "completed", "failed", "interrupted"]
+# Of a study, those that are shown.
+BEST_TRIALS = 5
+
+
+class StudyAtHome(Document):
+    """Where a study stands."""
+
+    id: str
+    name: str
+    state: StateAtHome
+    reason: str = Field(description="Why it ended; empty if it has not.")
+    step: int | None = Field(description=f"Of the recipe, that was begun last; {Step.FINALISTS} are the finalists.")
+    metric: MetricName | None
+    trials: int = Field(description="Ended.")
+    planned: int = Field(description="Trials at most, of the rounds that have begun.")
+    best_trial: str | None
+    best_score: float | None = Field(description="Best validation score of any trial.")
+    test_score: float | None = Field(description="Of the model.")
+    began_at: datetime | None
+    seconds: float = Field(description="Time that was worked on it.")
+    folder: str
+
+
+def studies_of(studies: Path) -> Iterator[StudyAtHome]:
+    """Every study of a home, the newest first; what is no study is left out.
+
+    Args:
+        studies: Folder of the studies.
+    """
+    folders = [path for path in studies.glob("*") if (path / layout.SPEC).is_file()]
+    for path in sorted(folders, key=lambda path: (path / layout.SPEC).stat().st_mtime, reverse=True):
+        yield study_of(StudyFolder(path))
+
+
+def study_of(folder: StudyFolder) -> StudyAtHome:
+    """A study, from its folder."""
+    events = events_of(folder)
+    state, reason = _state(folder, events)
+    by_type: dict[str, list[Mapping[str, Any]]] = {}
+    for event in events:
+        by_type.setdefault(event["type"], []).append(event)
+    metric = next((event["metric"] for event in by_type.get("study_started", ())), None)
+    best = best_trials(events, metric)
+    packed = by_type.get("model_packed", ())
+    return StudyAtHome(
+        id=folder.path.name,
+        name=_name(folder),
+        state=state,
+        reason=reason,
+        step=next((event["step"] for event in reversed(by_type.get("step_started", []))), None),
+        metric=metric,
+        trials=len(by_type.get("trial_finished", ())),
+        planned=sum(event["max_trials"] for event in by_type.get("round_started", ())),
+        best_trial=best[0]["trial"] if best else None,
+        best_score=best[0]["score"] if best else None,
+        test_score=packed[-1]["test_score"] if packed else None,
+        began_at=datetime.fromisoformat(events[0]["at"]).astimezone(UTC) if events else None,
+        seconds=folder.seconds,
+        folder=str(folder.path),
+    )
+
+
+def _state(folder: StudyFolder, events: list[dict[str, Any]]) -> tuple[StateAtHome, str]:
+    """Where it stands, and why it ended."""
+    if (ending := folder.ending) is not None:
+        status, _, reason = ending.partition(": ")
+        return ("completed" if status == "completed" else "failed"), reason
+    if folder.is_locked:
+        return "running", ""
+    if events and events[-1]["type"] == "study_finished":
+        return "interrupted", events[-1]["reason"]
+    return "interrupted", "its process ended without a word" if events else "nobody has worked on it"
+
+
+def _name(folder: StudyFolder) -> str:
+    try:
+        return str(study_folder.load_spec(folder)["name"])
+    except (DamagedFileError, KeyError, TypeError):
+        return folder.path.name
+
+
+def events_of(folder: StudyFolder) -> list[dict[str, Any]]:
+    """What has happened, oldest first; what cannot be read of it is left out."""
+    try:
+        return journals.read(folder.path / layout.EVENTS)
+    except DamagedFileError:
+        # Whoever goes on with the study mends it; who looks on changes nothing.
+        return []
+
+
+def best_trials(events: list[dict[str, Any]], metric: MetricName | None) -> list[dict[str, Any]]:
+    """The trials that have a score, the best first."""
+    if metric is None:
+        return []
+    scored = [event for event in events if event["type"] == "trial_finished" and _is_number(event["score"])]
+    # Of equals the first.
+    return sorted(scored, key=lambda event: METRICS[metric].rank(event["score"]))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

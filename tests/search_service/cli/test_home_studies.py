@@ -1,0 +1,169 @@
+"""D4: list, show, stop and cancel for the studies of a home, without a service."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from search_service import wiring
+from search_service.cli.commands import app
+from search_service.client import URL
+from search_service.folder import layout
+from search_service.records.events import TrialFinished
+from search_service.records.results import StudyStatus
+from search_service.settings import Settings
+from search_service.spec.study_spec import parse
+
+# What the shell sees of bad input.
+BAD_INPUT = 2
+SPEC = {
+    "name": "small",
+    "data": {"source": "wine"},
+    "search": {
+        "coarse": {"max_trials": 4, "max_epochs": 3},
+        "refined": {"max_trials": 3, "max_epochs": 4},
+        "max_cycles": 1,
+        "population_size": 1,
+    },
+    "finalists": {"top": 1, "seeds": 2, "baselines": False},
+    "checks": {"on_fail": "warn"},
+}
+
+
+def run(home, *listeners, **changes):
+    settings = Settings(home=home)
+    study = wiring.prepare(parse(SPEC | changes), settings=settings)
+    return wiring.run(study, settings=settings, runner="inline", listeners=listeners, record=False).result
+
+
+@pytest.fixture(autouse=True)
+def no_service(monkeypatch):
+    monkeypatch.delenv(URL, raising=False)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def finished(home):
+    return run(home)
+
+
+@pytest.fixture(scope="module")
+def cancelled(home, finished):
+    """The id of a study that ``cancel`` has ended after its second trial, the newer of the two."""
+    ended = []
+
+    def cancel(event):
+        if isinstance(event, TrialFinished):
+            ended.append(event.trial)
+        if len(ended) == 2:
+            study = max((home / "studies").iterdir(), key=lambda path: (path / layout.SPEC).stat().st_mtime)
+            asked.append(CliRunner().invoke(app, ["cancel", study.name, "--home", str(home)]))
+
+    asked = []
+    with pytest.raises(KeyboardInterrupt):
+        run(home, cancel, name="cut")
+    assert asked[0].exit_code == 0, asked[0].output
+    (study,) = (path.name for path in (home / "studies").iterdir() if path.name != finished.study_id)
+    return study
+
+
+def test_d4_studies_are_listed_with_where_they_stand_the_newest_first(called, home, finished, cancelled):
+    found = json.loads(called("list", "--home", home, "--json").stdout)
+    assert [(study["id"], study["state"]) for study in found["items"]] == [
+        (cancelled, "interrupted"),
+        (finished.study_id, "completed"),
+    ]
+    final = finished.finalists
+    done = found["items"][1]
+    trials = [trial for round_ in finished.rounds for trial in round_.trials]
+    assert (done["metric"], done["trials"], done["planned"]) == ("accuracy", 7, 7)
+    assert done["best_score"] == max(trial.score for trial in trials)
+    assert done["test_score"] == final.model_test_score
+    assert done["seconds"] > 0
+    shown = called("list", "--home", home).stdout
+    assert shown.index(cancelled) < shown.index(finished.study_id)
+    assert "Traceback" not in shown
+    only = json.loads(called("list", "--home", home, "--state", "completed", "--json").stdout)
+    assert [study["id"] for study in only["items"]] == [finished.study_id]
+    named = json.loads(called("list", "--home", home, "--name", "cut", "--sort", "name", "--json").stdout)
+    assert [study["id"] for study in named["items"]] == [cancelled]
+
+
+def test_d4_a_study_is_shown_with_its_checks_its_best_trials_and_what_can_be_done(called, home, finished, cancelled):
+    shown = called("show", finished.study_id, "--home", home).stdout
+    best = max((t for r in finished.rounds for t in r.trials), key=lambda trial: trial.score)
+    assert f"accuracy {best.score:.4g}, test {finished.finalists.model_test_score:.4g}" in shown
+    assert all(f"step {check.step}" in shown and check.summary in shown for check in finished.checks)
+    assert "the best 5 of 7 trials" in shown
+    assert str(home / "studies" / finished.study_id / layout.PAGE) in shown
+    cut = called("show", cancelled, "--home", home).stdout
+    assert f"search-service run --study {cancelled} --home {home}" in cut
+    document = json.loads(called("show", cancelled, "--home", home, "--json").stdout)
+    assert (document["state"], document["trials"]) == ("interrupted", 2)
+    assert document["reason"]
+
+
+def test_d4_stop_has_a_study_end_with_finalists(called, tmp_path):
+    seen = []
+
+    def stop(event):
+        if isinstance(event, TrialFinished) and not seen:
+            (study,) = (tmp_path / "studies").iterdir()
+            seen.append(called("show", study.name, "--home", tmp_path, "--json"))
+            seen.append(called("stop", study.name, "--home", tmp_path))
+
+    result = run(tmp_path, stop)
+    assert json.loads(seen[0].stdout)["state"] == "running"
+    assert seen[1].returncode == 0, seen[1].stderr
+    assert result.status is StudyStatus.COMPLETED
+    assert result.finalists is not None
+    assert sum(len(round_.trials) for round_ in result.rounds) < 7
+    # Nobody is left who could hear.
+    again = called("stop", result.study_id, "--home", tmp_path)
+    assert again.returncode == BAD_INPUT
+    assert "a study that a process is running" in again.stderr
+
+
+def test_d4_damaged_files_and_other_folders_keep_nothing_from_being_listed(called, home, finished, cancelled, tmp_path):
+    shutil.copytree(home, tmp_path / "home")
+    studies = tmp_path / "home" / "studies"
+    (studies / "notes").mkdir()
+    (studies / finished.study_id / layout.EVENTS).write_text("no journal\n{}\n")
+    (studies / cancelled / layout.SPEC).write_text("{")
+    found = json.loads(called("list", "--home", tmp_path / "home", "--json").stdout)["items"]
+    assert {study["id"]: (study["state"], study["trials"]) for study in found} == {
+        finished.study_id: ("completed", 0),
+        cancelled: ("interrupted", 2),
+    }
+
+
+def test_d4_a_home_without_studies_and_an_unknown_one_are_said(called, tmp_path):
+    assert "search-service run begins one" in called("list", "--home", tmp_path).stdout
+    unknown = called("show", "nope", "--home", tmp_path)
+    assert (unknown.returncode, unknown.stdout) == (BAD_INPUT, "")
+    assert "nope" in unknown.stderr
+    sort = called("list", "--home", tmp_path, "--sort", "size")
+    assert (sort.returncode, sort.stdout) == (BAD_INPUT, "")
+    assert "one of submitted_at, name, state, trials" in sort.stderr
+
+
+def test_d4_a_study_of_a_service_is_not_ended_behind_its_back(called, home, finished, tmp_path):
+    shutil.copytree(home / "studies" / finished.study_id, tmp_path / "studies" / "served")
+    (tmp_path / "studies" / "served" / "served-1.log").touch()
+    refused = called("cancel", "served", "--home", tmp_path)
+    assert refused.returncode == BAD_INPUT
+    assert "set SEARCH_SERVICE_URL" in refused.stderr
+    assert not (tmp_path / "studies" / "served" / layout.CANCEL).exists()
+
+
+def test_d4_without_a_home_and_a_service_the_usual_home_is_meant(called, home, finished, monkeypatch):
+    monkeypatch.setenv("SEARCH_SERVICE_HOME", str(home))
+    assert finished.study_id in called("list").stdout
+    assert finished.study_id in called("show", finished.study_id).stdout
