@@ -37,8 +37,8 @@ def draw(found: ColumnImportances) -> Figure:
     axis.invert_yaxis()
     axis.axvline(0.0, color="black", linewidth=0.8)
     axis.grid(visible=False, axis="y")
-    more = f"; {rest}" if rest else ""
-    axis.set_xlabel(f"validation {found.metric} is worse by, when the column's values are shuffled{more}")
+    more = f"; of the others {rest}" if rest else ""
+    axis.set_xlabel(f"validation {found.metric} is worse by so much\n(its values shuffled{more})")
     axis.set_title("Which columns does the network go by?", loc="left", fontweight="bold", fontsize=10)
     return figure
 

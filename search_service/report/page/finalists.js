@@ -149,10 +149,10 @@ function columnTable(found) {
   const missed = found.columns.filter((column) => column.worse > column.spread);
   const first = (missed.length ? missed : found.columns).slice(0, 12), most = Math.max(first[0].worse, 1e-12);
   const row = (column) => h("tr", {}, h("th", { scope: "row" }, name_(column.name)),
-    h("td", {}, s("svg", { width: 150, height: 12, viewBox: "0 0 150 12", "aria-hidden": "true" },
-      s("rect", { class: "track", x: 0, y: 2, width: 150, height: 8 }),
-      s("rect", { class: "bar", x: 0, y: 2, height: 8, width: Math.max(0, 150 * column.worse / most) }))),
-    h("td", { class: "number" }, `${shown(column.worse)} ± ${shown(column.spread)}`));
+    h("td", {}, s("svg", { width: 90, height: 12, viewBox: "0 0 90 12", "aria-hidden": "true" },
+      s("rect", { class: "track", x: 0, y: 2, width: 90, height: 8 }),
+      s("rect", { class: "bar", x: 0, y: 2, height: 8, width: Math.max(0, 90 * column.worse / most) }))),
+    h("td", { class: "number" }, `${shown(column.worse, 2)} ± ${shown(column.spread, 1)}`));
   const of = (columns, label) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
     h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "column"), h("th", { scope: "col" }, "missed"),
       h("th", { scope: "col" }, `${words(found.metric)} is worse by`))), h("tbody", {}, columns.map(row))));

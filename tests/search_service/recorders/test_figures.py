@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from search_service.recipe import step1_initial_loss, step2_overfit_small_sample, step3_learning_rates
-from search_service.recorders.figures import activations, gradients, losses, schedules, search_map
+from search_service.recorders.figures import activations, columns, gradients, losses, schedules, search_map
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading, HealthVerdict
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
@@ -19,7 +20,7 @@ from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.sections import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
-from trainables.records import Baseline, EpochPoint, Health, LayerHealth
+from trainables.records import Baseline, ColumnImportance, ColumnImportances, EpochPoint, Health, LayerHealth
 
 LR = NumericRange(1e-4, 1e-1, log=True)
 DECAY = NumericRange(1e-4, 1.0, log=True)
@@ -303,3 +304,23 @@ def test_the_finalists_curves_have_a_band_and_the_best_epoch_of_each_seed(final)
     assert [tuple(point) for point in scores.lines[1].get_xydata()] == [(2, 0.90), (1, 0.86)]
     assert math.isnan(scores.lines[2].get_ydata()[-1]), "a seed without a value leaves a gap"
     assert [line.get_label() for line in loss.lines][:2] == ["r2-001 (winner), validation", "r2-001 (winner), training"]
+
+
+@pytest.mark.parametrize(
+    "names", [["a"], ["$1", "a | b", "x" * 500, "zwei\nZeilen"], [f"c{n}" for n in range(60)]], ids=len
+)
+def test_b_columns_are_drawn_with_all_their_words_whatever_they_are_called(names):
+    """The most important first; of more than a dozen the others are counted, and nothing lies beyond the edge."""
+    worse = [0.2 / (n + 1) for n in range(len(names))]
+    found = tuple(ColumnImportance(name, value, 0.01) for name, value in zip(names, worse, strict=True))
+    figure = columns.draw(ColumnImportances("accuracy", found, rows=100, networks=3, repeats=5))
+    assert drawn(figure).startswith(b"\x89PNG")
+    (axis,) = figure.axes
+    shown = [bar.get_width() for bar in axis.patches]
+    assert shown == sorted(worse, reverse=True)[:12]
+    assert ("7 matter less and 41 are not missed" in axis.get_xlabel()) == (len(names) == 60)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for text in (axis.xaxis.label, axis.title, *axis.get_yticklabels()):
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
