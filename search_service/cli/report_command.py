@@ -1,6 +1,7 @@
-"""``search-service report``: a study's report as text, or as one page of HTML.
+"""``search-service report``: a study's report as text, or as one page of HTML; ``compare-studies``: several of them.
 
-From the service that SEARCH_SERVICE_URL names or, without it, from the home: the study's folder, or its record alone.
+A report is from the service that SEARCH_SERVICE_URL names or, without it, from the home: the study's folder, or its
+record alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from search_service.cli.options import Home, StudyId, settings_for
+from search_service.cli.options import AsJson, Home, StudyId, settings_for
 from search_service.errors import DataError, Problem
 
 app = typer.Typer()
@@ -41,6 +42,24 @@ def report(
         rule, fix = "a file that can be written", f"choose another place ({error.strerror})"
         raise DataError([Problem("-o", str(file), rule, fix)]) from error
     typer.echo(file)
+
+
+@app.command()
+def compare_studies(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Ids of two studies or more of a home.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare studies that are over: what differs in their configs, and whether the first one's model is better."""
+    settings = settings_for(home)
+    from search_service.cli import comparison_display
+    from search_service.report import study_comparison
+
+    found = study_comparison.compare(settings.studies, studies)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        comparison_display.show(found)
 
 
 def _page(study: str, home: Path | None) -> str:

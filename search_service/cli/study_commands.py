@@ -68,7 +68,7 @@ def run(
     # Progress is for people, the document for programs: with --json people read stderr.
     console = Console(stderr=as_json)
     # Before the imports: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
-    spec = None if config is None else load(config, changes)
+    spec = _asked(config, study_id, changes, None if as_json else console)
     from search_service import wiring
     from search_service.records.events import Event, Listener, StudyStarted
     from search_service.records.results import StudyStatus
@@ -224,6 +224,23 @@ def sync(
         say(f"{study_id} is in the record at {escape(finished.places['page'])}", console)
     if not studies:
         say(f"Every study under {settings.home} that is over is in the record.", console)
+
+
+def _say_starting(what: str, console: Console) -> None:
+    """Something on the screen before what takes long, where the first step's line will stand."""
+    say(f"[bold]Starting   [/]{escape(what)} ...", console)
+
+
+def _asked(config: str | None, study_id: str | None, changes: list[str], console: Console | None) -> StudySpec | None:
+    """The config, or that of a table, which takes longer; None for a study that goes on."""
+    from search_service.spec import from_table
+
+    if config is not None and console is not None and from_table.is_table(config):
+        _say_starting(f"looking at {config}", console)
+    spec = None if config is None else load(config, changes)
+    if console is not None:
+        _say_starting(f"{config or study_id}: what trains and records it takes some seconds to be imported", console)
+    return spec
 
 
 def _prepared(spec: StudySpec | None, study_id: str | None, settings: Settings) -> PreparedStudy:

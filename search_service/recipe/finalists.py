@@ -9,7 +9,9 @@ Which trials are trained again: qualifying.py; with a second objective, the best
 With cross-validation, the mean is taken over folds × seeds, each trained afresh on its fold's training part; what is
 tested are still the networks of the study's own division.
 Several of the networks that were trained so are better together than any of them alone: the model is their mean, where
-validation rows say so (averaging.py). What becomes of it: handing_over.py.
+validation rows say so (averaging.py). What becomes of it, and what simpler models reach beside it: handing_over.py.
+And for the report, choosing nothing: every other metric, and which columns of the table the winner's networks go by
+(trainables/column_importance.py).
 Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks".
 """
 

@@ -246,8 +246,11 @@ def worth(final: FinalistsResult) -> str | None:
 
 def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
     """By which other metrics the model clearly loses against a baseline, and against which most; empty if by none."""
-    losses = []
+    losses, chosen_by = [], None if final.threshold is None else final.threshold.chosen_by
     for name in dict.fromkeys(name for baseline in scored for name in baseline.leads if name != final.metric):
+        if chosen_by is not None and METRICS[name].of_named_classes and name != chosen_by:
+            # Each has a threshold that is best by another score, and what this one is there says nothing of the models.
+            continue
         clear = [baseline for baseline in scored if name in baseline.leads and baseline.leads[name].sign < 0]
         if clear:
             worst = min(clear, key=lambda baseline: METRICS[name].rank(baseline.test[name]))

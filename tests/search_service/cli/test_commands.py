@@ -70,6 +70,8 @@ finally:
 def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, tmp_path, called):
     done = called("run", config, "--runner", "inline", "--home", tmp_path / "home")
     assert done.returncode == 0, done.stderr
+    # Before anything is imported that takes long.
+    assert done.stdout.startswith(f"Starting   {config}: ")
     for words in (
         "Step 1     ✓ initial loss: untrained loss 1.",
         "Step 2     ✓ overfit a small sample: memorised 20 rows",

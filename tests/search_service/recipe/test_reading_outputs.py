@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,7 +14,7 @@ from search_service import wiring
 from search_service.errors import InvalidSpecError
 from search_service.report.columns import describe_columns, how_measured, shown_of
 from search_service.report.documents import StudyDocument
-from search_service.report.study_report import describe_threshold
+from search_service.report.study_report import describe_threshold, worth
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
 from trainables import advantage
@@ -113,6 +114,24 @@ def test_e1_simpler_models_have_thresholds_of_their_own(finished):
         assert baseline.leads["macro_f1"].difference == pytest.approx(
             final.threshold.test["macro_f1"] - baseline.test["macro_f1"]
         )
+
+
+def test_b_the_verdict_does_not_compare_what_thresholds_were_not_chosen_by(finished):
+    """Each model has the threshold of its best macro F1: which accuracy that happens to give says nothing of it."""
+    _, done, _ = finished
+    final = done.result.finalists
+
+    def ahead(baseline):
+        leads = {name: dataclasses.replace(lead, difference=-1.0, error=0.001) for name, lead in baseline.leads.items()}
+        return dataclasses.replace(baseline, leads=leads)
+
+    far_behind = dataclasses.replace(final, baselines=tuple(ahead(baseline) for baseline in final.baselines))
+    said = worth(far_behind)
+    assert "macro_f1" in said
+    assert "log_loss" in said
+    assert "accuracy" not in said.replace("balanced_accuracy", "accuracy")
+    at_half = worth(dataclasses.replace(far_behind, threshold=None))
+    assert "its accuracy" in at_half
 
 
 def test_b_report_document_and_model_say_it(finished):
