@@ -12,7 +12,8 @@ import contextlib
 import psutil
 
 # Names of the processes, and what they are called when one is spoken of.
-_VITAL = {"raylet": "raylet", "gcs_server": "GCS (its control store)"}
+# A raylet without a GCS ends by itself, so that of both the GCS is named.
+_VITAL = {"gcs_server": "GCS (its control store)", "raylet": "raylet"}
 # Seconds for what is left to be gone after it was killed: the system takes milliseconds.
 _GONE_S = 5.0
 
@@ -31,8 +32,9 @@ class LocalRay:
 
     @property
     def lost(self) -> str | None:
-        """Which process has died; None if all is well."""
-        return next((called for process, called in self._vital.items() if not _lives(process)), None)
+        """Which process has died, the first of them; None if all is well."""
+        dead = {called for process, called in self._vital.items() if not _lives(process)}
+        return next((called for called in _VITAL.values() if called in dead), None)
 
     def end(self) -> None:
         """End what a shutdown without a GCS or a raylet leaves behind."""

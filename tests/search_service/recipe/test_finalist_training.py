@@ -89,7 +89,8 @@ def test_d1_inline_and_ray_train_the_same_finalists_refit_and_baselines_to_the_b
     run_tasks([Task(f"meet-{number}", meet, (tmp_path / "met", number)) for number in range(2)], tasks.nobody)
     on_ray = finalists.run(SPEC, rounds, *digits, tmp_path, (), run_tasks)
     assert comparable(on_ray) == comparable(inline)
-    assert len(workers) == 2
+    # One that waited for long was given back, and another came for it.
+    assert len(workers) >= 2
     for name in ("winner.pt", "refit.pt"):
         there, here = (checkpoint.load(path / name, digits[0]) for path in (tmp_path, folder))
         assert all(map(torch.equal, there.network.snapshot(), here.network.snapshot()))

@@ -21,9 +21,19 @@ from search_service.report.study_report import worth
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
 from search_service.wiring import notifying
-from tests.search_service.cli.test_home_studies import SPEC
 
 SECRET = "only we two know it"
+SPEC = {
+    "name": "small",
+    "data": {"source": "wine"},
+    "search": {
+        "coarse": {"max_trials": 3, "max_epochs": 3},
+        "refined": {"max_trials": 2, "max_epochs": 4},
+        "max_cycles": 1,
+    },
+    "finalists": {"top": 1, "seeds": 1, "baselines": False},
+    "checks": {"on_fail": "warn"},
+}
 
 
 @contextmanager
