@@ -37,7 +37,7 @@ CASES = [(8, 256, 64), (16, 256, 64), (32, 128, 64), (64, 64, 64), (128, 32, 128
 SINGLES = [(width, 1, batch) for width, _, batch in CASES]
 # Side of the matrices of the peak; numbers of what is read and written for the rates of memory and of a cache.
 SIDE, OF_MEMORY, OF_CACHE = 2_048, 32_000_000, 100_000
-# Seconds that each side is measured for, in turns, so that a noisy machine disturbs all alike; the median counts.
+# Seconds of a turn, and turns: of steps the median counts, as a noisy machine disturbs some.
 TURN_S, TURNS = 0.25, 9
 # Over activations.
 PASSES = 8
@@ -133,12 +133,8 @@ def main() -> None:
         step = step_of(width, members, batch, given.device)
         # The first steps allocate.
         rate(step, 0.2, given.device)
-        peaks, steps = [], []
-        for _ in range(TURNS):
-            steps.append(1 / rate(step, TURN_S, given.device))
-            peaks.append(limit(width, members, batch, can, given.cache_mb * 2**20))
-        taken = statistics.median(steps)
-        parts = peaks[0]
+        taken = statistics.median(1 / rate(step, TURN_S, given.device) for _ in range(TURNS))
+        parts = limit(width, members, batch, can, given.cache_mb * 2**20)
         cells = [f"{1e3 * taken:.3f}", *(f"{1e3 * part:.3f}" for part in parts), f"**{sum(parts) / taken:.0%}**"]
         print("| " + " | ".join([str(width), str(members), str(batch), *cells]) + " |", flush=True)
         if given.profile:

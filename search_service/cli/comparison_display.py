@@ -16,9 +16,9 @@ from search_service.report.study_comparison import StudyComparison
 MOST_LETTERS = 40
 
 
-def show(found: StudyComparison, console: Console | None = None) -> None:
+def show(found: StudyComparison) -> None:
     """Scores, then what differs, then who is better."""
-    console = console or Console()
+    console = Console()
     scores = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("study", "status", "test", "validation", "trials", "seconds"):
         scores.add_column(title, overflow="fold", justify="left" if title in ("study", "status") else "right")

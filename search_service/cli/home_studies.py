@@ -17,10 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from search_service.cli.options import settings_for
-from search_service.cli.terminal import say
+from search_service.cli.terminal import number, say, step_word, value_word
 from search_service.errors import DataError, Problem
 from search_service.folder import layout, study_folder
-from search_service.records.steps import Step
 
 if TYPE_CHECKING:
     from search_service.report.studies_at_home import StudyAtHome
@@ -86,10 +85,10 @@ def show_list(studies: Path, *, states: Sequence[str], name: str | None, sort: s
     for title in ("study", "state", "step", "trials", "best", "test"):
         table.add_column(title, no_wrap=True, justify="right" if title == "trials" else "left")
     for study in found[:limit]:
-        best = f"{_number(study.best_score)} {study.metric}" if study.best_score is not None else ""
+        best = f"{number(study.best_score)} {study.metric}" if study.best_score is not None else ""
         state = f"[{_COLOURS[study.state]}]{study.state}[/]"
-        at = _step(study) if study.state in ("running", "interrupted") else ""
-        table.add_row(escape(study.id), state, at, str(study.trials), best, _number(study.test_score))
+        at = step_word(study.step) if study.state in ("running", "interrupted") else ""
+        table.add_row(escape(study.id), state, at, str(study.trials), best, number(study.test_score))
     Console().print(table)
     if len(found) > limit:
         say(f"{limit} of {len(found)}; --limit shows more")
@@ -100,16 +99,17 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
     from search_service.report.studies_at_home import BEST_TRIALS, best_trials, events_of, study_of
 
     folder = study_folder.find(studies, study_id)
-    study, events = study_of(folder), events_of(folder)
+    events = events_of(folder)
+    study = study_of(folder, events)
     if as_json:
         typer.echo(study.model_dump_json(indent=2))
         return
     say(f"[bold]{escape(study.id)}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
-    at = f"step {_step(study)}" if study.step else "at its beginning"
+    at = f"step {step_word(study.step)}" if study.step else "at its beginning"
     say(f"  {at}, {study.trials} of at most {study.planned} trials so far, {study.seconds:.0f} s")
     if study.best_trial:
-        tested = f", test {_number(study.test_score)}" if study.test_score is not None else ""
-        say(f"  best {study.best_trial}: {study.metric} {_number(study.best_score)}{tested}")
+        tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
+        say(f"  best {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
     for event in events:
         if event["type"] == "check_finished":
             mark = "[green]passed[/]" if event["passed"] else "[bold red]failed[/]"
@@ -118,9 +118,9 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
                 say(f"          to do: {escape(event['advice'])}")
     best = best_trials(events, study.metric)
     for trial in best[:BEST_TRIALS]:
-        values = ", ".join(f"{leaf}={_value(value)}" for leaf, value in trial["values"].items())
+        values = ", ".join(f"{leaf}={value_word(value)}" for leaf, value in trial["values"].items())
         ran = f"{trial['epochs']} epochs  {trial['status']}"
-        say(f"  {trial['trial']}  {_number(trial['score'])}  {ran}  {escape(values)}")
+        say(f"  {trial['trial']}  {number(trial['score'])}  {ran}  {escape(values)}")
     if len(best) > BEST_TRIALS:
         say(f"  the best {BEST_TRIALS} of {len(best)} trials")
     home = shlex.quote(str(studies.parent))
@@ -151,21 +151,9 @@ def ask(studies: Path, study_id: str, wanted: str, *, as_json: bool) -> None:
         raise DataError([Problem("STUDY", study_id, rule, fix)])
     (folder.path / wanted).touch()
     if as_json:
-        from search_service.report.studies_at_home import study_of
+        from search_service.report.studies_at_home import events_of, study_of
 
-        typer.echo(study_of(folder).model_dump_json(indent=2))
+        typer.echo(study_of(folder, events_of(folder)).model_dump_json(indent=2))
         return
     how = "with what is under way, and finalists" if wanted == layout.STOP else "now; run --study goes on with it"
     say(f"[bold]{escape(study_id)}[/] is asked to end {how}")
-
-
-def _step(study: StudyAtHome) -> str:
-    return "" if study.step is None else "finalists" if study.step == Step.FINALISTS else str(study.step)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _value(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -22,10 +22,9 @@ from rich.table import Table
 
 from search_service.cli import home_studies
 from search_service.cli.options import Home, Overrides, StudyId
-from search_service.cli.terminal import say
+from search_service.cli.terminal import number, say, step_word, value_word
 from search_service.errors import CheckFailedError, OutsideError
 from search_service.folder import layout
-from search_service.records.steps import Step
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -127,8 +126,8 @@ def list_studies(
     for title in ("study", "state", "step", "trials", "best"):
         table.add_column(title, no_wrap=True, justify="right" if title == "trials" else "left")
     for one in page.items:
-        best = f"{_number(one.best_score)} {one.metric}" if one.best_score is not None else ""
-        table.add_row(one.id, one.state, _step(one), str(one.trials), best)
+        best = f"{number(one.best_score)} {one.metric}" if one.best_score is not None else ""
+        table.add_row(one.id, one.state, step_word(one.step), str(one.trials), best)
     Console().print(table)
     if page.total > len(page.items):
         say(f"{len(page.items)} of {page.total}; --limit shows more")
@@ -153,8 +152,8 @@ def show(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
                 say(f"          to do: {escape(check.advice)}")
         best = client.trials(study, limit=5)
     for trial in best.items:
-        values = ", ".join(f"{leaf}={_value(value)}" for leaf, value in trial.values.items())
-        say(f"  {trial.id}  {_number(trial.score)}  {trial.epochs} epochs  {trial.status}  {escape(values)}")
+        values = ", ".join(f"{leaf}={value_word(value)}" for leaf, value in trial.values.items())
+        say(f"  {trial.id}  {number(trial.score)}  {trial.epochs} epochs  {trial.status}  {escape(values)}")
     if best.total > len(best.items):
         say(f"  the best {len(best.items)} of {best.total} trials")
 
@@ -267,11 +266,11 @@ def _print_asked(study: Study, as_json: bool) -> None:
 
 def _print_study(study: Study) -> None:
     say(f"[bold]{study.id}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
-    at = f"step {_step(study)}" if study.step else "waiting"
+    at = f"step {step_word(study.step)}" if study.step else "waiting"
     say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
     if study.best_trial:
-        tested = f", test {_number(study.test_score)}" if study.test_score is not None else ""
-        say(f"  best {study.best_trial}: {study.metric} {_number(study.best_score)}{tested}")
+        tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
+        say(f"  best {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
     for place, address in (("MLflow", study.links.mlflow), ("Ray", study.links.ray)):
         if address:
             say(f"  {place:<7}{address}")
@@ -291,7 +290,7 @@ def _print_event(event: StudyEvent) -> None:
             for sentence in content["decided"]:
                 say(f"        {escape(sentence)}")
         case "trial_finished":
-            score, where = _number(content["score"]), content["worker"]
+            score, where = number(content["score"]), content["worker"]
             say(f"        {content['trial']}  {content['status']:<9}  {score:<7}  at {where}")
         case "round_finished" | "cycle_decided":
             say(f"        {escape(content['reason'])}")
@@ -305,15 +304,3 @@ def _exit_as(study: Study) -> None:
         raise typer.Exit(CheckFailedError.exit_code)
     if study.state != "completed":
         raise typer.Exit(OutsideError.exit_code)
-
-
-def _step(study: Study) -> str:
-    return "" if study.step is None else "finalists" if study.step == Step.FINALISTS else str(study.step)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _value(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

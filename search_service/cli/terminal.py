@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import psutil
 from rich.console import Console
+
+from search_service.records.steps import Step
 
 # Seconds in which a process gets from its start to its command; one that is older has been about something else.
 FRESH_S = 10.0
@@ -26,3 +29,18 @@ def begun_at() -> float:
 def say(text: str, console: Console | None = None) -> None:
     """Print a line with its markup; it is never broken, so that paths and commands in it can be copied."""
     (console or Console()).print(text, highlight=False, soft_wrap=True)
+
+
+def number(value: float | None) -> str:
+    """A score; nothing where there is none."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def value_word(value: Any) -> str:
+    """A hyperparameter's value, short."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def step_word(step: int | None) -> str:
+    """A step of the recipe by its number, the finalists by their name; nothing before the first."""
+    return "" if step is None else "finalists" if step == Step.FINALISTS else str(step)

@@ -50,12 +50,12 @@ def studies_of(studies: Path) -> Iterator[StudyAtHome]:
     """
     folders = [path for path in studies.glob("*") if (path / layout.SPEC).is_file()]
     for path in sorted(folders, key=lambda path: (path / layout.SPEC).stat().st_mtime, reverse=True):
-        yield study_of(StudyFolder(path))
+        folder = StudyFolder(path)
+        yield study_of(folder, events_of(folder))
 
 
-def study_of(folder: StudyFolder) -> StudyAtHome:
-    """A study, from its folder."""
-    events = events_of(folder)
+def study_of(folder: StudyFolder, events: list[dict[str, Any]]) -> StudyAtHome:
+    """A study, from its folder and what ``events_of`` has read there."""
     state, reason = _state(folder, events)
     by_type: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:
