@@ -148,3 +148,22 @@ def effective_rows(weights: NDArray[np.float32] | None, rows: int) -> float:
         return rows
     w = weights.astype("float64")
     return float(w.sum() ** 2 / (w**2).sum())
+
+
+def balanced_rows(shares: Sequence[float], rows: float) -> float:
+    """How many rows of equally frequent classes say as much as ``rows`` rows of these: n (1 - Σ p²) / (1 - 1 / C).
+
+    1 - Σ p² is how often two rows are of different classes (Gini's index). Of two classes it is 4 p (1 - p) n, of which
+    the error of any comparison of the one with the other depends: 1 / n₁ + 1 / n₂ = 4 / (4 p (1 - p) n).
+
+    Args:
+        shares: Of each class; none for numbers, which all say as much.
+        rows: How many there are.
+
+    >>> balanced_rows([0.5, 0.5], 1_000), balanced_rows([0.96, 0.04], 10_000), balanced_rows([], 10)
+    (1000.0, 1536.0, 10.0)
+    """
+    present = [share for share in shares if share > 0]
+    if len(present) < 2:
+        return float(rows)
+    return rows * (1 - sum(share**2 for share in present)) / (1 - 1 / len(present))

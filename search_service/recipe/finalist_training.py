@@ -65,9 +65,16 @@ class PieceRecord:
 
 @dataclass(frozen=True)
 class FoldRecord:
-    """Best validation score of each network of a piece on a fold."""
+    """How the networks of a piece did on a fold.
+
+    Attributes:
+        scores: Best validation score of each.
+        curves: Validation score of each at each of its epochs; NaN where it has no loss. Studies of earlier versions
+            have none.
+    """
 
     scores: tuple[float, ...]
+    curves: tuple[tuple[float, ...], ...] = ()
 
 
 # A network to be trained: its trial and its seed.
@@ -157,16 +164,20 @@ class FinalistTraining:
             folds: What those of each fold returned.
         """
         seen: dict[tuple[str, int], tuple[MemberRecord, bytes, int]] = {}
-        fold_scores: dict[tuple[str, int], tuple[float, ...]] = {}
+        on_folds: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+        # Where an earlier version has begun, the best scores are all that there is of some.
+        have_curves = all(record.curves for fold in folds for record in fold)
         for number, (piece, (record, networks)) in enumerate(zip(self._pieces, done, strict=True)):
             for place, (trial, seed) in enumerate(piece.members):
                 seen[trial.trial_id, seed] = record.members[place], networks or b"", place
-                fold_scores[trial.trial_id, seed] = tuple(fold[number].scores[place] for fold in folds)
+                on_folds[trial.trial_id, seed] = [
+                    fold[number].curves[place] if have_curves else (fold[number].scores[place],) for fold in folds
+                ]
         trained = []
         for trial in self.candidates:
             own = [seen[trial.trial_id, seed] for seed in self.seeds]
-            by_fold = zip(*(fold_scores[trial.trial_id, seed] for seed in self.seeds), strict=True)
-            finalist = self._finalist(trial, [record for record, _, _ in own], tuple(by_fold))
+            by_fold = at_common_epoch([on_folds[trial.trial_id, seed] for seed in self.seeds], self.spec.metric)
+            finalist = self._finalist(trial, [record for record, _, _ in own], by_fold)
             trained.append(TrainedFinalist(finalist, tuple((networks, place) for _, networks, place in own)))
         return trained
 
@@ -189,6 +200,29 @@ class FinalistTraining:
             fold_scores=by_fold,
             parameters=first.parameters,
         )
+
+
+def at_common_epoch(curves: Sequence[Sequence[Sequence[float]]], metric: MetricName) -> tuple[tuple[float, ...], ...]:
+    """Scores of each fold and seed at the one epoch at which their mean is best.
+
+    Were each taken at an epoch of its own, the best of a restless curve would count for more than of a calm one, and on
+    few rows that is luck: a model has one length of training, too.
+
+    Args:
+        curves: Validation scores of each seed, by fold, then by epoch.
+        metric: What they are.
+
+    Returns:
+        By fold, then by seed; NaN throughout where no epoch has a score of all.
+    """
+    if not curves[0]:
+        return ()
+    epochs = range(len(curves[0][0]))
+    every = [curve for of_seed in curves for curve in of_seed]
+    means = [sum(curve[epoch] for curve in every) / len(every) for epoch in epochs]
+    epoch = min(epochs, key=lambda e: METRICS[metric].rank(means[e]))
+    by_seed = [[curve[epoch] if math.isfinite(means[epoch]) else math.nan for curve in of_seed] for of_seed in curves]
+    return tuple(zip(*by_seed, strict=True))
 
 
 def networks_of(trained: TrainedFinalist, dataset: Dataset, device: str) -> PopulationTraining:
@@ -281,7 +315,13 @@ def score(dataset: Dataset, *, spec: StudySpec, members: Sequence[Member], max_e
     configs = Piece("", tuple(members)).configs
     _, records = populations.trained(spec, configs, dataset, max_epochs)
     curves = populations.curves_of(records)
-    return Trained(FoldRecord(tuple(best_score(curve, spec.metric) for curve in curves)))
+    scores = tuple(tuple(_score_of(point) for point in curve) for curve in curves)
+    return Trained(FoldRecord(tuple(best_score(curve, spec.metric) for curve in curves), scores))
+
+
+def _score_of(point: EpochPoint) -> float:
+    """As ``curves.best`` has it: without a loss there is no score."""
+    return point.validation_score if math.isfinite(point.validation_loss) else math.nan
 
 
 def metrics_of(config: TrialConfig) -> tuple[MetricName, ...]:

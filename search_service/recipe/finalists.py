@@ -20,8 +20,9 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from search_service.errors import CheckFailedError
@@ -55,7 +56,8 @@ from trainables import advantage, checkpoint, column_importance
 from trainables.advantage import Drawn
 from trainables.baselines import Fitted
 from trainables.data.dataset import Dataset, TestRows
-from trainables.metrics import METRICS, MetricName, metrics_for
+from trainables.metrics import METRICS, MetricName, effective_rows, metrics_for
+from trainables.network import count_parameters
 from trainables.process import device_for
 from trainables.records import ColumnImportances
 from trainables.row_tensors import to_tensors
@@ -94,14 +96,14 @@ def run(
     started, act = time.monotonic(), act or LastAct()
     run_tasks = act.timed(run_tasks)
     pareto = second_objective.run(spec, rounds, dataset)
-    candidates, rule = qualifying.qualify(spec, rounds, pareto)
+    candidates, rule = qualifying.qualify(spec, rounds, pareto, noise=_noise(spec, dataset), size=_size(dataset))
     trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks, act)
     winner = trained[0].finalist
     training = networks_of(trained[0], dataset, device_for(spec.search.gpus_per_trial))
     checkpoint.save(training, folder / layout.WINNER)
     exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
     tests = to_tensors(test_rows, training.device, training.dtype)
-    chosen = averaging.choose(spec, trained, dataset, training.device)
+    chosen = averaging.choose(spec, _may_be_averaged(trained, alike), dataset, training.device)
     reading = reading_outputs.settle(spec, training, exported, chosen, dataset)
     model = Winner(winner, exported, chosen, reading, tests)
     handed, fitted = handing_over.run(act, spec, model, dataset, test_rows, folder, run_tasks)
@@ -113,6 +115,30 @@ def run(
         rule=f"{rule} {act.said}".rstrip(),
         seconds=time.monotonic() - started,
     )
+
+
+def _noise(spec: StudySpec, dataset: Dataset) -> Callable[[float], float]:
+    """Standard error of a validation score of these rows."""
+    rows = effective_rows(dataset.validation.weights, len(dataset.validation))
+    return partial(METRICS[spec.metric].standard_error, rows=rows, shares=dataset.validation_shares)
+
+
+def _size(dataset: Dataset) -> Callable[[TrialResult], float]:
+    """Numbers that are trained in a trial's network."""
+    return lambda trial: count_parameters(trial.config.network, dataset.n_inputs, dataset.n_outputs)
+
+
+def _may_be_averaged(trained: Sequence[TrainedFinalist], alike: Sequence[Finalist]) -> list[TrainedFinalist]:
+    """All finalists; of those that folds have compared, the winner and what cannot be told from the best.
+
+    An average is chosen on the study's own validation rows. Where these are few, a network that all folds found to be
+    worse may look better on them by chance.
+    """
+    return [
+        each
+        for each in trained
+        if each is trained[0] or not each.finalist.fold_scores or any(each.finalist is other for other in alike)
+    ]
 
 
 def _evaluated(

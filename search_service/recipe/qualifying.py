@@ -2,12 +2,15 @@
 
 The best of those that were trained furthest, whatever their round: the more epochs, the less a score owes to luck in
 the first ones. The trial with the best score of all is never left out, even if a coarse round trained it for less.
+Where finalists are cross-validated, validation rows are few, and the best by them may have been lucky: the simplest
+that they cannot tell from it is a finalist, too, and the folds decide (Breiman et al. 1984, "Classification and
+Regression Trees", the rule of one standard error).
 No configuration is a finalist twice. With a second objective only trials of the Pareto set qualify.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from search_service.records.finalists import ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult
@@ -16,14 +19,21 @@ from trainables.metrics import METRICS
 
 
 def qualify(
-    spec: StudySpec, rounds: Sequence[RoundResult], pareto: ParetoSet | None = None
+    spec: StudySpec,
+    rounds: Sequence[RoundResult],
+    pareto: ParetoSet | None = None,
+    *,
+    noise: Callable[[float], float],
+    size: Callable[[TrialResult], float],
 ) -> tuple[list[TrialResult], str]:
     """Choose the finalists.
 
     Args:
-        spec: How many.
+        spec: How many, and whether they are cross-validated.
         rounds: The study's rounds.
         pareto: The trials by both objectives, where there are two; if none was trained to the end, all qualify.
+        noise: Standard error of a validation score, for its rows.
+        size: Of a trial's network; the smaller, the simpler.
 
     Returns:
         The trials, best first by the rule, and the rule as it went, in sentences.
@@ -36,26 +46,50 @@ def qualify(
     )
     different = {trial.config.replace({"seed": 0}): trial for trial in reversed(able)}
     ordered = sorted(different.values(), key=able.index)
-    chosen, others = ordered[: spec.finalists.top], ordered[spec.finalists.top :]
+    top = spec.finalists.top
     best = min(ordered, key=lambda trial: rank(trial.score))
-    wild_card = best in others
-    if wild_card:
-        others = [chosen[-1], *(other for other in others if other is not best)]
-        chosen = [*chosen[:-1], best]
-    return chosen, _rule(spec, chosen, others, best if wild_card else None, of_pareto=bool(optimal))
+    wild_cards: dict[str, str] = {}
+
+    def places() -> tuple[list[TrialResult], list[TrialResult]]:
+        """Who is left for the places beside the wild cards, and who has none."""
+        kept = [trial for trial in ordered if trial.trial_id not in wild_cards]
+        return kept[: top - len(wild_cards)], kept[top - len(wild_cards) :]
+
+    if best not in places()[0]:
+        wild_cards[best.trial_id] = _as_best(spec, best)
+    if spec.finalists.folds and top > 1:
+        reach = rank(best.score) + noise(best.score)
+        alike = (trial for trial in ordered if rank(trial.score) <= reach)
+        simplest = min(alike, key=lambda trial: (size(trial), rank(trial.score)))
+        if size(simplest) < min(size(trial) for trial in (best, *places()[0])):
+            wild_cards[simplest.trial_id] = _as_simplest(simplest, best)
+            # Whoever had the last place has made room.
+            if best in places()[1]:
+                wild_cards[best.trial_id] = _as_best(spec, best)
+    furthest, others = places()
+    chosen = [*furthest, *(trial for trial in ordered if trial.trial_id in wild_cards)]
+    return chosen, _rule(furthest, others, wild_cards.values(), of_pareto=bool(optimal))
+
+
+def _as_best(spec: StudySpec, trial: TrialResult) -> str:
+    return (
+        f"{trial.trial_id} qualified with the best {spec.metric} of the study, {trial.score:.4g}, though "
+        f"it was trained for {trial.epochs} epochs only."
+    )
+
+
+def _as_simplest(trial: TrialResult, best: TrialResult) -> str:
+    return (
+        f"{trial.trial_id} ({trial.score:.4g}) qualified as the smallest network that validation rows cannot tell from "
+        f"{best.trial_id}, by one standard error: the folds decide."
+    )
 
 
 def _rule(
-    spec: StudySpec,
-    chosen: Sequence[TrialResult],
-    others: Sequence[TrialResult],
-    wild_card: TrialResult | None,
-    *,
-    of_pareto: bool,
+    furthest: Sequence[TrialResult], others: Sequence[TrialResult], wild_cards: Iterable[str], *, of_pareto: bool
 ) -> str:
     """Who qualified, why, and who came next."""
     among = "of the trials that no other beats in both objectives" if of_pareto else "of all trials"
-    furthest = [trial for trial in chosen if trial is not wild_card]
     sentences = []
     if furthest:
         epochs = sorted({trial.epochs for trial in furthest})
@@ -64,11 +98,7 @@ def _rule(
             f"{_named(furthest)} qualified as the best {among} that were trained furthest ({length}), "
             "no configuration twice."
         )
-    if wild_card is not None:
-        sentences.append(
-            f"{wild_card.trial_id} qualified with the best {spec.metric} of the study, {wild_card.score:.4g}, though "
-            f"it was trained for {wild_card.epochs} epochs only."
-        )
+    sentences += wild_cards
     if others:
         sentences.append(f"Next would have been {others[0].trial_id} ({others[0].score:.4g}).")
     return " ".join(sentences)

@@ -82,7 +82,8 @@ class Finalist:
         fit: How the mean curves over the seeds read.
         learning_rates: The rate at the end of each epoch.
         validation_metrics: Every metric on the validation rows, mean over seeds, with the weights that are kept.
-        fold_scores: Best validation score of each seed, by fold of a cross-validation; empty without one.
+        fold_scores: Validation score of each seed, by fold of a cross-validation, at the epoch with the best mean of
+            all; empty without one.
         parameters: Numbers that are trained in one of its networks.
     """
 

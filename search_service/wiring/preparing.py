@@ -14,7 +14,6 @@ from search_service.settings import Settings
 from search_service.spec.against_table import problems_against_table
 from search_service.spec.study_spec import StudySpec, for_task, parse
 from trainables.data import dataset as datasets
-from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.data.preparation import RULES
 from trainables.errors import DataError
@@ -69,10 +68,11 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
 def _read_table(spec: StudySpec, settings: Settings | None, *, rules: int = RULES) -> PreparedStudy:
     try:
         table = datasets.read(
-            spec.data if rules == RULES else _by_earlier_rules(spec.data),
+            spec.data,
             spec.task_given,
             folds=spec.finalists.folds,
             allowed=settings.allowed_sources if settings else None,
+            rules=rules,
         )
     except DataError as error:
         raise InvalidSpecError(error.problems) from error
@@ -129,13 +129,6 @@ def read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:
         rule += f"{study.dataset.fingerprint})"
         raise DataError([Problem("data.source", source, rule, "bring the old file back, or start a new study")])
     return replace(study, folder=folder)
-
-
-def _by_earlier_rules(data: DataConfig) -> DataConfig:
-    """What ``data`` meant in the first edition of the rules, by which a study's networks were trained."""
-    if data.preparation.numeric != "auto":
-        return data
-    return data.model_copy(update={"preparation": data.preparation.model_copy(update={"numeric": "tails"})})
 
 
 def require_unfinished(folder: StudyFolder) -> None:

@@ -111,7 +111,8 @@ class PreparationConfig(FrozenModel):
         description="ple: a number beside its place in bins that a decision tree on the target finds (piecewise-linear "
         "encoding). robust: by median and interquartile range, then smoothly bounded. standard: mean 0, standard "
         "deviation 1. quantile: to a normal distribution by rank. tails: quantile for columns with heavy tails, "
-        "standard for the others. auto: ple from 2 048 training rows on, unless columns are very many, else tails. "
+        "standard for the others. auto: ple from 2 048 training rows on, unless columns are very many or a linear "
+        "model with bins explains nothing of rows that it has not seen, else tails. "
         "none: as they are.",
     )
     bins: int | None = Field(

@@ -19,7 +19,7 @@ from trainables.data import preparation, splits, targets, traps
 from trainables.data.config import DataConfig
 from trainables.data.files import Files, roles
 from trainables.data.parts import Part, as_part, divide, division_of
-from trainables.data.preparation import Preparation, Scaling
+from trainables.data.preparation import RULES, Preparation, Scaling
 from trainables.data.profile import Profile, profile
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
@@ -160,6 +160,7 @@ def read(
     folds: int | None = None,
     allowed: Sequence[str] | None = None,
     profiled: bool = False,
+    rules: int = RULES,
 ) -> Loaded:
     """Read, divide and prepare a table.
 
@@ -169,6 +170,7 @@ def read(
         folds: How many divisions of training and validation rows to offer beside the study's own.
         allowed: Folders and URL prefixes that may be read; None for all.
         profiled: Whether to look at every column.
+        rules: Edition of the rules by which what is ``auto`` is decided.
 
     Raises:
         DataError: The table cannot be used; says why and what to do.
@@ -179,7 +181,7 @@ def read(
     classes = targets.find_classes(files.whole.column(files.target)) if task == "classification" else ()
     given = {place: as_part(table, files, config, classes, task, place) for place, table in files.tables.items()}
     parts = divide(config, given, classes, task)
-    dataset, fitted, scaling = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task)
+    dataset, fitted, scaling = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task, rules)
     test_rows = TestRows(*_finish(fitted.transform(parts["test"].table, "data.test"), parts["test"], scaling))
 
     sample = traps.sample_rows(len(parts["train"]), len(table_schema))
@@ -208,9 +210,9 @@ def read(
         task_reason=reason,
         example=parts["train"].table.select(table_schema.names()).slice(0, EXAMPLE_ROWS),
         test_fingerprint=prints["test"][:16],
-        notes=(*files.notes, *table_schema.notes),
+        notes=(*files.notes, *table_schema.notes, *fitted.notes),
         warnings=found,
-        folds=Folds(parts, table_schema, config, classes, task, folds) if folds else None,
+        folds=Folds(parts, table_schema, config, classes, task, folds, rules) if folds else None,
         profile=profile(files.whole, known_roles, fitted, files.target, classes) if profiled else None,
     )
 
@@ -230,14 +232,20 @@ def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray)
 
 
 def _prepare(
-    train: Part, validation: Part, of: Schema, config: DataConfig, classes: tuple[str, ...], task: Task
+    train: Part,
+    validation: Part,
+    of: Schema,
+    config: DataConfig,
+    classes: tuple[str, ...],
+    task: Task,
+    rules: int,
 ) -> tuple[Dataset, Preparation, Scaling]:
     """Fit on the training rows and prepare both parts."""
     if (train.targets == train.targets[0]).all():
         value = classes[int(train.targets[0])] if classes else float(train.targets[0])
         rule, fix = "a target that varies", "choose another target; it is the same in every training row"
         raise DataError([Problem("data.target", value, rule, fix)])
-    fitted, inputs = preparation.fit(train.table, of, config.preparation, train.targets, task)
+    fitted, inputs = preparation.fit(train.table, of, config.preparation, train.targets, task, rules)
     if (inputs == inputs[0]).all():
         rule, fix = "at least one feature that varies", "check the table: every training row has the same features"
         raise DataError([Problem("data", "all features are constant", rule, fix)])
@@ -277,9 +285,10 @@ class Folds:
         classes: tuple[str, ...],
         task: Task,
         count: int,
+        rules: int,
     ) -> None:
         self._rows = parts["train"] + parts["validation"]
-        self._schema, self._config, self._classes, self._task = of, config, classes, task
+        self._schema, self._config, self._classes, self._task, self._rules = of, config, classes, task, rules
         # Now: that rows are too few for it should be said before anything starts.
         division = division_of(config, self._rows, task)
         if division.keys is None and division.method in ("grouped", "time"):
@@ -293,4 +302,4 @@ class Folds:
     def __iter__(self) -> Iterator[Dataset]:
         for train, validation in self._index:
             parts = self._rows.take(train), self._rows.take(validation)
-            yield _prepare(*parts, self._schema, self._config, self._classes, self._task)[0]
+            yield _prepare(*parts, self._schema, self._config, self._classes, self._task, self._rules)[0]

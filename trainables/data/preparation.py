@@ -30,6 +30,7 @@ from trainables.data.config import PreparationConfig
 from trainables.data.reading import AS_JSON, Reading
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
+from trainables.metrics import balanced_rows
 
 # Statistics of more rows than this change in digits that mean nothing, take float64 copies of them all, and cost half
 # of the time of loading (a median sorts). A category rarer than one in this many is like one that nobody has seen.
@@ -50,6 +51,10 @@ BINS, ALL_BINS, FEWEST_BINS = 32, 1_024, 4
 BIN_NUMBERS = 100_000_000
 # Training rows from which ``auto`` takes bins: as many as 32 bins of 64 rows need.
 BINNED_FROM = 2_048
+# Training rows, as many of equally frequent classes as say the same, below which it looks whether bins are too many for
+# so little to learn: with more, a few hundred inputs more do not hide what there is (docs/performance.md,
+# "Preparation"). Folds of that look, and the ridge penalty of its linear model, scikit-learn's own.
+DOUBTED_BELOW, DOUBT_FOLDS, DOUBT_RIDGE = 10_000, 5, 1.0
 # What skops may build beside what it trusts by itself (scikit-learn's and numpy's classes): our own transformers, and
 # numpy's descriptions of number formats, and what divides rows for out-of-fold means. None of them runs anything.
 _TRUSTED = (
@@ -67,8 +72,8 @@ _TRUSTED = (
 _COLUMNS = TypeAdapter(tuple[Column, ...])
 
 # Edition of the rules by which ``auto`` decides. A study goes on by those that it began with: in the first edition,
-# ``auto`` was what ``tails`` is.
-RULES = 2
+# ``auto`` was what ``tails`` is; in the second, bins were never doubted.
+RULES = 3
 # Name of the part of the encoder that makes bins.
 _BINS = "bins"
 _SCHEMA, _ENCODER = "schema.json", "preparation.skops"
@@ -102,11 +107,13 @@ class Preparation:
         schema: The raw columns that it takes.
         encoder: scikit-learn's fitted transformer.
         feature_names: Names of the D columns that it gives.
+        notes: What was found out while it was fitted, in words; not saved.
     """
 
     schema: Schema
     encoder: Any
     feature_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def bins(self) -> tuple[int, ...]:
@@ -172,6 +179,7 @@ def fit(
     config: PreparationConfig,
     targets: NDArray[np.int64] | NDArray[np.float64],
     task: Task,
+    rules: int = RULES,
 ) -> tuple[Preparation, NDArray[np.float32]]:
     """Fit on training rows and prepare them.
 
@@ -181,6 +189,7 @@ def fit(
         config: How.
         targets: ``[N]``, for encoding categories by their mean target.
         task: Whether targets are class indices.
+        rules: Edition of the rules by which ``auto`` decides.
 
     Returns:
         The preparation, and the training rows ``[N, D]``. Categories encoded by targets are out of fold: a row's own
@@ -192,9 +201,15 @@ def fit(
     n = table.num_rows
     fitted = np.unique(np.linspace(0, n - 1, min(n, FIT_ROWS), dtype=np.float64).round().astype(np.int64))
     sample = schema.typed(table if len(fitted) == n else table.take(fitted), "data")
+    if config.numeric == "auto" and rules == 1:
+        config = config.model_copy(update={"numeric": "tails"})
+    notes: tuple[str, ...] = ()
     encoder = _make_encoder(sample, schema, config, task, n)
     first = np.asarray(encoder.fit_transform(sample, targets[fitted]), dtype=np.float32)
-    preparation = Preparation(schema, encoder, _names(encoder))
+    if config.numeric == "auto" and rules > 2 and (notes := _doubts(encoder, first, targets[fitted], task, n)):
+        encoder = _make_encoder(sample, schema, config.model_copy(update={"numeric": "tails"}), task, n)
+        first = np.asarray(encoder.fit_transform(sample, targets[fitted]), dtype=np.float32)
+    preparation = Preparation(schema, encoder, _names(encoder), notes)
     if len(fitted) == n:
         return preparation, first
     del sample
@@ -202,6 +217,49 @@ def fit(
     prepared = preparation.transform(table)
     prepared[fitted] = first
     return preparation, prepared
+
+
+def _doubts(
+    encoder: Any,
+    inputs: NDArray[np.float32],
+    targets: NDArray[np.int64] | NDArray[np.float64],
+    task: Task,
+    rows: int,
+) -> tuple[str, ...]:
+    """Why a table does without the bins that ``inputs`` have; nothing where they stay.
+
+    Where there is little to learn, a few hundred more inputs are so many chances to learn noise. A linear model with
+    bins that does worse on rows it has not seen than their mean has learnt nothing but noise.
+
+    Args:
+        encoder: Fitted.
+        inputs: Training rows ``[N, D]``.
+        targets: ``[N]``.
+        task: Whether targets are class indices.
+        rows: Training rows, of which N were fitted on.
+    """
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    if _BINS not in encoder.named_transformers_:
+        return ()
+    if task == "classification":
+        truth = np.eye(int(targets.max()) + 1)[targets]
+    else:
+        truth = targets.astype(np.float64).reshape(-1, 1)
+    shares = truth.mean(axis=0).tolist() if task == "classification" else ()
+    if balanced_rows(shares, rows) >= DOUBTED_BELOW:
+        return ()
+    divisions = KFold(DOUBT_FOLDS, shuffle=True, random_state=0)
+    told = cross_val_predict(Ridge(DOUBT_RIDGE), inputs, truth, cv=divisions).reshape(truth.shape)
+    missed, there_is = ((told - truth) ** 2).sum(), ((truth - truth.mean(axis=0)) ** 2).sum()
+    explained = 1 - missed / there_is if there_is > 0 else 1.0
+    if explained > 0:
+        return ()
+    return (
+        "numbers have no bins beside them (data.preparation.numeric: auto): on training rows it had not seen, a linear "
+        f"model with bins did worse than the mean (it explains {explained:.1%})",
+    )
 
 
 def _chunks(schema: Schema, table: pa.Table, path: str) -> Iterator[tuple[int, pd.DataFrame]]:

@@ -33,9 +33,9 @@ def rounds(tmp_path):
     return [RoundResult(make_plan(tmp_path), trials, "", 1.0) for trials in (coarse, refined)]
 
 
-def qualified(rounds, top):
-    spec = parse({"name": "x", "data": {"source": "digits"}, "finalists": {"top": top}})
-    trials, rule = qualify(spec, rounds)
+def qualified(rounds, top, *, folds=None, noise=0.0, size=lambda trial: 1.0):
+    spec = parse({"name": "x", "data": {"source": "digits"}, "finalists": {"top": top, "folds": folds}})
+    trials, rule = qualify(spec, rounds, noise=lambda score: noise, size=size)
     return [trial.trial_id for trial in trials], rule
 
 
@@ -56,3 +56,39 @@ def test_b_where_the_best_was_trained_furthest_the_rule_is_one_sentence(rounds):
         "r2-001 (0.96), r2-000 (0.95), r2-002 (0.94), r2-003 (0.93) and r2-004 (0.9) qualified as the best of all "
         "trials that were trained furthest (7 to 60 epochs), no configuration twice.",
     )
+
+
+@pytest.mark.parametrize(
+    ("top", "small", "noise", "chosen"),
+    [
+        # r2-002 (0.94) is within 0.05 of the best, 0.99; r2-003 (0.93) is not.
+        (3, {"r2-002": 0.5, "r2-003": 0.1}, 0.05, ["r2-001", "r2-002", "r1-000"]),
+        (2, {"r2-002": 0.5}, 0.05, ["r2-002", "r1-000"]),
+        # One place is the best's.
+        (1, {"r2-002": 0.5}, 0.05, ["r1-000"]),
+        # No smaller than who is there.
+        (3, {"r2-002": 0.5, "r2-000": 0.5}, 0.05, ["r2-001", "r2-000", "r1-000"]),
+        (3, {"r2-002": 0.5}, 0.04, ["r2-001", "r2-000", "r1-000"]),
+        (3, {"r1-000": 0.2, "r2-002": 0.5}, 0.05, ["r2-001", "r2-000", "r1-000"]),
+    ],
+)
+def test_e1_with_folds_the_smallest_that_few_validation_rows_cannot_tell_from_the_best_is_a_finalist(
+    rounds, top, small, noise, chosen
+):
+    """Of 90 positives the best of 56 trials is lucky: the linear model, which was nearly as good, was no finalist."""
+    found, rule = qualified(rounds, top, folds=5, noise=noise, size=lambda trial: small.get(trial.trial_id, 1.0))
+    assert found == chosen
+    said = "r2-002 (0.94) qualified as the smallest network that validation rows cannot tell from r1-000"
+    assert (said in rule) == ("r2-002" in chosen)
+    # Without folds the rows that cannot tell would decide.
+    if top == 3:
+        assert "r2-002" not in qualified(rounds, top, noise=noise, size=lambda trial: small.get(trial.trial_id, 1.0))[0]
+
+
+def test_b_the_best_keeps_its_place_where_the_smallest_takes_the_last(rounds):
+    coarse, refined = rounds
+    rounds = [RoundResult(coarse.plan, (*refined.trials[:2], coarse.trials[0]), "", 1.0), refined]
+    # By epochs: r2-001, r2-000, r2-002, r2-003, r1-000, so that r1-000, the best, has the fifth and last place.
+    small = {"r2-004": 0.1}
+    found, _ = qualified(rounds, 5, folds=5, noise=0.1, size=lambda trial: small.get(trial.trial_id, 1.0))
+    assert found == ["r2-001", "r2-000", "r2-002", "r1-000", "r2-004"]

@@ -93,7 +93,7 @@ def test_b_only_trials_that_were_trained_as_long_as_any_are_compared(digits, tmp
     # Equal in both: both are in it.
     assert [point.trial_id for point in pareto.optimal] == ["r1-001", "r1-002", "r1-006"]
     assert second_objective.run(spec_of(second=None), rounds, digits[0]) is None
-    chosen = qualifying.qualify(spec_of(), rounds, pareto)[0]
+    chosen = qualifying.qualify(spec_of(), rounds, pareto, noise=lambda score: 0.0, size=lambda trial: 1.0)[0]
     assert [trial.trial_id for trial in chosen] == ["r1-001", "r1-002"], (
         "no configuration twice, none that is dominated"
     )
@@ -123,7 +123,9 @@ def test_b_without_a_trial_that_was_trained_to_the_end_the_finalists_are_the_bes
     rounds = [round_of(tmp_path, stopped)]
     pareto = second_objective.run(spec_of(), rounds, digits[0])
     assert pareto.points == ()
-    assert qualifying.qualify(spec_of(), rounds, pareto)[0] == [stopped]
+    assert qualifying.qualify(spec_of(), rounds, pareto, noise=lambda score: 0.0, size=lambda trial: 1.0)[0] == [
+        stopped
+    ]
 
 
 def test_b_the_finalists_result_holds_the_set(digits, tmp_path):

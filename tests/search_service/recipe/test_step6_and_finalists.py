@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from search_service.recipe import finalists, qualifying, seed_noise, step6_repeat
+from search_service.recipe.finalist_training import FinalistTraining, FoldRecord, TrainedFinalist, at_common_epoch
 from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle, Finalist, SeedNoise
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
@@ -340,7 +341,7 @@ def test_test_rows_cannot_reach_any_other_step(digits):
 
 def test_a_configuration_is_no_finalist_twice(outcome, tmp_path):
     spec, result, _, _ = outcome
-    twice = qualifying.qualify(spec, [result, result])[0]
+    twice = qualifying.qualify(spec, [result, result], noise=lambda score: 0.0, size=lambda trial: 1.0)[0]
     assert len({trial.config.replace({"seed": 0}) for trial in twice}) == len(twice) == 2
 
 
@@ -400,3 +401,39 @@ def test_b_preferring_the_simplest_changes_who_wins_and_is_tested(outcome, digit
     assert best.winner.trial_id != simplest.winner.trial_id == "narrow"
     assert simplest.alike == (best.winner.trial_id,)
     assert checkpoint.load(simplest.checkpoint, dataset).configs[0].network.hidden_sizes == (12,)
+
+
+def test_e1_folds_and_seeds_are_scored_at_one_epoch_and_not_each_at_its_luckiest():
+    restless, calm = ((0.5, 0.9, 0.5), (0.9, 0.5, 0.5)), ((0.6, 0.7, 0.8), (0.8, 0.9, 0.6))
+    # Two seeds of two folds each; the means by epoch are 0.7, 0.75 and 0.6.
+    assert at_common_epoch([restless, calm], "accuracy") == ((0.9, 0.7), (0.5, 0.9))
+    # Of an error the least; an epoch that one has no score of is none.
+    assert at_common_epoch([((3.0, 1.0, math.nan),), ((2.0, 2.0, 0.0),)], "rmse") == ((1.0, 2.0),)
+    assert np.isnan(at_common_epoch([((math.nan, math.nan),)], "accuracy")).all()
+    assert at_common_epoch([(), ()], "accuracy") == ()
+
+
+def test_d6_folds_that_an_earlier_version_has_begun_are_compared_by_their_best_scores(tmp_path, digits):
+    trials = round_of(tmp_path, 0.9).trials
+    training = FinalistTraining(spec_of(finalists={"top": 1, "seeds": 1, "folds": 2}), trials, digits[0])
+    (done,) = (task.call() for task in training.tasks())
+    by_version = {
+        "earlier": [[FoldRecord((0.7,))], [FoldRecord((0.9,), ((0.1, 0.9),))]],
+        "today": [[FoldRecord((0.7,), ((0.7, 0.6),))], [FoldRecord((0.9,), ((0.1, 0.9),))]],
+    }
+    scores = {
+        version: training.finalists([(done.record, done.network)], folds)[0].finalist.fold_scores
+        for version, folds in by_version.items()
+    }
+    assert scores == {"earlier": ((0.7,), (0.9,)), "today": ((0.6,), (0.9,))}
+
+
+def test_e1_what_all_folds_found_to_be_worse_is_no_part_of_an_average():
+    fold = ((0.9, 0.9), (0.7, 0.7))
+    good, alike, bad = (finalist_of(name, (0.5, 0.5), fold_scores=fold) for name in "abc")
+    trained = [TrainedFinalist(each, ()) for each in (good, alike, bad)]
+    assert finalists._may_be_averaged(trained, [good, alike]) == trained[:2]
+    # The winner is, also where the simplest of those alike is preferred to the best.
+    assert finalists._may_be_averaged(trained[::-1], [alike]) == [trained[2], trained[1]]
+    without = [TrainedFinalist(finalist_of(name, (0.5, 0.5)), ()) for name in "ab"]
+    assert finalists._may_be_averaged(without, [without[0].finalist]) == without

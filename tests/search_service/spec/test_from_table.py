@@ -86,6 +86,19 @@ def test_few_rows_get_small_networks_and_cross_validation_where_each_class_bears
     assert max(map(sum, sizes[0])) < max(map(sum, sizes[1]))
 
 
+def test_e1_a_class_with_few_rows_is_cross_validated_however_many_the_others_have():
+    """Of 7 200 rows with 3.8 % positives the validation rows have 90, by which no network can be told from another."""
+    rare = starting_config("t.csv", "y", Found("classification", "text", 7_200, {"no": 0.962, "yes": 0.038}))
+    assert rare.plain["finalists"]["folds"] == 5
+    assert "cross-validation: 3.8% of 7,200 training rows are few to choose by" in rare.text
+    # Networks may be as wide as the rows bear.
+    assert [256, 256, 256] in rare.plain["search_space"]["network.hidden_sizes"]["choices"]
+    # Folds of so many rows would leave nothing of a few minutes to search in.
+    assert "finalists" not in starting_config("t.csv", "y", rare.found, 5).plain
+    enough = starting_config("t.csv", "y", Found("classification", "text", 72_000, {"no": 0.962, "yes": 0.038}))
+    assert "folds" not in enough.plain["finalists"]
+
+
 def test_what_the_user_says_holds_and_stands_in_its_section():
     config = starting_config("t.csv", "y", TWO_CLASSES)
     asked = ["search.coarse.max_trials=8", "data.drop=[id]", "search.max_cycles=1", "model.register=false"]
