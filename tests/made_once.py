@@ -30,8 +30,10 @@ def share(patch: pytest.MonkeyPatch) -> None:
     # What was not imported by any test that was collected, none of them makes.
     if (store := sys.modules.get("search_service.recorders.mlflow.store")) is not None:
         _share_tables(store, patch)
+    if (pictures := sys.modules.get("search_service.recorders.mlflow.pictures")) is not None:
+        _share_pictures(pictures, patch)
     if (figures := sys.modules.get("matplotlib.figure")) is not None:
-        _share_pictures(figures.Figure, patch)
+        _share_files(figures.Figure, patch)
 
 
 @contextmanager
@@ -55,12 +57,23 @@ def _share_tables(store: Any, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(store, "_make_tables", make_or_copy)
 
 
-def _share_pictures(figure: Any, patch: pytest.MonkeyPatch) -> None:
-    """The file of a figure, by its name: laying one out and drawing it is most of what a small study costs."""
+def _share_pictures(pictures: Any, patch: pytest.MonkeyPatch) -> None:
+    """Those of a record, by the names of their files: making them is half of what the record of a small study costs."""
+    make = pictures._write
+
+    def make_or_copy(draw: Callable[[], Any], file: Path) -> None:
+        _made(file.name, lambda path: make(draw, path), file)
+
+    patch.setattr(pictures, "_write", make_or_copy)
+
+
+def _share_files(figure: Any, patch: pytest.MonkeyPatch) -> None:
+    """Others: a figure is made, and its file copied, since laying it out and drawing it takes longest."""
     save = figure.savefig
 
     def save_or_copy(self: Any, file: Any, **options: Any) -> None:
-        if isinstance(file, Path) and file.suffix == ".png":
+        # What is made to be copied is there already.
+        if isinstance(file, Path) and file.suffix == ".png" and str(file.parent) != os.environ.get(FOLDER):
             _made(file.name, lambda path: save(self, path, **options), file)
         else:
             save(self, file, **options)

@@ -35,6 +35,8 @@ _WITHOUT_BEGINNING = "remove it: the study goes on, and whether the table is sti
 _SPEC_ELSEWHERE = "bring it back from a backup, or from MLflow, where the study's run has it as spec.json"
 
 T = TypeVar("T")
+# How results are read and written, by their kind: to work that out takes longer than to do it.
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class StudyFolder:
         if found is None:
             return None
         try:
-            return TypeAdapter(kind).validate_python(found)
+            return _adapter_of(kind).validate_python(found)
         except ValidationError as error:
             rule = f"a result that this version can read ({error.error_count()} values do not fit)"
             raise DataError([Problem(str(path), name, rule, "start a new study")]) from error
@@ -156,7 +158,7 @@ class StudyFolder:
         path = self.path / layout.DONE / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         # What is not set in a trial's configuration is left out: its defaults depend on its choices.
-        journals.write_whole(path, TypeAdapter(kind).dump_python(result, mode="json", exclude_unset=True))
+        journals.write_whole(path, _adapter_of(kind).dump_python(result, mode="json", exclude_unset=True))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -208,3 +210,9 @@ def find(studies: Path, study_id: str) -> StudyFolder:
 def load_spec(folder: StudyFolder) -> Any:
     """What was asked, as plain data for ``spec.parse``."""
     return journals.read_whole(folder.path / layout.SPEC, remedy=_SPEC_ELSEWHERE)
+
+
+def _adapter_of(kind: type[T]) -> TypeAdapter[T]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]

@@ -27,7 +27,7 @@ def log_picture(client: MlflowClient, run: str, name: str, draw: Callable[[], Fi
     with TemporaryDirectory(prefix="search-service-") as folder:
         file = Path(folder, name)
         try:
-            draw().savefig(file)
+            _write(draw, file)
         except Exception as error:  # Of any kind: it comes from what values a study happens to have.
             said = f"{name}: {type(error).__name__}: {error}"[:MOST_LETTERS]
             before = client.get_run(run).data.tags.get(LEFT_OUT, "")
@@ -35,3 +35,7 @@ def log_picture(client: MlflowClient, run: str, name: str, draw: Callable[[], Fi
                 client.set_tag(run, LEFT_OUT, f"{before}\n{said}".strip())
             return
         client.log_artifact(run, str(file))
+
+
+def _write(draw: Callable[[], Figure], file: Path) -> None:
+    draw().savefig(file)

@@ -19,14 +19,22 @@ from tests.plans import make_plan
 from trainables import checkpoint
 from trainables.config import TrialConfig
 
-SPEC = parse({"name": "x", "data": {"source": "digits"}, "finalists": {"top": 2, "seeds": 3}})
+SPEC = parse(
+    {
+        "name": "x",
+        "data": {"source": "diabetes"},
+        "finalists": {"top": 2, "seeds": 3},
+        "trial": {"loss": "mse"},
+        "objective": {"metric": "rmse"},
+    }
+)
 
 
 @pytest.fixture(scope="module")
-def rounds(digits, tmp_path_factory):
-    base = TrialConfig().replace({"network.hidden_sizes": (128, 128)})
-    plan = make_plan(tmp_path_factory.mktemp("round"), max_trials=3, max_epochs=4, base=base)
-    return [InlineRunner().run_round(plan, digits[0], lambda event: None)]
+def rounds(diabetes, tmp_path_factory):
+    base = TrialConfig(loss="mse").replace({"network.hidden_sizes": (128, 128)})
+    plan = make_plan(tmp_path_factory.mktemp("round"), max_trials=3, max_epochs=4, base=base, metric="rmse")
+    return [InlineRunner().run_round(plan, diabetes[0], lambda event: None)]
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +43,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def inline(rounds, digits, folder):
-    return finalists.run(SPEC, rounds, *digits, folder)
+def inline(rounds, diabetes, folder):
+    return finalists.run(SPEC, rounds, *diabetes, folder)
 
 
 def comparable(result):
@@ -74,7 +82,7 @@ def meet(folder, number):
 
 
 def test_d1_inline_and_ray_train_the_same_finalists_refit_and_baselines_to_the_bit(
-    inline, rounds, digits, folder, ray_runner, tmp_path
+    inline, rounds, diabetes, folder, ray_runner, tmp_path
 ):
     workers = set()
 
@@ -87,30 +95,30 @@ def test_d1_inline_and_ray_train_the_same_finalists_refit_and_baselines_to_the_b
 
     # The second worker may take longer to start than all of this takes to train, so that they meet first.
     run_tasks([Task(f"meet-{number}", meet, (tmp_path / "met", number)) for number in range(2)], tasks.nobody)
-    on_ray = finalists.run(SPEC, rounds, *digits, tmp_path, (), run_tasks)
+    on_ray = finalists.run(SPEC, rounds, *diabetes, tmp_path, (), run_tasks)
     assert comparable(on_ray) == comparable(inline)
     # One that waited for long was given back, and another came for it.
     assert len(workers) >= 2
     for name in ("winner.pt", "refit.pt"):
-        there, here = (checkpoint.load(path / name, digits[0]) for path in (tmp_path, folder))
+        there, here = (checkpoint.load(path / name, diabetes[0]) for path in (tmp_path, folder))
         assert all(map(torch.equal, there.network.snapshot(), here.network.snapshot()))
 
 
-def test_the_pieces_of_a_finalist_are_one_population_again(rounds, digits, monkeypatch, tmp_path):
+def test_the_pieces_of_a_finalist_are_one_population_again(rounds, diabetes, monkeypatch, tmp_path):
     """Cut through its seeds, too."""
     monkeypatch.setattr(tasks, "members_per_task", lambda config, dataset: 2)
-    plan = FinalistTraining(SPEC, rounds[0].ranked[:2], digits[0])
+    plan = FinalistTraining(SPEC, rounds[0].ranked[:2], diabetes[0])
     to_do = plan.tasks()
     assert [len(task.arguments["members"]) for task in to_do] == [2, 2, 2]
     done = [(trained.record, trained.network) for trained in run_here(to_do, tasks.nobody)]
     for each in plan.finalists(done, ()):
-        networks = networks_of(each, digits[0], "cpu")
+        networks = networks_of(each, diabetes[0], "cpu")
         assert [config.seed for config in networks.configs] == list(plan.seeds)
         scores = networks.evaluate(networks.validation_rows)[1].tolist()
         assert scores == pytest.approx(list(each.finalist.scores))
 
 
-def test_d6_what_is_finished_of_the_finalists_is_not_trained_again(inline, rounds, digits, monkeypatch, tmp_path):
+def test_d6_what_is_finished_of_the_finalists_is_not_trained_again(inline, rounds, diabetes, monkeypatch, tmp_path):
     trained = []
 
     def dies_after_two(to_do, listen):
@@ -122,20 +130,20 @@ def test_d6_what_is_finished_of_the_finalists_is_not_trained_again(inline, round
         raise AssertionError
 
     with pytest.raises(KeyboardInterrupt):
-        finalists.run(SPEC, rounds, *digits, tmp_path, (), dies_after_two)
+        finalists.run(SPEC, rounds, *diabetes, tmp_path, (), dies_after_two)
     left = []
 
     def goes_on(to_do, listen):
         left.extend(task.name for task in to_do)
         return run_here(to_do, listen)
 
-    again = finalists.run(SPEC, rounds, *digits, tmp_path, (), goes_on)
+    again = finalists.run(SPEC, rounds, *diabetes, tmp_path, (), goes_on)
     assert not set(trained) & set(left)
     assert comparable(again) == comparable(inline)
     # A file that is not whole any more is as none.
     (tmp_path / "networks" / f"{trained[0]}.pt").write_bytes(b"half")
     left.clear()
-    finalists.run(SPEC, rounds, *digits, tmp_path, (), goes_on)
+    finalists.run(SPEC, rounds, *diabetes, tmp_path, (), goes_on)
     assert trained[0] in left
     assert trained[1] not in left
     assert json.loads((tmp_path / "done" / f"{trained[1]}.json").read_text())

@@ -33,7 +33,7 @@ TINY = {
     "search.noise_seeds": 0,
     "search.early_stopping": False,
     "search.population_size": 16,
-    "finalists": {"top": 1, "seeds": 1, "baselines": False},
+    "finalists": {"top": 1, "seeds": 1, "folds": None, "baselines": False},
     "model": {"refit": False, "register": False},
 }
 
