@@ -41,7 +41,7 @@ CHUNK_CELLS = 10_000_000
 # Quantiles of a quantile scaling: scikit-learn's default, a step of 0.1 %.
 QUANTILES = 1_000
 # Excess kurtosis beyond which ``auto`` takes quantiles: an exponential distribution has 6; what is beyond has values so
-# far out that the others, standardised, lie in a heap (docs/performance.md, "Preparation").
+# far out that the others, standardised, lie in a heap (docs/performance/models.md, "Preparation").
 HEAVY_TAILS = 6.0
 # Bins of a column and of all columns together, where nobody says: more than 32 gain little, and a first layer of a
 # thousand inputs costs as much as ten layers of 128 units. Fewer than four a column say little more than the number.
