@@ -1,9 +1,10 @@
-"""What MkDocs does beside its own work: pages from outside of docs/, generated pages, and links that hold on GitHub and here.
+"""What MkDocs does beside its own work: pages from outside of docs/, generated ones, and links that hold everywhere.
 
-On GitHub a page of docs/ links ``../README.md`` or ``../configs/01_digits.yaml``, and the README links ``docs/data.md``. In the
-site the README is the first page, a few other files of the repository are pages, and whatever else is linked comes along
-as a file. Every link is resolved in the repository and written anew for the site; one that leads nowhere stays as it is,
-and the strict build refuses it. Reference pages are made by ``reference.py`` at each build, and stand in no folder.
+On GitHub a page of docs/ links ``../README.md`` or ``../configs/01_digits.yaml``, and the README ``docs/data.md``. In
+the site the README is the first page, some other files of the repository are pages, and whatever else is linked comes
+along as a file. Every link is resolved in the repository and written anew for the site; one that leads nowhere stays as
+it is, and the strict build refuses it. Reference pages are made by ``reference.py`` at each build, and stand in no
+folder.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Makes every picture of the README and the docs from real runs: the terminal, the pages in Chromium, the figures of the record.
+"""Makes every picture of the README and the docs from real runs: the terminal, pages in Chromium, the record's figures.
 
-    python docs/tools/pictures.py            # all of them, about five minutes; or some: terminal report running recipe
+    python docs/tools/pictures.py            # all of them, four to six minutes; or: terminal report running recipe
 
-Nothing is drawn by hand: a study is run as a reader would run it, its output is written as SVG, its report and the page of a
-service are opened in a browser without a window, and the figures are those that the study left in MLflow. What a run prints
-differs from machine to machine in its last digits, so the pictures are made again only where something has changed. It takes
-Chromium (or CHROMIUM=/path/to/it), as `make test-browser` does.
+Nothing is drawn by hand: a study is run as a reader would run it, its output is written as SVG, its report and the page
+of a service are opened in a browser without a window, and the figures are those that the study left in MLflow. What a
+run prints differs from one to the next in its last digits, so pictures are made again only where something has changed.
+It takes Chromium (or CHROMIUM=/path/to/it), as `make test-browser` does.
 """
 
 from __future__ import annotations
@@ -84,7 +84,12 @@ def main(wanted: Sequence[str]) -> None:
                 _from_record(place, whose, run, figure, place / name)
         if not wanted or "running" in wanted:
             _running(place)
-        kept = {"terminal": ["first_study.svg"], "report": ["report.png"], "running": ["running.png"], "recipe": [*RECIPE]}
+        kept = {
+            "terminal": ["first_study.svg"],
+            "report": ["report.png"],
+            "running": ["running.png"],
+            "recipe": [*RECIPE],
+        }
         for kind in wanted or kept:
             for name in kept[kind]:
                 shutil.copy(place / name, PICTURES / name)
@@ -99,7 +104,12 @@ def _environment(**more: str) -> dict[str, str]:
 def _run(command: str, place: Path) -> str:
     """What a command prints, errors among it."""
     done = subprocess.run(
-        shlex.split(command), cwd=place, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        shlex.split(command),
+        cwd=place,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
     )
     return f"$ {command}\n{done.stdout.decode()}"
 
@@ -126,7 +136,9 @@ def _running(place: Path) -> None:
     url = f"http://127.0.0.1:{port}"
     environment = _environment(SEARCH_SERVICE_RUNNER="inline", SEARCH_SERVICE_URL=url)
     command = ["search-service", "serve", "--port", str(port), "--home", str(place / "service")]
-    service = subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    service = subprocess.Popen(
+        command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _until(lambda: httpx.get(f"{url}/readyz").is_success)
         changes = [part for key, value in LONG.items() for part in ("--set", f"{key}={value}")]
@@ -138,7 +150,9 @@ def _running(place: Path) -> None:
             page.goto(f"{url}/studies/{study}")
             page.get_by_text("Step 3").first.wait_for()
             _shoot(page, place / "running.png")
-        subprocess.run(["search-service", "cancel", study], cwd=place, env=environment, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            ["search-service", "cancel", study], cwd=place, env=environment, stdout=subprocess.DEVNULL, check=True
+        )
         _until(lambda: httpx.get(f"{url}/api/v1/studies/{study}").json()["state"] == "cancelled")
     finally:
         service.terminate()

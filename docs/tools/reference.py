@@ -36,7 +36,9 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 def pages() -> dict[str, str]:
     """Every generated page of the site, by its place."""
     made = {f"reference/{name}.md": text for name, text in config_pages()}
-    made |= {f"reference/commands-{name}.md": command_page(title, modules) for name, (title, modules) in COMMANDS.items()}
+    made |= {
+        f"reference/commands-{name}.md": command_page(title, modules) for name, (title, modules) in COMMANDS.items()
+    }
     document = openapi()
     made["reference/api.md"] = api_page(document)
     made["reference/openapi.json"] = json.dumps(document, indent=1)
@@ -48,9 +50,17 @@ def config_pages() -> Iterator[tuple[str, str]]:
     schema = StudySpec.model_json_schema()
     rest = [name for name in schema["properties"] if name not in ("data", "trial")]
     about = {
-        "data": ("Config: data", ["data"], "Where the table comes from, what its columns are, and how rows are divided."),
+        "data": (
+            "Config: data",
+            ["data"],
+            "Where the table comes from, what its columns are, and how rows are divided.",
+        ),
         "trial": ("Config: trial", ["trial"], "The network and how it is trained. Every number can be searched over."),
-        "study": ("Config: everything else", rest, "The study as a whole: its name, what is searched, budgets, the last act."),
+        "study": (
+            "Config: everything else",
+            rest,
+            "The study as a whole: its name, what is searched, budgets, the last act.",
+        ),
     }
     for page, (title, names, text) in about.items():
         lines = [f"# {title}", "", text, ""]
@@ -113,7 +123,13 @@ def _value(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     if kind == "object":
         inner = schema.get("additionalProperties")
         return f"keys, each with {_value(inner, defs)}" if isinstance(inner, dict) and inner else "keys and values"
-    words = {"number": "number", "integer": "whole number", "string": "text", "boolean": "`true` · `false`", "null": "`null`"}
+    words = {
+        "number": "number",
+        "integer": "whole number",
+        "string": "text",
+        "boolean": "`true` · `false`",
+        "null": "`null`",
+    }
     bounds = [f"{sign} {schema[key]:g}" for key, sign in BOUNDS.items() if isinstance(schema.get(key), int | float)]
     return words.get(kind, kind) + (f" {', '.join(bounds)}" if bounds else "")
 
@@ -129,7 +145,9 @@ def command_page(title: str, modules: tuple[str, ...]) -> str:
 def _command(name: str, command: Any, modules: tuple[str, ...]) -> list[str]:
     """One command; of a group, those below it."""
     if hasattr(command, "commands"):
-        return [line for below, inner in command.commands.items() for line in _command(f"{name} {below}", inner, modules)]
+        return [
+            line for below, inner in command.commands.items() for line in _command(f"{name} {below}", inner, modules)
+        ]
     if command.callback.__module__.rsplit(".", 1)[1] not in modules:
         return []
     context = command.make_context(name, [], resilient_parsing=True)
@@ -158,7 +176,10 @@ def openapi() -> dict[str, Any]:
 def api_page(document: Mapping[str, Any]) -> str:
     """The routes, with what each takes and answers."""
     lines = ["# The service's API", "", _sentence(document["info"]["description"].split("\n\n")[0]), ""]
-    lines += ["The whole document is [openapi.json](openapi.json). A running service has it at `/openapi.json`, and a page", ""]
+    lines += [
+        "The whole document is [openapi.json](openapi.json). A running service has it at `/openapi.json`, and a page",
+        "",
+    ]
     lines[-2] += " of it at `/docs`."
     lines += ["| route | what it does | answers |", "| --- | --- | --- |"]
     for path, methods in document["paths"].items():
