@@ -1,4 +1,4 @@
-"""The documentation: links and anchors lead somewhere, commands exist, no page is long, and the site is built without a network."""
+"""The documentation: links lead somewhere, commands exist, no page is long, and the site is built without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the README says is so: its code runs, its configs are valid, its outputs are printed, its files and links exist."""
+"""What the README says is so: its code runs, its configs are valid, outputs are printed, files and links exist."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_every_figure_that_it_gives_stands_in_the_page_of_its_command():
         script = re.search(r"bench/\w+\.py", command)[0]
         assert (REPOSITORY / script).exists()
         (page,) = [text for text in pages.values() if command in text]
-        figures = [figure for figure in re.findall(r"\d+\.\d+|\b\d{2,}\b", measured)]
+        figures = re.findall(r"\d+\.\d+|\b\d{2,}\b", measured)
         assert [figure for figure in figures if figure not in page] == [], row
 
 
