@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Today's plugin or the older program, whichever is here.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test test-quick test-browser check chaos format bench up down clean
+.PHONY: help run test test-quick test-browser check docs chaos format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
@@ -48,6 +48,9 @@ test-browser: $(INSTALLED) ## Pages in a real browser; it takes Chromium.
 	  { echo 'There is no Chromium: apt-get install chromium (or dnf, brew), or CHROMIUM=/path/to/it make test-browser'; exit 1; }
 	$(BIN)/pytest --browser tests/browser $(PYTEST)
 
+docs: $(INSTALLED)    ## Build the documentation as a site that needs no network: site/index.html.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict && echo 'Open site/index.html'
+
 # More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
 chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).
 	$(BIN)/python -m tests.chaos $(CHAOS)
@@ -68,4 +71,4 @@ down:            ## Stop them; studies and records stay.
 	@$(COMPOSE) down
 
 clean:           ## Remove the virtual environment and caches (studies in runs/ stay).
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ Read from the environment (``SEARCH_SERVICE_HOME``, ``MLFLOW_TRACKING_URI``); th
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -127,5 +128,9 @@ class Settings(BaseSettings):
             return None
         ours = Path(sys.executable).with_name("search-service")
         # The shortest form that works from here.
-        shown = ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours
-        return f"{shown} ui --home {shlex.quote(str(self.home.absolute()))}"
+        found = shutil.which(ours.name)
+        if found is not None and Path(found).resolve() == ours.resolve():
+            program = ours.name
+        else:
+            program = str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
+        return f"{program} ui --home {shlex.quote(str(self.home.absolute()))}"

@@ -1,9 +1,10 @@
-"""What the README says is so: its code runs, its configs are valid, its files and links exist."""
+"""What the README says is so: its code runs, its configs are valid, outputs are printed, files and links exist."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 
 import pytest
 
@@ -30,6 +31,34 @@ def test_the_smallest_config_is_valid(tmp_path):
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     (tmp_path / "c.yaml").write_text(text)
     assert load(tmp_path / "c.yaml").data.source.endswith("iris.csv")
+
+
+def test_the_failing_check_is_diagnosed_in_these_words(tmp_path, called):
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    command = next(block for block in blocks("sh") if "sigmoid" in block)
+    arguments = shlex.split(command.replace("\\\n", " "))[1:]
+    done = called(*arguments, "--set", "model.register=false", "--home", tmp_path / "runs")
+    assert done.returncode == 3
+    shown = next(block for block in blocks("text") if "could not memorise" in block)
+    assert in_words(shown) in in_words(done.stdout)
+
+
+def in_words(text: str) -> str:
+    """In one line, without the last digits, which other processors round otherwise."""
+    return re.sub(r"\d\.\d+", "0", " ".join(text.split()))
+
+
+def test_every_figure_that_it_gives_stands_in_the_page_of_its_command():
+    rows = [line for line in README.split("## Measured")[1].split("\n\n")[2].splitlines() if "`python bench/" in line]
+    assert len(rows) == 5
+    pages = {path: path.read_text() for path in (REPOSITORY / "docs" / "performance").glob("*.md")}
+    for row in rows:
+        _, measured, command = (cell.strip() for cell in row.strip("|").split("|"))
+        script = re.search(r"bench/\w+\.py", command)[0]
+        assert (REPOSITORY / script).exists()
+        (page,) = [text for text in pages.values() if command in text]
+        figures = re.findall(r"\d+\.\d+|\b\d{2,}\b", measured)
+        assert [figure for figure in figures if figure not in page] == [], row
 
 
 PAGES = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("tests/**/*.md")]

@@ -170,8 +170,8 @@ class ClippingConfig(FrozenModel):
 class TrialConfig(FrozenModel):
     """One hyperparameter configuration: a network, how it is trained, and the seed of its initial weights.
 
-    The defaults are a network that does well on tables of thousands of rows without any search (docs/performance.md,
-    "The default network").
+    The defaults are a network that does well on tables of thousands of rows without any search
+    (docs/performance/models.md, "The default network").
     """
 
     network: NetworkConfig = NetworkConfig()

@@ -9,8 +9,8 @@ the β of the formula; before, the mean would take it away again.
     outputs  [K, B, C]
 
 Training goes backward by hand (``backward``): autograd's graph of a population costs more than the arithmetic of its
-narrow layers, and a network by itself trains in little more than half the time (docs/performance.md). Everything else
-that wants a derivative goes through autograd (``gradient``), which is what the tests hold ``backward`` against.
+narrow layers, and a network by itself trains in little more than half the time (docs/performance/steps.md). Everything
+else that wants a derivative goes through autograd (``gradient``), which is what the tests hold ``backward`` against.
 
 >>> import torch
 >>> from trainables.config import TrialConfig

@@ -1,6 +1,6 @@
 """Where a process trains, and how one that trains on a CPU is set up, once, before its first step.
 
-Measured with ``bench/step_throughput.py``: see docs/performance.md.
+Measured with ``bench/step_throughput.py``: see docs/performance/steps.md.
 """
 
 from __future__ import annotations

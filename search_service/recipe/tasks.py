@@ -24,8 +24,8 @@ from trainables.network import count_parameters
 RunTasks = Callable[[Sequence[Task], TaskListener], list[Any]]
 
 # What a step of a population takes on one core that does not depend on its size, in seconds, and how many
-# multiplications and additions such a core does in one (docs/performance.md). A piece has members for four times the
-# first: a fifth of its time is no training.
+# multiplications and additions such a core does in one (docs/performance/steps.md). A piece has members for four times
+# the first: a fifth of its time is no training.
 STEP_S, WORK_PER_S = 2e-4, 4e10
 # Forward, backward by inputs and by weights: each a multiplication and an addition per parameter and row.
 WORK_PER_PARAMETER = 6

@@ -242,7 +242,7 @@ class ProgressDisplay:
             f"{interval}ignoring the inputs gives {trivial}",
         )
         if final.average is not None:
-            alone = "the winner's network, of which and others the model is the mean"
+            alone = "the winner's network by itself; the model is the mean of several"
             scores.add_row("test, alone", f"{final.network_test_score:.4g}", alone)
         spread = f"mean ± standard deviation over {counted(len(winner.seeds), 'seed')}"
         scores.add_row("test, its seeds", f"{final.test_mean:.4g} ± {final.test_std:.2g}", spread)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from search_service.runners.base import Runner
 
 # What a report of a cohort takes beside training on Ray Tune, in seconds: its way through Tune, a checkpoint, ASHA's
-# answer (docs/performance.md).
+# answer (docs/performance/rounds.md).
 RAY_REPORT_S = 0.05
 # What a task takes beside training, in seconds: its rows and results on their way, and the wait for an answer.
 RAY_TASK_S = 0.4
-# Ray's start and its workers' imports, beside what is done meanwhile (docs/performance.md).
+# Ray's start and its workers' imports, beside what is done meanwhile (docs/performance/rounds.md).
 RAY_START_SHARE = 1.0
 
 

@@ -1,7 +1,7 @@
 """What a command takes before and after its study: Python, imports, the table; the record, the report.
 
 Machines differ, and one machine differs from hour to hour. So what is yet to come is reckoned from what the same kind
-of work has taken in this process: imports and files, no arithmetic. Measured: docs/performance.md.
+of work has taken in this process: imports and files, no arithmetic. Measured: docs/performance/rounds.md.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
     line. Each bin's mean over the rows fitted on is taken off: what is 1 in most rows would else hide what differs
     between them. A value outside all bins is like the nearest one within. Output: ``[N, bins of all columns]``.
     Source: Gorishniy et al. 2022, "On embeddings for numerical features in tabular deep learning", section 3.2, where
-    the outer bins go on without end and no mean is taken off (docs/performance.md, "Preparation").
+    the outer bins go on without end and no mean is taken off (docs/performance/models.md, "Preparation").
 
     Args:
         n_bins: Bins of a column at most.

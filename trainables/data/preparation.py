@@ -42,7 +42,7 @@ CHUNK_CELLS = 10_000_000
 # Quantiles of a quantile scaling: scikit-learn's default, a step of 0.1 %.
 QUANTILES = 1_000
 # Excess kurtosis beyond which ``auto`` takes quantiles: an exponential distribution has 6; what is beyond has values so
-# far out that the others, standardised, lie in a heap (docs/performance.md, "Preparation").
+# far out that the others, standardised, lie in a heap (docs/performance/models.md, "Preparation").
 HEAVY_TAILS = 6.0
 # Bins of a column and of all columns together, where nobody says: more than 32 gain little, and a first layer of a
 # thousand inputs costs as much as ten layers of 128 units. Fewer than four a column say little more than the number.
@@ -52,8 +52,8 @@ BIN_NUMBERS = 100_000_000
 # Training rows from which ``auto`` takes bins: as many as 32 bins of 64 rows need.
 BINNED_FROM = 2_048
 # Training rows, as many of equally frequent classes as say the same, below which it looks whether bins are too many for
-# so little to learn: with more, a few hundred inputs more do not hide what there is (docs/performance.md,
-# "Preparation"). Folds of that look, and the ridge penalty of its linear model, scikit-learn's own.
+# so little to learn: with more, a few hundred inputs more do not hide what there is (docs/decisions/data.md).
+# Folds of that look, and the ridge penalty of its linear model, scikit-learn's own.
 DOUBTED_BELOW, DOUBT_FOLDS, DOUBT_RIDGE = 10_000, 5, 1.0
 # What skops may build beside what it trusts by itself (scikit-learn's and numpy's classes): our own transformers, and
 # numpy's descriptions of number formats, and what divides rows for out-of-fold means. None of them runs anything.

@@ -50,7 +50,7 @@ def draw(reading: HealthReading, title: str) -> Figure:
     # What reaches a layer is told as a share of what reaches the last hidden one: it takes two of them.
     signals = bool(history[0].layers[2:])
     figure, axes = new_figure(2 + signals, width=10.0 + 3.5 * signals, height=4.4, layout=None)
-    set_margins(figure, left=0.75, right=0.2, top=0.65, bottom=1.15, between=0.28)
+    set_margins(figure, left=0.95, right=0.2, top=0.65, bottom=1.15, between=0.28)
     figure.suptitle(f"{title}: {reading.verdict.name}", fontweight="bold", fontsize=10, x=0.01, ha="left")
     colours = ScalarMappable(Normalize(1, max(2, n_layers)), SCORES)
     norms, updates = axes[:2]

@@ -56,14 +56,14 @@ def draw(rounds: Sequence[RoundResult], *, winner: str = "") -> Figure:
     scale = LeafScale.of(y, rounds) if y is not None else None
     shown = [trial for trial in all_trials(rounds) if X in trial.values and math.isfinite(_y_of(trial, scale))]
     figure, (axis,) = new_figure(width=8.0, height=5.6, layout=None)
-    set_margins(figure, left=0.9, right=0.1, top=0.4, bottom=1.5, between=0.0)
+    set_margins(figure, left=1.2, right=0.1, top=0.4, bottom=1.5, between=0.0)
     colours = score_colours([trial.score for trial in all_trials(rounds)], last.metric)
     _draw_trials(axis, shown, scale, colours)
     for i, done in enumerate(rounds):
         _draw_box(axis, done, y, colour_of(i))
     marks = _draw_best(axis, rounds, winner, scale)
     _number(axis, shown, scale)
-    axis.set(xscale="log", xlabel="learning rate", ylabel=f"{y} ({why})" if y else f"validation {last.metric}")
+    axis.set(xscale="log", xlabel="learning rate", ylabel=f"{y}\n({why})" if y else f"validation {last.metric}")
     if any(X in done.plan.space for done in rounds):
         x_scale = LeafScale.of(X, rounds)
         if x_scale.choices is None:

@@ -1,8 +1,8 @@
 """An MLflow server that also takes whole runs: ``mlflow server --app-name search-service``.
 
 MLflow's own, with one route more. A study's trials end by the dozen, and MLflow's three calls for each cost its server
-many times the CPU of rows in an INSERT (docs/performance.md). What checks hosts and origins comes before this route as
-it comes before MLflow's own.
+many times the CPU of rows in an INSERT (docs/performance/cluster.md). What checks hosts and origins comes before this
+route as it comes before MLflow's own.
 """
 
 from __future__ import annotations
