@@ -183,7 +183,6 @@ def read(
     parts = divide(config, given, classes, task)
     dataset, fitted, scaling = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task, rules)
     test_rows = TestRows(*_finish(fitted.transform(parts["test"].table, "data.test"), parts["test"], scaling))
-
     sample = traps.sample_rows(len(parts["train"]), len(table_schema))
     found = traps.find(
         table_schema,
@@ -191,9 +190,8 @@ def read(
         parts["train"].targets[sample],
         task,
         {
-            "train": traps.Side(dataset.train.inputs, dataset.train.targets),
-            "validation": traps.Side(dataset.validation.inputs, dataset.validation.targets),
-            "test": traps.Side(test_rows.inputs, test_rows.targets),
+            name: traps.Side(rows.inputs, rows.targets)
+            for name, rows in (("train", dataset.train), ("validation", dataset.validation), ("test", test_rows))
         },
         classes,
     )

@@ -25,12 +25,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from trainables.data import doubts
 from trainables.data.columns import Column
 from trainables.data.config import PreparationConfig
 from trainables.data.reading import AS_JSON, Reading
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
-from trainables.metrics import balanced_rows
 
 # Statistics of more rows than this change in digits that mean nothing, take float64 copies of them all, and cost half
 # of the time of loading (a median sorts). A category rarer than one in this many is like one that nobody has seen.
@@ -51,10 +51,6 @@ BINS, ALL_BINS, FEWEST_BINS = 32, 1_024, 4
 BIN_NUMBERS = 100_000_000
 # Training rows from which ``auto`` takes bins: as many as 32 bins of 64 rows need.
 BINNED_FROM = 2_048
-# Training rows, as many of equally frequent classes as say the same, below which it looks whether bins are too many for
-# so little to learn: with more, a few hundred inputs more do not hide what there is (docs/decisions/data.md).
-# Folds of that look, and the ridge penalty of its linear model, scikit-learn's own.
-DOUBTED_BELOW, DOUBT_FOLDS, DOUBT_RIDGE = 10_000, 5, 1.0
 # What skops may build beside what it trusts by itself (scikit-learn's and numpy's classes): our own transformers, and
 # numpy's descriptions of number formats, and what divides rows for out-of-fold means. None of them runs anything.
 _TRUSTED = (
@@ -206,7 +202,8 @@ def fit(
     notes: tuple[str, ...] = ()
     encoder = _make_encoder(sample, schema, config, task, n)
     first = np.asarray(encoder.fit_transform(sample, targets[fitted]), dtype=np.float32)
-    if config.numeric == "auto" and rules > 2 and (notes := _doubts(encoder, first, targets[fitted], task, n)):
+    may_doubt = config.numeric == "auto" and rules > 2 and _BINS in encoder.named_transformers_
+    if may_doubt and (notes := doubts.of_bins(first, targets[fitted], task, n)):
         encoder = _make_encoder(sample, schema, config.model_copy(update={"numeric": "tails"}), task, n)
         first = np.asarray(encoder.fit_transform(sample, targets[fitted]), dtype=np.float32)
     preparation = Preparation(schema, encoder, _names(encoder), notes)
@@ -217,49 +214,6 @@ def fit(
     prepared = preparation.transform(table)
     prepared[fitted] = first
     return preparation, prepared
-
-
-def _doubts(
-    encoder: Any,
-    inputs: NDArray[np.float32],
-    targets: NDArray[np.int64] | NDArray[np.float64],
-    task: Task,
-    rows: int,
-) -> tuple[str, ...]:
-    """Why a table does without the bins that ``inputs`` have; nothing where they stay.
-
-    Where there is little to learn, a few hundred more inputs are so many chances to learn noise. A linear model with
-    bins that does worse on rows it has not seen than their mean has learnt nothing but noise.
-
-    Args:
-        encoder: Fitted.
-        inputs: Training rows ``[N, D]``.
-        targets: ``[N]``.
-        task: Whether targets are class indices.
-        rows: Training rows, of which N were fitted on.
-    """
-    from sklearn.linear_model import Ridge
-    from sklearn.model_selection import KFold, cross_val_predict
-
-    if _BINS not in encoder.named_transformers_:
-        return ()
-    if task == "classification":
-        truth = np.eye(int(targets.max()) + 1)[targets]
-    else:
-        truth = targets.astype(np.float64).reshape(-1, 1)
-    shares = truth.mean(axis=0).tolist() if task == "classification" else ()
-    if balanced_rows(shares, rows) >= DOUBTED_BELOW:
-        return ()
-    divisions = KFold(DOUBT_FOLDS, shuffle=True, random_state=0)
-    told = cross_val_predict(Ridge(DOUBT_RIDGE), inputs, truth, cv=divisions).reshape(truth.shape)
-    missed, there_is = ((told - truth) ** 2).sum(), ((truth - truth.mean(axis=0)) ** 2).sum()
-    explained = 1 - missed / there_is if there_is > 0 else 1.0
-    if explained > 0:
-        return ()
-    return (
-        "numbers have no bins beside them (data.preparation.numeric: auto): on training rows it had not seen, a linear "
-        f"model with bins did worse than the mean (it explains {explained:.1%})",
-    )
 
 
 def _chunks(schema: Schema, table: pa.Table, path: str) -> Iterator[tuple[int, pd.DataFrame]]:
