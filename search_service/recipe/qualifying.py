@@ -3,8 +3,8 @@
 The best of those that were trained furthest, whatever their round: the more epochs, the less a score owes to luck in
 the first ones. The trial with the best score of all is never left out, even if a coarse round trained it for less.
 Where finalists are cross-validated, validation rows are few, and the best by them may have been lucky: the simplest
-that they cannot tell from it is a finalist, too, and the folds decide (Breiman et al. 1984, "Classification and
-Regression Trees", the rule of one standard error).
+that they cannot tell from it is a finalist, too, and the folds decide. (Breiman et al. 1984, "Classification and
+Regression Trees", take the simplest within one standard error; here it is only let in, so that two may pass.)
 No configuration is a finalist twice. With a second objective only trials of the Pareto set qualify.
 """
 
@@ -16,6 +16,9 @@ from search_service.records.finalists import ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.spec.study_spec import StudySpec
 from trainables.metrics import METRICS
+
+# Standard errors of a score within which validation rows cannot tell two trials apart, at 5 %.
+TOLD_FROM = 1.96
 
 
 def qualify(
@@ -58,7 +61,7 @@ def qualify(
     if best not in places()[0]:
         wild_cards[best.trial_id] = _as_best(spec, best)
     if spec.finalists.folds and top > 1:
-        reach = rank(best.score) + noise(best.score)
+        reach = rank(best.score) + TOLD_FROM * noise(best.score)
         alike = (trial for trial in ordered if rank(trial.score) <= reach)
         simplest = min(alike, key=lambda trial: (size(trial), rank(trial.score)))
         if size(simplest) < min(size(trial) for trial in (best, *places()[0])):
@@ -81,7 +84,7 @@ def _as_best(spec: StudySpec, trial: TrialResult) -> str:
 def _as_simplest(trial: TrialResult, best: TrialResult) -> str:
     return (
         f"{trial.trial_id} ({trial.score:.4g}) qualified as the smallest network that validation rows cannot tell from "
-        f"{best.trial_id}, by one standard error: the folds decide."
+        f"{best.trial_id}, by two standard errors: the folds decide."
     )
 
 

@@ -254,7 +254,8 @@ class ProgressDisplay:
         self._print("The model", f"is {for_terminal(describe_model(final))}")
         if (verdict := worth(final)) is not None:
             self._print("Worth it?", for_terminal(verdict))
-        if final.columns is not None:
+        # What a network goes by that is no better than a guess is nothing to go by.
+        if final.columns is not None and not final.shortfall:
             self._print("Columns", for_terminal(describe_columns(final.columns)))
         if final.calibration is not None:
             self._print("Calibrated", for_terminal(describe_calibration(final.calibration)))

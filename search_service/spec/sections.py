@@ -194,7 +194,7 @@ class SearchSpec(FrozenModel):
         default=0,
         ge=0,
         description="GPUs of one Tune trial, fractions included. Above 0, steps 2 and 3 and the finalists train on a "
-        "GPU of the driver's machine, too, if it has one.",
+        "worker with a GPU, too.",
     )
 
 
