@@ -364,10 +364,10 @@ def test_e5_what_a_node_of_a_cluster_lacks_is_said_when_it_is_joined(ray_runner,
 
 def test_d1_workers_stay_from_one_round_to_the_next_and_give_their_cpus_back(ray_runner, digits, tmp_path):
     """Tune ends its workers with a fit, and keeps placement groups until its controller is collected."""
-    rounds = [run(ray_runner, make_plan(tmp_path / f"{n}", early_stopping=False), digits[0])[0] for n in range(2)]
-    first, second = ({trial.worker for trial in result.trials} for result in rounds)
-    assert first == second
-    assert len(first) == 2
+    rounds = [run(ray_runner, make_plan(tmp_path / f"{n}", early_stopping=False), digits[0])[0] for n in range(3)]
+    # The first round may be over before the second worker has started. Were they ended with a fit, there would be three
+    # at least.
+    assert len({trial.worker for result in rounds for trial in result.trials}) == 2
     ray_runner.release()
     deadline = time.monotonic() + 30
     while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:

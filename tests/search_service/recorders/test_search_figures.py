@@ -206,7 +206,7 @@ def test_the_map_goes_up_what_mattered_most_beside_the_learning_rate(tmp_path):
         for trial in done.trials
     )
     axis = search_map.draw([dataclasses.replace(done, trials=decided)]).axes[0]
-    assert axis.get_ylabel() == "network.dropout (of the others it mattered most)"
+    assert axis.get_ylabel() == "network.dropout\n(of the others it mattered most)"
     few = search_map.draw([round_of(tmp_path, space, 3)]).axes[0]
     assert few.get_ylabel() == "optimizer.weight_decay (searched too)"
 
