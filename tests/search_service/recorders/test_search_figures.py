@@ -208,7 +208,7 @@ def test_the_map_goes_up_what_mattered_most_beside_the_learning_rate(tmp_path):
     axis = search_map.draw([dataclasses.replace(done, trials=decided)]).axes[0]
     assert axis.get_ylabel() == "network.dropout\n(of the others it mattered most)"
     few = search_map.draw([round_of(tmp_path, space, 3)]).axes[0]
-    assert few.get_ylabel() == "optimizer.weight_decay (searched too)"
+    assert few.get_ylabel() == "optimizer.weight_decay\n(searched too)"
 
 
 def test_in_the_map_size_says_epochs_and_nothing_is_hidden(tmp_path):
