@@ -153,15 +153,15 @@ def effective_rows(weights: NDArray[np.float32] | None, rows: int) -> float:
 def balanced_rows(shares: Sequence[float], rows: float) -> float:
     """How many rows of equally frequent classes say as much as ``rows`` rows of these: n (1 - Σ p²) / (1 - 1 / C).
 
-    1 - Σ p² is how often two rows are of different classes (Gini's index). Of two classes it is 4 p (1 - p) n, of which
+    1 - Σ p² is how often two rows are of different classes (Gini's index). Of two classes it is 4 p (1 - p) n, on which
     the error of any comparison of the one with the other depends: 1 / n₁ + 1 / n₂ = 4 / (4 p (1 - p) n).
 
     Args:
         shares: Of each class; none for numbers, which all say as much.
         rows: How many there are.
 
-    >>> balanced_rows([0.5, 0.5], 1_000), balanced_rows([0.96, 0.04], 10_000), balanced_rows([], 10)
-    (1000.0, 1536.0, 10.0)
+    >>> balanced_rows([0.5, 0.5], 1_000), balanced_rows([0.75, 0.25], 1_000), balanced_rows([], 10)
+    (1000.0, 750.0, 10.0)
     """
     present = [share for share in shares if share > 0]
     if len(present) < 2:

@@ -177,10 +177,10 @@ def api_page(document: Mapping[str, Any]) -> str:
     """The routes, with what each takes and answers."""
     lines = ["# The service's API", "", _sentence(document["info"]["description"].split("\n\n")[0]), ""]
     lines += [
-        "The whole document is [openapi.json](openapi.json). A running service has it at `/openapi.json`, and a page",
+        "The whole document is [openapi.json](openapi.json). "
+        "A running service has it at `/openapi.json`, and a page of it at `/docs`.",
         "",
     ]
-    lines[-2] += " of it at `/docs`."
     lines += ["| route | what it does | answers |", "| --- | --- | --- |"]
     for path, methods in document["paths"].items():
         for method, of in methods.items():
