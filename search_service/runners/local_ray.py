@@ -19,10 +19,10 @@ _GONE_S = 5.0
 
 
 class LocalRay:
-    """What ``ray.init`` has just started below this process."""
+    """What ``ray.init`` has just started below a process: below this one if none is given."""
 
-    def __init__(self) -> None:
-        below = psutil.Process().children()
+    def __init__(self, parent: psutil.Process | None = None) -> None:
+        below = (parent or psutil.Process()).children()
         self._vital = {process: _VITAL[name] for process in below if (name := _name(process)) in _VITAL}
         # The raylet's agents. Workers end with their raylet; these do not always.
         self._agents: list[psutil.Process] = []

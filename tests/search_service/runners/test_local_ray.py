@@ -9,31 +9,36 @@ import psutil
 import pytest
 
 from search_service.runners.local_ray import LocalRay
+from tests.services import until
 
 
 @pytest.fixture
-def processes(tmp_path):
-    """Two below this one that are called as Ray's are, the raylet first, as the system may list them."""
-    started = {}
-    for name in ("raylet", "gcs_server"):
-        link = tmp_path / name
-        link.symlink_to(shutil.which("sleep"))
-        started[name] = subprocess.Popen(["sleep", "600"], executable=str(link))
-    yield started
-    for process in started.values():
-        process.kill()
-        process.wait()
+def parent(tmp_path):
+    """A process with two below it that are called as Ray's are, the raylet first, as the system may list them.
+
+    Below the process of the tests itself there may be the Ray of other tests, which must live on.
+    """
+    names = [tmp_path / name for name in ("raylet", "gcs_server")]
+    for name in names:
+        name.symlink_to(shutil.which("sleep"))
+    with subprocess.Popen(["sh", "-c", '"$0" 600 & "$1" 600 & wait', *names]) as shell:
+        parent = psutil.Process(shell.pid)
+        until(lambda: {child.name() for child in parent.children()} == {"raylet", "gcs_server"})
+        yield parent
+        for child in parent.children():
+            child.kill()
 
 
 @pytest.mark.parametrize(
     ("killed", "named"),
     [((), None), (("raylet",), "raylet"), (("gcs_server",), "GCS"), (("raylet", "gcs_server"), "GCS")],
 )
-def test_e1_the_process_that_died_first_is_named(processes, killed, named):
-    ray = LocalRay()
+def test_e1_the_process_that_died_first_is_named(parent, killed, named):
+    children = {child.name(): child for child in parent.children()}
+    ray = LocalRay(parent)
     for name in killed:
-        processes[name].kill()
-        processes[name].wait()
+        children[name].kill()
+        children[name].wait()
     assert (ray.lost or "").partition(" ")[0] == (named or "")
     ray.end()
-    assert not any(psutil.pid_exists(process.pid) for process in processes.values())
+    until(lambda: not any(child.is_running() for child in children.values()))
