@@ -16,6 +16,7 @@ from pathlib import Path
 
 from search_service.errors import CheckFailedError, NoRoomError
 from search_service.folder import disk, layout
+from search_service.folder.extending import extensions
 from search_service.folder.study_folder import Beginning, StudyFolder
 from search_service.recipe import (
     finalists,
@@ -28,7 +29,8 @@ from search_service.recipe import (
     step5_refined_search,
     step6_repeat,
 )
-from search_service.recipe.clock import Clock, Minutes, clock_for
+from search_service.recipe.clock import Clock, Minutes
+from search_service.recipe.more_clock import clock_of
 from search_service.recipe.rounds import Place, scored
 from search_service.records.checks import CheckResult, InitialLossResult, LearningRatesResult, OverfitResult
 from search_service.records.earlier import EarlierStudy
@@ -105,7 +107,7 @@ def run_study(
         story.begin(versions)
         taken_over = None if earlier is None else files.once("warm-start", EarlierStudy, partial(replace, earlier))
         place = Place(spec, table.dataset, runner, story.tell, folder, story.deadline, taken_over)
-        _six_steps(place, table, versions, clock_for(spec, minutes, files))
+        _six_steps(place, table, versions, clock_of(spec, minutes, files))
     except CheckFailedError as failure:
         result = story.finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt:
@@ -161,14 +163,15 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str], clock: 
         refined = step5_refined_search.run(at, coarse, number=2 * cycle, limits=limits, base=spec.trial)
         cycles.append(Cycle(rates, coarse, refined))
 
-        narrowing = narrow(refined.plan.space, scored(refined), limits)
-        decide = partial(step6_repeat.run, spec, cycles, n_validation, scale_of=scale_of, time_is_up=place.time_is_up)
+        by, last = clock.deciding(place), cycles[-1].last
+        narrowing = narrow(last.plan.space, scored(last), limits)
+        decide = partial(step6_repeat.run, by.spec, cycles, n_validation, scale_of=scale_of, time_is_up=by.time_is_up)
         decide = partial(decide, stop_requested=place.stop_file.exists(), shares=dataset.validation_shares)
         decision = once(f"decision-{cycle}", Decision, partial(_decide, place, refined, decide, clock))
         tell(CycleDecided(decision if decision.stop else replace(decision, narrowing=narrowing.sentences)))
         if decision.stop:
             break
-        space, config = dict(narrowing.space), refined.ranked[0].config
+        space, config = dict(narrowing.space), last.ranked[0].config
 
     _finalists_and_model(place, table, versions, cycles, clock)
 
@@ -261,7 +264,8 @@ class _Story:
         resumed = self._files.beginning is not None
         self._files.begin(Beginning(self._study_id, self._table.dataset.fingerprint, versions, RULES))
         data = summarize(self._spec, self._table)
-        self.tell(StudyStarted(self._study_id, self._spec, data, versions, resumed=resumed))
+        extends = next((each.of for each in reversed(extensions(self._files))), "")
+        self.tell(StudyStarted(self._study_id, self._spec, data, versions, resumed=resumed, extends=extends))
 
     def tell(self, event: Event) -> None:
         """Keep what an event brings, and let the listener hear it."""

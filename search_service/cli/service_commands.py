@@ -190,7 +190,7 @@ def stop(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
         home_studies.ask(studies, study, layout.STOP, as_json=as_json)
         return
     with client_of_service() as client:
-        _print_asked(client.stop(study), as_json)
+        print_asked(client.stop(study), as_json)
 
 
 @app.command()
@@ -200,14 +200,14 @@ def cancel(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
         home_studies.ask(studies, study, layout.CANCEL, as_json=as_json)
         return
     with client_of_service() as client:
-        _print_asked(client.cancel(study), as_json)
+        print_asked(client.cancel(study), as_json)
 
 
 @app.command(rich_help_panel=PANEL)
 def resume(study: StudyId, as_json: AsJson = False) -> None:
     """Go on with a study that was cancelled or interrupted."""
     with client_of_service() as client:
-        _print_asked(client.resume(study), as_json)
+        print_asked(client.resume(study), as_json)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -257,7 +257,8 @@ def print_json(document: BaseModel) -> None:
     typer.echo(document.model_dump_json(indent=2))
 
 
-def _print_asked(study: Study, as_json: bool) -> None:
+def print_asked(study: Study, as_json: bool) -> None:
+    """Say where a study stands of which something was asked."""
     if as_json:
         print_json(study)
     else:

@@ -1,4 +1,4 @@
-"""The commands that run studies here, or work on what those left: run, plan, replay, compare-optimizers, sync."""
+"""The commands that run studies here, or work on what those left: run, extend, plan, replay, sync and others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from search_service.cli import home_studies, service_commands
 from search_service.cli.options import (
     DEFAULT_RUNNER,
     AsJson,
@@ -31,6 +32,7 @@ from search_service.cli.options import (
 )
 from search_service.cli.terminal import begun_at, say
 from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, OutsideError
+from search_service.folder import extending, study_folder
 from search_service.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from search_service.wiring import PreparedStudy
 
 app = typer.Typer()
+
+RayAddress = Annotated[
+    str | None, typer.Option(metavar="auto|ADDRESS", help="Join this Ray cluster instead of starting Ray here.")
+]
 
 
 @app.command()
@@ -54,9 +60,7 @@ def run(
         typer.Option("--study", metavar="ID", help="Instead of CONFIG: go on with a study that was cut short."),
     ] = None,
     runner: RunnerChoice = DEFAULT_RUNNER,
-    ray_address: Annotated[
-        str | None, typer.Option(metavar="auto|ADDRESS", help="Join this Ray cluster instead of starting Ray here.")
-    ] = None,
+    ray_address: RayAddress = None,
     home: Home = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -69,13 +73,65 @@ def run(
     console = Console(stderr=as_json)
     # Before the imports: Ray and MLflow take seconds, and a bad config is reported without waiting for them.
     spec = _asked(config, study_id, changes, None if as_json else console)
+    study = _prepared(spec, study_id, settings)
+    _run(study, settings, console, home=home, runner=runner, ray_address=ray_address, as_json=as_json)
+
+
+@app.command()
+def extend(
+    study: StudyId,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Another cycle of so many trials, both rounds together.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="N", help="Further cycles and finalists, within so many minutes.")
+    ] = None,
+    runner: RunnerChoice = DEFAULT_RUNNER,
+    ray_address: RayAddress = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a study that is over more: a new study goes on from where it ended, and none of its trials is trained again.
+
+    With SEARCH_SERVICE_URL the service does, in its turn.
+    """
+    _require_joins(runner, ray_address)
+    if home_studies.studies_folder(home, study) is None:
+        with service_commands.client_of_service() as client:
+            service_commands.print_asked(client.extend(study, trials=trials, minutes=minutes), as_json)
+        return
+    settings = settings_for(home)
+    console = Console(stderr=as_json)
+    extending.require_extendable(study_folder.find(settings.studies, study), trials, minutes)
+    if not as_json:
+        _say_starting(f"{study}: what trains and records it takes some seconds to be imported", console)
+    from search_service import wiring
+
+    more = wiring.extend(study, settings=settings, trials=trials, minutes=minutes)
+    _run(more, settings, console, home=home, runner=runner, ray_address=ray_address, as_json=as_json)
+
+
+def _run(
+    study: PreparedStudy,
+    settings: Settings,
+    console: Console,
+    *,
+    home: Path | None,
+    runner: str,
+    ray_address: str | None,
+    as_json: bool,
+) -> None:
+    """Run a study that was prepared, and say what came of it.
+
+    Raises:
+        typer.Exit: It was interrupted, failed a check, or MLflow refuses a part of its record.
+    """
     from search_service import wiring
     from search_service.records.events import Event, Listener, StudyStarted
     from search_service.records.results import StudyStatus
     from search_service.report.documents import StudyDocument
     from search_service.report.progress import ProgressDisplay
 
-    study = _prepared(spec, study_id, settings)
     begun: list[str] = []
 
     def note(event: Event) -> None:
@@ -319,5 +375,14 @@ def _require_what_fits(
         raise typer.BadParameter("give a config to run, or --study to go on with a study", param_hint="CONFIG")
     if study_id is not None and overrides:
         raise typer.BadParameter("a study goes on as it was asked for", param_hint="the config")
+    _require_joins(runner, ray_address)
+
+
+def _require_joins(runner: str, ray_address: str | None) -> None:
+    """See to it that a runner that is given the address of a cluster joins one.
+
+    Raises:
+        typer.BadParameter: It does not.
+    """
     if ray_address is not None and not RUNNERS[runner].joins_cluster:
         raise typer.BadParameter(f"the runner {runner} joins no cluster", param_hint="--ray-address")

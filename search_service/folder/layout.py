@@ -16,6 +16,8 @@ DONE = "done"
 ENDING = "ended.json"
 RECORDED = "recorded.json"
 LOCK = "study.lock"
+# What an ended study was given more of, in the folder of the study that goes on from there.
+EXTENSIONS = "extensions.json"
 EVENTS = "events.jsonl"
 REPORT = "report.txt"
 PAGE = "report.html"

@@ -3,6 +3,7 @@
 spec.json       what was asked
 addresses.json  what is secret of its tables' addresses, until it is over (private_addresses.py)
 study.json      the table's fingerprint and the libraries' versions, as it began
+extensions.json what it goes on from, if an earlier study was given more (extending.py)
 elapsed.json    seconds that processes have worked on it
 done/           results of finished parts: step-1.json, step-3-cycle-1.json, decision-1.json, finalists.json
 round-N/        journals of a round (runners/book.py)

@@ -56,6 +56,7 @@ class Minutes:
         end_s: From the study's end to the last line.
         slots: Populations that train at once.
         beside: What reports and tasks take beside training.
+        spent_s: Of ``seconds``, those that an earlier study took which this one goes on from.
     """
 
     seconds: float
@@ -65,6 +66,7 @@ class Minutes:
     end_s: float = 0.0
     slots: int = 1
     beside: pace.Beside = field(default_factory=pace.Beside)
+    spent_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ class Clock:
         """Whether there is time for another cycle; None where that is not for the clock to say."""
         return None
 
+    def deciding(self, place: Place) -> Place:
+        """The place whose limits step 6 goes by."""
+        return place
+
     def last_act(self, place: Place) -> tuple[Place, LastAct]:
         """The place with as many finalists as there is time for, and who decides the rest of the last act."""
         return place, LastAct()
@@ -128,11 +134,11 @@ class MinutesClock(Clock):
         self._asked = Asked.of(spec)
         self._costs: Costs | None = None
         # That the last act may take.
-        self._last_s = LAST_SHARE * (minutes.seconds - minutes.start_s - minutes.end_s)
+        self._last_s = LAST_SHARE * (minutes.seconds - minutes.spent_s - minutes.start_s - minutes.end_s)
 
     def coarse(self, place: Place, space: Space) -> Place:
         """See ``Clock``."""
-        number, is_first = len(place.rounds) + 1, self._costs is None
+        number, is_first = len(place.rounds) + 1, not place.rounds
 
         def decide() -> Sized:
             left = self._left(place)
@@ -180,7 +186,7 @@ class MinutesClock(Clock):
         return (
             following.fits
             and fewest >= max(LEAST_OF_CYCLE, self._asked.fewest_coarse)
-            and time_for_rounds >= LEAST_SHARE_OF_CYCLE * self._minutes.seconds
+            and time_for_rounds >= LEAST_SHARE_OF_CYCLE * (self._minutes.seconds - self._minutes.spent_s)
         )
 
     def _cycle(self, place: Place) -> tuple[Sizing, Costs]:
@@ -205,11 +211,6 @@ class MinutesClock(Clock):
                 "and a winner of two seeds, without a refit or simpler models, take about "
                 f"{least / 60:.2g}; give it as many, or fewer rows"
             )
-
-    @property
-    def _known_costs(self) -> Costs:
-        assert self._costs is not None
-        return self._costs
 
     def last_act(self, place: Place) -> tuple[Place, LastAct]:
         """See ``Clock``."""
@@ -268,7 +269,7 @@ class MinutesClock(Clock):
             found = pace.after_round(place.spec, place.dataset, done, best, self._minutes.slots, self._minutes.beside)
             if pace.finite(found):
                 return found
-        return self._known_costs
+        return self._costs or self._first_costs(place, done.plan.space)
 
     def _sized(self, place: Place, sized: Sized, round_: RoundSize, slack_s: float) -> Place:
         """The place with a round's size and time."""

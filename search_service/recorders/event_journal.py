@@ -83,6 +83,7 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (
             return {
                 "type": "study_started",
                 "resumed": event.resumed,
+                **({"extends": event.extends} if event.extends else {}),
                 "metric": event.spec.metric,
                 "rows": {"train": event.data.n_train, "validation": event.data.n_validation, "test": event.data.n_test},
                 "fingerprint": event.data.fingerprint,

@@ -24,13 +24,23 @@ from trainables.metrics import MetricName
 
 @dataclass(frozen=True)
 class StudyStarted:
-    """The config is valid and the data is loaded; ``resumed`` if an earlier process had begun the study."""
+    """The config is valid and the data is loaded.
+
+    Attributes:
+        study_id: Names the study.
+        spec: What was asked.
+        data: What the record says about the table.
+        versions: The libraries' versions by name.
+        resumed: Whether something of it was done before, by an earlier process or by the study that it extends.
+        extends: Id of the study from whose end it goes on; empty if there is none.
+    """
 
     study_id: str
     spec: StudySpec
     data: DataSummary
     versions: Mapping[str, str]
     resumed: bool = False
+    extends: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ class Cycle:
     coarse: RoundResult
     refined: RoundResult
 
+    @property
+    def last(self) -> RoundResult:
+        """The refined round; the coarse one where that has brought nothing."""
+        return self.coarse if self.refined.best is None else self.refined
+
 
 @dataclass(frozen=True)
 class SeedNoise:

@@ -138,6 +138,8 @@ class ProgressDisplay:
 
     def _show_start(self, event: StudyStarted) -> None:
         goes_on = ", which goes on; what was finished is read and not done again" if event.resumed else ""
+        if event.extends:
+            goes_on = f", which goes on from where {event.extends} ended; its trials are read and not trained again"
         self._print("Study", f"[bold]{event.study_id}[/]{goes_on}")
         self._show_data(event.data)
 

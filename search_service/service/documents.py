@@ -109,6 +109,16 @@ class Study(Document):
         return self.state in ENDED
 
 
+class More(Document):
+    """What a study that has completed is given more of: one of the two."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # What is too little or too much is said by who gives it (folder/extending.py).
+    trials: int | None = Field(default=None, description="Trials of another cycle, both rounds together: 2 at least.")
+    minutes: float | None = Field(default=None, description="Minutes for further cycles and finalists, more than 0.")
+
+
 class Attempt(Document):
     """One job of a study."""
 

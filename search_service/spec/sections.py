@@ -80,6 +80,8 @@ class ChecksSpec(FrozenModel):
 
 # Of a round. The driver keeps every trial's curve in memory; what is asked for beyond this is a slip of the finger.
 MOST_TRIALS, MOST_EPOCHS = 1_000_000, 1_000_000
+# A month: beyond, somebody has written seconds or a date.
+MOST_MINUTES = 43_200
 
 
 class RoundSpec(FrozenModel):
@@ -146,8 +148,7 @@ class SearchSpec(FrozenModel):
     minutes: float | None = Field(
         default=None,
         gt=0,
-        # A month: beyond, somebody has written seconds or a date.
-        le=43_200,
+        le=MOST_MINUTES,
         description="Minutes from the command to its last line: trials, epochs, cycles, finalists and seeds are as "
         "many as fit in, by what they cost here; instead of max_trials, max_cycles and time_budget_s.",
     )

@@ -13,6 +13,7 @@ from trainables.lazy import attach
 if TYPE_CHECKING:
     from search_service.wiring.comparing import FinishedComparison, compare
     from search_service.wiring.estimators import SearchClassifier, SearchRegressor
+    from search_service.wiring.extending import extend
     from search_service.wiring.from_table import config_of
     from search_service.wiring.planning import plan
     from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
@@ -31,6 +32,7 @@ __all__ = [
     "UnknownStudyError",
     "compare",
     "config_of",
+    "extend",
     "inspect",
     "plan",
     "prepare",
@@ -50,6 +52,7 @@ __getattr__, __dir__ = attach(
     {
         "comparing": ("FinishedComparison", "compare"),
         "estimators": ("SearchClassifier", "SearchRegressor"),
+        "extending": ("extend",),
         "from_table": ("config_of",),
         "planning": ("plan",),
         "preparing": ("PreparedStudy", "inspect", "prepare", "prepare_again"),

@@ -10,6 +10,7 @@ from functools import partial
 
 from search_service.errors import Problem
 from search_service.folder import journals, layout, private_addresses, study_folder
+from search_service.folder.extending import extensions
 from search_service.folder.study_folder import StudyFolder
 from search_service.recipe.clock import Minutes
 from search_service.recorders.background import BackgroundRecorder, Backlog
@@ -115,12 +116,13 @@ def run(
 
 def _minutes(spec: StudySpec, files: StudyFolder, runner: str, began_at: float, *, record: bool) -> Minutes | None:
     """The study's time, if it has any."""
-    if spec.search.minutes is None:
+    if spec.search.minutes is None and all(each.minutes is None for each in extensions(files)):
         return None
     kind, resources = RUNNERS[runner], Resources.of(spec.search)
     start = time.monotonic() - began_at
     return Minutes(
-        seconds=60 * spec.search.minutes,
+        # Those of a study that was given more are known where it was (recipe/more_clock.py).
+        seconds=60 * (spec.search.minutes or 0.0),
         began_at=began_at - files.seconds,
         start_s=start,
         # What imports take now, MLflow's and Ray's end will take a part of.

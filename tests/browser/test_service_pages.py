@@ -193,6 +193,38 @@ def test_f37_stop_on_its_page_ends_a_study_well_and_the_page_becomes_the_report(
     page.screenshot(path=screenshots / "service-report-desktop-light.png")
 
 
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_21_what_is_over_is_extended_from_the_list(service, visit, screenshots, size):
+    """After the test before it, whose study has ended."""
+    before = service.get("/api/v1/studies").json()["total"]
+    page = visit("/", size, "light" if size == "desktop" else "dark")
+    assert page.get_by_role("button", name=f"Extend {service.failed}").count() == 0
+    page.get_by_role("button", name=f"Extend {service.running}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(service.running)
+    page.screenshot(path=screenshots / f"service-extend-{size}.png")
+    dialog.get_by_label("How much more").fill("1")
+    dialog.get_by_label("Of what").select_option("trials")
+    dialog.get_by_role("button", name="Extend").click()
+    expect(dialog.get_by_role("alert")).to_contain_text(
+        "trials: 2 or more: a coarse and a refined round of one trial each; give it more"
+    )
+    dialog.get_by_role("button", name="Leave it").click()
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name=f"Extend {service.running}").click()
+    dialog.get_by_label("How much more").fill("4")
+    dialog.get_by_role("button", name="Extend").click()
+    page.wait_for_url(re.compile(r"/studies/long-(?!.*/)"))
+    expect(page.locator("#id")).not_to_have_text(service.running)
+    (new,) = (
+        one for one in service.get("/api/v1/studies").json()["items"] if one["id"] == page.locator("#id").inner_text()
+    )
+    assert service.get("/api/v1/studies").json()["total"] == before + 1
+    until(lambda: standing(service, new["id"])["state"] == "completed", PATIENCE_S)
+    assert standing(service, new["id"])["trials"] == standing(service, service.running)["trials"] + 4
+    assert service.delete(f"/api/v1/studies/{new['id']}").status_code == 204
+
+
 def test_d7_a_page_that_needs_a_token_asks_for_it_and_opens_the_report_with_it(tmp_path, visit):
     with serving(tmp_path, admin_token=ADMIN, requests_per_minute=10**5) as guarded:
         study = guarded.post("/api/v1/studies", json=pages.ZERO_WEIGHTS).json()["id"]

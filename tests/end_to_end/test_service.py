@@ -178,7 +178,17 @@ def test_d6_one_study_killed_left_by_its_service_cancelled_resumed_and_stopped_h
         assert sorted(finished) == sorted(told(folder))
         assert [e.content["resumed"] for e in events if e.type == "study_started"] == [False, True, True]
 
+        # Another study goes on from there, with the job's own command; what it extends stays as it is.
+        assert "is pending" in command("extend", study, "--trials", 4).output
+        (more,) = (one.id for one in client.studies(name="long").items if one.id != study)
+        extended = client.wait(more, timeout_s=400)
+        assert extended.state == "completed", extended.reason
+        of_more = told(tmp_path / "studies" / more)
+        assert len(of_more) == len(set(of_more)) == extended.trials == done.trials + 4
+        assert set(of_more) > set(finished) == set(told(folder))
+
         assert command("delete", study).exit_code == 0
+        assert command("delete", more).exit_code == 0
         assert client.studies(name="long").total == 0
 
 

@@ -42,6 +42,8 @@ def begin(
     tags = {f"{kind}_id": name, "data.fingerprint": event.data.fingerprint}
     tags |= {"data.described": "\n".join(describe_data(event.data))}
     tags |= {"data.suspicious": "\n".join(event.data.warnings)}
+    if isinstance(event, StudyStarted) and event.extends:
+        tags["extends"] = event.extends
     tags |= {f"version.{library}": version for library, version in event.versions.items()}
     run = runs.start(name, kind, parent=None, tags=tags)
     data = event.data

@@ -30,6 +30,13 @@ function progressOf(study) {
     value: study.trials, "aria-label": `${study.id}: trials` })];
 }
 
+function moreFor(study) {
+  if (study.state !== "completed") return null;
+  const button = element("button", { type: "button", class: "more", "aria-label": `Extend ${study.id}` }, "Extend");
+  button.addEventListener("click", () => askHowMuch(study));
+  return button;
+}
+
 function rowOf(study) {
   const best = study.best_score === null ? "" : `${number(study.best_score)} ${words(study.metric)}`;
   const submitted = element("time", { datetime: study.submitted_at,
@@ -41,7 +48,7 @@ function rowOf(study) {
     cell("Test", number(study.test_score), "number"), cell("Submitted", submitted, "when"),
     cell("Took", lasted(study), "when took"), cell("By", study.owner, "extra"),
     element("td", { role: "cell" }, link("MLflow", study.links.mlflow, { "aria-label": `${study.id} in MLflow` }),
-      link("Ray", study.links.ray, { "aria-label": `${study.id} in Ray` })));
+      link("Ray", study.links.ray, { "aria-label": `${study.id} in Ray` }), moreFor(study)));
 }
 
 function show(studies) {
@@ -95,6 +102,26 @@ function readFilter() {
   const kept = new URLSearchParams(location.search), state = kept.get("state") ?? "";
   if ([...get("states").options].some((option) => option.value === state)) get("states").value = state;
   get("name").value = kept.get("name") ?? "";
+}
+
+// ---- more ------------------------------------------------------------------------------------------------------
+
+function askHowMuch(study) {
+  get("extended").textContent = study.id;
+  get("no-more").textContent = "";
+  get("more").showModal();
+}
+
+async function extend() {
+  const more = { [get("unit").value]: Number(get("amount").value) };
+  try {
+    const study = encodeURIComponent(get("extended").textContent);
+    const answer = await call(`/api/v1/studies/${study}/extend`, { method: "POST", json: more });
+    if (answer.ok) location.assign((await answer.json()).links.page);
+    else get("no-more").textContent = await detail(answer);
+  } catch {
+    get("no-more").textContent = "The service does not answer.";
+  }
 }
 
 // ---- looking ---------------------------------------------------------------------------------------------------
@@ -158,6 +185,11 @@ get("filter").addEventListener("submit", (event) => {
   event.preventDefault();
   filter();
 });
+get("give").addEventListener("submit", (event) => {
+  event.preventDefault();
+  extend();
+});
+get("leave").addEventListener("click", () => get("more").close());
 onToken(look);
 readFilter();
 watch();

@@ -12,15 +12,19 @@ export const get = (id) => document.getElementById(id);
 
 export const token = () => sessionStorage.getItem("token");
 
-export function call(path, { method = "GET", headers = {}, signal } = {}) {
+export function call(path, { method = "GET", headers = {}, json, signal } = {}) {
   const who = token() ? { Authorization: `Bearer ${token()}` } : {};
-  return fetch(path, { method, headers: { ...who, ...headers }, cache: "no-store", signal });
+  const kind = json === undefined ? {} : { "Content-Type": "application/json" };
+  const body = json === undefined ? undefined : JSON.stringify(json);
+  return fetch(path, { method, headers: { ...who, ...kind, ...headers }, body, cache: "no-store", signal });
 }
 
 // What the service says is wrong; a proxy before it may answer with anything.
 export async function detail(answer) {
   try {
-    return (await answer.json()).detail || `The service answered ${answer.status}.`;
+    const said = await answer.json();
+    const mistakes = (said.problems || []).map(({ path, message, hint }) => `${path}: ${message}; ${hint}.`);
+    return mistakes.join(" ") || said.detail || `The service answered ${answer.status}.`;
   } catch {
     return `The service answered ${answer.status}.`;
   }

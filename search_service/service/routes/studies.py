@@ -1,4 +1,4 @@
-"""Studies: submit, list, look at, stop, cancel, resume, delete."""
+"""Studies: submit, list, look at, stop, cancel, resume, extend, delete."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi import Path as PathParameter
 
-from search_service.folder import layout
+from search_service.folder import extending, layout, study_folder
 from search_service.service.access import Access, Caller, Reader, Submitter
-from search_service.service.documents import Attempt, Best, Check, Links, Page, Study, StudyDetails, Trial
+from search_service.service.documents import Attempt, Best, Check, Links, More, Page, Study, StudyDetails, Trial
 from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
-from search_service.service.states import State, Wanted
-from search_service.service.store import NewStudy, NotFoundError
+from search_service.service.states import ENDED, State, Wanted
+from search_service.service.store import ConflictError, NewStudy, NotFoundError
 from search_service.service.submissions import digest_of_submission, new_id, shown_config, without_secrets
 from search_service.service.tables import StudyRow, TrialRow
 from trainables.metrics import METRICS
@@ -222,6 +222,34 @@ def cancel(service: Service, _: Submitter, study_id: StudyId) -> Study:
 def resume(service: Service, _: Submitter, study_id: StudyId) -> Study:
     """Go on with a study that was cancelled or interrupted; it waits its turn again."""
     return _want(service, study_id, Wanted.RUN)
+
+
+@router.post("/{study_id}/extend", status_code=status.HTTP_201_CREATED, responses=responses(400, 404, 409))
+def extend(response: Response, service: Service, caller: Submitter, study_id: StudyId, more: More) -> Study:
+    """Give a study that has completed more: a new study goes on from where it ended, and waits its turn.
+
+    It has all its trials, none of which is trained again; the study itself stays as it is.
+    """
+    row = service.store.study(study_id, whole=True)
+    if row.state != State.COMPLETED:
+        fix = "wait for it" if row.state not in ENDED else "submit its config as a new study"
+        raise ConflictError(f"study {study_id} has not completed, it is {row.state}; {fix}")
+    new_study = new_id(row.name)
+    files = study_folder.find(service.settings.studies, study_id)
+    with files.lock():
+        extending.extend(files, service.settings.study_folder(new_study), trials=more.trials, minutes=more.minutes)
+    new = NewStudy(
+        study_id=new_study,
+        name=row.name,
+        owner=caller.name,
+        spec=row.spec,
+        priority=row.priority,
+        metric=row.metric,  # type: ignore[arg-type]
+    )
+    row, _ = service.store.add_study(new)
+    service.reconciler.wake()
+    response.headers["Location"] = f"{router.prefix}/{row.id}"
+    return as_study(row, service)
 
 
 @router.delete("/{study_id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(404, 409))

@@ -412,6 +412,23 @@ def test_d4_stop_cancel_and_resume(service, jobs, tmp_path):
     assert service.delete(f"{STUDIES}/{study}").status_code == 409
 
 
+def test_21_only_a_study_that_has_completed_is_extended_by_trials_or_minutes(service, jobs, tmp_path):
+    study, folder = begun(service, jobs, tmp_path)
+    refused = service.post(f"{STUDIES}/{study}/extend", json={"trials": 4})
+    assert (refused.status_code, "has not completed" in refused.json()["detail"]) == (409, True)
+    finish(jobs, study, folder)
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "completed")
+    for wrong in ({}, {"trials": 4, "minutes": 1}, {"trials": 1}, {"minutes": -1}, {"epochs": 3}, {"trials": 2.5}):
+        answer = service.post(f"{STUDIES}/{study}/extend", json=wrong)
+        assert answer.status_code == 422, wrong
+    # It has no rounds to go on from: its job has ended as this test says.
+    answer = service.post(f"{STUDIES}/{study}/extend", json={"trials": 4})
+    assert (answer.status_code, "a study that has found a model" in answer.text) == (422, True)
+    assert service.post(f"{STUDIES}/another/extend", json={"trials": 4}).status_code == 404
+    assert [path.name for path in (tmp_path / "studies").iterdir()] == [study]
+    assert service.get(STUDIES).json()["total"] == 1
+
+
 def test_health_and_metrics(service):
     submit(service)
     assert service.get("/healthz").json()["status"] == "ok"
