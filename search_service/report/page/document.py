@@ -32,12 +32,14 @@ from search_service.report.page.search import (
     ToldRound,
     TrialPart,
     best_so_far,
+    clock_of,
     describe_importance,
     leaves_of,
     tasks_of,
     trials_of,
 )
 from search_service.report.page.steps import RatesPart, StepPart, steps_of
+from search_service.report.page.worked import pauses_said
 from search_service.report.study_report import describe_data
 from search_service.spec import config_file
 from search_service.spec.study_spec import StudySpec
@@ -107,6 +109,7 @@ class ReportPage(Document):
     tasks: list[TaskPart] = Field(
         default_factory=list, description="What was trained after the first trial and beside the rounds."
     )
+    pauses: str = Field(default="", description="What of the time line's time is not shown; empty if nothing.")
     left_out: str = Field(description="What of the trials is not shown; empty if nothing.")
     winner: str | None
     finalists: list[FinalistPart] = Field(description="The winner first.")
@@ -134,7 +137,7 @@ class ReportPage(Document):
         whole = _whole(spec, result, places or {}, told)
         page = whole
         for detail in DETAILS:
-            trials, count = trials_of(told.rounds, detail)
+            trials, count = trials_of(told.rounds, detail, clock_of(told.tasks, told.rounds))
             page = whole.model_copy(update={"trials": trials, "left_out": _left_out(trials, count, detail)})
             if len(page.model_dump_json()) <= MOST_BYTES:
                 break
@@ -143,7 +146,7 @@ class ReportPage(Document):
 
 def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told: Told) -> ReportPage:
     """Everything but the trials."""
-    final, rounds = result.finalists, list(told.rounds)
+    final, rounds, clock = result.finalists, list(told.rounds), clock_of(told.tasks, told.rounds)
     study = _without_dominated(StudyDocument.of(spec, result, places))
     rates = [check for check in result.checks if isinstance(check, LearningRatesResult)]
     return ReportPage(
@@ -160,7 +163,8 @@ def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told
         trials=[],
         best_so_far=best_so_far(rounds),
         trials_in_all=sum(len(done.trials) for done in rounds),
-        tasks=tasks_of(told.tasks, rounds),
+        tasks=tasks_of(told.tasks, clock),
+        pauses=pauses_said(clock.paused),
         left_out="",
         winner=final.winner.trial_id if final else None,
         finalists=[FinalistPart.of(finalist, final) for finalist in final.finalists] if final else [],

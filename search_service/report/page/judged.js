@@ -203,7 +203,7 @@ function timeline() {
       }
       y += rows.find(([one, , trial]) => one === worker && !trial)[1] * thick + 8;
     }
-    frame(svg, { ...area, bottom: y }, x, null, { xTitle: "seconds since the first trial began" });
+    frame(svg, { ...area, bottom: y }, x, null, { xTitle: ["seconds since the first trial began", data.pauses].filter(Boolean).join(", ") });
     svg.append(group);
     listenTo(svg, group, (px, py) => points.find(([trial, from, to, top, bottom]) => px >= from && px <= to
         && py >= top && py < bottom && !hiddenFates.has(trial.status))?.[0].id || null);

@@ -7,7 +7,7 @@ one is drawn, and fewer of a trial's epochs are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.documents import Document, Number, RoundDocument
 from search_service.report.page.figures_in_short import DIGITS_OF_A_VALUE, cut, evenly, label, short
+from search_service.report.page.worked import WorkedClock
 from search_service.space.ranges import Choices, NumericRange, Range, Space, conditions
 from search_service.spec.search_space import LEARNING_RATE
 from trainables.metrics import METRICS
@@ -226,38 +227,39 @@ def best_so_far(rounds: Sequence[ToldRound]) -> list[ImprovementPart]:
     return found
 
 
-def tasks_of(tasks: Sequence[TaskDone], rounds: Sequence[ToldRound]) -> list[TaskPart]:
+def clock_of(tasks: Sequence[TaskDone], rounds: Sequence[ToldRound]) -> WorkedClock:
+    """The clock of trials and tasks, which begins with the first trial."""
+    times = [trial.times for done in rounds for trial in done.trials if trial.times]
+    first = min((one.began_at for one in times), default=0.0)
+    after = [(task.began_at, task.began_at + task.seconds) for task in tasks if 0 < first <= task.began_at]
+    return WorkedClock([*((one.began_at, one.ended_at) for one in times), *after])
+
+
+def tasks_of(tasks: Sequence[TaskDone], clock: WorkedClock) -> list[TaskPart]:
     """Tasks on the clock of the trials; those before the first trial are left out."""
-    first = _first([trial for done in rounds for trial in done.trials])
     return [
         TaskPart(
             name=task.name,
             worker=task.worker,
-            began=short(task.began_at - first, DIGITS_OF_A_VALUE),
-            ended=short(task.began_at - first + task.seconds, DIGITS_OF_A_VALUE),
+            began=short(clock.since(task.began_at), DIGITS_OF_A_VALUE),
+            ended=short(clock.since(task.began_at) + task.seconds, DIGITS_OF_A_VALUE),
         )
         for task in tasks
-        if 0 < first <= task.began_at
+        if 0 < clock.first <= task.began_at
     ]
 
 
-def _first(trials: Iterable[TrialResult]) -> float:
-    """When the first trial began, in seconds since 1970; 0 if nobody knows."""
-    return min((trial.times.began_at for trial in trials if trial.times), default=0.0)
-
-
-def trials_of(rounds: Sequence[ToldRound], detail: Detail) -> tuple[list[TrialPart], int]:
+def trials_of(rounds: Sequence[ToldRound], detail: Detail, clock: WorkedClock) -> tuple[list[TrialPart], int]:
     """Trials in the order of their ends, and how many there are in all."""
     told = _in_order(rounds)
     spaces = {done.plan.number: done.plan.space for done in rounds}
     order = {trial.trial_id: place for place, (_, trial) in enumerate(told, start=1)}
-    first = _first(trial for _, trial in told)
     best_first = sorted((trial for _, trial in told), key=_rank)
     shown = _shown(best_first, [trial for _, trial in told], detail.trials)
     ranked = [trial.trial_id for trial in best_first if trial.trial_id in shown]
     epochs = dict.fromkeys(ranked, 0) | dict.fromkeys(ranked[: detail.curves], detail.epochs)
     parts = [
-        _trial(number, trial, spaces[number], order[trial.trial_id], first, epochs[trial.trial_id])
+        _trial(number, trial, spaces[number], order[trial.trial_id], clock, epochs[trial.trial_id])
         for number, trial in told
         if trial.trial_id in shown
     ]
@@ -277,7 +279,7 @@ def _shown(best_first: Sequence[TrialResult], in_order: Sequence[TrialResult], m
     return best | {others[i] for i in evenly(len(others), most - len(best))}
 
 
-def _trial(number: int, trial: TrialResult, space: Space, order: int, first: float, epochs: int) -> TrialPart:
+def _trial(number: int, trial: TrialResult, space: Space, order: int, clock: WorkedClock, epochs: int) -> TrialPart:
     best, times = trial.best_point, trial.times
     return TrialPart(
         id=trial.trial_id,
@@ -290,8 +292,8 @@ def _trial(number: int, trial: TrialResult, space: Space, order: int, first: flo
         epochs=trial.epochs,
         seconds=short(times.seconds) if times else None,
         worker=cut(trial.worker),
-        began=short(times.began_at - first, DIGITS_OF_A_VALUE) if times else None,
-        ended=short(times.ended_at - first, DIGITS_OF_A_VALUE) if times else None,
+        began=short(clock.since(times.began_at), DIGITS_OF_A_VALUE) if times else None,
+        ended=short(clock.since(times.ended_at), DIGITS_OF_A_VALUE) if times else None,
         curve=CurvePart.of(trial.curve, epochs, best.epoch if best else None) if epochs and trial.curve else None,
     )
 

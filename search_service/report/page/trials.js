@@ -10,7 +10,7 @@ function openPanel(id, from) {
     ["how it ended", FATES[trial.status]], ["why", trial.reason],
         ["best validation " + words(data.metric), shown(trial.score)],
     ["epochs", shown(trial.epochs)], ["seconds of training", shown(trial.seconds)],
-        ["began", trial.began === null ? "—" : shown(trial.began) + " s after the first trial"],
+        ["began", trial.began === null ? "—" : [`${shown(trial.began)} s after the first trial`, data.pauses].filter(Boolean).join(", ")],
     ["trained by", trial.worker || "—"],
   ];
   panel.replaceChildren(
