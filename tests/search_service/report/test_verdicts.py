@@ -1,0 +1,77 @@
+"""23.4: twenty tables each on which two models are equally good, or one is better by three standard errors.
+
+What the models say is made up, row by row; how it is compared and what is said of it is what a study says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.report.study_report import worth
+from tests.plans import plain
+from trainables.advantage import Drawn
+from trainables.metrics import METRICS
+from trainables.records import Baseline
+from trainables.row_tensors import RowTensors
+
+ROWS, TABLES = 400, 20
+METRICS_TRIED = ("accuracy", "balanced_accuracy", "log_loss", "roc_auc", "rmse", "mae")
+
+
+def verdict(metric, outputs, others, targets) -> str:
+    """Of a study whose model says ``outputs`` of its test rows, where boosting says ``others``."""
+    rows = RowTensors(torch.empty(ROWS, 0), torch.as_tensor(targets), None)
+    compared = Drawn(torch.as_tensor(outputs), rows, metric)
+    lead = compared.over(torch.as_tensor(others))
+    boosting = Baseline("boosting", "boosting", test={metric: 0.5}, lead=lead, leads={metric: lead})
+    finalist = Finalist("r1-000", plain(), (1,), (0.5,), ((),), None, None, ())
+    final = FinalistsResult((finalist,), metric, (0.5,), 0, {metric: 0.0}, Path("x"), 1.0, baselines=(boosting,))
+    return str(worth(final)).partition(":")[0]
+
+
+def classes(log_odds):
+    return np.stack([-log_odds / 2, log_odds / 2], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("metric", METRICS_TRIED)
+def test_23_models_that_are_equally_good_cannot_be_told_apart(metric):
+    verdicts = []
+    for table in range(TABLES):
+        random = np.random.default_rng(table)
+        errors = random.normal(size=(2, ROWS))
+        if METRICS[metric].task == "regression":
+            targets = random.normal(size=ROWS).astype(np.float32)
+            said = [(targets + 0.5 * error)[:, None].astype(np.float32) for error in errors]
+        else:
+            targets = (random.random(ROWS) < 0.4).astype(np.int64)
+            said = [classes(2.0 * targets - 1 + 1.2 * error) for error in errors]
+        verdicts.append(verdict(metric, *said, targets))
+    assert verdicts.count("It cannot be told") >= 18
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1, "Yes"), (-1, "No")])
+def test_23_a_model_that_is_better_or_worse_by_three_standard_errors_is_said_to_be(sign, said):
+    """Of the rows that one of the two gets wrong so many more are the worse one's (McNemar's test, in closed form)."""
+    verdicts = []
+    for table in range(TABLES):
+        random = np.random.default_rng(table)
+        unlike = random.integers(40, 160)
+        # (right - wrong) rows are three of their standard errors, sqrt(unlike - (right - wrong)² / rows).
+        more = round(3 * (unlike / (1 + 9 / ROWS)) ** 0.5)
+        right = (unlike + more + 1) // 2
+        targets = (random.random(ROWS) < 0.4).astype(np.int64)
+        better, worse = targets.copy(), targets.copy()
+        rows = random.permutation(ROWS)
+        worse[rows[:right]] ^= 1
+        better[rows[right:unlike]] ^= 1
+        # Both are wrong in some others.
+        for one in (better, worse):
+            one[rows[unlike : unlike + 60]] ^= 1
+        outputs = [classes(2.0 * one - 1) for one in ((better, worse) if sign > 0 else (worse, better))]
+        verdicts.append(verdict("accuracy", *outputs, targets))
+    assert verdicts.count(said) >= 18
