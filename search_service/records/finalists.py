@@ -10,7 +10,7 @@ from pathlib import Path
 from search_service.records.checks import LearningRatesResult
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.rounds import RoundResult
-from search_service.records.significance import confidence_interval
+from search_service.records.significance import confidence_interval, told_apart
 from search_service.spec.sections import SecondObjective
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
@@ -120,14 +120,28 @@ class Finalist:
         return _std(self.judged)
 
     @property
-    def by_seed(self) -> tuple[float, ...]:
-        """Score of each seed, its mean over the folds where there are some."""
-        return tuple(sum(of_seed) / len(of_seed) for of_seed in zip(*self.fold_scores, strict=True)) or self.scores
+    def units(self) -> tuple[float, ...]:
+        """What it is compared by: the score of each seed; with folds that of each fold, its mean over the seeds."""
+        return tuple(sum(fold) / len(fold) for fold in self.fold_scores) or self.scores
+
+    @property
+    def unit(self) -> str:
+        """What such a score is of."""
+        return "fold" if self.fold_scores else "seed"
+
+    @property
+    def overlap(self) -> float:
+        """Of folds, the rows that one is judged on for each that it is trained on; 0 without (significance.py)."""
+        return 1 / (len(self.fold_scores) - 1) if len(self.fold_scores) > 1 else 0.0
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The interval of 95 % confidence in the mean over the seeds; None with fewer than 2 (significance.py)."""
-        return confidence_interval(self.by_seed)
+        """The interval of 95 % confidence in the mean over seeds or folds; None with fewer than 2 (significance.py)."""
+        return confidence_interval(self.units, self.overlap)
+
+    def told_from(self, other: Finalist) -> bool:
+        """Whether the two differ by more than chance."""
+        return told_apart(self.units, other.units, self.overlap)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,12 @@
-"""What a handful of seeds can tell: a confidence interval of a mean, and whether two configurations differ.
+"""What a handful of seeds or folds can tell: a confidence interval of a mean, and whether two configurations differ.
 
-Seeds are the units: with cross-validation, a seed's score is its mean over the folds. What is said is therefore about
-training again on these rows, not about other rows. Being the best of several, the winner's own interval is slightly too
-good; its test score is not.
+Without cross-validation seeds are the units. What is said is then about training again on these rows, not about other
+rows. With it the folds are, each with its mean over the seeds: other rows would change more than other seeds would, and
+a linear network comes out the same from all seeds. Folds train on rows that they share, so their scores vary
+less than those of fresh rows would: the variance of their mean is taken to be (1/k + 1/(k - 1)) s² and not s²/k, where
+1/(k - 1) is the number of rows that a fold is judged on for each that it is trained on.
+Being the best of several, the winner's own interval is slightly too good; its test score is not.
+Source: Nadeau and Bengio 2003, "Inference for the generalization error", section 4, the corrected resampled t-test.
 
 >>> confidence_interval((0.96, 0.97, 0.98))
 (0.9451586..., 0.9948413...)
@@ -19,48 +23,58 @@ from collections.abc import Sequence
 CONFIDENCE = 0.95
 
 
-def confidence_interval(scores: Sequence[float]) -> tuple[float, float] | None:
-    """Where the mean over all seeds lies, in 95 % of such samples: mean ± t · s / √n.
+def confidence_interval(scores: Sequence[float], overlap: float = 0.0) -> tuple[float, float] | None:
+    """Where the mean of all seeds or folds lies, in 95 % of such samples: mean ± t · standard error.
 
-    s is the standard deviation (n - 1) and t the 97.5 % quantile of Student's distribution with n - 1 degrees of
-    freedom (2.78 for 5 seeds).
+    t is the 97.5 % quantile of Student's distribution with n - 1 degrees of freedom (2.78 for 5).
 
     Args:
-        scores: One per seed.
+        scores: One per unit.
+        overlap: Of folds, rows judged on for each trained on; 0 for seeds.
 
     Returns:
-        Both ends; None with fewer than 2 seeds or a score that is not finite.
+        Both ends; None with fewer than 2 units or a score that is not finite.
     """
     n = len(scores)
     if n < 2 or not all(math.isfinite(score) for score in scores):
         return None
-    from scipy.stats import t
-
-    mean = sum(scores) / n
-    std = math.sqrt(sum((score - mean) ** 2 for score in scores) / (n - 1))
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * std / math.sqrt(n)
+    mean, reach = sum(scores) / n, _quantile(n - 1) * standard_error(scores, overlap)
     return mean - reach, mean + reach
 
 
-def told_apart(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two configurations differ, by a paired t-test over the seeds that they share, at 5 %.
+def told_apart(one: Sequence[float], other: Sequence[float], overlap: float = 0.0) -> bool:
+    """Whether two configurations differ, by a paired t-test over the seeds or folds that they share, at 5 %.
 
-    Paired: the seeds decide the initial weights of both, and the differences seed by seed are what is tested. Each
-    comparison is one by itself, without a correction for how many there are. With fewer than 2 seeds nothing can be
-    told apart.
+    Paired: a seed decides the initial weights of both, a fold the rows, and the differences unit by unit are what is
+    tested. Each comparison is one by itself, without a correction for how many there are. With fewer than 2 units
+    nothing can be told apart.
 
     Args:
-        one: Score of each seed; NaN where it diverged, which is a difference.
-        other: Scores of the same seeds, in the same order.
+        one: Score of each unit; NaN where it diverged, which is a difference.
+        other: Scores of the same units, in the same order.
+        overlap: Of folds, rows judged on for each trained on; 0 for seeds.
     """
     differences = [a - b for a, b in zip(one, other, strict=True)]
     if not all(math.isfinite(difference) for difference in differences):
         return True
-    if len(differences) < 2:
+    n = len(differences)
+    if n < 2:
         return False
     if len(set(differences)) == 1:
-        # No variance to divide by: the same everywhere, or better by as much with every seed.
+        # No variance to divide by: the same everywhere, or better by as much in every unit.
         return differences[0] != 0
-    from scipy.stats import ttest_rel
+    return abs(sum(differences) / n) >= _quantile(n - 1) * standard_error(differences, overlap)
 
-    return bool(ttest_rel(one, other).pvalue <= 1 - CONFIDENCE)
+
+def standard_error(scores: Sequence[float], overlap: float = 0.0) -> float:
+    """Of the mean of two units or more: s · √(1/n + overlap), where s is their standard deviation (n - 1)."""
+    n = len(scores)
+    mean = sum(scores) / n
+    variance = sum((score - mean) ** 2 for score in scores) / (n - 1)
+    return math.sqrt(variance * (1 / n + overlap))
+
+
+def _quantile(freedom: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))

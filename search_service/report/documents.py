@@ -259,7 +259,9 @@ class BestDocument(Document):
     metric: str
     validation_mean: float | None
     validation_std: float | None
-    validation_interval: tuple[float | None, float | None] | None = Field(description="95 %, over the seeds.")
+    validation_interval: tuple[float | None, float | None] | None = Field(
+        description="95 %, over the seeds, or the folds if there are some."
+    )
     alike: list[str] = Field(description="Finalists that cannot be told from the best.")
     parameters: int
     validation_folds: list[list[float | None]]

@@ -81,12 +81,12 @@ def describe_pareto(final: FinalistsResult) -> list[str]:
 
 
 def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simplest"]) -> str:
-    """Which finalists are as good as the winner as far as the seeds can tell, in a sentence."""
-    winner, n = final.winner, len(final.winner.seeds)
+    """Which finalists are as good as the winner as far as seeds or folds can tell, in a sentence."""
+    winner, n = final.winner, len(final.winner.units)
     why = f"won by the best mean, {winner.trial_id}"
     if prefer == "simplest" and winner.trial_id != final.contenders[0]:
         why = f"won by the simplest, {winner.trial_id}, rather than by the best mean, {final.contenders[0]}"
-    test = "paired t-test over the seeds, 5 %"
+    test = f"paired t-test over the {winner.unit}s, 5 %"
     if n < 2:
         return f"With a single seed nothing can be told apart; {why}"
     if not final.alike:
@@ -95,7 +95,7 @@ def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simples
 
 
 def format_interval(finalist: Finalist) -> str:
-    """``0.9712 to 0.9874``; a dash with fewer than two seeds."""
+    """``0.9712 to 0.9874``; a dash with fewer than two seeds or folds."""
     return "—" if finalist.interval is None else "{:.4g} to {:.4g}".format(*finalist.interval)
 
 

@@ -218,7 +218,7 @@ class FinalistsSpec(FrozenModel):
     )
     prefer: Literal["best", "simplest"] = Field(
         default="best",
-        description="Which wins of those that a paired t-test over the seeds cannot tell from the best mean: best, or "
+        description="Which wins of those that a paired t-test cannot tell from the best mean: best, or "
         "simplest, the one with the fewest parameters, then the fewest epochs.",
     )
     baselines: bool = Field(

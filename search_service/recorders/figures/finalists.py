@@ -73,11 +73,12 @@ def _draw_forest(axis: Axes, final: FinalistsResult) -> None:
     names = []
     for row, finalist in enumerate(final.finalists):
         colour = COLOURS[0]
-        seeds = [score for score in finalist.by_seed if math.isfinite(score)]
-        label = "a seed's best epoch on validation rows" if row == 0 else "_"
-        axis.plot(seeds, [row + 0.16] * len(seeds), "o", color=colour, markersize=4, label=label)
+        units = [score for score in finalist.units if math.isfinite(score)]
+        unit = "a fold, mean over seeds" if finalist.fold_scores else "a seed's best epoch on validation rows"
+        label = unit if row == 0 else "_"
+        axis.plot(units, [row + 0.16] * len(units), "o", color=colour, markersize=4, label=label)
         low, high = finalist.interval or (math.nan, math.nan)
-        label = "mean, and its 95 % interval over seeds" if row == 0 else "_"
+        label = f"mean, and its 95 % interval over {finalist.unit}s" if row == 0 else "_"
         axis.plot([low, high], [row - 0.08] * 2, color=colour, linewidth=2.0)
         axis.plot([finalist.mean], [row - 0.08], "D", color=colour, markersize=7, markeredgecolor="white", label=label)
         interval = f" [{low:.4g}, {high:.4g}]" if finalist.interval else ""
@@ -110,7 +111,7 @@ def _draw_lines(axis: Axes, final: FinalistsResult) -> None:
     """What simpler models reach on the same test rows; what is far off is named and lies beyond the edge."""
     known = [(b.model, b.test[final.metric]) for b in final.baselines if final.metric in b.test]
     known.append(("ignoring the inputs", final.trivial_test_score))
-    own = [score for finalist in final.finalists for score in (*finalist.by_seed, *(finalist.interval or ()))]
+    own = [score for finalist in final.finalists for score in (*finalist.units, *(finalist.interval or ()))]
     own = [score for score in (*own, *final.test_scores, final.model_test_score) if math.isfinite(score)]
     low, high = min(own, default=0.0), max(own, default=1.0)
     reach = REACH * (high - low) or 0.1 * abs(high)

@@ -210,11 +210,12 @@ class FinalistPart(Document):
     place: str = Field(description="winner, cannot be told from the best, or worse than the best.")
     seeds: list[int]
     scores: list[Number] = Field(
-        description="Best validation score of each seed; mean over folds, where there are some."
+        description="Best validation score of each seed; with folds that of each fold, mean over the seeds."
     )
+    unit: str = Field(default="seed", description="What the scores are of.")
     mean: Number
     std: Number
-    low: Number = Field(description="95 % confidence interval of the mean over the seeds.")
+    low: Number = Field(description="95 % confidence interval of the mean over seeds or folds.")
     high: Number
     test_scores: list[Number] = Field(description="One per seed, of the winner alone: others never meet the test rows.")
     parameters: int
@@ -235,7 +236,8 @@ class FinalistPart(Document):
             trial_id=finalist.trial_id,
             place="winner" if is_winner else alike,
             seeds=list(finalist.seeds),
-            scores=[short(score) for score in finalist.by_seed],
+            scores=[short(score) for score in finalist.units],
+            unit=finalist.unit,
             mean=short(finalist.mean),
             std=short(finalist.std),
             low=short(low),

@@ -68,9 +68,9 @@ function finalistsSection() {
     h("p", {}, `The best configurations, trained again from ${seeds} fresh ${seeds === 1 ? "seed" : "seeds"}. `,
         name_(data.finalists_said)),
     h("p", { class: "quiet" },
-        "Dots are seeds, ◆ is their mean, the bar its 95 % interval; ☆ is the model that is handed over. Dashed: simpler models, on test rows."),
+        `Dots are ${data.finalists[0].unit}s, ◆ is their mean, the bar its 95 % interval; ☆ is the model that is handed over. Dashed: simpler models, on test rows.`),
     h("div", { class: "columns" }, forest(forestRows(),
-        "Finalists: validation score of each seed, mean and 95 % interval; test scores; simpler models as lines"),
+        `Finalists: validation score of each ${data.finalists[0].unit}, mean and 95 % interval; test scores; simpler models as lines`),
         finalistCurves()),
     finalistTable(),
     h("h3", {}, "The model"), h("p", {}, "The model is ", name_(data.study.best.model.summary), "."));

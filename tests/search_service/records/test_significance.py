@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from search_service.records.significance import confidence_interval, told_apart
 
@@ -39,6 +40,35 @@ def test_b_configurations_that_are_the_same_are_told_apart_in_5_of_100_cases():
     pairs = 0.9 + seeds + random.normal(0, 0.01, (1000, 5, 2))
     rejected = sum(told_apart(pair[:, 0].tolist(), pair[:, 1].tolist()) for pair in pairs)
     assert rejected / 1000 == pytest.approx(0.05, abs=0.02)
+
+
+def test_b_over_seeds_it_is_scipys_paired_test():
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        one, other = random.normal(0.9, 0.02, (2, 5)).tolist()
+        assert told_apart(one, other) is bool(ttest_rel(one, other).pvalue <= 0.05)
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+def test_b_over_folds_equals_are_told_apart_seldom_enough_and_without_the_correction_too_often(folds):
+    """Two predictors that are the same but for noise of their training rows, judged on disjoint parts of one sample."""
+    random, corrected, plain, tables, rows = np.random.default_rng(0), 0, 0, 600, 100
+    for _ in range(tables):
+        # Each predicts a constant, the mean of a half of its training rows chosen at random: equally good on average.
+        sample = random.normal(size=rows)
+        parts = np.array_split(random.permutation(rows), folds)
+        halves = [random.permutation(rows) < rows // 2, None]
+        halves[1] = ~halves[0]
+        scores: list[list[float]] = [[], []]
+        for part in parts:
+            train = np.ones(rows, bool)
+            train[part] = False
+            for own, half in zip(scores, halves, strict=True):
+                own.append(float(np.mean((sample[part] - sample[train & half].mean()) ** 2)))
+        corrected += told_apart(scores[0], scores[1], 1 / (folds - 1))
+        plain += told_apart(scores[0], scores[1])
+    assert corrected / tables <= 0.08
+    assert plain > corrected
 
 
 def test_b_pairing_sees_what_the_seeds_noise_would_hide():
