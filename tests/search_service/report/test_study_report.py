@@ -311,7 +311,7 @@ def test_b_what_is_said_of_contenders():
         describe_contenders(final, "best")
         == "With a single seed nothing can be told apart; won by the best mean, r1-000"
     )
-    one, two = (replace(finalist, seeds=(0, 1)) for finalist in (one, two))
+    one, two = (replace(finalist, seeds=(0, 1), scores=(50.0, 50.0)) for finalist in (one, two))
     swapped = replace(final, finalists=(two, one))
     words = (
         "Cannot be told from the best (paired t-test over the seeds, 5 %): r1-001; won by the simplest, r1-001, rather"
