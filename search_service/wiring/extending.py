@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from search_service.folder import extending, private_addresses, study_folder
 from search_service.settings import Settings
-from search_service.wiring.preparing import PreparedStudy, read_again
+from search_service.wiring.preparing import PreparedStudy, earlier_of, read_again
 from search_service.wiring.surroundings import new_id
 
 
@@ -27,11 +27,14 @@ def extend(
     Raises:
         DataError: There is no such study, it is not over or has found nothing, or its table is not what it was.
         InvalidSpecError: The table cannot be used any more.
+        RecorderError: The study of its warm start cannot be read.
         StudyBusyError: Another process works on it.
     """
     ended = study_folder.find(settings.studies, study_id)
     extending.require_extendable(ended, trials, minutes)
     study = read_again(ended, settings)
+    # What it taught the rounds so far stands; those to come learn from it, too.
+    study = replace(study, earlier=earlier_of(study.spec, settings))
     with ended.lock():
         folder = settings.studies.absolute() / new_id(study.spec)
         files = extending.extend(ended, folder, trials=trials, minutes=minutes)

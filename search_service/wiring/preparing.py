@@ -62,7 +62,7 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
         RecorderError: That study cannot be read.
     """
     study = _read_table(spec, settings)
-    return replace(study, earlier=_earlier(study.spec, settings or Settings()))
+    return replace(study, earlier=earlier_of(study.spec, settings or Settings()))
 
 
 def _read_table(spec: StudySpec, settings: Settings | None, *, rules: int = RULES) -> PreparedStudy:
@@ -84,8 +84,13 @@ def _read_table(spec: StudySpec, settings: Settings | None, *, rules: int = RULE
     return PreparedStudy(public, table, addresses=addresses)
 
 
-def _earlier(spec: StudySpec, settings: Settings) -> EarlierStudy | None:
-    """The study of a warm start, if one is asked for and can teach this one."""
+def earlier_of(spec: StudySpec, settings: Settings) -> EarlierStudy | None:
+    """The study of a warm start, if one is asked for and can teach this one.
+
+    Raises:
+        InvalidSpecError: There is no such study, or it cannot.
+        RecorderError: The record cannot be read.
+    """
     study_id = spec.search.warm_start
     if study_id is None:
         return None
@@ -115,7 +120,7 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
     folder = study_folder.find(settings.studies, study_id)
     require_unfinished(folder)
     study = read_again(folder, settings)
-    return replace(study, earlier=_earlier(study.spec, settings))
+    return replace(study, earlier=earlier_of(study.spec, settings))
 
 
 def read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:

@@ -110,6 +110,15 @@ def test_21_minutes_go_to_further_cycles_and_what_was_extended_may_be_again(over
     assert third.seconds - second.seconds < 6 + 120
 
 
+def test_21_what_began_with_an_earlier_studys_trials_is_extended_with_them(over):
+    home, first = over
+    spec = parse(SMALL | {"search": SMALL["search"] | {"warm_start": first.study_id}})
+    warm = run(wiring.prepare(spec, settings=Settings(home=home)), home)
+    again = run(more(home, warm.study_id, trials=4), home)
+    assert [done.trials for done in again.rounds[:2]] == [done.trials for done in warm.rounds]
+    assert all(done.plan.sampling.past for done in again.rounds)
+
+
 def test_d6_an_extended_study_that_is_killed_goes_on_to_the_same_end(copied):
     home, first = copied
 
