@@ -49,7 +49,6 @@ from search_service.recipe.last_act import LastAct
 from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.rounds import RoundResult, TrialResult
-from search_service.records.significance import standard_error
 from search_service.runners.base import run_here
 from search_service.spec.study_spec import StudySpec
 from trainables import advantage, checkpoint, column_importance
@@ -103,7 +102,7 @@ def run(
     checkpoint.save(training, folder / layout.WINNER)
     exported = min(range(len(winner.seeds)), key=lambda i: METRICS[spec.metric].rank(winner.scores[i]))
     tests = to_tensors(test_rows, training.device, training.dtype)
-    chosen = averaging.choose(spec, _may_be_averaged(trained, spec.metric), dataset, training.device)
+    chosen = averaging.choose(spec, _may_be_averaged(trained), dataset, training.device)
     reading = reading_outputs.settle(spec, training, exported, chosen, dataset)
     model = Winner(winner, exported, chosen, reading, tests)
     handed, fitted = handing_over.run(act, spec, model, dataset, test_rows, folder, run_tasks)
@@ -128,26 +127,13 @@ def _size(dataset: Dataset) -> Callable[[TrialResult], float]:
     return lambda trial: count_parameters(trial.config.network, dataset.n_inputs, dataset.n_outputs)
 
 
-def _may_be_averaged(trained: Sequence[TrainedFinalist], metric: MetricName) -> list[TrainedFinalist]:
-    """All finalists; of those that folds have compared, the winner and who is within a standard error of the best.
+def _may_be_averaged(trained: Sequence[TrainedFinalist]) -> Sequence[TrainedFinalist]:
+    """All finalists; where folds have compared them, the winner.
 
-    An average is chosen on the study's own validation rows. Where these are few, a network that the folds found to be
-    worse may look better on them by chance.
-    Source of the bound: Breiman et al. 1984, "Classification and Regression Trees", the one-standard-error rule.
+    An average is chosen on the study's own validation rows. Where they are too few to choose the winner, they are too
+    few to put another configuration in its place.
     """
-    best = min((each.finalist for each in trained), key=lambda finalist: METRICS[metric].rank(finalist.mean))
-    return [
-        each
-        for each in trained
-        if each is trained[0] or len(each.finalist.fold_scores) < 2 or _within_an_error(each.finalist, best)
-    ]
-
-
-def _within_an_error(finalist: Finalist, best: Finalist) -> bool:
-    """Whether the mean over the folds is worse than the best by one standard error of the difference at most."""
-    differences = [a - b for a, b in zip(finalist.units, best.units, strict=True)]
-    worse = abs(sum(differences)) / len(differences)
-    return worse <= standard_error(differences, best.overlap)
+    return trained[:1] if trained[0].finalist.fold_scores else trained
 
 
 def _evaluated(

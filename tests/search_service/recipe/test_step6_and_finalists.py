@@ -424,22 +424,13 @@ def test_d6_folds_that_an_earlier_version_has_begun_are_compared_by_their_best_s
     assert scores == {"earlier": ((0.7,), (0.9,)), "today": ((0.6,), (0.9,))}
 
 
-def test_e1_what_all_folds_found_to_be_worse_is_no_part_of_an_average():
-    folds = (0.9, 0.7, 0.8)
-    # Differences from the best of 0.01 ± 0.02 and of 0.07 ± 0.02 (standard deviations over three folds).
-    moved = {"a": (0, 0, 0), "b": (0.03, 0.01, -0.01), "c": (0.09, 0.07, 0.05)}
-    good, alike, bad = (
-        finalist_of(
-            name, (0.5, 0.5), fold_scores=tuple((s - less, s - less) for s, less in zip(folds, by, strict=True))
-        )
-        for name, by in moved.items()
-    )
-    trained = [TrainedFinalist(each, ()) for each in (good, alike, bad)]
-    assert finalists._may_be_averaged(trained, "accuracy") == trained[:2]
-    # The winner is, also where the simplest of those alike is preferred to the best.
-    assert finalists._may_be_averaged(trained[::-1], "accuracy") == trained[::-1]
+def test_e1_where_folds_choose_the_winner_its_seeds_alone_are_averaged():
+    """Two wider networks looked better on few validation rows, and took its place: 0.656 for 0.665 of test ROC AUC."""
+    fold = ((0.9, 0.9), (0.7, 0.7))
+    trained = [TrainedFinalist(finalist_of(name, (0.5, 0.5), fold_scores=fold), ()) for name in "ab"]
+    assert finalists._may_be_averaged(trained) == trained[:1]
     without = [TrainedFinalist(finalist_of(name, (0.5, 0.1)), ()) for name in "ab"]
-    assert finalists._may_be_averaged(without, "accuracy") == without
+    assert finalists._may_be_averaged(without) == without
 
 
 def test_e1_a_linear_network_that_is_the_same_from_all_seeds_is_compared_over_the_folds():
