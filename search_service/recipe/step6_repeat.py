@@ -71,7 +71,7 @@ def run(
         measured=measured,
         another_fits=another_fits,
     )
-    best = cycles[-1].refined.best or cycles[-1].coarse.best
+    decision, best = replace(decision, measured=measured), cycles[-1].last.best
     if best is None:
         return decision
     reading = fit.read([best.curve], scale_of(best.config), best.config)

@@ -62,6 +62,7 @@ class Decision:
         gain: Improvement of the score, in its own unit; None where there was nothing to compare.
         expected_gain: Improvement that another cycle is expected to bring.
         noise: What is not above it is no improvement.
+        measured: The trainings from other seeds that it was measured by, where that was done.
     """
 
     cycle: int
@@ -71,6 +72,7 @@ class Decision:
     gain: float | None = None
     expected_gain: float | None = None
     noise: float | None = None
+    measured: SeedNoise | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from search_service.records.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.records.finalists import ParetoPoint, ParetoSet
+from search_service.records.finalists import ParetoPoint, ParetoSet, SeedNoise
 from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
 from search_service.report.study_report import worth
@@ -83,6 +83,10 @@ def story(tmp_path_factory):
         spec, study.table, InlineRunner(), memory.record, study_id="wine-1", folder=folder,
         versions={"torch": "x"},
     )  # fmt: skip
+    # As if step 6 had measured the noise, which it does where there would be another cycle.
+    place = next(i for i, event in enumerate(memory.events) if isinstance(event, CycleDecided))
+    decision = dataclasses.replace(memory.events[place].decision, measured=SeedNoise("r2-000", (0.9, math.nan, 0.95)))
+    memory.events[place] = CycleDecided(decision)
     return memory
 
 
@@ -466,8 +470,14 @@ def test_d3_the_tree_is_study_then_steps_and_rounds_then_trials(record, story):
 
 
 def test_c4_step_6_has_its_numbers(record, story):
-    run, (event,) = record[2]["6 repeat"], story.of(CycleDecided)
+    (client, _, runs), (event,) = record, story.of(CycleDecided)
+    run = runs["6 repeat"]
+    # The seeds by which noise was measured; one diverged.
+    history = client.get_metric_history(run.info.run_id, "score_by_seed")
+    assert [(one.step, one.value) for one in history] == [(0, 0.9), (2, 0.95)]
+    assert run.data.tags["measured_on"] == "r2-000"
     assert run.data.metrics == {
+        "score_by_seed": 0.95,
         "gain": event.decision.gain,
         "expected_gain": event.decision.expected_gain,
         "noise": event.decision.noise,

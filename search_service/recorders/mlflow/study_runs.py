@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from functools import partial
@@ -204,6 +205,13 @@ class StudyRuns:
         numbers = {"gain": decision.gain, "expected_gain": decision.expected_gain, "noise": decision.noise}
         known = {key: value for key, value in numbers.items() if value is not None}
         self._runs.batch(run, metrics=values.finite(known))
+        if (measured := decision.measured) is not None:
+            scores = [
+                values.metric("score_by_seed", score, step=i)
+                for i, score in enumerate(measured.scores)
+                if math.isfinite(score)  # One that diverged has none.
+            ]
+            self._runs.batch(run, metrics=scores, tags={"measured_on": measured.trial_id})
         self._runs.end(run)
 
     def _write_answer(self, event: FinalistsFinished) -> None:
