@@ -276,14 +276,13 @@ class MinutesClock(Clock):
         # Whoever is started last still has to be trained, in the worst case to its end.
         tail = round_.epochs * sized.costs.epoch * sized.costs.slots
         until = max(round_.seconds - tail, round_.seconds / 2)
-        trials, search = round_.most_trials, place.spec.search
-        update = {
-            "coarse": CoarseSpec(max_trials=trials, max_epochs=round_.epochs),
-            "refined": RefinedSpec(max_trials=trials, max_epochs=round_.epochs),
-        }
-        spec = place.spec.model_copy(update={"search": search.model_copy(update=update)})
+        trials = round_.most_trials
+        place = place.searching(
+            coarse=CoarseSpec(max_trials=trials, max_epochs=round_.epochs),
+            refined=RefinedSpec(max_trials=trials, max_epochs=round_.epochs),
+        )
         deadline = self._minutes.began_at + sized.at_s + until + slack_s
-        return replace(place, spec=spec, deadline=deadline, sentences=(self._sentence(sized, round_),))
+        return replace(place, deadline=deadline, sentences=(self._sentence(sized, round_),))
 
     def _sentence(self, sized: Sized, round_: RoundSize) -> str:
         last = sized.sizing.last

@@ -34,33 +34,27 @@ class TrialsClock(Clock):
 
     def coarse(self, place: Place, space: Space) -> Place:
         """See ``Clock``."""
-        return self._sized(place, place.rounds[-2].plan.limits.max_epochs, place.rounds[-1].plan.limits.max_epochs)
+        trials, epochs = self._coarse_trials(place.spec), self._epochs(place)
+        return self.deciding(place).searching(coarse=CoarseSpec(max_trials=trials, max_epochs=epochs))
 
     def refined(self, place: Place, coarse: RoundResult) -> Place:
         """See ``Clock``."""
-        return self._sized(place, place.rounds[-3].plan.limits.max_epochs, place.rounds[-2].plan.limits.max_epochs)
+        trials, epochs = self._trials - self._coarse_trials(place.spec), self._epochs(place)
+        return self.deciding(place).searching(refined=RefinedSpec(max_trials=trials, max_epochs=epochs))
 
     def deciding(self, place: Place) -> Place:
         """See ``Clock``."""
-        search = place.spec.search.model_copy(update=_without_limits() | {"max_cycles": self._cycle})
-        return replace(place, spec=place.spec.model_copy(update={"search": search}), deadline=None)
+        return _without_limits(place).searching(max_cycles=self._cycle)
 
-    def _sized(self, place: Place, coarse_epochs: int, refined_epochs: int) -> Place:
-        coarse, refined = self._shares(place.spec)
-        place = self.deciding(place)
-        update = {
-            "coarse": CoarseSpec(max_trials=coarse, max_epochs=coarse_epochs),
-            "refined": RefinedSpec(max_trials=refined, max_epochs=refined_epochs),
-        }
-        search = place.spec.search.model_copy(update=update)
-        return replace(place, spec=place.spec.model_copy(update={"search": search}))
+    def _coarse_trials(self, spec: StudySpec) -> int:
+        """Trials of the coarse round, which leave one at least to the refined round."""
+        coarse, refined = spec.search.coarse.max_trials, spec.search.refined.max_trials
+        return min(max(round(self._trials * coarse / (coarse + refined)), 1), self._trials - 1)
 
-    def _shares(self, spec: StudySpec) -> tuple[int, int]:
-        """Trials of the two rounds: each has one at least."""
-        asked = spec.search.coarse.max_trials, spec.search.refined.max_trials
-        coarse = round(self._trials * asked[0] / sum(asked))
-        coarse = min(max(coarse, 1), self._trials - 1)
-        return coarse, self._trials - coarse
+    @staticmethod
+    def _epochs(place: Place) -> int:
+        """Of the last round of the kind that is next, since coarse and refined rounds take turns."""
+        return place.rounds[-2].plan.limits.max_epochs
 
 
 class MoreMinutesClock(MinutesClock):
@@ -84,9 +78,7 @@ class MoreMinutesClock(MinutesClock):
 
     def deciding(self, place: Place) -> Place:
         """See ``Clock``."""
-        update = _without_limits() | {"minutes": self._minutes.seconds / 60}
-        search = place.spec.search.model_copy(update=update)
-        return replace(place, spec=place.spec.model_copy(update={"search": search}), deadline=None)
+        return _without_limits(place).searching(minutes=self._minutes.seconds / 60)
 
     def last_act(self, place: Place) -> tuple[Place, LastAct]:
         """See ``Clock``."""
@@ -146,6 +138,6 @@ def clock_of(spec: StudySpec, minutes: Minutes | None, files: StudyFolder) -> Cl
     return ExtendedClock(first, more) if more else first
 
 
-def _without_limits() -> dict[str, object]:
-    """Of what had ended the study, the part that lies in the config."""
-    return {"time_budget_s": None, "max_total_epochs": None, "minutes": None}
+def _without_limits(place: Place) -> Place:
+    """The place without what may have ended the study."""
+    return replace(place, deadline=None).searching(time_budget_s=None, max_total_epochs=None, minutes=None)

@@ -61,6 +61,11 @@ class Place:
         most = self.spec.search.max_total_epochs
         return None if most is None else most - sum(done.epochs for done in self.rounds)
 
+    def searching(self, **changes: Any) -> Place:
+        """The place with changes to the section ``search`` of its spec."""
+        search = self.spec.search.model_copy(update=changes)
+        return replace(self, spec=self.spec.model_copy(update={"search": search}))
+
     @property
     def stop_file(self) -> Path:
         """Exists once somebody has asked for an end: trials under way are trained, and the finalists are found."""
