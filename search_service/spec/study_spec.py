@@ -48,7 +48,8 @@ class StudySpec(FrozenModel):
     search_space: dict[str, SearchRange] = Field(
         default={},
         description="Ranges by leaf of trial, such as optimizer.lr, which is always searched. network.depth and "
-        "network.width are the number of hidden layers and the units of each.",
+        "network.width are the number of hidden layers and the units of each. Without it and trial, what the table "
+        "stands for is searched, as `run TABLE` does.",
     )
     objective: ObjectiveSpec = ObjectiveSpec()
     checks: ChecksSpec = ChecksSpec()

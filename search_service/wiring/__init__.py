@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from search_service.wiring.comparing import FinishedComparison, compare
     from search_service.wiring.estimators import SearchClassifier, SearchRegressor
     from search_service.wiring.extending import extend
-    from search_service.wiring.from_table import config_of
+    from search_service.wiring.from_table import config_of, inspect
     from search_service.wiring.planning import plan
-    from search_service.wiring.preparing import PreparedStudy, inspect, prepare, prepare_again
+    from search_service.wiring.preparing import PreparedStudy, prepare, prepare_again
     from search_service.wiring.replaying import replay
     from search_service.wiring.reporting import UnknownStudyError, report_page, report_text
     from search_service.wiring.running import FinishedStudy, run, sync, unrecorded
@@ -53,9 +53,9 @@ __getattr__, __dir__ = attach(
         "comparing": ("FinishedComparison", "compare"),
         "estimators": ("SearchClassifier", "SearchRegressor"),
         "extending": ("extend",),
-        "from_table": ("config_of",),
+        "from_table": ("config_of", "inspect"),
         "planning": ("plan",),
-        "preparing": ("PreparedStudy", "inspect", "prepare", "prepare_again"),
+        "preparing": ("PreparedStudy", "prepare", "prepare_again"),
         "replaying": ("replay",),
         "reporting": ("UnknownStudyError", "report_page", "report_text"),
         "running": ("FinishedStudy", "run", "sync", "unrecorded"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +11,16 @@ from search_service.errors import InvalidSpecError, Problem
 from search_service.settings import Settings
 from search_service.spec import config_file, from_table
 from search_service.spec.from_table import Found, StartingConfig
-from search_service.spec.study_spec import parse
-from search_service.wiring.preparing import inspect
+from search_service.spec.study_spec import StudySpec, parse
+from trainables.data import dataset as datasets
 from trainables.data.dataset import Dataset, Loaded
 from trainables.data.types import few
+from trainables.errors import DataError
+
+# What says which networks are trained, and in which ranges: a config that has neither leaves both to its table.
+_NETWORKS = ("trial", "search_space")
+# What a config says itself, whatever the table is like.
+_ITS_OWN = ("schema_version", "name", "seed", "data")
 
 
 def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings) -> StartingConfig:
@@ -34,6 +41,45 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
         raise InvalidSpecError([_as_option(problem) for problem in error.problems]) from error
     starting = from_table.starting_config(source, spec.data.target, _found(table), spec.search.minutes)
     return starting.changed(config_file.overridden(starting.plain, overrides))
+
+
+def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
+    """Read the table and look at every column; what is suspicious is said and no error, even if ``strict``.
+
+    Raises:
+        InvalidSpecError: The table cannot be used.
+    """
+    config = spec.data.model_copy(update={"strict": False})
+    try:
+        return datasets.read(config, spec.task_given, allowed=settings.allowed_sources, profiled=True)
+    except DataError as error:
+        raise InvalidSpecError(error.problems) from error
+
+
+def leaves_networks_open(spec: StudySpec) -> bool:
+    """Whether a config says neither which networks are trained nor in which ranges."""
+    return not spec.model_fields_set.intersection(_NETWORKS)
+
+
+def completed(spec: StudySpec, table: Loaded) -> StudySpec:
+    """A config that leaves its networks open, with everything else that its table alone stands for.
+
+    Args:
+        spec: What it says stays as it is.
+        table: Its table.
+    """
+    starting = from_table.starting_config("", None, _found(table), spec.search.minutes).plain
+    open_keys = {section: value for section, value in starting.items() if section not in _ITS_OWN}
+    return parse(_over(open_keys, spec.model_dump(mode="json", exclude_unset=True)))
+
+
+def _over(plain: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data with what is given in its place, key by key."""
+    both = dict(plain)
+    for key, value in given.items():
+        below = both.get(key)
+        both[key] = _over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return both
 
 
 def _as_option(problem: Problem) -> Problem:

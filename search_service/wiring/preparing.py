@@ -13,11 +13,14 @@ from search_service.records.earlier import EarlierStudy
 from search_service.settings import Settings
 from search_service.spec.against_table import problems_against_table
 from search_service.spec.study_spec import StudySpec, for_task, parse
+from search_service.wiring import from_table
 from trainables.data import dataset as datasets
 from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.data.preparation import RULES
 from trainables.errors import DataError
 from trainables.redaction import shown
+
+_OPEN = "The config says neither trial nor search_space: searched is what the table stands for (search-service init)"
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,27 @@ def prepare(spec: StudySpec, *, settings: Settings | None = None) -> PreparedStu
     return replace(study, earlier=earlier_of(study.spec, settings or Settings()))
 
 
-def _read_table(spec: StudySpec, settings: Settings | None, *, rules: int = RULES) -> PreparedStudy:
+def _read_table(
+    spec: StudySpec, settings: Settings | None, *, rules: int = RULES, begun: bool = False
+) -> PreparedStudy:
+    table = _read(spec, settings, rules)
+    # A study that has begun goes on as it was begun, whatever its config left open then.
+    if not begun and from_table.leaves_networks_open(spec):
+        asked, spec = spec, from_table.completed(spec, table)
+        if spec.finalists.folds != asked.finalists.folds:
+            table, spec = _divided(spec, table, settings, rules)
+        table = replace(table, notes=(*table.notes, _OPEN))
+    spec = for_task(spec, table.dataset.task, table.task_reason)
+    problems = problems_against_table(spec, table.dataset)
+    if problems:
+        raise InvalidSpecError(problems)
+    public, addresses = private_addresses.taken_out(spec)
+    return PreparedStudy(public, table, addresses=addresses)
+
+
+def _read(spec: StudySpec, settings: Settings | None, rules: int) -> Loaded:
     try:
-        table = datasets.read(
+        return datasets.read(
             spec.data,
             spec.task_given,
             folds=spec.finalists.folds,
@@ -76,12 +97,15 @@ def _read_table(spec: StudySpec, settings: Settings | None, *, rules: int = RULE
         )
     except DataError as error:
         raise InvalidSpecError(error.problems) from error
-    spec = for_task(spec, table.dataset.task, table.task_reason)
-    problems = problems_against_table(spec, table.dataset)
-    if problems:
-        raise InvalidSpecError(problems)
-    public, addresses = private_addresses.taken_out(spec)
-    return PreparedStudy(public, table, addresses=addresses)
+
+
+def _divided(spec: StudySpec, table: Loaded, settings: Settings | None, rules: int) -> tuple[Loaded, StudySpec]:
+    """The table with the folds that nobody but the table has asked for; without them where it cannot be divided so."""
+    try:
+        return _read(spec, settings, rules), spec
+    except InvalidSpecError:
+        finalists = spec.finalists.model_copy(update={"folds": None})
+        return table, spec.model_copy(update={"finalists": finalists})
 
 
 def earlier_of(spec: StudySpec, settings: Settings) -> EarlierStudy | None:
@@ -127,7 +151,8 @@ def read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:
     """A study's spec and the table that it began with."""
     raw = private_addresses.put_back(study_folder.load_spec(folder), folder.path, settings.whole_addresses)
     began = folder.beginning
-    study = _read_table(parse(raw), settings, rules=began.rules if began is not None else RULES)
+    rules = began.rules if began is not None else RULES
+    study = _read_table(parse(raw), settings, rules=rules, begun=began is not None)
     if began is not None and began.fingerprint != study.dataset.fingerprint:
         source = shown(str(study.spec.data.source or study.spec.data.train))
         rule = f"the table that study {began.study_id} began with (fingerprint {began.fingerprint}, now "
@@ -145,16 +170,3 @@ def require_unfinished(folder: StudyFolder) -> None:
     if folder.ending is not None:
         rule, fix = f"a study that has not ended; this one has {folder.ending}", "start a new study, with its config"
         raise DataError([Problem(study_folder.OPTION, folder.path.name, rule, fix)])
-
-
-def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
-    """Read the table and look at every column; what is suspicious is said and no error, even if ``strict``.
-
-    Raises:
-        InvalidSpecError: The table cannot be used.
-    """
-    config = spec.data.model_copy(update={"strict": False})
-    try:
-        return datasets.read(config, spec.task_given, allowed=settings.allowed_sources, profiled=True)
-    except DataError as error:
-        raise InvalidSpecError(error.problems) from error

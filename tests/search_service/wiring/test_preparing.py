@@ -1,0 +1,100 @@
+"""What a config leaves open (issue: a table is enough; mission A1): its table says it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search_service import wiring
+from search_service.folder.study_folder import StudyFolder
+from search_service.settings import Settings
+from search_service.spec.study_spec import StudySpec, parse
+from search_service.wiring.preparing import read_again
+
+
+def written(folder: Path, rows: int, positives: int | None = None) -> dict[str, Any]:
+    """A table of numbers and a target of two classes, as a config's section."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(rows) < (rows // 2 if positives is None else positives)
+    columns = np.column_stack([rng.normal(size=(rows, 3)) + targets[:, None], targets])
+    np.savetxt(folder / "table.csv", columns, "%.4f,%.4f,%.4f,%d", header="a,b,c,y", comments="")
+    return {"source": str(folder / "table.csv"), "target": "y"}
+
+
+def prepared(**sections: Any) -> StudySpec:
+    return wiring.prepare(parse({"name": "open", **sections})).spec
+
+
+@pytest.mark.parametrize("rows", [400, 3_000])
+def test_a_config_without_networks_is_what_its_table_stands_for(tmp_path: Path, rows: int) -> None:
+    """Two lines, and `run TABLE --target y`: the same study but for its name."""
+    data = written(tmp_path, rows)
+    table = wiring.config_of(data["source"], ["data.target=y", "name=open"], settings=Settings(home=tmp_path))
+    asked = prepared(data=data)
+    assert asked.model_dump() == wiring.prepare(parse(table.plain)).spec.model_dump()
+    assert asked.search_space.keys() > {"network.hidden_sizes", "network.dropout"}
+
+
+def test_what_a_config_says_stays(tmp_path: Path) -> None:
+    data = written(tmp_path, 400)
+    asked = prepared(data=data, seed=7, search={"coarse": {"max_trials": 4}}, objective={"metric": "log_loss"})
+    assert (asked.seed, asked.search.coarse.max_trials, asked.search.coarse.max_epochs) == (7, 4, 9)
+    assert asked.metric == "log_loss"
+    assert asked.search.refined.max_trials == 24, "left open"
+
+
+@pytest.mark.parametrize("said", [{"trial": {}}, {"search_space": {}}])
+def test_a_config_that_says_something_of_its_networks_is_left_alone(tmp_path: Path, said: dict[str, Any]) -> None:
+    """Nothing but the rate is searched, around the trial as it stands."""
+    asked = prepared(data=written(tmp_path, 400), **said)
+    assert asked.search_space == {}
+    assert asked.trial.network.hidden_sizes == (128, 128, 128)
+    assert asked.finalists.folds is None
+
+
+def test_a_rare_class_decides_the_metric(tmp_path: Path) -> None:
+    assert prepared(data=written(tmp_path, 3_000, positives=120)).metric == "roc_auc"
+
+
+def test_small_tables_have_folds_and_so_has_the_study(tmp_path: Path) -> None:
+    study = wiring.prepare(parse({"name": "open", "data": written(tmp_path, 400)}))
+    assert study.spec.finalists.folds == 5
+    assert study.table.folds is not None
+    assert len(study.table.folds) == 5
+    assert any("neither trial nor search_space" in note for note in study.table.notes)
+
+
+def test_rows_that_cannot_be_divided_into_folds_are_used_without(tmp_path: Path) -> None:
+    """Three groups are enough for a study's three parts, and too few for the five folds that nobody asked for."""
+    data = written(tmp_path, 400)
+    lines = Path(data["source"]).read_text(encoding="utf-8").splitlines()
+    grouped = [f"{lines[0]},g", *(f"{line},g{number % 3}" for number, line in enumerate(lines[1:]))]
+    Path(data["source"]).write_text("\n".join(grouped) + "\n", encoding="utf-8")
+    study = wiring.prepare(parse({"name": "open", "data": {**data, "group": "g"}}))
+    assert study.spec.finalists.folds is None
+    assert study.table.folds is None
+
+
+def test_a_study_that_has_begun_goes_on_with_what_it_began_with(tmp_path: Path) -> None:
+    """Studies of earlier versions searched nothing but the rate where nothing was said."""
+    settings = Settings(home=tmp_path / "home")
+    spec = parse(
+        {
+            "name": "begun",
+            "data": written(tmp_path, 400),
+            "search_space": {},
+            "search": {"coarse": {"max_trials": 2, "max_epochs": 1}, "refined": {"max_trials": 2, "max_epochs": 1}},
+            "finalists": {"top": 1, "seeds": 2, "baselines": False},
+        }
+    )
+    wiring.run(wiring.prepare(spec), settings=settings, runner="inline")
+    (folder,) = settings.studies.iterdir()
+    kept = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    del kept["search_space"]
+    kept.pop("trial", None)
+    (folder / "spec.json").write_text(json.dumps(kept), encoding="utf-8")
+    assert read_again(StudyFolder(folder), settings).spec.search_space == {}
