@@ -75,8 +75,11 @@ def test_every_name_in_the_listing_exists():
     listing = next(block for block in blocks("text") if "configs/" in block)
     names = re.findall(r"(?:^|\s)([a-z0-9_]+(?:\.py|\.md|/))(?=[\s,(]|$)", listing, re.MULTILINE)
     assert len(names) >= 12
-    missing = [name for name in names if not list(REPOSITORY.glob(f"**/{name.rstrip('/')}"))]
-    assert not missing
+    # Of the folders at the top that are the project's own: what is installed beside them is fifty times as much.
+    own = [path for path in REPOSITORY.iterdir() if not path.name.startswith(".") and path.is_dir()]
+    there = {path.name for folder in own for path in (folder, *folder.rglob("*"))}
+    there |= {path.name for path in REPOSITORY.iterdir()}
+    assert not {name.rstrip("/") for name in names} - there
 
 
 def test_options_and_targets_it_names_exist():
