@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import secrets
@@ -54,6 +55,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     parts = collection_path.relative_to(REPOSITORY / "tests").parts
     is_quick = parts[0] in UNITS and not LASTS.search(collection_path.read_text(encoding="utf-8"))
     return None if is_quick else True
+
+
+def pytest_sessionstart() -> None:
+    """Nothing of what is imported is ever thrown away: a fifth of the time of collecting was looking for it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """And nobody looks there again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -46,6 +46,7 @@ from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
 from trainables.model_facts import Facts
 from trainables.plain_network import Architecture, Average
+from trainables.records import PredictionInterval
 from trainables.training import PopulationTraining
 from trainables.visible import visible_json
 
@@ -82,6 +83,7 @@ class TableModel:
         shares: Sequence[float] = (),
         temperature: float = 1.0,
         threshold: float = 0.5,
+        prediction_interval: PredictionInterval | None = None,
         null_values: Sequence[str] = (),
         example: pa.Table | None = None,
         versions: Mapping[str, str] | None = None,
@@ -97,6 +99,7 @@ class TableModel:
             shares: What each network counts for; none where there is one.
             temperature: Divides outputs before they become probabilities.
             threshold: The probability from which on a row is said to be of the second of two classes.
+            prediction_interval: What holds the true number of a share of new rows.
             null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
             example: A few raw rows.
             versions: The libraries' versions, by name.
@@ -119,6 +122,8 @@ class TableModel:
             target_scale=dataset.target_scale,
             temperature=temperature,
             threshold=threshold,
+            prediction_interval=0.0 if prediction_interval is None else prediction_interval.share,
+            half_width=0.0 if prediction_interval is None else prediction_interval.half_width,
             null_values=tuple(null_values),
             example=tuple(as_json_rows(example.select(preparation.schema.names()))) if example is not None else (),
             versions=dict(versions or {}),
@@ -138,7 +143,8 @@ class TableModel:
 
         Returns:
             ``prediction`` (the class as text, or a number in the target's units) and, where the loss gives them,
-            ``probability_CLASS`` for each class; ``[N, 1 or 1 + C]``, in the order of the rows.
+            ``probability_CLASS`` for each class, or where an interval was asked for its ends, ``lower`` and ``upper``;
+            ``[N, 1 or 1 + C or 3]``, in the order of the rows.
 
         Raises:
             DataError: A column is missing, or holds values that are not of its kind; with all such columns.
@@ -199,16 +205,19 @@ class TableModel:
         facts = self.facts
         scores = outputs.astype(np.float64)
         if not facts.class_names:
-            return pd.DataFrame({"prediction": scores[:, 0] * facts.target_scale + facts.target_mean})
+            numbers = scores[:, 0] * facts.target_scale + facts.target_mean
+            ends = (-facts.half_width, facts.half_width) if facts.prediction_interval else ()
+            columns = (numbers, *(numbers + end for end in ends))
+            return pd.DataFrame(dict(zip(facts.prediction_columns, columns, strict=True)))
         chosen = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
         shares = _probabilities(scores / facts.temperature) if facts.has_probabilities else None
         if shares is not None and facts.threshold != 0.5:
             chosen = (shares[:, 1] >= facts.threshold).astype(np.int64)
         names = pd.Series(np.asarray(facts.class_names, dtype=object)[chosen], dtype="str")
-        columns = {"prediction": names}
+        named = {"prediction": names}
         if shares is not None:
-            columns |= dict(zip(facts.prediction_columns[1:], shares.T, strict=True))
-        return pd.DataFrame(columns)
+            named |= dict(zip(facts.prediction_columns[1:], shares.T, strict=True))
+        return pd.DataFrame(named)
 
     def require_probabilities(self) -> None:
         """See to it that predictions say how sure they are.
@@ -219,6 +228,16 @@ class TableModel:
         if not self.facts.has_probabilities:
             rule = "a loss with probabilities: cross_entropy or binary_cross_entropy"
             raise DataError([Problem("model", self.facts.loss, rule, "take predict, or search with trial.loss")])
+
+    def require_interval(self) -> None:
+        """See to it that predictions have ends.
+
+        Raises:
+            DataError: They do not.
+        """
+        if not self.facts.prediction_interval:
+            rule, fix = "a model with an interval around its numbers", "search with model.prediction_interval: 0.9"
+            raise DataError([Problem("model", self.facts.target, rule, fix)])
 
     def save(self, folder: Path) -> None:
         """Write into a folder, which is made if need be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
@@ -36,6 +37,9 @@ class Facts:
         target_scale: An output is a number of these; both in the target's own units.
         temperature: Divides outputs before they become probabilities.
         threshold: The probability from which on a row is said to be of the second of two classes.
+        prediction_interval: Share of new rows whose true number lies within ``half_width`` of the prediction; 0 where
+            nobody asked.
+        half_width: In the target's units.
         null_values: Texts of a CSV file that mean a missing value, beside the usual ones.
         example: A few raw rows, as JSON has them.
         versions: Versions of the libraries that it was trained with.
@@ -56,6 +60,8 @@ class Facts:
     others: tuple[Architecture, ...] = ()
     shares: tuple[float, ...] = ()
     threshold: float = 0.5
+    prediction_interval: float = 0.0
+    half_width: float = 0.0
 
     @property
     def networks(self) -> int:
@@ -77,6 +83,8 @@ class Facts:
     @property
     def prediction_columns(self) -> tuple[str, ...]:
         """Columns of a prediction."""
+        if self.prediction_interval:
+            return ("prediction", "lower", "upper")
         classes = self.class_names if self.has_probabilities else ()
         return ("prediction", *(f"probability_{name}" for name in classes))
 
@@ -89,6 +97,8 @@ class Facts:
         if self.threshold == 0.5:
             # Likewise.
             del content["threshold"]
+        if not self.prediction_interval:
+            del content["prediction_interval"], content["half_width"]
         return {"format": FORMAT, **content}
 
     @classmethod
@@ -111,6 +121,9 @@ class Facts:
             raise ValueError(f"{len(facts.shares)} shares of {facts.networks} networks, trained with {facts.loss}")
         if not 0 < facts.threshold < 1:
             raise ValueError(f"a threshold of {facts.threshold}, which is no probability")
+        share, width = facts.prediction_interval, facts.half_width
+        if share and (facts.class_names or not 0 < share < 1 or not 0 <= width < math.inf):
+            raise ValueError(f"an interval of {width} for {share}, which is none of a number")
         return facts
 
 

@@ -105,6 +105,23 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class PredictionInterval:
+    """Around every number that the model predicts, what holds the true one of a given share of new rows.
+
+    Attributes:
+        share: Of new rows, as asked for.
+        half_width: From the prediction to either end, in the target's units.
+        covered: Share of the test rows whose value lies within, each judged by a width that other test rows have set.
+        rows: Test rows, which set the width.
+    """
+
+    share: float
+    half_width: float
+    covered: float
+    rows: int
+
+
+@dataclass(frozen=True)
 class Threshold:
     """From which probability on a row is said to be of the second of two classes.
 

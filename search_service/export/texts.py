@@ -236,7 +236,11 @@ def _named(model: TableModel) -> str:
 def _gives(model: TableModel) -> str:
     facts = model.facts
     if not facts.class_names:
-        return f"`prediction`: {code_span(facts.target)}, a number in its own units."
+        number = f"`prediction`: {code_span(facts.target)}, a number in its own units"
+        if not facts.prediction_interval:
+            return f"{number}."
+        ends = f"`lower` and `upper`, {facts.half_width:.4g} below and above it"
+        return f"{number}; {ends}: between them lies {facts.prediction_interval:.4g} of new rows' true numbers."
     if not facts.has_probabilities:
         return "`prediction`: the class, as text. The hinge loss, which it was trained with, gives no probabilities."
     names = ", ".join(code_span(name) for name in facts.prediction_columns[1:9])

@@ -168,6 +168,7 @@ def _evaluated(
         baselines=tuple(each.compared(drawn, winner.config) for each in fitted),
         calibration=calibrated,
         threshold=threshold,
+        prediction_interval=reading_outputs.prediction_interval(spec.model.prediction_interval, of_tests, tests, scale),
         columns=_columns(training, dataset, spec.metric, shift),
         refit=handed.refit,
         average=handed.average,

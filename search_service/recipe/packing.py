@@ -49,6 +49,7 @@ def run(
         null_values=spec.data.csv.null_values,
         temperature=1.0 if final.calibration is None else final.calibration.temperature,
         threshold=0.5 if final.threshold is None else final.threshold.probability,
+        prediction_interval=final.prediction_interval,
         example=table.example,
         versions=versions,
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from search_service.records.finalists import ParetoSet
+from search_service.records.pareto import ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.spec.study_spec import StudySpec
 from trainables.metrics import METRICS

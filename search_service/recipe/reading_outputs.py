@@ -16,11 +16,11 @@ from torch import Tensor
 from search_service.recipe import averaging
 from search_service.recipe.averaging import Choice
 from search_service.spec.study_spec import StudySpec
-from trainables import calibration, threshold
+from trainables import calibration, conformal, threshold
 from trainables.advantage import Drawn
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
-from trainables.records import Calibration, Threshold
+from trainables.records import Calibration, PredictionInterval, Threshold
 from trainables.row_tensors import RowTensors
 from trainables.training import PopulationTraining
 
@@ -82,6 +82,26 @@ def settle(
     if spec.finalists.calibration == "temperature":
         temperature = calibration.fit_temperature(said, rows.targets, rows.weights)
     return Reading(temperature, _threshold(spec, said, rows, temperature or 1.0, dataset))
+
+
+def prediction_interval(
+    share: float | None, of_tests: Tensor, tests: RowTensors, scale: float
+) -> PredictionInterval | None:
+    """What holds the true number of a share of new rows, if one is asked for.
+
+    The test rows say it: they have chosen nothing. Nothing that is told of them elsewhere depends on it.
+
+    Args:
+        share: Of new rows.
+        of_tests: What the model says of the test rows, ``[N, 1]``, standardised.
+        tests: The rows.
+        scale: What an output of 1 is in the target's units.
+    """
+    if share is None:
+        return None
+    errors = (of_tests[:, 0].double() - tests.targets.double()).abs() * scale
+    weights = None if tests.weights is None else tests.weights.double().cpu().numpy()
+    return conformal.measure(errors.cpu().numpy(), share, weights)
 
 
 def _threshold(

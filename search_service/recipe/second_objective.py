@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from search_service.records.finalists import ParetoPoint, ParetoSet
+from search_service.records.pareto import ParetoPoint, ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.spec.study_spec import StudySpec
 from trainables.config import NetworkConfig

@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from search_service.records.checks import LearningRatesResult
+from search_service.records.pareto import ParetoSet
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.rounds import RoundResult
 from search_service.records.significance import confidence_interval, told_apart
-from search_service.spec.sections import SecondObjective
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS, MetricName
-from trainables.records import Advantage, Baseline, Calibration, ColumnImportances, EpochPoint, Threshold
+from trainables.records import (
+    Advantage,
+    Baseline,
+    Calibration,
+    ColumnImportances,
+    EpochPoint,
+    PredictionInterval,
+    Threshold,
+)
 
 
 @dataclass(frozen=True)
@@ -212,51 +220,6 @@ class Average:
 
 
 @dataclass(frozen=True)
-class ParetoPoint:
-    """A trial by both objectives.
-
-    Attributes:
-        trial_id: The trial's id.
-        score: Its best validation score.
-        second: Its second objective, in the unit of the set.
-        is_optimal: Whether no other trial is at least as good in both and better in one.
-    """
-
-    trial_id: str
-    score: float
-    second: float
-    is_optimal: bool
-
-
-@dataclass(frozen=True)
-class ParetoSet:
-    """The trials that were trained to the end, by score and a second objective of which less is better.
-
-    Attributes:
-        second: The second objective.
-        points: Best score first.
-    """
-
-    second: SecondObjective
-    points: tuple[ParetoPoint, ...]
-
-    @property
-    def optimal(self) -> tuple[ParetoPoint, ...]:
-        """Those that no other dominates, best score first."""
-        return tuple(point for point in self.points if point.is_optimal)
-
-    @property
-    def name(self) -> str:
-        """``parameters`` or ``prediction time``."""
-        return self.second.replace("_", " ")
-
-    @property
-    def label(self) -> str:
-        """With its unit."""
-        return "parameters" if self.second == "parameters" else "prediction time (ms per 1 000 rows, one thread)"
-
-
-@dataclass(frozen=True)
 class FinalistsResult:
     """The winner and its one look at the test rows.
 
@@ -275,6 +238,7 @@ class FinalistsResult:
         calibration: The model's calibration on test rows; None if it was not asked for.
         threshold: From which probability on the second of two classes is named; None for one half, or where there are
             others.
+        prediction_interval: What holds the true number of a share of new rows; None if nobody asked.
         columns: Which columns the winner's networks go by; None in studies of earlier versions.
         pareto: The trials by both objectives; None if there is only one.
         contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
@@ -297,6 +261,7 @@ class FinalistsResult:
     baselines: tuple[Baseline, ...] = ()
     calibration: Calibration | None = None
     threshold: Threshold | None = None
+    prediction_interval: PredictionInterval | None = None
     columns: ColumnImportances | None = None
     contenders: tuple[str, ...] = ()
     pareto: ParetoSet | None = None

@@ -16,13 +16,22 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from search_service.records.checks import CheckResult
-from search_service.records.finalists import Average, FinalistsResult, ParetoSet
+from search_service.records.finalists import Average, FinalistsResult
+from search_service.records.pareto import ParetoSet
 from search_service.records.readings import HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
-from trainables.records import Advantage, Baseline, Calibration, ColumnImportances, PopulationSize, Threshold
+from trainables.records import (
+    Advantage,
+    Baseline,
+    Calibration,
+    ColumnImportances,
+    PopulationSize,
+    PredictionInterval,
+    Threshold,
+)
 
 # Raised when a key of a document changes its meaning or goes.
 DOCUMENT_VERSION = 1
@@ -282,6 +291,10 @@ class BestDocument(Document):
     threshold: Threshold | None = Field(
         default=None, description="From which probability on the second of two classes is named; null: from 0.5."
     )
+    prediction_interval: PredictionInterval | None = Field(
+        default=None,
+        description="What holds the true number of a share of new rows, around each prediction; null: not asked for.",
+    )
     columns: ColumnImportances | None = Field(
         default=None, description="Which columns the winner's networks go by; null: not measured."
     )
@@ -320,6 +333,7 @@ class BestDocument(Document):
             model=ModelDocument.of(final),
             calibration=final.calibration,
             threshold=final.threshold,
+            prediction_interval=final.prediction_interval,
             columns=final.columns,
             pareto=final.pareto,
             seeds=list(winner.seeds),

@@ -55,6 +55,7 @@ from search_service.report.study_report import (
     describe_data,
     describe_interval,
     describe_model,
+    describe_prediction_interval,
     describe_threshold,
     format_value,
     trainings,
@@ -263,6 +264,8 @@ class ProgressDisplay:
             self._print("Calibrated", for_terminal(describe_calibration(final.calibration)))
         if final.threshold is not None:
             self._print("Threshold", for_terminal(describe_threshold(final)))
+        if final.prediction_interval is not None:
+            self._print("Interval", for_terminal(describe_prediction_interval(final.prediction_interval)))
 
     def _show_comparison(self, event: ComparisonStarted | OptimizerCompared | ComparisonFinished) -> None:
         match event:

@@ -17,7 +17,7 @@ from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
 from trainables.metrics import METRICS, MetricName
-from trainables.records import Baseline, Calibration
+from trainables.records import Baseline, Calibration, PredictionInterval
 from trainables.visible import visible_lines
 
 # Of a round with layers of many widths, shapes that are worth a line each; the document has them all.
@@ -209,6 +209,8 @@ def _comparison(final: FinalistsResult) -> list[str]:
         lines += [f"- {describe_calibration(final.calibration)}"]
     if final.threshold is not None:
         lines += [f"- {describe_threshold(final)}"]
+    if final.prediction_interval is not None:
+        lines += [f"- {describe_prediction_interval(final.prediction_interval)}"]
     return [*lines, ""]
 
 
@@ -307,6 +309,14 @@ def describe_threshold(final: FinalistsResult) -> str:
     before, best = found.validation
     why = f"where validation {by} is best ({before:.4g} at 0.5 → {best:.4g})"
     return f"{named}, {why}; {on_tests}; simpler models have thresholds of their own"
+
+
+def describe_prediction_interval(found: PredictionInterval) -> str:
+    """How far a true number is from the prediction, and what of the test rows that holds."""
+    return (
+        f"{100 * found.share:.4g} % of new rows are to lie within ± {found.half_width:.4g} of their prediction; "
+        f"of {found.rows:,} test rows {100 * found.covered:.1f} % do, by widths that the other half of them sets"
+    )
 
 
 def trainings(finalist: Finalist) -> str:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import math
 
 from search_service.errors import Problem
+from search_service.spec.rules import NO_ENDS
 from search_service.spec.search_space import ChoicesSpec, RangeSpec
 from search_service.spec.study_spec import StudySpec
+from trainables import conformal
 from trainables.data.dataset import Dataset
 
 
-def problems_against_table(spec: StudySpec, dataset: Dataset) -> list[Problem]:
-    """What the config says of rows and classes must be true of this table."""
+def problems_against_table(spec: StudySpec, dataset: Dataset, test_rows: int) -> list[Problem]:
+    """What the config says of rows and classes must be true of this table.
+
+    Args:
+        spec: What was asked.
+        dataset: Training and validation rows.
+        test_rows: How many test rows there are.
+    """
     rows = len(dataset.train)
     return [
         *_batches_too_large(spec, rows),
         *_warmup_too_long(spec, rows),
         *_wrong_classes(spec, dataset),
         *_threshold_of_other_than_two(spec, dataset),
+        *_prediction_interval(spec, dataset, test_rows),
     ]
 
 
@@ -57,6 +66,17 @@ def _threshold_of_other_than_two(spec: StudySpec, dataset: Dataset) -> list[Prob
     has = f"has {classes}" if classes else "has a number for each row"
     rule = f"none or auto, since a threshold is between two classes and {spec.data.target or 'the target'} {has}"
     return [Problem("model.threshold", asked, rule, "remove it")]
+
+
+def _prediction_interval(spec: StudySpec, dataset: Dataset, test_rows: int) -> list[Problem]:
+    """Test rows set an interval's width, half of them at a time where it is judged by the others."""
+    asked = spec.model.prediction_interval
+    if asked is not None and dataset.class_names:
+        return [Problem("model.prediction_interval", asked, NO_ENDS, "remove it")]
+    if asked is None or (needed := 2 * conformal.fewest_rows(asked)) <= test_rows:
+        return []
+    rule = f"a share that {test_rows} test rows can tell: {asked:g} takes {needed}"
+    return [Problem("model.prediction_interval", asked, rule, "lower it, or raise data.test_fraction")]
 
 
 def _wrong_classes(spec: StudySpec, dataset: Dataset) -> list[Problem]:

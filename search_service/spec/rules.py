@@ -94,6 +94,18 @@ def _threshold(spec: StudySpec) -> list[Problem]:
     return [Problem("model.threshold", asked, rule, "remove it, or use trial.loss: cross_entropy")]
 
 
+# What model.prediction_interval must be where the target is a class.
+NO_ENDS = "null, since classes have no ends; their probabilities say how sure the model is"
+
+
+def _prediction_interval(spec: StudySpec) -> list[Problem]:
+    """Ends of an interval around a class."""
+    asked = spec.model.prediction_interval
+    if asked is None or spec.task_given != "classification":
+        return []
+    return [Problem("model.prediction_interval", asked, NO_ENDS, "remove it")]
+
+
 def _average(spec: StudySpec) -> list[Problem]:
     """A number of networks that there cannot be."""
     asked = spec.model.average
@@ -159,6 +171,7 @@ _RULES = (
     _can_be_calibrated,
     _average,
     _threshold,
+    _prediction_interval,
     _budgets,
     _minutes_decide,
     _repeated,

@@ -252,6 +252,14 @@ with warnings.catch_warnings():
             "balanced_accuracy and macro_f1 the one that is best on validation rows, for roc_auc the one that is best "
             "by macro_f1, unless chance alone could make it so, else 0.5; none: 0.5; or a number between 0 and 1.",
         )
+        # Below one half it would say where most values are not.
+        prediction_interval: float | None = Field(
+            default=None,
+            ge=0.5,
+            lt=1,
+            description="Share of new rows whose true number is to lie between the lower and the upper end that the "
+            "model gives beside each prediction, such as 0.9; for numbers only; null: no ends.",
+        )
         register: bool = Field(
             default=True, description="Enter it in the MLflow model registry, under the study's name."
         )

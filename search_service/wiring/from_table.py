@@ -19,6 +19,9 @@ from trainables.errors import DataError
 
 # What says which networks are trained, and in which ranges: a config that has neither leaves both to its table.
 _NETWORKS = ("trial", "search_space")
+# Changes that say how the table is to be looked at. Others change a config that is not there yet: what they say, of
+# ranges above all, is right or wrong beside the rest of it.
+_LOOKED_AT = ("data", "objective.metric", "trial", config_file.MINUTES)
 # What a config says itself, whatever the table is like.
 _ITS_OWN = ("schema_version", "name", "seed", "data")
 
@@ -34,7 +37,8 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
     Raises:
         InvalidSpecError: The table cannot be used; says why.
     """
-    spec = parse(config_file.overridden(from_table.least(source), overrides))
+    looked_at = [override for override in overrides if override.startswith(_LOOKED_AT)]
+    spec = parse(config_file.overridden(from_table.least(source), looked_at))
     try:
         table = inspect(spec, settings=settings)
     except InvalidSpecError as error:

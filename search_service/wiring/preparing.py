@@ -79,7 +79,7 @@ def _read_table(
             table, spec = _divided(spec, table, settings, rules)
         table = replace(table, notes=(*table.notes, _OPEN))
     spec = for_task(spec, table.dataset.task, table.task_reason)
-    problems = problems_against_table(spec, table.dataset)
+    problems = problems_against_table(spec, table.dataset, len(table.test_rows))
     if problems:
         raise InvalidSpecError(problems)
     public, addresses = private_addresses.taken_out(spec)

@@ -112,6 +112,16 @@ class SearchResult:
         found = self._predictions(rows).drop(columns="prediction")
         return found.set_axis(list(self.model.facts.class_names), axis="columns")
 
+    def predict_interval(self, rows: Any) -> pd.DataFrame:
+        """Between which ends the number of each row lies, as probably as was asked: ``lower``, ``upper``, ``[N, 2]``.
+
+        Raises:
+            DataError: As ``predict``; or the search was not asked for ``model.prediction_interval``.
+            CheckFailedError: As ``predict``.
+        """
+        self.model.require_interval()
+        return self._predictions(rows).drop(columns="prediction")
+
     def plot(self) -> Any:
         """The finalists' losses by epoch, as a figure of Matplotlib."""
         from search_service.recorders.figures import losses

@@ -43,7 +43,8 @@ from search_service.records.events import (
     StudyStarted,
     TrialFinished,
 )
-from search_service.records.finalists import ParetoPoint, ParetoSet, SeedNoise
+from search_service.records.finalists import SeedNoise
+from search_service.records.pareto import ParetoPoint, ParetoSet
 from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
 from search_service.report.study_report import worth

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import COLOURS, GREY, new_figure
 from search_service.recorders.figures.trials import ScoreWindow
-from search_service.records.finalists import ParetoSet
+from search_service.records.pareto import ParetoSet
 from trainables.metrics import MetricName
 
 # More names than this would cover each other.

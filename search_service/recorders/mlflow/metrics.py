@@ -70,6 +70,8 @@ def of_answer(final: FinalistsResult) -> dict[str, float]:
     values |= {f"model/test_{name}": value for name, value in of_model.items() if name != final.metric}
     if final.calibration is not None:
         values |= {f"calibration/{name}": value for name, value in asdict(final.calibration).items()}
+    if (interval := final.prediction_interval) is not None:
+        values |= {f"prediction_interval/{name}": float(value) for name, value in asdict(interval).items()}
     if final.threshold is not None:
         values["threshold/probability"] = final.threshold.probability
         values |= {f"threshold/test_{name}": value for name, value in final.threshold.test.items()}

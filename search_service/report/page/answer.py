@@ -21,6 +21,7 @@ from search_service.report.study_report import (
     counted,
     describe,
     describe_model,
+    describe_prediction_interval,
     describe_threshold,
     format_value,
     worth,
@@ -80,9 +81,15 @@ class HeadlinePart(Document):
             high=high,
             interval=interval,
             worth=said or "There is no simpler model to compare with, so nothing says whether a network was needed.",
-            sentences=[*sentences, *filter(None, [describe_threshold(final)])],
+            sentences=[*sentences, *filter(None, [describe_threshold(final), _ends(final)])],
             numbers=_numbers(final, rounds),
         )
+
+
+def _ends(final: FinalistsResult) -> str:
+    """How far a true number is from its prediction; empty where nobody asked."""
+    found = final.prediction_interval
+    return "" if found is None else describe_prediction_interval(found)
 
 
 def _words(metric: str) -> str:

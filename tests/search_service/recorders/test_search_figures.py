@@ -17,7 +17,7 @@ from search_service.recorders.figures import importance as bars
 from search_service.recorders.figures.style import MARK_CONTRAST, TEXT_CONTRAST, contrast
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, label_of
 from search_service.recorders.mlflow.search import trials_table
-from search_service.records.finalists import ParetoPoint, ParetoSet
+from search_service.records.pareto import ParetoPoint, ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
 from search_service.report.importance import Importance, importance

@@ -98,3 +98,14 @@ def test_a_study_that_has_begun_goes_on_with_what_it_began_with(tmp_path: Path) 
     kept.pop("trial", None)
     (folder / "spec.json").write_text(json.dumps(kept), encoding="utf-8")
     assert read_again(StudyFolder(folder), settings).spec.search_space == {}
+
+
+def test_a_table_takes_changes_that_are_right_beside_its_own_config(tmp_path: Path) -> None:
+    """Points of leaves that the config searches, and not the few lines by which the table is looked at."""
+    data = written(tmp_path, 3_000)
+    points = "[{network.activation: silu, optimizer.weight_decay: 0.1}]"
+    changes = ["data.target=y", f"search.points_to_evaluate={points}", "search_space.network.dropout={choices: [0.1]}"]
+    config = wiring.config_of(data["source"], changes, settings=Settings(home=tmp_path))
+    asked = parse(config.plain)
+    assert asked.points() == [{"network.activation": "silu", "optimizer.weight_decay": 0.1}]
+    assert "network.hidden_sizes" in asked.search_space

@@ -9,6 +9,7 @@ import torch
 
 import search_service
 from search_service import CheckFailedError, InvalidSpecError
+from trainables.errors import DataError
 from trainables.model import TableModel
 
 SMALL = {
@@ -44,6 +45,22 @@ def test_e1_a_frame_becomes_a_model_that_predicts_frames(found):
     assert (shares.idxmax(axis=1).to_numpy() == found.predict(others).to_numpy()).all()
     # Signal of two columns, which a line separates.
     assert found.test_score > 0.8
+
+
+def test_e1_numbers_have_ends_where_they_were_asked_for_and_classes_have_none(found, tmp_path):
+    changes = SMALL | {
+        "model": {"prediction_interval": 0.8, "register": False, "refit": False},
+        "finalists.folds": None,
+    }
+    table = frame(120).assign(amount=lambda rows: 3 * rows["a"] + 7)
+    of_numbers = search_service.search(
+        table, "amount", home=tmp_path, runner="inline", changes=changes, record=False, show=False
+    )
+    ends, said = of_numbers.predict_interval(table), of_numbers.predict(table)
+    assert list(ends) == ["lower", "upper"]
+    assert ((ends["lower"] < said) & (said < ends["upper"])).all()
+    with pytest.raises(DataError, match=r"search with model.prediction_interval: 0\.9"):
+        found.predict_interval(frame(2))
 
 
 def test_e1_the_study_is_one_like_all_others_and_can_be_replayed_without_the_frame(found, called):
