@@ -54,10 +54,10 @@ from search_service.report.study_report import (
     describe_calibration,
     describe_data,
     describe_interval,
-    describe_model,
     describe_prediction_interval,
     describe_threshold,
     format_value,
+    model_in_short,
     trainings,
     worth,
 )
@@ -254,7 +254,7 @@ class ProgressDisplay:
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
-        self._print("The model", f"is {for_terminal(describe_model(final))}")
+        self._print("The model", f"is {for_terminal(model_in_short(final))}")
         if (verdict := worth(final)) is not None:
             self._print("Worth it?", for_terminal(verdict))
         # What a network goes by that is no better than a guess is nothing to go by.

@@ -159,16 +159,36 @@ def describe_model(final: FinalistsResult) -> str:
     return f"the winner trained once more, on {rows}, for {counted(refit.epochs, 'epoch')}{_why_so_long(final)}"
 
 
-def _describe_average(final: FinalistsResult, average: Average) -> str:
-    """What is averaged, what it brings and what it costs."""
+def model_in_short(final: FinalistsResult) -> str:
+    """The same where scores stand beside it: what is averaged and what it costs, and not what it brings."""
+    if final.average is None:
+        return describe_model(final)
+    return (
+        f"{_averaged(final.average)}{_again(final)}: {final.average.parameters:,} parameters, and "
+        f"{final.winner.parameters:,} in the winner's network alone (model.average: none)"
+    )
+
+
+def _averaged(average: Average) -> str:
     counts = Counter(network.trial_id for network in average.networks)
     of_trials = ", ".join(f"{count} of {trial_id}" for trial_id, count in counts.items())
-    again = ""
-    if final.refit is not None and final.is_refit:
-        again = f", trained once more on {final.refit.rows:,} training and validation rows together"
+    return f"the mean of {counted(len(average.networks), 'network')} ({of_trials})"
+
+
+def _again(final: FinalistsResult) -> str:
+    """On what the networks have learnt once more, if they have."""
+    if final.refit is None or not final.is_refit:
+        return ""
+    return f", trained once more on {final.refit.rows:,} training and validation rows together"
+
+
+def _describe_average(final: FinalistsResult, average: Average) -> str:
+    """What is averaged, what it brings and what it costs."""
+    again = _again(final)
+    if again and final.refit is not None:
         again += f", the winner's for {counted(final.refit.epochs, 'epoch')}{_why_so_long(final)}"
     return (
-        f"the mean of {counted(len(average.networks), 'network')} ({of_trials}){again}. On the validation rows that "
+        f"{_averaged(average)}{again}. On the validation rows that "
         f"chose them their {final.metric} was {average.validation_score:.4g}, and {average.best_validation_score:.4g} "
         f"of the best network alone; on test rows it is {final.model_test_score:.4g}, and "
         f"{final.network_test_score:.4g} of the winner's network alone. They have {average.parameters:,} parameters, "

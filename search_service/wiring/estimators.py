@@ -269,6 +269,12 @@ class SearchClassifier(ClassifierMixin, _SearchEstimator):
         return shares
 
 
+def _has_interval(estimator: SearchRegressor) -> bool:
+    if hasattr(estimator, "model_") and not estimator.model_.facts.prediction_interval:
+        raise AttributeError('fit with changes={"model.prediction_interval": 0.9}, or another share of rows')
+    return True
+
+
 class SearchRegressor(RegressorMixin, _SearchEstimator):
     """The best network that a search finds for rows with a number, as a regressor of scikit-learn.
 
@@ -305,6 +311,16 @@ class SearchRegressor(RegressorMixin, _SearchEstimator):
         if not np.isfinite(values).all():
             raise ValueError("Input y contains NaN or infinity; y is a finite number in each row")
         return self._fit(table, pd.Series(values, name=_name_of(y)))
+
+    @available_if(_has_interval)  # type: ignore[untyped-decorator]
+    def predict_interval(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Lower and upper end for each row, ``[N, 2]``, where ``model.prediction_interval`` was asked for.
+
+        Raises:
+            NotFittedError, ValueError, DataError: As ``predict``.
+        """
+        ends: NDArray[np.float64] = self._predicted(X)[["lower", "upper"]].to_numpy()
+        return ends
 
 
 def _name_of(y: Any) -> str:

@@ -26,6 +26,7 @@ from tests.services import until as wait_until
 pytestmark = pytest.mark.timeout(900)
 
 BUDGET = {
+    "search_space": {},
     "search": {
         "coarse": {"max_trials": 6, "max_epochs": 9},
         "refined": {"max_trials": 4, "max_epochs": 9},

@@ -23,6 +23,7 @@ RAY = Path(sys.executable).with_name("ray")
 LONG = {
     "name": "long",
     "data": {"source": "wine"},
+    "search_space": {},
     "search": {
         "coarse": {"max_trials": 3000, "max_epochs": 81},
         "refined": {"max_trials": 4, "max_epochs": 81},

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
 
 from search_service.recipe import averaging, finalists
-from search_service.report.study_report import describe_model
+from search_service.report.study_report import describe_model, model_in_short
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan
@@ -87,6 +87,10 @@ def test_b_its_test_scores_are_those_of_the_mean_by_hand(of, digits, request):
     alone = checkpoint.load(found.network[0], dataset).outputs(torch.from_numpy(tests.inputs))[found.network[1]]
     assert found.network_test_score == pytest.approx(accuracy_score(tests.targets, alone.argmax(dim=1)))
     assert f"{found.network_test_score:.4g} of the winner's network alone" in describe_model(found)
+    # On a terminal the scores stand above it.
+    assert model_in_short(found).startswith(describe_model(found).partition(",")[0].partition(".")[0])
+    costs = f"{found.average.parameters:,} parameters, and {found.winner.parameters:,} in the winner's network alone"
+    assert model_in_short(found).endswith(f"{costs} (model.average: none)")
 
 
 def test_b_each_is_trained_again_on_all_rows_from_its_own_seed(final, without_refit, digits):

@@ -140,6 +140,18 @@ def test_e1_tables_go_in_as_they_are(made, settings):
         regressor.predict(made(frame[["a", "town"]]))
 
 
+def test_e1_numbers_have_ends_where_they_were_asked_for(settings, tmp_path):
+    frame, amount = table()
+    asked = settings | {"changes": TINY | {"model": TINY["model"] | {"prediction_interval": 0.8}}}
+    regressor = SearchRegressor(**asked).fit(frame, amount)
+    ends, said = regressor.predict_interval(frame), regressor.predict(frame)
+    assert ends.shape == (len(frame), 2)
+    assert ((ends[:, 0] < said) & (said < ends[:, 1])).all()
+    regressor.save(tmp_path / "kept")
+    assert np.array_equal(SearchRegressor.load(tmp_path / "kept").predict_interval(frame), ends)
+    assert not hasattr(SearchRegressor(**settings).fit(frame, amount), "predict_interval")
+
+
 def test_e1_parameters_reach_the_search_and_clones_are_equal(settings):
     frame, amount = table()
     y = (amount > 0).to_numpy()

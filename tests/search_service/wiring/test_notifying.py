@@ -26,6 +26,7 @@ SECRET = "only we two know it"
 SPEC = {
     "name": "small",
     "data": {"source": "wine"},
+    "search_space": {},
     "search": {
         "coarse": {"max_trials": 3, "max_epochs": 3},
         "refined": {"max_trials": 2, "max_epochs": 4},
