@@ -48,6 +48,7 @@ WORDS, DIFFERENT_TEXTS = 4, 0.5
 _DATE_FIX = "data.columns: {{name}: {kind: date, format: '{format}'}}"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]{3,}([ _-][^\W\d_]+)*")
+_INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 _NAME_OF_ID = re.compile(r"(^|.*[^a-z])(id|ids|uuid|guid|key|number|no|nr|num|idx|index|rowid|row)|unnamed: \d+")
 _NAME_OF_ORDER = re.compile(r".*(year|date|time|day|month|week|hour|age|rank|size|count|amount|price).*")
 
@@ -267,10 +268,13 @@ def _are_few_categories(present: pd.Series[Any], parsed: pd.Series[Any]) -> bool
 
 def _why_left_out(column: Column, raw: pa.ChunkedArray) -> str:
     """Why a column is no feature unless somebody says that it is one; empty where it is."""
+    kept = "data.columns: {{name}: %s} keeps it"
+    if column.storage == "whole" and _INDEX_OF_PANDAS.fullmatch(column.name):
+        # Of rows that were drawn from a sorted table the numbers lie far apart, and tell the target.
+        return f"the index of a data frame, as pandas writes it into Parquet: left out; {kept % 'numeric'}"
     present = len(raw) - raw.null_count
     if present < LEAST_ROWS_IDS:
         return ""
-    kept = "data.columns: {{name}: %s} keeps it"
     if column.kind == "categorical" and pa.types.is_string(raw.type):
         different = len(pc.unique(raw.drop_null()))
         if different >= DIFFERENT_TEXTS * present and _words(raw) >= WORDS:

@@ -15,6 +15,7 @@ import pytest
 from trainables.data import csv_files, formats, sources
 from trainables.data.config import CsvConfig, DataConfig
 from trainables.data.dataset import load
+from trainables.data.dataset import read as read_table
 from trainables.data.reading import Wanted
 from trainables.errors import DataError
 
@@ -124,6 +125,23 @@ def test_d2_the_index_that_pandas_writes_is_left_out_and_said(tmp_path, index):
     found = read(tmp_path / "t.csv")
     assert found.table.column_names == ["a", "y"]
     assert "as pandas writes its index: left out" in found.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [range(0, 18_000, 300), [*range(30), *range(30)]],
+    ids=["of rows that were drawn", "of tables that were put together"],
+)
+def test_d2_the_index_that_pandas_writes_into_parquet_is_no_feature(tmp_path, index):
+    """Of a table that was sorted by its target, it tells the target."""
+    frame = pd.DataFrame({"a": [1.5, 2.5, 3.5] * 20, "y": ["x", "z", "x"] * 20}, index=list(index))
+    frame.to_parquet(tmp_path / "t.parquet")
+    loaded = read_table(DataConfig(source=str(tmp_path / "t.parquet"), target="y"))
+    assert loaded.preparation.schema.names() == ["a"]
+    assert any("the index of a data frame" in note for note in loaded.notes)
+    columns = {"__index_level_0__": {"kind": "numeric"}}
+    kept = read_table(DataConfig(source=str(tmp_path / "t.parquet"), target="y", columns=columns))
+    assert kept.preparation.schema.names() == ["a", "__index_level_0__"]
 
 
 @pytest.mark.parametrize(
