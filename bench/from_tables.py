@@ -65,7 +65,7 @@ def row(source: str, target: str, changes: list[str], runner: str, seeds: int) -
         for name, score in scores.items():
             if score is not None:
                 found.setdefault(name, []).append(score)
-        verdict = (best["worth"] or "").split(":")[0]
+        verdict = best["verdict"] or "not compared"
     cells = {name: f"{statistics.fmean(scores):.5g}" for name, scores in found.items()}
     columns = (cells.get(name, "—") for name in ("model", "alone", "linear", "boosting"))
     return (

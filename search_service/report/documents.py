@@ -21,6 +21,7 @@ from search_service.records.pareto import ParetoSet
 from search_service.records.readings import HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
+from search_service.report.worth import Answer, judge
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.records import (
@@ -282,6 +283,7 @@ class BestDocument(Document):
     test_metrics_trivial: Scores
     baselines: list[BaselineDocument]
     worth: str | None = Field(description="Whether the network is worth it, against the baselines.")
+    verdict: Answer | None = Field(default=None, description="The same in a word; null: nothing to compare with.")
     beats_trivial: bool | None = Field(
         default=None,
         description="Whether the model beats ignoring the inputs, beyond chance; null: not known.",
@@ -308,9 +310,7 @@ class BestDocument(Document):
         """Make it of a study's finalists, if it came to that."""
         if final is None:
             return None
-        from search_service.report.study_report import worth
-
-        winner = final.winner
+        winner, found = final.winner, judge(final)
         return cls(
             trial_id=winner.trial_id,
             config=searched(winner.config),
@@ -328,7 +328,8 @@ class BestDocument(Document):
             test_metrics=dict(final.test_metrics),
             test_metrics_trivial=dict(final.trivial_test_metrics),
             baselines=[BaselineDocument.of(baseline) for baseline in final.baselines],
-            worth=worth(final),
+            worth=None if found is None else found.sentence,
+            verdict=None if found is None else found.answer,
             beats_trivial=None if final.over_trivial is None else final.over_trivial.is_certain,
             model=ModelDocument.of(final),
             calibration=final.calibration,

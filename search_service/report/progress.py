@@ -59,9 +59,9 @@ from search_service.report.study_report import (
     format_value,
     model_in_short,
     trainings,
-    worth,
 )
 from search_service.report.terminal_text import for_terminal
+from search_service.report.worth import worth
 from trainables.metrics import METRICS
 
 # Characters of the column that says which step a line is about.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from search_service.records.finalists import Average, Decision, Finalist, FinalistsResult
@@ -13,11 +11,11 @@ from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
 from search_service.report.columns import columns_section
 from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
+from search_service.report.worth import worth
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
-from trainables.metrics import METRICS, MetricName
-from trainables.records import Baseline, Calibration, PredictionInterval
+from trainables.records import Calibration, PredictionInterval
 from trainables.visible import visible_lines
 
 # Of a round with layers of many widths, shapes that are worth a line each; the document has them all.
@@ -232,78 +230,6 @@ def _comparison(final: FinalistsResult) -> list[str]:
     if final.prediction_interval is not None:
         lines += [f"- {describe_prediction_interval(final.prediction_interval)}"]
     return [*lines, ""]
-
-
-def worth(final: FinalistsResult) -> str | None:
-    """Whether the model beats the simpler models on test rows, in a sentence; None if there is none to compare with.
-
-    It is better or worse, or cannot be told apart from another on so many rows, by a comparison row by row
-    (``trainables/advantage.py``). The simplest of all ignores the inputs: what is no better is worth nothing.
-    """
-    if final.shortfall:
-        return f"No: {final.shortfall}"
-    metric = METRICS[final.metric]
-    scored = [b for b in final.baselines if math.isfinite(b.test.get(final.metric, math.nan))]
-    if not scored:
-        return None
-    best = min(scored, key=lambda baseline: metric.rank(baseline.test[final.metric]))
-    if any(baseline.lead is None for baseline in scored):
-        return _worth_by_seeds(final, scored, best)
-    # The simplest first: it is named where it is enough.
-    worse = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign < 0]
-    alike = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign == 0]
-    named = (worse or alike or [best])[0]
-    other = "" if named is best else f"; {_with_score(best, final.metric)} is the best baseline"
-    assert named.lead is not None
-    by, rows = f"{abs(named.lead.difference):.2g} ± {named.lead.error:.2g}", f"{named.lead.rows:,} rows"
-    model, score = f"the model's test {final.metric} {final.model_test_score:.4g}", _with_score(named, final.metric)
-    but = _but(final, scored)
-    if worse:
-        return f"No: {model} is worse than {score}, by {by} on the same {rows}{other}"
-    if alike:
-        than = "better" if named.lead.difference > 0 else "worse"
-        return f"It cannot be told: {model} is {than} than {score} by {by}, which {rows} leave to chance{other}{but}"
-    return f"Yes: {model} is better than the best baseline, {score}, by {by} on the same {rows}{but}"
-
-
-def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
-    """By which other metrics the model clearly loses against a baseline, and against which most; empty if by none."""
-    losses, chosen_by = [], None if final.threshold is None else final.threshold.chosen_by
-    for name in dict.fromkeys(name for baseline in scored for name in baseline.leads if name != final.metric):
-        if chosen_by is not None and METRICS[name].of_named_classes and name != chosen_by:
-            # Each has a threshold that is best by another score, and what this one is there says nothing of the models.
-            continue
-        clear = [baseline for baseline in scored if name in baseline.leads and baseline.leads[name].sign < 0]
-        if clear:
-            worst = min(clear, key=lambda baseline: METRICS[name].rank(baseline.test[name]))
-            behind = worst.leads[name].difference if METRICS[name].mode == "max" else -worst.leads[name].difference
-            model, other = worst.test[name] + behind, worst.test[name]
-            losses.append(f"its {name} {model:.4g} is worse than the {other:.4g} of {worst.model}")
-    return f"; but {', and '.join(losses)}" if losses else ""
-
-
-def _worth_by_seeds(final: FinalistsResult, scored: Sequence[Baseline], best: Baseline) -> str:
-    """The same of studies of earlier versions, which did not compare row by row.
-
-    The network has to be better by more than one standard deviation over its seeds; of the models that it does not beat
-    so, the simplest is named, and the best where that is another.
-    """
-    metric, mean, noise = METRICS[final.metric], final.test_mean, final.test_std
-    lead = noise if metric.mode == "max" else -noise
-    as_good = [b for b in scored if not metric.better(mean - lead, b.test[final.metric])]
-    network = f"test {final.metric} {mean:.4g} ± {noise:.2g}"
-    if not as_good:
-        return f"Yes: {network} is better than the best baseline, {_with_score(best, final.metric)}"
-    simplest = as_good[0]
-    others = "" if simplest is best else f", and {_with_score(best, final.metric)} is the best baseline"
-    if not metric.better(simplest.test[final.metric], mean + lead):
-        named = f"{_with_score(simplest, final.metric)}, which is simpler"
-        return f"No: {network} is not better, within its seeds' noise, than {named}{others}"
-    return f"No: {network} is worse than {_with_score(simplest, final.metric)}, which is simpler{others}"
-
-
-def _with_score(baseline: Baseline, metric: MetricName) -> str:
-    return f"{baseline.model} ({baseline.test[metric]:.4g})"
 
 
 def describe_calibration(found: Calibration) -> str:

@@ -29,7 +29,7 @@ import httpx
 
 from search_service.errors import DataError, OutsideError, Problem
 from search_service.records.results import StudyResult
-from search_service.report.study_report import worth
+from search_service.report.worth import worth
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 

@@ -47,7 +47,7 @@ from search_service.records.finalists import SeedNoise
 from search_service.records.pareto import ParetoPoint, ParetoSet
 from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
-from search_service.report.study_report import worth
+from search_service.report.worth import worth
 from search_service.runners.inline import InlineRunner
 from search_service.spec import config_file
 from search_service.spec.study_spec import parse

@@ -15,7 +15,8 @@ from search_service.recorders.mlflow.runs import Runs
 from search_service.records import curves
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.report.looking_back import describe_contenders
-from search_service.report.study_report import describe_interval, describe_model, worth
+from search_service.report.study_report import describe_interval, describe_model
+from search_service.report.worth import worth
 from trainables.records import Baseline
 from trainables.visible import visible_lines
 

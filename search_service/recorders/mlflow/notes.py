@@ -22,7 +22,7 @@ from search_service.records.events import (
 )
 from search_service.records.results import StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult
-from search_service.report.study_report import worth
+from search_service.report.worth import worth
 from trainables.visible import visible_lines
 
 

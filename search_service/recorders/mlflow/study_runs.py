@@ -44,7 +44,8 @@ from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.documents import StudyDocument
 from search_service.report.page.story import Story
-from search_service.report.study_report import describe, format_value, worth
+from search_service.report.study_report import describe, format_value
+from search_service.report.worth import worth
 from search_service.space.ranges import conditions
 from search_service.spec.study_spec import StudySpec
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -24,8 +23,8 @@ from search_service.report.study_report import (
     describe_prediction_interval,
     describe_threshold,
     format_value,
-    worth,
 )
+from search_service.report.worth import Answer, judge
 from search_service.spec.study_spec import StudySpec
 from trainables.records import Advantage
 
@@ -33,8 +32,8 @@ from trainables.records import Advantage
 MOST_EPOCHS = 120
 
 
-Verdict = Literal["better", "cannot be told", "not better", "not compared", "failed", "interrupted"]
-_VERDICTS: Mapping[str, Verdict] = {"Yes": "better", "No": "not better"}
+Verdict = Answer | Literal["not compared", "failed", "interrupted"]
+_NOT_COMPARED = "There is no simpler model to compare with, so nothing says whether a network was needed."
 
 
 class NumberPart(Document):
@@ -67,20 +66,16 @@ class HeadlinePart(Document):
         if final is None:
             return _without_answer(spec, result, rounds, sentences)
         low, high, interval = _interval(final, result.data)
-        said = worth(final) or ""
-        verdict: Verdict = "not compared"
-        if said:
-            # It answers in its first word.
-            verdict = _VERDICTS.get(said.partition(":")[0], "cannot be told")
+        found = judge(final)
         return cls(
             title=f"Test {_words(final.metric)} {final.model_test_score:.4g}",
-            verdict=verdict,
+            verdict="not compared" if found is None else found.answer,
             metric=final.metric,
             score=short(final.model_test_score),
             low=low,
             high=high,
             interval=interval,
-            worth=said or "There is no simpler model to compare with, so nothing says whether a network was needed.",
+            worth=_NOT_COMPARED if found is None else found.sentence,
             sentences=[*sentences, *filter(None, [describe_threshold(final), _ends(final)])],
             numbers=_numbers(final, rounds),
         )

@@ -14,7 +14,8 @@ from search_service import wiring
 from search_service.errors import InvalidSpecError
 from search_service.report.columns import describe_columns, how_measured, shown_of
 from search_service.report.documents import StudyDocument
-from search_service.report.study_report import describe_threshold, worth
+from search_service.report.study_report import describe_threshold
+from search_service.report.worth import worth
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
 from trainables import advantage

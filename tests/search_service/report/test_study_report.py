@@ -22,8 +22,8 @@ from search_service.report.study_report import (
     describe_model,
     format_value,
     report,
-    worth,
 )
+from search_service.report.worth import worth
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
@@ -258,6 +258,8 @@ def test_b_report_and_document_hold_every_metric_the_baselines_and_the_folds(tmp
     assert [b["name"] for b in best["baselines"]] == ["linear", "boosting"]
     assert best["validation_folds"] == [list(scores) for scores in final.winner.fold_scores]
     assert best["worth"] == worth(final)
+    answers = {"Yes": "better", "It cannot be told": "cannot be told", "No": "not better"}
+    assert best["verdict"] == answers[best["worth"].partition(":")[0]]
     assert best["calibration"] is None
     json.dumps(best, allow_nan=False)
 

@@ -17,7 +17,7 @@ from search_service import wiring
 from search_service.errors import DataError, OutsideError
 from search_service.records.events import TrialFinished
 from search_service.records.results import StudyStatus
-from search_service.report.study_report import worth
+from search_service.report.worth import worth
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
 from search_service.wiring import notifying
