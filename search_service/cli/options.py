@@ -79,7 +79,12 @@ def load(config: str, changes: list[str]) -> StudySpec:
     from search_service.spec import config_file, from_table, study_spec
 
     if not from_table.is_table(config):
-        return config_file.load(Path(config), changes)
+        replaced = config_file.replaced_by_minutes(config_file.read(Path(config)), changes)
+        spec = config_file.load(Path(config), changes)
+        if replaced:
+            keys = ", ".join(f"{section}.{key}" for section, key in replaced)
+            typer.echo(f"The minutes take the place of what {config} says: {keys}", err=True)
+        return spec
     from search_service import wiring
 
     return study_spec.parse(wiring.config_of(config, changes, settings=settings_for(None)).plain)

@@ -107,11 +107,19 @@ def overridden(raw: Any, overrides: Sequence[str]) -> Any:
     Raises:
         InvalidSpecError: One is not of that form.
     """
-    if any(override.partition("=")[0] == MINUTES for override in overrides):
-        _forget_sizes(raw)
+    for section, key in replaced_by_minutes(raw, overrides):
+        raw[section].pop(key)
     for override in overrides:
         _override(raw, override)
     return raw
+
+
+def replaced_by_minutes(raw: Any, overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Section and key of what a config says that minutes among its changes take the place of."""
+    if all(override.partition("=")[0] != MINUTES for override in overrides) or not isinstance(raw, dict):
+        return []
+    sections = {name: raw[name] for name in SIZES if isinstance(raw.get(name), dict)}
+    return [(name, key) for name, section in sections.items() for key in SIZES[name] if key in section]
 
 
 def local_files(raw: Any) -> dict[str, Path]:
@@ -244,14 +252,6 @@ def _override(raw: Any, override: str) -> None:
         if not isinstance(inner, dict):
             raise InvalidSpecError([Problem("--set", override, "a key inside keys", f"{key} passes through a value")])
     inner[last] = value
-
-
-def _forget_sizes(raw: Any) -> None:
-    """Take what minutes decide out of a config's plain data."""
-    for section, keys in SIZES.items():
-        if isinstance(raw, dict) and isinstance(raw.get(section), dict):
-            for key in keys:
-                raw[section].pop(key, None)
 
 
 def _parts(key: str) -> list[str]:

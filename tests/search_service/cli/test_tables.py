@@ -66,7 +66,11 @@ def test_e3_minutes_take_the_place_of_the_numbers_of_a_table_and_of_a_config(tab
     assert config.search.minutes == 7
     assert not {"coarse", "refined", "max_cycles"} & config.search.model_fields_set
     (tmp_path / "fixed.yaml").write_text(called("init", "iris.csv", "--target", "species").stdout)
-    document = json.loads(called("plan", "fixed.yaml", "--minutes", "3", "--runner", "inline", "--json").stdout)
+    planned = called("plan", "fixed.yaml", "--minutes", "3", "--runner", "inline", "--json")
+    assert planned.stderr.startswith(
+        "The minutes take the place of what fixed.yaml says: search.coarse, search.refined, finalists.top\n"
+    )
+    document = json.loads(planned.stdout)
     assert document["minutes"] == 3
     assert next(iter(document["parts"])) == "start"
     assert sum(document["parts"].values()) == pytest.approx(document["seconds_expected"])
