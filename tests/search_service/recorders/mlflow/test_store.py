@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 from pathlib import Path
@@ -73,15 +74,23 @@ def test_e1_a_first_start_that_is_killed_anywhere_leaves_a_home_that_opens(tmp_p
     assert {file.name for file in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
 
-@pytest.fixture
-def bricked(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def killed_over(tmp_path_factory) -> Path:
     """A file that MLflow itself was killed over, and does not open any more."""
-    path = tmp_path / "mlflow.db"
+    path = tmp_path_factory.mktemp("killed-over") / "mlflow.db"
     killed_at(40, in_place, path)
     with pytest.raises((MlflowException, SQLAlchemyError)):
         in_place(uri_of(path))
     SqlAlchemyStore._engine_map.pop(uri_of(path)).dispose()
     return path
+
+
+@pytest.fixture
+def bricked(killed_over, tmp_path) -> Path:
+    """A copy of it, with whatever SQLite has beside it."""
+    for file in killed_over.parent.iterdir():
+        shutil.copy(file, tmp_path)
+    return tmp_path / killed_over.name
 
 
 def test_e1_a_record_that_was_left_half_made_is_set_aside_and_made_anew(bricked):
