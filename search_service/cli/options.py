@@ -79,9 +79,8 @@ def load(config: str, changes: list[str]) -> StudySpec:
     from search_service.spec import config_file, from_table, study_spec
 
     if not from_table.is_table(config):
-        replaced = config_file.replaced_by_minutes(config_file.read(Path(config)), changes)
         spec = config_file.load(Path(config), changes)
-        if replaced:
+        if replaced := config_file.replaced_in(Path(config), changes):
             keys = ", ".join(f"{section}.{key}" for section, key in replaced)
             typer.echo(f"The minutes take the place of what {config} says: {keys}", err=True)
         return spec

@@ -114,12 +114,21 @@ def overridden(raw: Any, overrides: Sequence[str]) -> Any:
     return raw
 
 
+def replaced_in(path: Path, overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Section and key of what a config file says that minutes among its changes take the place of."""
+    return replaced_by_minutes(read(path), overrides) if _has_minutes(overrides) else []
+
+
 def replaced_by_minutes(raw: Any, overrides: Sequence[str]) -> list[tuple[str, str]]:
-    """Section and key of what a config says that minutes among its changes take the place of."""
-    if all(override.partition("=")[0] != MINUTES for override in overrides) or not isinstance(raw, dict):
+    """The same of a config's plain data."""
+    if not _has_minutes(overrides) or not isinstance(raw, dict):
         return []
     sections = {name: raw[name] for name in SIZES if isinstance(raw.get(name), dict)}
     return [(name, key) for name, section in sections.items() for key in SIZES[name] if key in section]
+
+
+def _has_minutes(overrides: Sequence[str]) -> bool:
+    return any(override.partition("=")[0] == MINUTES for override in overrides)
 
 
 def local_files(raw: Any) -> dict[str, Path]:
