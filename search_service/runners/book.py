@@ -81,6 +81,8 @@ class RoundBook:
         # As they were asked for; ``_merged`` are made of these.
         self._cohorts: dict[str, Cohort] = {}
         self._merged: dict[str, Cohort] = {}
+        # Epoch of the last report of each.
+        self._heard: dict[str, int] = {}
         # How often cohorts were merged: names are not used twice.
         self._merges = 0
         self._journals = RoundJournals(plan)
@@ -125,7 +127,10 @@ class RoundBook:
         return cohort
 
     def report(self, report: CohortReport) -> None:
-        """Enter a cohort's report."""
+        """Enter a cohort's report; what is said again, by a worker in the place of one that was lost, is known."""
+        if report.epoch <= self._heard.get(report.cohort_id, 0):
+            return
+        self._heard[report.cohort_id] = report.epoch
         members = {member.trial_id: member for member in self._members_of(report.cohort_id)}
         began_at = time.time() - report.seconds
         for news in report.members:

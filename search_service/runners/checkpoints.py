@@ -1,7 +1,9 @@
 """Checkpoints of cohorts as files in a folder: written whole or not at all. Needs no torch.
 
-A cohort's checkpoint is its population (trainables/checkpoint.py) and who of its trials are its members. ``cohort.py``
-makes the files; here they are written and read, by whoever is on the machine whose disk holds the round's folder.
+A cohort's checkpoint is its population (trainables/checkpoint.py), who of its trials are its members, and what its
+worker was about to report: a worker may be lost when its checkpoint is there and nobody has heard the report.
+``cohort.py`` and the workers make the files; here they are written and read, by whoever is on the machine whose disk
+holds the round's folder.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-POPULATION, MEMBERS = "population.pt", "members.json"
+POPULATION, MEMBERS, REPORT = "population.pt", "members.json", "report.json"
 # What the files of a checkpoint hold, by their names.
 Files = Mapping[str, bytes]
 
@@ -40,6 +42,8 @@ def write(files: Files, folder: Path) -> None:
 def read(folder: Path) -> Files | None:
     """What ``write`` wrote; None if there is nothing."""
     try:
-        return {name: (folder / name).read_bytes() for name in (POPULATION, MEMBERS)}
+        files = {name: (folder / name).read_bytes() for name in (POPULATION, MEMBERS)}
     except FileNotFoundError:
         return None
+    report = folder / REPORT
+    return files | ({REPORT: report.read_bytes()} if report.exists() else {})

@@ -20,6 +20,7 @@ from ray import cloudpickle, tune
 
 from search_service.records.round_plan import Resources, RoundPlan
 from search_service.records.rounds import TrialStatus
+from search_service.runners import checkpoints
 from search_service.runners.base import Cohort, CohortReport, MemberReport, Task, TaskTimes, this_process
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.coordinator import Rungs
@@ -162,17 +163,23 @@ class _Training:
         self._cohort, self._folder, self._coordinator = cohort, plan.folder.absolute(), coordinator
         self._rungs = rungs_of(plan)
         self._training = train(cohort, plan, dataset, self._judge, device=device, read=self._read)
-        # Of a worker that was lost.
+        self._unheard = ""
+        # Of a worker that was lost, and maybe before anybody had heard what it was about to say.
         if (files := ray.get(coordinator.kept.remote(self._folder, cohort.cohort_id))) is not None:
             self._training.go_on(files)
+            self._unheard = files.get(checkpoints.REPORT, b"").decode()
 
     def step(self) -> dict[str, Any]:
+        if self._unheard:
+            said, self._unheard = self._unheard, ""
+            return {REPORT: said, "done": False}
         report = self._training.advance()
+        said = encode(report)
         if not report.finished:
             # Before anybody hears of the report: whoever pauses the cohort finds it there.
-            kept = self._coordinator.keep.remote(self._folder, self._cohort.cohort_id, self._training.packed())
-            ray.get(kept)
-        return {REPORT: encode(report), "done": report.finished}
+            files = {**self._training.packed(), checkpoints.REPORT: said.encode()}
+            ray.get(self._coordinator.keep.remote(self._folder, self._cohort.cohort_id, files))
+        return {REPORT: said, "done": report.finished}
 
     def _judge(self, rung: int, scores: Mapping[str, float]) -> set[str]:
         go_on: set[str] = ray.get(self._coordinator.judge.remote(self._rungs, rung, dict(scores)))
