@@ -5,13 +5,10 @@ tests/faults/test_resumed.py has the study that is killed at every point, withou
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -20,10 +17,7 @@ from mlflow import MlflowClient
 from search_service import wiring
 from search_service.records.events import TrialFinished, TrialProgressed
 from search_service.records.rounds import TrialStatus
-from search_service.runners.base import CohortReport
-from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
-from search_service.runners.ray_tune import RayTuneRunner
 from search_service.settings import Settings
 from search_service.space.ranges import NumericRange
 from tests.conftest import REPOSITORY
@@ -75,53 +69,6 @@ def test_d6_a_killed_worker_and_a_killed_coordinator_lose_nothing_and_repeat_not
         assert epochs == list(range(1, len(epochs) + 1))
         common = min(len(disturbed.curve), len(reference.curve))
         assert disturbed.curve[:common] == reference.curve[:common]
-
-
-@dataclasses.dataclass(frozen=True)
-class LastWords(CohortReport):
-    """Kills when asked a second time whether it is the last: its checkpoint is kept then, and nobody has heard it."""
-
-    once: str = ""
-
-    @property
-    def finished(self) -> bool:
-        killed = Path(self.once)
-        asked = killed.with_name(f"asked-{os.getpid()}-{id(self)}")
-        if asked.exists() and not killed.exists():
-            killed.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        asked.touch()
-        return super().finished
-
-
-class Unheard(CohortTraining):
-    """The process of the first that has a report is lost with it, once in a round."""
-
-    def __init__(self, cohort, plan, *others, **more):
-        super().__init__(cohort, plan, *others, **more)
-        self._once = plan.folder / "killed"
-
-    def advance(self):
-        return LastWords(**vars(super().advance()), once=str(self._once))
-
-
-def test_d6_a_worker_that_is_lost_before_anybody_has_heard_its_report_takes_nothing_with_it(
-    ray_runner, digits, tmp_path
-):
-    """Trials that ended at that rung were told by nobody, and those that went on lacked its epochs."""
-    # Its workers have the CPUs.
-    ray_runner.release()
-    runner = RayTuneRunner(train=Unheard)
-    changes = {"max_trials": 12, "population_size": 6, "max_epochs": 9}
-    plan = make_plan(tmp_path / "ray", **changes)
-    result = runner.run_round(plan, digits[0], lambda event: None)
-    runner.close()
-    assert (plan.folder / "killed").exists()
-    assert [trial.number for trial in result.trials] == list(range(12))
-    assert result.count(TrialStatus.FAILED) == 0
-    assert {trial.status for trial in result.trials} == {TrialStatus.COMPLETED, TrialStatus.PRUNED}
-    for trial in result.trials:
-        assert [point.epoch for point in trial.curve] == list(range(1, trial.epochs + 1))
 
 
 def test_d6_a_worker_that_is_lost_with_what_was_left_of_several_cohorts_loses_nothing(ray_runner, digits, tmp_path):
