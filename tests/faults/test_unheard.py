@@ -1,17 +1,24 @@
-"""D6: a worker that is lost between leaving its checkpoint and its report being heard takes nothing with it."""
+"""D6: a worker that is lost between leaving its checkpoint and its report being heard takes nothing with it.
+
+And its CPUs are given back with the others, although somebody keeps the exception that tells of its death.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import multiprocessing
 import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from search_service.runners.base import CohortReport
 from search_service.runners.cohort import CohortTraining
 from tests.plans import make_plan
+from tests.services import until
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load
 
@@ -44,27 +51,61 @@ class Unheard(CohortTraining):
         return LastWords(**vars(super().advance()), once=str(self._once))
 
 
+class Keeper(logging.Handler):
+    """Keeps what Tune says of the worker's death, with the traceback and all that hangs on it, as Sentry does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.kept.append(record)
+
+
 def run_round(folder: Path) -> None:
     """In a process of its own, with a Ray of its own."""
+    import ray
+
     from search_service.runners.ray_tune import RayTuneRunner
 
+    keeper = Keeper()
+    logging.getLogger("ray").addHandler(keeper)
     runner = RayTuneRunner(num_cpus=2, train=Unheard)
     plan = make_plan(folder, max_trials=12, population_size=6, max_epochs=9)
     runner.run_round(plan, load(DataConfig(source="digits"))[0], lambda event: None)
+    assert keeper.kept
+    runner.release()
+    until(lambda: ray.available_resources().get("CPU") == 2, seconds=60)
+    (folder / "given_back").touch()
     runner.close()
 
 
-def test_d6_a_worker_that_is_lost_before_anybody_has_heard_its_report_takes_nothing_with_it(tmp_path):
-    """Trials that ended at that rung were told by nobody, and those that went on lacked its epochs."""
-    process = multiprocessing.get_context("spawn").Process(target=run_round, args=(tmp_path / "round",))
+@pytest.fixture(scope="module")
+def ended_round(tmp_path_factory) -> tuple[Path, int | None]:
+    """The folder of the round, and how its process ended."""
+    folder = tmp_path_factory.mktemp("unheard") / "round"
+    process = multiprocessing.get_context("spawn").Process(target=run_round, args=(folder,))
     process.start()
-    process.join(240)
-    assert process.exitcode == 0
-    assert (tmp_path / "round" / "killed").exists()
-    told = [json.loads(line) for line in (tmp_path / "round" / "told.jsonl").open(encoding="utf-8")]
+    process.join(300)
+    return folder, process.exitcode
+
+
+def test_d6_a_worker_that_is_lost_before_anybody_has_heard_its_report_takes_nothing_with_it(ended_round):
+    """Trials that ended at that rung were told by nobody, and those that went on lacked its epochs."""
+    folder, _ = ended_round
+    assert (folder / "killed").exists()
+    told = [json.loads(line) for line in (folder / "told.jsonl").open(encoding="utf-8")]
     assert sorted(trial["trial"] for trial in told) == [f"r1-{number:03d}" for number in range(12)]
     assert {trial["status"] for trial in told} == {"completed", "pruned"}
     for trial in told:
         epochs = [point["epoch"] for point in trial["curve"]]
         assert epochs == list(range(1, len(epochs) + 1))
         assert epochs
+
+
+def test_d6_the_cpus_of_a_lost_worker_are_given_back_whoever_keeps_its_exception(ended_round):
+    """The next round of the same Ray waited for ever for the CPUs that Tune's controller, kept so, still held."""
+    folder, exit_code = ended_round
+    assert (folder / "given_back").exists()
+    assert exit_code == 0

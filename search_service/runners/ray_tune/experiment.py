@@ -27,6 +27,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search_service.records.round_plan import Resources
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.coordinator import Coordinator
+from search_service.runners.ray_tune.places import Places
 from search_service.runners.ray_tune.tune_side import DeskScheduler, DeskSearcher, Turns
 from search_service.runners.ray_tune.work import MAX_FAILURES, Work
 from search_service.runners.ray_tune.worker import IDLE_S, Rest, ToDo, Worker
@@ -120,6 +121,7 @@ class Experiment:
         self._kept: set[int] = set()
         self._rows: list[Any] = []
         self.coordinator = _start_coordinator()
+        self._places = Places(resources)
         # Tune writes its own state there, which nobody reads.
         self._folder = tempfile.mkdtemp(prefix="tune-")
         self._tuner: tune.Tuner | None = self._make_tuner(train)
@@ -129,7 +131,7 @@ class Experiment:
     def _make_tuner(self, train: type[CohortTraining]) -> tune.Tuner:
         trainable = tune.with_resources(
             tune.with_parameters(Worker, coordinator=self.coordinator, resources=self.resources, train=train),
-            {"cpu": self.resources.cpus_per_trial, "gpu": self.resources.gpus_per_trial},
+            self._places,
         )
         return tune.Tuner(
             trainable,
@@ -224,8 +226,9 @@ class Experiment:
         if tuner is not None and ray.is_initialized():
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.get(self.coordinator.dismiss.remote(), timeout=END_S)
-        # Tune gives back its placement groups, and with them the CPUs, when its controller is deleted; that one is part
-        # of a reference cycle, and whoever came next would have fewer workers.
+            with contextlib.suppress(ray.exceptions.RayError):
+                self._places.give_back()
+        # Tune's controller is part of a reference cycle and keeps what it has seen.
         del tuner
         self._failure = None
         gc.collect()
