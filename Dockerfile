@@ -4,8 +4,8 @@
 # What pyproject.toml depends on, as a file of its own: other changes to pyproject.toml do not install anything again.
 FROM python:3.11-slim-bookworm AS requirements
 COPY pyproject.toml .
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-    >requirements.txt
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+    print(*project['dependencies'], *project['optional-dependencies']['all'], sep='\n')" >requirements.txt
 
 FROM python:3.11-slim-bookworm AS wheel
 WORKDIR /source

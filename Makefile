@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Today's plugin or the older program, whichever is here.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test test-quick test-browser check docs chaos format bench up down clean
+.PHONY: help run test test-quick test-browser check docs wheels chaos format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
@@ -54,6 +54,9 @@ docs: $(INSTALLED)    ## Build the documentation as a site that needs no network
 # More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
 chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+wheels: $(INSTALLED)  ## Try wheel and sdist in empty environments: the client alone, and all of it (tests/wheels.py).
+	$(BIN)/python tests/wheels.py $(PYTHONS)
 
 format: $(INSTALLED)  ## Rewrite the code in the project's format.
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +20,12 @@ def attach(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[Callable[[
 
     def get(name: str) -> Any:
         if name in modules:
-            return getattr(importlib.import_module(modules[name]), name)
+            try:
+                return getattr(importlib.import_module(modules[name]), name)
+            except ModuleNotFoundError as error:
+                if error.name and importlib.util.find_spec(error.name.partition(".")[0]) is None:
+                    error.add_note(f"{package}.{name} needs more than the client: pip install 'search-service[all]'")
+                raise
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def listed() -> list[str]:

@@ -27,6 +27,7 @@ from search_service.cli import (
     study_commands,
     ui_command,
 )
+from search_service.cli.installed import what_is_missing
 from search_service.cli.terminal import note_begin, say
 from search_service.errors import EXIT_INTERRUPTED, DataError, InvalidSpecError, OutsideError, SearchServiceError
 from search_service.runners.interrupts import catch_interrupts
@@ -81,6 +82,13 @@ def main() -> None:
         say(f"[bold red]{what}: {n} {'mistake' if n == 1 else 'mistakes'}[/]", errors)
         for problem in error.problems:
             say(escape(str(problem)), errors)
+        sys.exit(InvalidSpecError.exit_code)
+    except ModuleNotFoundError as error:
+        missing = what_is_missing(error)
+        if missing is None:
+            raise
+        say("[bold red]This cannot be done here:[/]", errors)
+        say(escape(str(missing)), errors)
         sys.exit(InvalidSpecError.exit_code)
     except OutsideError as error:
         say(f"[bold red]Stopped by something outside:[/] {escape(str(error))}", errors)

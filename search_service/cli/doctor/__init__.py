@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from search_service.cli.doctor import home, machine, others
+from search_service.cli.installed import is_client_alone
 from search_service.client import URL
 from search_service.records.findings import Finding, State
 from search_service.settings import Settings
 from trainables.redaction import redact
+
+# What matters where no study runs.
+_OF_CLIENTS = (machine.VERSIONS, others.SERVICE, home.CLOCK)
 
 
 def look(settings: Settings, *, ray_address: str | None = None, service: str | None = None) -> Iterator[Finding]:
@@ -38,6 +42,8 @@ def look(settings: Settings, *, ray_address: str | None = None, service: str | N
         (home.CLOCK, partial(home.look_at_clock, settings)),
     ]
     for name, one in looks:
+        if is_client_alone() and name not in _OF_CLIENTS:
+            continue
         try:
             yield from one()
         # Whatever is broken here, the others are still to be looked at: a package may be missing, a disk may fail.

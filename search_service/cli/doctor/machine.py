@@ -14,10 +14,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from search_service.cli.installed import EXTRA, PACKAGE, is_client_alone, pip, requirements
 from search_service.records.findings import Finding, State
 
 VERSIONS, PROCESSORS, SHARED_MEMORY = "versions", "processors", "shared memory"
-PACKAGE = "search-service"
 # Named in any case; of the others only those that are not as they should be.
 _NAMED = (PACKAGE, "torch", "ray", "mlflow", "optuna")
 # Is there where the system has NVIDIA's driver.
@@ -31,10 +31,10 @@ LEAST_SHARED_MEMORY = 512 * 2**20
 def look_at_versions() -> Iterator[Finding]:
     """Versions, and whether they are what the package's own metadata require."""
     try:
-        required = [Requirement(line) for line in importlib.metadata.requires(PACKAGE) or []]
+        required = requirements()
         python = SpecifierSet(str(importlib.metadata.metadata(PACKAGE).json.get("requires_python") or ""))
     except importlib.metadata.PackageNotFoundError:
-        remedy = f"{_pip()} -e . in the project's folder, or make run there"
+        remedy = f"{pip()} -e '.[all]' in the project's folder, or make run there"
         yield Finding(VERSIONS, State.FAILED, f"{PACKAGE} is not installed for {sys.executable}", remedy)
         return
     found = [f"Python {platform.python_version()}"]
@@ -42,14 +42,16 @@ def look_at_versions() -> Iterator[Finding]:
     if not python.contains(platform.python_version(), prereleases=True):
         text = f"{found[0]} is not {python}, which {PACKAGE} requires"
         yield Finding(VERSIONS, State.FAILED, text, f"make a virtual environment with a Python {python}")
-    required = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
     wrong = [one for one in required if not _is_met(one)]
     if wrong:
         said = (f"{one.name} {_version(one.name) or 'is missing'} (required: {one.specifier})" for one in wrong)
-        remedy = f"{_pip()} " + " ".join(shlex.quote(_without_marker(one)) for one in wrong)
+        remedy = f"{pip()} " + " ".join(shlex.quote(_without_marker(one)) for one in wrong)
         yield Finding(VERSIONS, State.FAILED, f"{', '.join(found)}; not as required: {', '.join(said)}", remedy)
     else:
         yield Finding(VERSIONS, State.OK, f"{', '.join(found)}; all {len(required)} requirements are met")
+    if is_client_alone():
+        text = "this is the client alone: it submits, follows and fetches, and runs no study"
+        yield Finding(VERSIONS, State.OK, f"{text}; {pip()} '{PACKAGE}[{EXTRA}]' does")
 
 
 def look_at_processors() -> Iterator[Finding]:
@@ -110,7 +112,3 @@ def _is_met(required: Requirement) -> bool:
 def _without_marker(required: Requirement) -> str:
     extras = f"[{','.join(sorted(required.extras))}]" if required.extras else ""
     return f"{required.name}{extras}{required.specifier}"
-
-
-def _pip() -> str:
-    return f"{shlex.quote(sys.executable)} -m pip install"
