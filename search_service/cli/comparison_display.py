@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search_service.cli.terminal import say
+from search_service.records.numbers import score_text
 from search_service.report.study_comparison import StudyComparison
 
 # Letters of a value of a config; what is longer is a range or a list, of which --json has all.
@@ -43,7 +44,7 @@ def show(found: StudyComparison) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None else score_text(value)
 
 
 def _value(value: Any) -> str:

@@ -109,7 +109,8 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
     say(f"  {at}, {study.trials} of at most {study.planned} trials so far, {study.seconds:.0f} s")
     if study.best_trial:
         tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
-        say(f"  best {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
+        what = "winner" if study.test_score is not None else "best so far"
+        say(f"  {what} {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
     for event in events:
         if event["type"] == "check_finished":
             mark = "[green]passed[/]" if event["passed"] else "[bold red]failed[/]"

@@ -271,7 +271,8 @@ def _print_study(study: Study) -> None:
     say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
     if study.best_trial:
         tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
-        say(f"  best {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
+        what = "winner" if study.test_score is not None else "best so far"
+        say(f"  {what} {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
     for place, address in (("MLflow", study.links.mlflow), ("Ray", study.links.ray)):
         if address:
             say(f"  {place:<7}{address}")

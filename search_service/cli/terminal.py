@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
+from search_service.records.numbers import score_text
 from search_service.records.steps import Step
 
 # Seconds in which a process gets from its start to its command; one that is older has been about something else.
@@ -33,7 +34,7 @@ def say(text: str, console: Console | None = None) -> None:
 
 def number(value: float | None) -> str:
     """A score; nothing where there is none."""
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else score_text(value)
 
 
 def value_word(value: Any) -> str:

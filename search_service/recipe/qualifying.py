@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from search_service.records.numbers import score_text
 from search_service.records.pareto import ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.spec.study_spec import StudySpec
@@ -76,15 +77,15 @@ def qualify(
 
 def _as_best(spec: StudySpec, trial: TrialResult) -> str:
     return (
-        f"{trial.trial_id} qualified with the best {spec.metric} of the study, {trial.score:.4g}, though "
+        f"{trial.trial_id} qualified with the best {spec.metric} of the study, {score_text(trial.score)}, though "
         f"it was trained for {trial.epochs} epochs only."
     )
 
 
 def _as_simplest(trial: TrialResult, best: TrialResult) -> str:
     return (
-        f"{trial.trial_id} ({trial.score:.4g}) qualified as the smallest network that validation rows cannot tell from "
-        f"{best.trial_id}, by two standard errors: the folds decide."
+        f"{trial.trial_id} ({score_text(trial.score)}) qualified as the smallest network that validation rows "
+        f"cannot tell from {best.trial_id}, by two standard errors: the folds decide."
     )
 
 
@@ -103,10 +104,10 @@ def _rule(
         )
     sentences += wild_cards
     if others:
-        sentences.append(f"Next would have been {others[0].trial_id} ({others[0].score:.4g}).")
+        sentences.append(f"Next would have been {others[0].trial_id} ({score_text(others[0].score)}).")
     return " ".join(sentences)
 
 
 def _named(trials: Sequence[TrialResult]) -> str:
-    *first, last = (f"{trial.trial_id} ({trial.score:.4g})" for trial in trials)
+    *first, last = (f"{trial.trial_id} ({score_text(trial.score)})" for trial in trials)
     return f"{', '.join(first)} and {last}" if first else last

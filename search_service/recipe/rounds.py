@@ -20,6 +20,7 @@ from search_service.recipe.tasks import nobody
 from search_service.records.curves import score_at
 from search_service.records.earlier import EarlierStudy
 from search_service.records.events import Listener, RoundFinished, RoundStarted, TaskDone, TasksProgressed
+from search_service.records.numbers import score_text
 from search_service.records.round_plan import Limits, Resources, RoundPlan, Sampling
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
@@ -222,6 +223,6 @@ def _judge(result: RoundResult, dataset: Dataset) -> None:
         if weighted:
             cause = "class_weights give up accuracy for the rare classes: set objective.metric: balanced_accuracy"
         raise CheckFailedError(
-            f"{where}: no trial beats the predictor that ignores its inputs ({plan.metric} {best.score:.4g} against "
-            f"{trivial:.4g}); {cause}"
+            f"{where}: no trial beats the predictor that ignores its inputs ({plan.metric} {score_text(best.score)} "
+            f"against {score_text(trivial)}); {cause}"
         )

@@ -23,6 +23,7 @@ from functools import partial
 
 from search_service.recipe import fit
 from search_service.records.finalists import Cycle, Decision, SeedNoise
+from search_service.records.numbers import score_text, spread_text
 from search_service.records.rounds import RoundResult
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
@@ -93,7 +94,9 @@ def _decide(
     last = cycles[-1]
     found = last.refined.best or last.coarse.best
     if found is not None and target is not None and (found.score == target or better(found.score, target)):
-        return Decision(done, True, f"the target is reached: validation {metric} {found.score:.4g} (target {target:g})")
+        return Decision(
+            done, True, f"the target is reached: validation {metric} {score_text(found.score)} (target {target:g})"
+        )
     if last.refined.best is None:
         trials = len(last.refined.trials)
         why = f"none of its {trials} trials has a score" if trials else last.refined.stop_reason
@@ -103,10 +106,11 @@ def _decide(
     gain, expected = gains[-1], expected_gain(gains)
     noise, of_what = _noise(by_rows(last.refined.best.score), n_validation, measured)
     compared = "the coarse round" if done == 1 else f"cycle {done - 1}"
-    change = f"{abs(gain):.3g} {'better' if gain > 0 else 'worse'} than" if gain else "the same as"
-    improvement = f"validation {metric} {last.refined.best.score:.4g}, {change} {compared}"
+    change = f"{score_text(abs(gain), 3)} {'better' if gain > 0 else 'worse'} than" if gain else "the same as"
+    improvement = f"validation {metric} {score_text(last.refined.best.score)}, {change} {compared}"
     epochs, most = sum(cycle.coarse.epochs + cycle.refined.epochs for cycle in cycles), search.max_total_epochs
-    another, within = f"another cycle is expected to bring {expected:.2g}", f"(noise: ±{noise:.2g}, {of_what})"
+    another = f"another cycle is expected to bring {spread_text(expected)}"
+    within = f"(noise: ±{spread_text(noise)}, {of_what})"
     # The first that holds is the reason.
     rules = [
         (stop_requested, f"a stop was requested; {improvement}"),
@@ -124,7 +128,7 @@ def _decide(
             f"{'the only cycle is' if done == 1 else f'all {done} cycles are'} done; {improvement}",
         ),
     ]
-    go_on = f"{improvement}, more than the noise of ±{noise:.2g} ({of_what}); {another}"
+    go_on = f"{improvement}, more than the noise of ±{spread_text(noise)} ({of_what}); {another}"
     if another_fits is None:
         rules += by_gain
     else:

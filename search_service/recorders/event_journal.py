@@ -115,6 +115,7 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (
             return {
                 "type": "finalists_finished",
                 "winner": event.result.winner.trial_id,
+                "score": event.result.winner.mean,
                 "test_score": event.result.test_mean,
             }
         case ModelPacked():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from search_service.records.checks import LearningRatesResult
+from search_service.records.numbers import score_text, spread_text
 from search_service.records.pareto import ParetoSet
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.rounds import RoundResult
@@ -278,9 +279,9 @@ class FinalistsResult:
         if over is None or over.is_certain:
             return ""
         return (
-            f"test {self.metric} {self.model_test_score:.4g} is no better than the {self.trivial_test_score:.4g} of "
-            f"ignoring the inputs, beyond what {over.rows:,} rows leave to chance "
-            f"(better by {over.difference:.2g} ± {over.error:.2g})"
+            f"test {self.metric} {score_text(self.model_test_score)} is no better than the "
+            f"{score_text(self.trivial_test_score)} of ignoring the inputs, beyond what {over.rows:,} rows leave "
+            f"to chance (better by {spread_text(over.difference)} ± {spread_text(over.error)})"
         )
 
     @property

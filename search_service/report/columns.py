@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from search_service.records.numbers import spread_text
 from trainables.records import ColumnImportance, ColumnImportances
 
 # Columns that a table has, and a sentence: of more, people read the first.
@@ -41,7 +42,7 @@ def describe_columns(found: ColumnImportances) -> str:
     if found.reason:
         return f"not measured which matter: {found.reason}"
     named = shown_of(found)[0][:NAMED]
-    first, *others = [f"by {column.worse:.2g} without {column.name}" for column in named]
+    first, *others = [f"by {spread_text(column.worse)} without {column.name}" for column in named]
     rest = len(found.columns) - len(named)
     of_rest = f"; {f'{rest} others are' if rest > 1 else 'another is'} missed less, or not at all" if rest else ""
     return f"validation {found.metric} is worse {', '.join([first, *others])}{of_rest}"
@@ -60,7 +61,7 @@ def columns_section(found: ColumnImportances | None) -> list[str]:
         "",
         f"| column | {found.metric} is worse by |",
         "| --- | --- |",
-        *(f"| {_cell(column.name)} | {column.worse:.2g} ± {column.spread:.1g} |" for column in shown),
+        *(f"| {_cell(column.name)} | {spread_text(column.worse)} ± {column.spread:.1g} |" for column in shown),
         "",
     ]
     return [*lines, f"Of the others, {rest}.", ""] if rest else lines

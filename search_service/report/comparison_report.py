@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from search_service.records.comparison_results import ARRIVED, ComparisonResult, LossSlice, OptimizerOutcome
+from search_service.records.numbers import score_text, spread_text
 from search_service.report.study_report import counted
 from search_service.spec.study_spec import StudySpec
 
@@ -41,7 +42,11 @@ def _row(result: ComparisonResult, outcome: OptimizerOutcome) -> tuple[str, ...]
 
 def score(outcome: OptimizerOutcome) -> str:
     """Mean ± standard deviation of the best scores."""
-    return f"{outcome.best_mean:.4g} ± {outcome.best_std:.2g}" if math.isfinite(outcome.best_mean) else "none"
+    return (
+        f"{score_text(outcome.best_mean)} ± {spread_text(outcome.best_std)}"
+        if math.isfinite(outcome.best_mean)
+        else "none"
+    )
 
 
 def conclusion(result: ComparisonResult) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.numbers import score_text, spread_text
 from search_service.records.rounds import RoundResult
 from search_service.report.importance import BEST_SHARE, Importance, importance
 
@@ -46,7 +47,7 @@ def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"
         verdict = "no" if finalist.trial_id in final.contenders[1:] else "yes"
         cells = [
             finalist.trial_id,
-            f"{finalist.mean:.4g} ± {finalist.std:.2g}",
+            f"{score_text(finalist.mean)} ± {spread_text(finalist.std)}",
             format_interval(finalist),
             f"{finalist.parameters:,}",
             f"{finalist.config.optimizer.lr:.3g}",
@@ -65,7 +66,9 @@ def describe_pareto(final: FinalistsResult) -> list[str]:
     lines = [f"## Score and {pareto.name}", ""]
     if not pareto.points:
         return [*lines, "No trial was trained to the end; the finalists are the best of all.", ""]
-    again = {finalist.trial_id: f"{finalist.mean:.4g} ± {finalist.std:.2g}" for finalist in final.finalists}
+    again = {
+        finalist.trial_id: f"{score_text(finalist.mean)} ± {spread_text(finalist.std)}" for finalist in final.finalists
+    }
     lines += [
         f"Of {len(pareto.points)} trials that were trained to the end, those that no other beats in both. The "
         "finalists are the best of them.",
@@ -74,7 +77,7 @@ def describe_pareto(final: FinalistsResult) -> list[str]:
         "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {point.trial_id} | {point.score:.4g} | {point.second:,g} | {again.get(point.trial_id, '—')} |"
+        f"| {point.trial_id} | {score_text(point.score)} | {point.second:,g} | {again.get(point.trial_id, '—')} |"
         for point in pareto.optimal
     ]
     return [*lines, ""]
@@ -96,7 +99,7 @@ def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simples
 
 def format_interval(finalist: Finalist) -> str:
     """``0.9712 to 0.9874``; a dash with fewer than two seeds or folds."""
-    return "—" if finalist.interval is None else "{:.4g} to {:.4g}".format(*finalist.interval)
+    return "—" if finalist.interval is None else "" + " to ".join(map(score_text, finalist.interval))
 
 
 def _share(found: Importance, leaf: str) -> str:

@@ -43,6 +43,7 @@ from search_service.records.events import (
     TrialProgressed,
 )
 from search_service.records.finalists import FinalistsResult
+from search_service.records.numbers import score_text, spread_text
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
@@ -215,9 +216,8 @@ class ProgressDisplay:
         counts = ", ".join(f"{result.count(s)} {_WORDS[s]}" for s in _WORDS if result.count(s))
         best = f"no score ({result.stop_reason})"
         if result.best is not None:
-            best = (
-                f"best validation {result.plan.metric} [bold]{result.best.score:.4g}[/] (trial {result.best.trial_id})"
-            )
+            score = score_text(result.best.score)
+            best = f"best validation {result.plan.metric} [bold]{score}[/] (trial {result.best.trial_id})"
         self._print(
             "", f"{PASSED if result.best else FAILED} {best}; {counts or 'no trials'} in {result.seconds:.0f} s"
         )
@@ -238,19 +238,19 @@ class ProgressDisplay:
             table.add_row(f"[dim]{leaf}[/]", f"[bold]{for_terminal(format_value(value))}[/]")
         scores = Table.grid(padding=(0, 3))
         interval = f"{describe_interval(final).removeprefix(', ')}; " if final.test_interval is not None else ""
-        trivial = f"{final.trivial_test_score:.4g}"
+        trivial = score_text(final.trivial_test_score)
         scores.add_row(
             f"[bold]test {metric}[/]",
-            f"[bold]{final.model_test_score:.4g}[/]",
+            f"[bold]{score_text(final.model_test_score)}[/]",
             f"{interval}ignoring the inputs gives {trivial}",
         )
         if final.average is not None:
             alone = "the winner's network by itself; the model is the mean of several"
-            scores.add_row("test, alone", f"{final.network_test_score:.4g}", alone)
+            scores.add_row("test, alone", score_text(final.network_test_score), alone)
         spread = f"mean ± standard deviation over {counted(len(winner.seeds), 'seed')}"
-        scores.add_row("test, its seeds", f"{final.test_mean:.4g} ± {final.test_std:.2g}", spread)
+        scores.add_row("test, its seeds", f"{score_text(final.test_mean)} ± {spread_text(final.test_std)}", spread)
         spread = f"mean ± standard deviation over {over}"
-        scores.add_row("validation", f"{winner.mean:.4g} ± {winner.std:.2g}", spread)
+        scores.add_row("validation", f"{score_text(winner.mean)} ± {spread_text(winner.std)}", spread)
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
@@ -338,6 +338,6 @@ class _RoundSoFar:
             self._best = trial
 
     def describe(self) -> str:
-        best = f"best {self._best.metric} {self._best.score:.4g}" if self._best else "no score yet"
+        best = f"best {self._best.metric} {score_text(self._best.score)}" if self._best else "no score yet"
         rung = f" · highest rung {max(self.epochs.values())}" if self.epochs else ""
         return f"{best}{rung} · {self._stopped} stopped"

@@ -13,12 +13,15 @@ from pydantic import Field
 from search_service.errors import DamagedFileError
 from search_service.folder import journals, layout, study_folder
 from search_service.folder.study_folder import StudyFolder
+from search_service.records.rounds import TrialStatus
 from search_service.records.steps import Step
 from search_service.report.documents import Document
 from trainables.metrics import METRICS, MetricName
 
 # A process works on it; it has ended, one way or the other; or its process has, and it can go on.
 StateAtHome = Literal["running", "completed", "failed", "interrupted"]
+_BEGINNINGS = ("step_started", "round_started")
+_ABLE = (TrialStatus.COMPLETED, TrialStatus.PRUNED)
 # Of a study, those that are shown.
 BEST_TRIALS = 5
 
@@ -34,9 +37,9 @@ class StudyAtHome(Document):
     metric: MetricName | None
     trials: int = Field(description="Ended.")
     planned: int = Field(description="Trials at most, of the rounds that have begun.")
-    best_trial: str | None
-    best_score: float | None = Field(description="Best validation score of any trial.")
-    test_score: float | None = Field(description="Of the model.")
+    best_trial: str | None = Field(description="The winner; before, the best of the trials that were trained furthest.")
+    best_score: float | None = Field(description="Its validation score; of the winner the mean over its trainings.")
+    test_score: float | None = Field(description="Of the model that is handed over.")
     began_at: datetime | None
     seconds: float = Field(description="Time that was worked on it.")
     folder: str
@@ -61,19 +64,20 @@ def study_of(folder: StudyFolder, events: list[dict[str, Any]]) -> StudyAtHome:
     for event in events:
         by_type.setdefault(event["type"], []).append(event)
     metric = next((event["metric"] for event in by_type.get("study_started", ())), None)
-    best = best_trials(events, metric)
+    best, score = _best(events, metric)
     packed = by_type.get("model_packed", ())
     return StudyAtHome(
         id=folder.path.name,
         name=_name(folder),
         state=state,
         reason=reason,
-        step=next((event["step"] for event in reversed(by_type.get("step_started", []))), None),
+        # A search step begins with its round, and each step of its own with itself.
+        step=next((event["step"] for event in reversed(events) if event["type"] in _BEGINNINGS), None),
         metric=metric,
         trials=len(by_type.get("trial_finished", ())),
         planned=sum(event["max_trials"] for event in by_type.get("round_started", ())),
-        best_trial=best[0]["trial"] if best else None,
-        best_score=best[0]["score"] if best else None,
+        best_trial=best,
+        best_score=score,
         test_score=packed[-1]["test_score"] if packed else None,
         began_at=datetime.fromisoformat(events[0]["at"]).astimezone(UTC) if events else None,
         seconds=folder.seconds,
@@ -110,12 +114,27 @@ def events_of(folder: StudyFolder) -> list[dict[str, Any]]:
 
 
 def best_trials(events: list[dict[str, Any]], metric: MetricName | None) -> list[dict[str, Any]]:
-    """The trials that have a score, the best first."""
+    """The trials that have a score and did not fail, the best first of those that were trained furthest.
+
+    As ``RoundResult.ranked`` has it: who was stopped at epoch 3 says nothing of how it would have done at epoch 27.
+    """
     if metric is None:
         return []
-    scored = [event for event in events if event["type"] == "trial_finished" and _is_number(event["score"])]
+    finished = [event for event in events if event["type"] == "trial_finished"]
+    able = [event for event in finished if event["status"] in _ABLE and _is_number(event["score"])]
     # Of equals the first.
-    return sorted(scored, key=lambda event: METRICS[metric].rank(event["score"]))
+    return sorted(able, key=lambda event: (-event["epochs"], METRICS[metric].rank(event["score"])))
+
+
+def _best(events: list[dict[str, Any]], metric: MetricName | None) -> tuple[str | None, float | None]:
+    """The winner or, before there is one, the best trial, and its validation score."""
+    trials = best_trials(events, metric)
+    won = next((event for event in reversed(events) if event["type"] == "finalists_finished"), None)
+    if won is None:
+        return (trials[0]["trial"], trials[0]["score"]) if trials else (None, None)
+    # Studies of earlier versions do not say the winner's mean.
+    own = (event["score"] for event in trials if event["trial"] == won["winner"])
+    return won["winner"], won.get("score", next(own, None))
 
 
 def _is_number(value: Any) -> bool:

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter
 from search_service.errors import DataError, Problem
 from search_service.folder import journals, layout, study_folder
 from search_service.folder.study_folder import StudyFolder
+from search_service.records.numbers import score_text, spread_text
 from search_service.report.documents import Document, StudyDocument
 from search_service.spec import study_spec
 from trainables import advantage
@@ -136,8 +137,8 @@ def _beside(
         lead = advantage.compare(own, other_own, TypeAdapter(MetricName).validate_python(ours.metric))
     except ValueError:
         return f"{pair} cannot be compared: they were tested on other rows", None
-    scores = f"test {ours.metric} {ours.model.test_score:.4g} and {others.model.test_score:.4g}"
-    by = f"{abs(lead.difference):.2g} ± {lead.error:.2g} on the same {lead.rows:,} rows"
+    scores = f"test {ours.metric} {score_text(ours.model.test_score)} and {score_text(others.model.test_score)}"
+    by = f"{spread_text(abs(lead.difference))} ± {spread_text(lead.error)} on the same {lead.rows:,} rows"
     if lead.sign == 0:
         return f"{pair} cannot be told apart: {scores}, which differ by {by}", lead
     than = "better than" if lead.sign > 0 else "worse than"

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from search_service.records.finalists import Average, Decision, Finalist, FinalistsResult
+from search_service.records.numbers import score_text, spread_text
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
@@ -49,7 +50,7 @@ def report(spec: StudySpec, result: StudyResult) -> str:
         counts = [
             done.count(s) for s in (TrialStatus.COMPLETED, TrialStatus.PRUNED, TrialStatus.DIVERGED, TrialStatus.FAILED)
         ]
-        best = f"{done.best.score:.4g} ({done.best.trial_id})" if done.best else "none"
+        best = f"{score_text(done.best.score)} ({done.best.trial_id})" if done.best else "none"
         cells = [f"{done.plan.number}: {done.plan.name}", len(done.trials), *counts, best, f"{done.seconds:.1f}"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     lines += ["", *(f"- Round {done.plan.number} ended: {done.stop_reason}" for done in result.rounds)]
@@ -66,8 +67,11 @@ def _in_numbers(decision: Decision) -> str:
     """What step 6 compared; nothing where it had nothing to compare."""
     if decision.gain is None or decision.expected_gain is None or decision.noise is None:
         return ""
-    expected, noise = f"expected of another cycle {decision.expected_gain:.2g}", f"noise {decision.noise:.2g}"
-    return f" (gain {decision.gain:.2g}, {expected}, {noise})"
+    expected, noise = (
+        f"expected of another cycle {spread_text(decision.expected_gain)}",
+        f"noise {spread_text(decision.noise)}",
+    )
+    return f" (gain {spread_text(decision.gain)}, {expected}, {noise})"
 
 
 def describe_data(data: DataSummary) -> list[str]:
@@ -111,18 +115,18 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
     # Two lines: MLflow folds a note after four.
     verdict = f" **Worth it?** {said}." if (said := worth(final)) is not None else ""
     lines = [
-        f"**Test {final.metric} {final.model_test_score:.4g}** (the model{describe_interval(final)}; ignoring the "
-        f"inputs gives {final.trivial_test_score:.4g}).{verdict}",
+        f"**Test {final.metric} {score_text(final.model_test_score)}** (the model{describe_interval(final)}; ignoring "
+        f"the inputs gives {score_text(final.trivial_test_score)}).{verdict}",
         "",
         f"The model is {describe_model(final)}. The best configuration was found in trial {winner.trial_id}; mean ± "
         f"standard deviation over {counted(len(winner.seeds), 'fresh seed')}:",
         "",
         "| | " + final.metric + " |",
         "| --- | --- |",
-        f"| **test, the model** (rows used once) | **{final.model_test_score:.4g}** |",
-        f"| test, the networks of its seeds | {final.test_mean:.4g} ± {final.test_std:.2g} |",
-        f"| test, predictor that ignores its inputs | {final.trivial_test_score:.4g} |",
-        f"| {validation} | {winner.mean:.4g} ± {winner.std:.2g} |",
+        f"| **test, the model** (rows used once) | **{score_text(final.model_test_score)}** |",
+        f"| test, the networks of its seeds | {score_text(final.test_mean)} ± {spread_text(final.test_std)} |",
+        f"| test, predictor that ignores its inputs | {score_text(final.trivial_test_score)} |",
+        f"| {validation} | {score_text(winner.mean)} ± {spread_text(winner.std)} |",
         *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
         "",
         "| hyperparameter | value |",
@@ -187,10 +191,11 @@ def _describe_average(final: FinalistsResult, average: Average) -> str:
         again += f", the winner's for {counted(final.refit.epochs, 'epoch')}{_why_so_long(final)}"
     return (
         f"{_averaged(average)}{again}. On the validation rows that "
-        f"chose them their {final.metric} was {average.validation_score:.4g}, and {average.best_validation_score:.4g} "
-        f"of the best network alone; on test rows it is {final.model_test_score:.4g}, and "
-        f"{final.network_test_score:.4g} of the winner's network alone. They have {average.parameters:,} parameters, "
-        f"where that one has {final.winner.parameters:,}, and take as much longer to predict; model.average: none "
+        f"chose them their {final.metric} was {score_text(average.validation_score)}, and "
+        f"{score_text(average.best_validation_score)} of the best network alone; on test rows it is "
+        f"{score_text(final.model_test_score)}, and {score_text(final.network_test_score)} of the winner's network "
+        f"alone. They have {average.parameters:,} parameters, where that one has "
+        f"{final.winner.parameters:,}, and take as much longer to predict; model.average: none "
         "leaves it at that one"
     )
 
@@ -202,7 +207,7 @@ def _why_so_long(final: FinalistsResult) -> str:
     scores = dict(final.refit.lengths)
     chosen = scores.pop(final.refit.epochs)
     ((other, score),) = scores.items()
-    return f" (validation {final.metric} at the end {chosen:.4g}, and {score:.4g} after {other})"
+    return f" (validation {final.metric} at the end {score_text(chosen)}, and {score_text(score)} after {other})"
 
 
 def _comparison(final: FinalistsResult) -> list[str]:
@@ -214,7 +219,7 @@ def _comparison(final: FinalistsResult) -> list[str]:
     lines = ["## Every metric, and simpler models", "", "| test | " + " | ".join(names) + " |"]
     lines.append("| --- |" + " --- |" * len(names))
     for model, scores in of_models.items():
-        cells = [f"{scores[name]:.4g}" if name in scores else "—" for name in names]
+        cells = [score_text(scores[name]) if name in scores else "—" for name in names]
         lines.append(f"| {model} | " + " | ".join(cells) + " |")
     lines.append("")
     if (verdict := worth(final)) is not None:
@@ -236,7 +241,7 @@ def describe_calibration(found: Calibration) -> str:
     """What a temperature does, in a clause."""
     if found.temperature == 1:
         return "temperature 1: no validation row is wrong, so nothing says how sure the model may be"
-    losses = f"log loss {found.log_loss_before:.4g} → {found.log_loss_after:.4g}"
+    losses = f"log loss {score_text(found.log_loss_before)} → {score_text(found.log_loss_after)}"
     errors = f"expected calibration error {found.error_before:.2%} → {found.error_after:.2%}"
     return f"temperature {found.temperature:.3g} for the model, on test rows: {losses}, {errors}"
 
@@ -249,19 +254,20 @@ def describe_threshold(final: FinalistsResult) -> str:
     named = f"{found.class_name!r} is predicted from a probability of {found.probability:.3g} on"
     # Of the scores that a threshold changes the one that it was chosen by, or else the first.
     by = next(iter(found.test)) if found.chosen_by is None else found.chosen_by
-    on_tests = f"on test rows {by} {found.test_at_half[by]:.4g} at 0.5 → {found.test[by]:.4g}"
+    on_tests = f"on test rows {by} {score_text(found.test_at_half[by])} at 0.5 → {score_text(found.test[by])}"
     if found.chosen_by is None or found.validation is None:
         return f"{named}, as model.threshold says: {on_tests}"
     before, best = found.validation
-    why = f"where validation {by} is best ({before:.4g} at 0.5 → {best:.4g})"
+    why = f"where validation {by} is best ({score_text(before)} at 0.5 → {score_text(best)})"
     return f"{named}, {why}; {on_tests}; simpler models have thresholds of their own"
 
 
 def describe_prediction_interval(found: PredictionInterval) -> str:
     """How far a true number is from the prediction, and what of the test rows that holds."""
     return (
-        f"{100 * found.share:.4g} % of new rows are to lie within ± {found.half_width:.4g} of their prediction; "
-        f"of {found.rows:,} test rows {100 * found.covered:.1f} % do, by widths that the other half of them sets"
+        f"{100 * found.share:.4g} % of new rows are to lie within ± {score_text(found.half_width)} of their "
+        f"prediction; of {found.rows:,} test rows {100 * found.covered:.1f} % do, by widths that the other half of "
+        "them sets"
     )
 
 
@@ -294,5 +300,5 @@ def _is_off(leaf: str, value: Any, config: TrialConfig) -> bool:
 def format_value(value: Any) -> str:
     """A hyperparameter's value with as many digits as mean something."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return score_text(value)
     return str(list(value)) if isinstance(value, tuple) else str(value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search_service.records.finalists import FinalistsResult
+from search_service.records.numbers import score_text, spread_text
 from trainables.metrics import METRICS, MetricName
 from trainables.records import Baseline
 
@@ -61,8 +62,14 @@ def judge(final: FinalistsResult) -> Worth | None:
     named = (worse or alike or [best])[0]
     other = "" if named is best else f"; {_with_score(best, final.metric)} is the best baseline"
     assert named.lead is not None
-    by, rows = f"{abs(named.lead.difference):.2g} ± {named.lead.error:.2g}", f"{named.lead.rows:,} rows"
-    model, score = f"the model's test {final.metric} {final.model_test_score:.4g}", _with_score(named, final.metric)
+    by, rows = (
+        f"{spread_text(abs(named.lead.difference))} ± {spread_text(named.lead.error)}",
+        f"{named.lead.rows:,} rows",
+    )
+    model, score = (
+        f"the model's test {final.metric} {score_text(final.model_test_score)}",
+        _with_score(named, final.metric),
+    )
     but = _but(final, scored)
     if worse:
         return Worth("not better", f"{model} is worse than {score}, by {by} on the same {rows}{other}")
@@ -85,7 +92,7 @@ def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
             worst = min(clear, key=lambda baseline: METRICS[name].rank(baseline.test[name]))
             behind = worst.leads[name].difference if METRICS[name].mode == "max" else -worst.leads[name].difference
             model, other = worst.test[name] + behind, worst.test[name]
-            losses.append(f"its {name} {model:.4g} is worse than the {other:.4g} of {worst.model}")
+            losses.append(f"its {name} {score_text(model)} is worse than the {score_text(other)} of {worst.model}")
     return f"; but {', and '.join(losses)}" if losses else ""
 
 
@@ -98,7 +105,7 @@ def _worth_by_seeds(final: FinalistsResult, scored: Sequence[Baseline], best: Ba
     metric, mean, noise = METRICS[final.metric], final.test_mean, final.test_std
     lead = noise if metric.mode == "max" else -noise
     as_good = [b for b in scored if not metric.better(mean - lead, b.test[final.metric])]
-    network = f"test {final.metric} {mean:.4g} ± {noise:.2g}"
+    network = f"test {final.metric} {score_text(mean)} ± {spread_text(noise)}"
     if not as_good:
         return Worth("better", f"{network} is better than the best baseline, {_with_score(best, final.metric)}")
     simplest = as_good[0]
@@ -111,4 +118,4 @@ def _worth_by_seeds(final: FinalistsResult, scored: Sequence[Baseline], best: Ba
 
 
 def _with_score(baseline: Baseline, metric: MetricName) -> str:
-    return f"{baseline.model} ({baseline.test[metric]:.4g})"
+    return f"{baseline.model} ({score_text(baseline.test[metric])})"

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from search_service.records.numbers import score_text
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import TrialResult, TrialStatus
 from trainables.metrics import METRICS
@@ -110,7 +111,7 @@ def too_long_without_a_better_score(plan: RoundPlan, progress: Progress) -> str:
 
 
 def _nothing_better(plan: RoundPlan, progress: Progress) -> str:
-    return "no score" if math.isnan(progress.best) else f"no better {plan.metric} than {progress.best:.4g}"
+    return "no score" if math.isnan(progress.best) else f"no better {plan.metric} than {score_text(progress.best)}"
 
 
 # In the order in which they are asked: the first that gives a reason ends the round.

@@ -95,9 +95,9 @@ class Study(Document):
     larger_is_better: bool | None = Field(default=None, description="Of the metric's scores.")
     trials: int = Field(description="Ended.")
     planned: int = Field(default=0, description="Trials at most, of the rounds that have begun.")
-    best_trial: str | None
-    best_score: float | None = Field(description="Best validation score.")
-    test_score: float | None = Field(description="Of the winner, mean over its seeds.")
+    best_trial: str | None = Field(description="The winner; before, the best of the trials that were trained furthest.")
+    best_score: float | None = Field(description="Its validation score; of the winner the mean over its trainings.")
+    test_score: float | None = Field(description="Of the model that is handed over.")
     submitted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -28,6 +28,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import httpx
 
 from search_service.errors import DataError, OutsideError, Problem
+from search_service.records.numbers import score_text
 from search_service.records.results import StudyResult
 from search_service.report.worth import worth
 from search_service.settings import Settings
@@ -77,7 +78,7 @@ def tell(
     final = result.finalists
     score = None if final is None else final.model_test_score
     verdict = worth(final) if final is not None else None
-    found = f"test {final.metric} {score:.4g}. {verdict or ''}" if final is not None else result.reason
+    found = f"test {final.metric} {score_text(score)}. {verdict or ''}" if final is not None else result.reason
     document = {
         "event": "study_ended",
         "study_id": result.study_id,

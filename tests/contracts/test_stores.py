@@ -209,6 +209,30 @@ def test_events_are_entered_once_and_say_how_a_study_stands(store):
     assert store.trial("digits-0", "r1-000").leaves == {"optimizer.lr": 0.1}
 
 
+def test_the_best_trial_is_of_those_that_were_trained_furthest(store):
+    """As a study's own report has it: who was stopped at the first rung with a lucky score is not the best."""
+    store.add_study(new())
+    store.begin_next(1)
+    lucky = trial(0, 0.95, status="pruned") | {"epochs": 3}
+    trials = [lucky, trial(1, 0.8) | {"epochs": 27}, trial(2, 0.9) | {"epochs": 27}, trial(3, 0.85) | {"epochs": 27}]
+    store.take_in("digits-0", [STARTED, ROUND, *trials], begin=0, end=500)
+    row = store.study("digits-0")
+    assert (row.best_trial, row.best_score) == ("r1-002", 0.9)
+
+
+def test_a_study_that_is_over_has_the_scores_of_what_it_hands_over(store):
+    """Of the winner's trainings, and of the model: what the study itself prints, and what stands in its report."""
+    store.add_study(new())
+    store.begin_next(1)
+    final = {"type": "finalists_finished", "winner": "r1-000", "score": 0.88, "test_score": 0.86}
+    store.take_in("digits-0", [STARTED, ROUND, trial(0, 0.9), trial(1, 0.91), final], begin=0, end=500)
+    row = store.study("digits-0")
+    assert (row.best_trial, row.best_score, row.test_score) == ("r1-000", 0.88, 0.86)
+    packed = {"type": "model_packed", "folder": "model", "test_score": 0.89}
+    store.take_in("digits-0", [packed], begin=500, end=600)
+    assert store.study("digits-0").test_score == 0.89
+
+
 def test_the_page_in_the_record_is_the_last_that_was_told(store):
     store.add_study(new())
     step = {"type": "step_started", "step": 1, "name": "initial loss", "cycle": 1, "page": "/#/experiments/1/runs/2"}

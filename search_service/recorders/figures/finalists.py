@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from search_service.recorders.figures.style import COLOURS, DASHES, GREY, new_figure, plain_ticks, set_margins
 from search_service.records import curves as records_of
 from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.numbers import score_text, spread_text
 from trainables.metrics import METRICS
 from trainables.records import EpochPoint
 
@@ -81,9 +82,9 @@ def _draw_forest(axis: Axes, final: FinalistsResult) -> None:
         label = f"mean, and its 95 % interval over {finalist.unit}s" if row == 0 else "_"
         axis.plot([low, high], [row - 0.08] * 2, color=colour, linewidth=2.0)
         axis.plot([finalist.mean], [row - 0.08], "D", color=colour, markersize=7, markeredgecolor="white", label=label)
-        interval = f" [{low:.4g}, {high:.4g}]" if finalist.interval else ""
+        interval = f" [{score_text(low)}, {score_text(high)}]" if finalist.interval else ""
         title = finalist.trial_id + (" (winner)" if row == 0 else "")
-        names.append(f"{title}\n{finalist.mean:.4g}{interval}")
+        names.append(f"{title}\n{score_text(finalist.mean)}{interval}")
     at = len(final.finalists)
     scores = [score for score in final.test_scores if math.isfinite(score)]
     axis.plot(
@@ -92,11 +93,11 @@ def _draw_forest(axis: Axes, final: FinalistsResult) -> None:
     axis.plot(
         [final.test_mean], [at - 0.08], "D", color=TEST, markersize=7, markeredgecolor="white", label="their mean"
     )
-    names.append(f"winner, test rows\n{final.test_mean:.4g} ± {final.test_std:.2g} (std)")
+    names.append(f"winner, test rows\n{score_text(final.test_mean)} ± {spread_text(final.test_std)} (std)")
     model = final.model_test_score
     axis.plot(
         [model], [at - 0.08], "*", color="white", markersize=14, markeredgecolor="black",
-        label=f"the model, test rows: {model:.4g}",
+        label=f"the model, test rows: {score_text(model)}",
     )  # fmt: skip
     axis.axhline(at - 0.5, color=GREY, linewidth=0.8)
     axis.set_yticks(range(at + 1), names, fontsize=8)
@@ -121,7 +122,7 @@ def _draw_lines(axis: Axes, final: FinalistsResult) -> None:
         beyond = f", {'left' if score < low else 'right'} of what is shown" if is_far else ""
         line = axis.axvline(
             math.nan if is_far else score, color="black", linestyle=DASHES[1:][i % 3], linewidth=1.2,
-            label=f"{name}, test rows: {score:.4g}{beyond}", zorder=1,
+            label=f"{name}, test rows: {score_text(score)}{beyond}", zorder=1,
         )  # fmt: skip
         if is_far:
             line.set_visible(False)

@@ -22,6 +22,7 @@ from matplotlib.lines import Line2D
 
 from search_service.recorders.figures.style import DASHES, GREY, PALE, SCORES, new_figure, set_margins
 from search_service.recorders.figures.trials import LeafScale, ScoreWindow, all_trials, has_score, leaves_of
+from search_service.records.numbers import score_text
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
@@ -102,11 +103,13 @@ def _handles(
         return Line2D([], [], color=colours.to_rgba(np.array(trial.score)), linewidth=width, label=label)
 
     also = ", and the winner" if won is first else ""
-    handles = [line(first, 3.0, f"best of all rounds{also}: {first.trial_id}, {first.score:.4g}")]
+    handles = [line(first, 3.0, f"best of all rounds{also}: {first.trial_id}, {score_text(first.score)}")]
     if len(best) > 1:
-        handles.append(line(last, 1.4, f"the {len(best)} best, the darker the better; the palest: {last.score:.4g}"))
+        handles.append(
+            line(last, 1.4, f"the {len(best)} best, the darker the better, down to {score_text(last.score)}")
+        )
     if won is not None and won is not first:
-        label = f"winner among the finalists: {won.trial_id}, {won.score:.4g}"
+        label = f"winner among the finalists: {won.trial_id}, {score_text(won.score)}"
         handles.append(Line2D([], [], label=label, **_WON))
     if n_others:
         handles.append(Line2D([], [], color=PALE, linewidth=0.7, label=f"the {n_others} others"))
@@ -143,7 +146,7 @@ def _draw_axes(axis: Axes, scales: Sequence[LeafScale], window: ScoreWindow) -> 
             axis.text(x + 0.04, share, text, fontsize=7, va="center", bbox=_BOX, zorder=4)
     for score in (window.low, window.high):
         share = _score_share(score, window)
-        axis.text(len(scales) + 0.04, share, f"{score:.4g}", fontsize=7, va="center", bbox=_BOX, zorder=4)
+        axis.text(len(scales) + 0.04, share, score_text(score), fontsize=7, va="center", bbox=_BOX, zorder=4)
     axis.vlines(range(len(scales) + 1), 0, 1, color="black", linewidth=0.8, zorder=3)
     names = [scale.leaf.replace(".", ".\n") + ("\n(log)" if scale.log else "") for scale in scales]
     better = "larger" if METRICS[window.metric].mode == "max" else "smaller"

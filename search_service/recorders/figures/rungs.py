@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import COLOURS, GREY, PALE, new_figure
 from search_service.recorders.figures.trials import BROKEN, MARKERS, ScoreWindow, round_label
+from search_service.records.numbers import score_text
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from trainables.metrics import METRICS
 
@@ -76,11 +77,11 @@ def _draw_best(axis: Axes, done: RoundResult, window: ScoreWindow) -> None:
     best, last = done.best, best_at_the_end(done)
     if last is not None:
         end = _curve(last)[-1][1]
-        label = f"best at the end: {last.trial_id}, {end:.4g}"
+        label = f"best at the end: {last.trial_id}, {score_text(end)}"
         axis.plot(*zip(*_curve(last), strict=True), color="black", linewidth=2.0, label=label)
     if best is not None and best.best_point is not None:
         at = (best.best_point.epoch, window.place(best.score))
-        label = f"best epoch: {best.trial_id}, {best.score:.4g}"
+        label = f"best epoch: {best.trial_id}, {score_text(best.score)}"
         axis.plot(*at, marker="*", markersize=13, mfc="white", mec="black", linestyle="none", label=label, zorder=5)
 
 

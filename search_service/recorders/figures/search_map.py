@@ -32,6 +32,7 @@ from search_service.recorders.figures.trials import (
     score_colours,
     status_handles,
 )
+from search_service.records.numbers import score_text
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.report.importance import importance
 from search_service.space.ranges import NumericRange
@@ -155,7 +156,7 @@ def _draw_best(axis: Axes, rounds: Sequence[RoundResult], winner: str, scale: Le
         # White within the star: an outline on a dark dot cannot be seen.
         face = "white" if marker == "*" else "none"
         axis.scatter(*at, s=size, marker=marker, facecolors=face, edgecolors="black", linewidths=1.3, zorder=5)
-        label = f"{what}: {trial.trial_id}, {trial.score:.4g}"
+        label = f"{what}: {trial.trial_id}, {score_text(trial.score)}"
         handles.append(
             Line2D([], [], linestyle="none", marker=marker, markersize=9, mfc="none", mec="black", label=label)
         )

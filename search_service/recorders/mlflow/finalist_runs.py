@@ -14,6 +14,7 @@ from search_service.recorders.mlflow.pictures import log_picture
 from search_service.recorders.mlflow.runs import Runs
 from search_service.records import curves
 from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.numbers import score_text
 from search_service.report.looking_back import describe_contenders
 from search_service.report.study_report import describe_interval, describe_model
 from search_service.report.worth import worth
@@ -50,7 +51,7 @@ def write(client: MlflowClient, runs: Runs, final: FinalistsResult, *, parent: s
 def verdict(final: FinalistsResult) -> str:
     """What the model reaches and whether it was worth it."""
     worth_it = f" **Worth it?** {said}." if (said := worth(final)) is not None else ""
-    return f"Test {final.metric} {final.model_test_score:.4g}{describe_interval(final)}.{worth_it}"
+    return f"Test {final.metric} {score_text(final.model_test_score)}{describe_interval(final)}.{worth_it}"
 
 
 def _note(final: FinalistsResult) -> str:

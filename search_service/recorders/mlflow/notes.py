@@ -20,6 +20,7 @@ from search_service.records.events import (
     StepStarted,
     StudyEvent,
 )
+from search_service.records.numbers import score_text
 from search_service.records.results import StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult
 from search_service.report.worth import worth
@@ -77,7 +78,7 @@ def name(study: str, result: StudyResult) -> str:
     if final is not None:
         verdict = worth(final) or ""
         answer = next((word for start, word in _WORTH.items() if verdict.startswith(start)), "")
-        return f"{final.model_test_score:.4g} {study}" + (f" · worth it: {answer}" if answer else "")
+        return f"{score_text(final.model_test_score)} {study}" + (f" · worth it: {answer}" if answer else "")
     failed = [check for check in result.checks if not check.passed]
     if result.status is StudyStatus.FAILED and failed:
         return f"step {failed[-1].step} failed {study}"
@@ -126,7 +127,7 @@ def _searched(rounds: Sequence[RoundResult]) -> str:
         return ""
     best = rounds[-1].best
     said = f"{len(trials)} trials in {len(rounds)} round{'s' if len(rounds) > 1 else ''}"
-    return said if best is None else f"{said}, best {best.score:.4g} ({best.trial_id})"
+    return said if best is None else f"{said}, best {score_text(best.score)} ({best.trial_id})"
 
 
 def _joined(parts: Sequence[str]) -> str:

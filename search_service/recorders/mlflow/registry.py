@@ -23,6 +23,7 @@ from search_service.folder import layout
 from search_service.recorders.mlflow.models import tags_of
 from search_service.recorders.mlflow.store import once
 from search_service.records.events import ModelPacked
+from search_service.records.numbers import score_text, spread_text
 from trainables.advantage import compare
 from trainables.metrics import METRICS
 from trainables.records import Advantage
@@ -130,7 +131,7 @@ def _version(
         # Not ``uri``, which MLflow would look for in the process's default store.
         source = client.get_logged_model(model_id).artifact_location
         tags = tags_of(event, study_id)
-        said = f"{verdict or f'Test {event.metric} {event.test_score:.4g}'}\n\nOf study {study_id}."
+        said = f"{verdict or f'Test {event.metric} {score_text(event.test_score)}'}\n\nOf study {study_id}."
         try:
             with once():
                 return client.create_model_version(
@@ -165,7 +166,7 @@ def _judge(client: MlflowClient, name: str, event: ModelPacked) -> tuple[bool, s
 
 def _judge_by_rows(found: Advantage, holder: str) -> tuple[bool, str]:
     than = "better" if found.difference > 0 else "worse"
-    by = f"{than} by {abs(found.difference):.2g} ± {found.error:.2g} on the same {found.rows:,} rows"
+    by = f"{than} by {spread_text(abs(found.difference))} ± {spread_text(found.error)} on the same {found.rows:,} rows"
     if found.sign == 0:
         return False, f"it cannot be told from version {holder}, which is: {by}"
     return found.sign > 0, f"compared with version {holder}, {by}"
@@ -197,5 +198,5 @@ def _compare(client: MlflowClient, name: str, holder: str, event: ModelPacked) -
 
 def _digits(score: float, other: float) -> str:
     """Four digits, or all where four would show two different scores as the same."""
-    short = f"{score:.4g}"
-    return short if score == other or short != f"{other:.4g}" else repr(score)
+    short = score_text(score)
+    return short if score == other or short != score_text(other) else repr(score)

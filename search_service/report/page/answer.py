@@ -9,6 +9,7 @@ from pydantic import Field
 
 from search_service.records import curves
 from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.numbers import score_text, spread_text
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
 from search_service.records.rounds import TrialStatus
 from search_service.records.steps import Step
@@ -68,7 +69,7 @@ class HeadlinePart(Document):
         low, high, interval = _interval(final, result.data)
         found = judge(final)
         return cls(
-            title=f"Test {_words(final.metric)} {final.model_test_score:.4g}",
+            title=f"Test {_words(final.metric)} {score_text(final.model_test_score)}",
             verdict="not compared" if found is None else found.answer,
             metric=final.metric,
             score=short(final.model_test_score),
@@ -148,9 +149,9 @@ def _interval(final: FinalistsResult, data: DataSummary | None) -> tuple[Number,
     if final.test_interval is None or final.rows_error is None:
         return None, None, "How sure this number is cannot be said."
     (low, high), rows = final.test_interval, f"{data.n_test:,} other rows" if data else "other rows"
-    seeds = f" and training from another seed (± {final.test_std:.2g})" if len(final.test_scores) > 1 else ""
-    change = f"what {rows} (± {final.rows_error:.2g}){seeds} would change"
-    return short(low), short(high), f"95 % interval {low:.4g} to {high:.4g}: it holds {change}."
+    seeds = f" and training from another seed (± {spread_text(final.test_std)})" if len(final.test_scores) > 1 else ""
+    change = f"what {rows} (± {spread_text(final.rows_error)}){seeds} would change"
+    return short(low), short(high), f"95 % interval {score_text(low)} to {score_text(high)}: it holds {change}."
 
 
 def _number_of_best(metric: str, rounds: list[ToldRound]) -> list[NumberPart]:
@@ -174,12 +175,14 @@ def _numbers(final: FinalistsResult, rounds: list[ToldRound]) -> list[NumberPart
         NumberPart(
             name="the winner on test rows",
             value=short(final.test_mean),
-            meaning=f"test {metric}, mean over {seeds} (± {final.test_std:.2g}), learnt from training rows alone",
+            meaning=f"test {metric}, mean over {seeds} (± {spread_text(final.test_std)}), "
+            "learnt from training rows alone",
         ),
         NumberPart(
             name="the winner on validation rows",
             value=short(winner.mean),
-            meaning=f"validation {metric} that chose it: mean over {seeds} of the best epochs (± {winner.std:.2g})",
+            meaning=f"validation {metric} that chose it: mean over {seeds} of the best epochs "
+            f"(± {spread_text(winner.std)})",
         ),
     ]
     if final.average is not None:
@@ -304,7 +307,7 @@ def baselines_of(final: FinalistsResult) -> list[BaselinePart]:
 def _lead(lead: Advantage | None) -> str:
     if lead is None:
         return ""
-    by = f"{abs(lead.difference):.2g} ± {lead.error:.2g} on the same {lead.rows:,} rows"
+    by = f"{spread_text(abs(lead.difference))} ± {spread_text(lead.error)} on the same {lead.rows:,} rows"
     if lead.sign == 0:
         return f"cannot be told apart: {'better' if lead.difference > 0 else 'worse'} by {by}"
     return f"the model is {'better' if lead.sign > 0 else 'worse'} by {by}"

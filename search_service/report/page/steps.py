@@ -21,6 +21,7 @@ from search_service.records.checks import (
     smoothed,
 )
 from search_service.records.finalists import Decision
+from search_service.records.numbers import score_text
 from search_service.records.results import StudyResult
 from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.records.steps import Step
@@ -278,7 +279,7 @@ def _round(done: RoundResult) -> StepPart:
     )
     trials += f", {broken} broke" if broken else ""
     best = done.best
-    found = f"; best {best.score:.4g} ({best.trial_id})" if best else "; none has a score"
+    found = f"; best {score_text(best.score)} ({best.trial_id})" if best else "; none has a score"
     measures = [_plain(f"best validation {done.plan.metric}", best.score)] if best else []
     verdict: Literal["done", "failed"] = "done" if best else "failed"
     return _part(int(done.plan.step), done.plan.cycle, verdict, trials + found, measures=measures)

@@ -76,7 +76,10 @@ export function link(text, address, attributes = {}) {
 export const words = (name) => (name || "score").replaceAll("_", " ");
 
 export function number(value) {
-  return value === null || value === undefined ? "" : Number(value.toPrecision(4)).toString();
+  if (value === null || value === undefined) return "";
+  const size = Math.abs(value);
+  if (size > 0 && (size < 1e-4 || size >= 1e12)) return Number(value.toPrecision(4)).toString();
+  return value.toLocaleString("en", { maximumSignificantDigits: 4, useGrouping: size >= 9999.5 });
 }
 
 export function span(seconds) {

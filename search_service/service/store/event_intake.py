@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from search_service.records.steps import Step
 from search_service.service.states import ACTIVE, State
 from search_service.service.store.database import Database, study_row
 from search_service.service.tables import EventRow, StudyRow, TrialRow
-from trainables.metrics import METRICS
+from trainables.metrics import METRICS, MetricName
 
 
 class EventIntake(Database):
@@ -58,6 +59,10 @@ def _apply(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> None:
             _enter_trial(session, row, entry)
         case "finalists_finished":
             row.best_trial, row.test_score = entry["winner"], entry["test_score"]
+            row.best_score = entry.get("score", row.best_score)
+        case "model_packed":
+            # Of the model that is handed over, which may be trained again, or a mean of networks.
+            row.test_score = entry["test_score"]
 
 
 def _enter_trial(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> None:
@@ -81,5 +86,18 @@ def _enter_trial(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> N
     row.fruitless = 0
     # A trial that diverged after a good epoch is no answer.
     counts = score is not None and entry["status"] in ("completed", "pruned")
-    if counts and (row.best_score is None or metric.better(score, row.best_score)):
+    if counts and (row.best_score is None or _is_ahead(session, row, entry)):
         row.best_score, row.best_trial = score, entry["trial"]
+
+
+def _is_ahead(session: Session, row: StudyRow, entry: Mapping[str, Any]) -> bool:
+    """Whether a trial is before the best so far: trained further or, of as many epochs, with a better score.
+
+    As ``RoundResult.ranked`` has it: who was stopped at epoch 3 says nothing of how it would have done at epoch 27.
+    """
+    metric: MetricName = row.metric or "accuracy"  # type: ignore[assignment]
+    query = select(TrialRow.epochs).where(TrialRow.study_id == row.id, TrialRow.trial_id == row.best_trial)
+    epochs = session.scalar(query) or 0
+    if entry["epochs"] != epochs:
+        return bool(entry["epochs"] > epochs)
+    return METRICS[metric].better(entry["score"], row.best_score or 0.0)

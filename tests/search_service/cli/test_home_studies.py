@@ -82,9 +82,8 @@ def test_d4_studies_are_listed_with_where_they_stand_the_newest_first(called, ho
     ]
     final = finished.finalists
     done = found["items"][1]
-    trials = [trial for round_ in finished.rounds for trial in round_.trials]
     assert (done["metric"], done["trials"], done["planned"]) == ("accuracy", 7, 7)
-    assert done["best_score"] == max(trial.score for trial in trials)
+    assert (done["best_trial"], done["best_score"]) == (final.winner.trial_id, final.winner.mean)
     assert done["test_score"] == final.model_test_score
     assert done["seconds"] > 0
     shown = called("list", "--home", home).stdout
@@ -98,15 +97,16 @@ def test_d4_studies_are_listed_with_where_they_stand_the_newest_first(called, ho
 
 def test_d4_a_study_is_shown_with_its_checks_its_best_trials_and_what_can_be_done(called, home, finished, cancelled):
     shown = called("show", finished.study_id, "--home", home).stdout
-    best = max((t for r in finished.rounds for t in r.trials), key=lambda trial: trial.score)
-    assert f"accuracy {best.score:.4g}, test {finished.finalists.model_test_score:.4g}" in shown
+    winner = finished.finalists.winner
+    tested = f"accuracy {winner.mean:.4g}, test {finished.finalists.model_test_score:.4g}"
+    assert f"winner {winner.trial_id}: {tested}" in shown
     assert all(f"step {check.step}" in shown and check.summary in shown for check in finished.checks)
     assert "the best 5 of 7 trials" in shown
     assert str(home / "studies" / finished.study_id / layout.PAGE) in shown
     cut = called("show", cancelled, "--home", home).stdout
     assert f"search-service run --study {cancelled} --home {home}" in cut
     document = json.loads(called("show", cancelled, "--home", home, "--json").stdout)
-    assert (document["state"], document["trials"]) == ("interrupted", 2)
+    assert (document["state"], document["trials"], document["step"]) == ("interrupted", 2, 4)
     assert document["reason"]
 
 

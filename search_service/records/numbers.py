@@ -1,0 +1,34 @@
+"""Scores as people read them: some significant digits, no powers of ten where there need be none."""
+
+from __future__ import annotations
+
+import math
+
+# Sizes between which a number is written out; outside, a power of ten is shorter than its zeros.
+_SMALLEST, _LARGEST = 1e-4, 1e12
+# From here on thousands are set apart: 1234 is a year as well as a score, and 12,345 is easier than 12345.
+_LONG = 1e4
+
+
+def score_text(value: float | None, digits: int = 4) -> str:
+    """A score: 0.8463, 12.35, 116,300, 1.2e-05.
+
+    Args:
+        value: Any number; None where there is none.
+        digits: Significant ones that are kept.
+    """
+    if value is None:
+        return "none"
+    if not math.isfinite(value) or value == 0 or not _SMALLEST <= abs(value) < _LARGEST:
+        return f"{value:.{digits}g}"
+    # Rounded first: 99.996 has three digits before the point in the end.
+    rounded = float(f"{value:.{digits}g}")
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    written = f"{rounded:,.{decimals}f}" if abs(rounded) >= _LONG else f"{rounded:.{decimals}f}"
+    # As the general format has it: zeros that say nothing are left out.
+    return written.rstrip("0").rstrip(".") if "." in written else written
+
+
+def spread_text(value: float | None) -> str:
+    """How far a score may be off, of which two digits are known at most: 0.0021, 6,100."""
+    return score_text(value, digits=2)
