@@ -56,7 +56,7 @@ def _presentable(value: object) -> object:
 
 def one_line(problem: Problem) -> str:
     """A finding as one sentence, for a list of them."""
-    return visible(f"{problem.value}: expected {problem.rule}; to do: {problem.fix}")
+    return visible(f"{problem.path}: {problem.value}; expected: {problem.rule}; to do: {problem.fix}")
 
 
 class InvalidInputError(Exception):

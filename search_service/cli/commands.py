@@ -10,6 +10,8 @@ differs), 4 something outside failed, 130 interrupted.
 from __future__ import annotations
 
 import logging
+import re
+import shlex
 import sys
 from typing import Annotated
 
@@ -59,6 +61,15 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
+def _key_to_set(fix: str) -> str | None:
+    """The first key with its value that a message says to write into the config."""
+    found = re.search(r"\b(?:data|trial|search|search_space|objective|checks|finalists|model)(?:\.\w+)+: ", fix)
+    if found is None:
+        return None
+    value = re.match(r"\{.*\}|\[[^\]]*\]|[\w.-]+", fix[found.end() :])
+    return None if value is None else found[0] + value[0]
+
+
 def main() -> None:
     """Entry point: every error that we raise on purpose becomes one clear message and an exit code."""
     note_begin()
@@ -82,6 +93,9 @@ def main() -> None:
         say(f"[bold red]{what}: {n} {'mistake' if n == 1 else 'mistakes'}[/]", errors)
         for problem in error.problems:
             say(escape(str(problem)), errors)
+        for key in filter(None, (_key_to_set(problem.fix) for problem in error.problems)):
+            say(f"On the command line, a key of the config is --set {escape(shlex.quote(key))}", errors)
+            break
         sys.exit(InvalidSpecError.exit_code)
     except ModuleNotFoundError as error:
         missing = what_is_missing(error)

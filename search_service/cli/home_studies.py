@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from search_service.cli.options import settings_for
-from search_service.cli.terminal import number, say, step_word, value_word
+from search_service.cli.terminal import StudyRow, at_step, number, say, say_studies, value_word
 from search_service.errors import DataError, Problem
 from search_service.folder import layout, study_folder
 
@@ -46,9 +44,30 @@ def studies_folder(home: Path | None, study_id: str | None = None) -> Path | Non
     if home is None and os.environ.get(URL):
         return None
     studies = settings_for(home).studies
-    if home is not None or (studies / (study_id or "")).is_dir():
+    if home is not None:
+        return studies
+    folder = studies / (study_id or "")
+    # What a service of this machine looks after is asked of it.
+    if folder.is_dir() and not (study_id and _is_of_a_service(folder)):
         return studies
     return None if _answers(DEFAULT_URL) else studies
+
+
+def require_of_a_service(study_id: str) -> None:
+    """See to it that a study that only a service goes on with is not one of this home.
+
+    Raises:
+        DataError: It is.
+    """
+    studies = studies_folder(None, study_id)
+    if studies is not None and (studies / study_id).is_dir():
+        rule, fix = f"a study of a service; this one is of {studies.parent}", f"search-service run --study {study_id}"
+        raise DataError([Problem("STUDY", study_id, rule, fix)])
+
+
+def _is_of_a_service(folder: Path) -> bool:
+    """Whether a service has run the study of a folder."""
+    return (folder / f"{folder.name}-1.log").exists()
 
 
 def _answers(url: str) -> bool:
@@ -81,15 +100,13 @@ def show_list(studies: Path, *, states: Sequence[str], name: str | None, sort: s
     if not found:
         say(f"no studies in {escape(str(studies))}; search-service run begins one")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("study", "state", "step", "trials", "best", "test"):
-        table.add_column(title, no_wrap=True, justify="right" if title == "trials" else "left")
+    rows = []
     for study in found[:limit]:
-        best = f"{number(study.best_score)} {study.metric}" if study.best_score is not None else ""
         state = f"[{_COLOURS[study.state]}]{study.state}[/]"
-        at = step_word(study.step) if study.state in ("running", "interrupted") else ""
-        table.add_row(escape(study.id), state, at, str(study.trials), best, number(study.test_score))
-    Console().print(table)
+        if study.state in ("running", "interrupted"):
+            state += f", {at_step(study.step)}"
+        rows.append(StudyRow(study.id, state, study.trials, study.metric, study.best_score, study.test_score))
+    say_studies(rows)
     if len(found) > limit:
         say(f"{limit} of {len(found)}; --limit shows more")
 
@@ -105,7 +122,7 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
         typer.echo(study.model_dump_json(indent=2))
         return
     say(f"[bold]{escape(study.id)}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
-    at = f"step {step_word(study.step)}" if study.step else "at its beginning"
+    at = at_step(study.step)
     say(f"  {at}, {study.trials} of at most {study.planned} trials so far, {study.seconds:.0f} s")
     if study.best_trial:
         tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
@@ -144,7 +161,7 @@ def ask(studies: Path, study_id: str, wanted: str, *, as_json: bool) -> None:
         DataError: There is no such study, nobody runs it, or a service does, which would begin it again.
     """
     folder = study_folder.find(studies, study_id)
-    if folder.path.joinpath(f"{study_id}-1.log").exists():
+    if _is_of_a_service(folder.path):
         rule, fix = "a study that no service looks after", "set SEARCH_SERVICE_URL to the service's address"
         raise DataError([Problem("STUDY", study_id, rule, fix)])
     if not folder.is_locked:

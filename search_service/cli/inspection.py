@@ -18,8 +18,8 @@ from trainables.redaction import shown
 
 # Columns listed one by one; of wider tables the rest is counted.
 LISTED_COLUMNS = 60
-# Characters that the columns beside the values take; the values have the rest of the line.
-OTHER_COLUMNS = 72
+# Characters of a column's values at least, which otherwise have the rest of the line, and of its name at most.
+LEAST_VALUES, MOST_NAME = 12, 28
 # Characters of the bar that stands for the most frequent class.
 BAR_WIDTH = 30
 
@@ -86,6 +86,11 @@ def _parts(table: Loaded) -> dict[str, int]:
 
 def _columns(profile: Profile, width: int) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    listed = profile.columns[:LISTED_COLUMNS]
+    names = [for_terminal(_cut(column.name, MOST_NAME)) for column in listed]
+    others = [max(map(len, names)), len("categorical"), len("missing"), len("different")]
+    others.append(max(len(column.prepared) for column in listed))
+    room = max(LEAST_VALUES, width - sum(others) - 2 * len(others))
     for title in ("column", "kind", "missing", "different", "values", "prepared"):
         numbers = title in ("missing", "different")
         shown.add_column(
@@ -94,23 +99,21 @@ def _columns(profile: Profile, width: int) -> Table:
             no_wrap=title != "prepared",
             min_width=len("categorical") if title == "kind" else len(title),
         )
-    for column in profile.columns[:LISTED_COLUMNS]:
+    for column, name in zip(listed, names, strict=True):
         gaps = f"{column.missing / profile.rows:.1%}" if column.missing else "–"
         kind = column.kind if column.role == "feature" else f"[dim]{for_terminal(column.kind)}[/]"
         shown.add_row(
-            f"[bold]{for_terminal(column.name)}[/]",
+            f"[bold]{name}[/]",
             kind,
             gaps,
             str(column.distinct),
-            for_terminal(_cut(column.values, width - OTHER_COLUMNS)),
+            for_terminal(_cut(column.values, room)),
             _use(column),
         )
     return shown
 
 
-def _cut(text: str, width: int) -> str:
-    # Some of it has to be seen on the narrowest screen.
-    most = max(width, 12)
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

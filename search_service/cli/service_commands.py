@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from search_service.cli import home_studies
-from search_service.cli.options import Home, Overrides, StudyId
-from search_service.cli.terminal import number, say, step_word, value_word
+from search_service.cli.options import Drop, Home, Metric, Minutes, Overrides, StudyId, Target, changes_of
+from search_service.cli.terminal import StudyRow, at_step, number, say, say_studies, value_word
 from search_service.errors import CheckFailedError, OutsideError
 from search_service.folder import layout
 
@@ -71,7 +69,13 @@ def serve(
 
 @app.command(rich_help_panel=PANEL)
 def submit(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML or JSON file; its tables are uploaded.")],
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG|TABLE", help="YAML or JSON file, or a table as it is; tables are uploaded.")
+    ],
+    target: Target = None,
+    metric: Metric = None,
+    minutes: Minutes = None,
+    drop: Drop = None,
     follow: Annotated[bool, typer.Option("--follow", help="Watch until it has ended.")] = False,
     priority: Annotated[int, typer.Option(min=-100, max=100, help="Larger ones begin first.")] = 0,
     key: Annotated[
@@ -81,18 +85,23 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Submit a study to the service; exit code 3 if it was followed and failed a check."""
+    from search_service.spec import from_table
+
+    # A config of nothing else stands for the study that is right for the table.
+    asked = from_table.least(config) if from_table.is_table(config) else Path(config)
+    changes = changes_of(overrides, target, metric, drop, minutes)
     with client_of_service() as client:
-        study = client.submit(config, overrides=overrides or [], priority=priority, idempotency_key=key)
+        study = client.submit(asked, overrides=changes, priority=priority, idempotency_key=key)
+        if not as_json:
+            say(f"[bold]{study.id}[/] is {study.state} at {client.url}")
         if not follow:
             if as_json:
                 print_json(study)
             else:
-                say(f"[bold]{study.id}[/] is {study.state}")
                 say(f"  watch it with  search-service logs -f {study.id}")
                 say(f"  or look at it  search-service show {study.id}")
+                say(f"  or at its page {client.url}{study.links.page}")
             return
-        if not as_json:
-            say(f"[bold]{study.id}[/] is {study.state}")
         for event in client.events(study.id):
             if not as_json:
                 _print_event(event)
@@ -101,6 +110,7 @@ def submit(
             print_json(done)
         else:
             _print_study(done)
+            _print_answer(client, done)
     _exit_as(done)
 
 
@@ -122,13 +132,11 @@ def list_studies(
     if as_json:
         print_json(page)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("study", "state", "step", "trials", "best"):
-        table.add_column(title, no_wrap=True, justify="right" if title == "trials" else "left")
+    rows = []
     for one in page.items:
-        best = f"{number(one.best_score)} {one.metric}" if one.best_score is not None else ""
-        table.add_row(one.id, one.state, step_word(one.step), str(one.trials), best)
-    Console().print(table)
+        where = one.state if one.has_ended or not one.step else f"{one.state}, {at_step(one.step)}"
+        rows.append(StudyRow(one.id, where, one.trials, one.metric, one.best_score, one.test_score))
+    say_studies(rows)
     if page.total > len(page.items):
         say(f"{len(page.items)} of {page.total}; --limit shows more")
 
@@ -206,6 +214,7 @@ def cancel(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
 @app.command(rich_help_panel=PANEL)
 def resume(study: StudyId, as_json: AsJson = False) -> None:
     """Go on with a study that was cancelled or interrupted."""
+    home_studies.require_of_a_service(study)
     with client_of_service() as client:
         print_asked(client.resume(study), as_json)
 
@@ -267,7 +276,7 @@ def print_asked(study: Study, as_json: bool) -> None:
 
 def _print_study(study: Study) -> None:
     say(f"[bold]{study.id}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
-    at = f"step {step_word(study.step)}" if study.step else "waiting"
+    at = at_step(study.step) if study.step else "waiting"
     say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
     if study.best_trial:
         tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
@@ -276,6 +285,16 @@ def _print_study(study: Study) -> None:
     for place, address in (("MLflow", study.links.mlflow), ("Ray", study.links.ray)):
         if address:
             say(f"  {place:<7}{address}")
+
+
+def _print_answer(client: Client, study: Study) -> None:
+    """Whether it was worth it, and where the report is; nothing of a study that has none."""
+    if study.state == "completed" and study.best_trial:
+        worth = (client.best(study.id).details or {}).get("worth")
+        if worth:
+            say(f"  worth it?  {escape(worth)}")
+    if study.links.report:
+        say(f"  report     {client.url}{study.links.report}")
 
 
 def _print_event(event: StudyEvent) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from search_service.records.numbers import score_text
 from search_service.records.steps import Step
@@ -42,6 +46,35 @@ def value_word(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def step_word(step: int | None) -> str:
-    """A step of the recipe by its number, the finalists by their name; nothing before the first."""
-    return "" if step is None else "finalists" if step == Step.FINALISTS else str(step)
+def at_step(step: int | None) -> str:
+    """Where in the recipe a study is."""
+    if step is None:
+        return "at its beginning"
+    return "finalists" if step == Step.FINALISTS else f"step {step}"
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study in a list of them."""
+
+    id: str
+    state: str
+    trials: int
+    metric: str | None
+    best: float | None
+    test: float | None
+
+
+def say_studies(studies: Sequence[StudyRow]) -> None:
+    """Print a table of studies, whose ids are whole on any terminal: one copies them."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("study", min_width=max(len(study.id) for study in studies))
+    table.add_column("state")
+    for title in ("trials", "best", "test"):
+        table.add_column(title, no_wrap=True, justify="right")
+    table.add_column("")
+    for study in studies:
+        scores = (number(study.best), number(study.test))
+        metric = study.metric if study.best is not None else ""
+        table.add_row(escape(study.id), study.state, str(study.trials), *scores, metric)
+    Console().print(table)

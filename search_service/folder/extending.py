@@ -132,7 +132,8 @@ def _require_one_of(trials: int | None, minutes: float | None) -> None:
     """
     if (trials is None) == (minutes is None):
         given = "both" if trials is not None else "neither"
-        raise DataError([Problem("trials, minutes", given, "one of the two", "say how much more it is given")])
+        fix = "say how much more it is given: --trials 24, for example, or --minutes 10"
+        raise DataError([Problem("trials, minutes", given, "one of the two: trials or minutes", fix)])
     if trials is not None and trials < LEAST_TRIALS:
         rule = f"{LEAST_TRIALS} or more: a coarse and a refined round of one trial each"
         raise DataError([Problem("trials", trials, rule, "give it more trials")])

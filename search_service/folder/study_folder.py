@@ -190,12 +190,13 @@ class StudyFolder:
             return True
 
 
-def find(studies: Path, study_id: str) -> StudyFolder:
+def find(studies: Path, study_id: str, *, named: str = "STUDY") -> StudyFolder:
     """The folder of a study.
 
     Args:
         studies: Where studies are.
         study_id: The study's id.
+        named: Where the id was given, for the message.
 
     Raises:
         DataError: There is none.
@@ -204,7 +205,7 @@ def find(studies: Path, study_id: str) -> StudyFolder:
     # A name and no path: nothing outside is opened.
     if Path(study_id).name != study_id or not (folder / layout.SPEC).is_file():
         rule, fix = f"a study under {studies}", "check the id, or --home"
-        raise DataError([Problem(OPTION, study_id, rule, fix)])
+        raise DataError([Problem(named, study_id, rule, fix)])
     return StudyFolder(folder)
 
 

@@ -90,6 +90,8 @@ def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simples
     if prefer == "simplest" and winner.trial_id != final.contenders[0]:
         why = f"won by the simplest, {winner.trial_id}, rather than by the best mean, {final.contenders[0]}"
     test = f"paired t-test over the {winner.unit}s, 5 %"
+    if len(final.finalists) < 2:
+        return f"The only finalist, {winner.trial_id}"
     if n < 2:
         return f"With a single seed nothing can be told apart; {why}"
     if not final.alike:

@@ -161,9 +161,8 @@ class ProgressDisplay:
         plan = event.plan
         cycle = f" (cycle {plan.cycle})" if plan.cycle > 1 else ""
         name = plan.step.title
-        budget = (
-            f"{counted(plan.limits.max_trials, 'configuration')}, up to {counted(plan.limits.max_epochs, 'epoch')} each"
-        )
+        epochs = counted(plan.limits.max_epochs, "epoch")
+        budget = f"up to {counted(plan.limits.max_trials, 'configuration')}, of up to {epochs} each"
         self._print(f"Step {plan.step}", f"{name}{cycle}: {budget}")
         for sentence in event.sentences:
             self._print("", f"  {for_terminal(sentence)}")

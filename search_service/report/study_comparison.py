@@ -140,6 +140,7 @@ def _beside(
     scores = f"test {ours.metric} {score_text(ours.model.test_score)} and {score_text(others.model.test_score)}"
     by = f"{spread_text(abs(lead.difference))} ± {spread_text(lead.error)} on the same {lead.rows:,} rows"
     if lead.sign == 0:
-        return f"{pair} cannot be told apart: {scores}, which differ by {by}", lead
+        apart = f", which differ by {by}" if lead.difference else f" on the same {lead.rows:,} rows"
+        return f"{pair} cannot be told apart: {scores}{apart}", lead
     than = "better than" if lead.sign > 0 else "worse than"
     return f"{result.study_id} is {than} {theirs.study_id}: {scores}, by {by}", lead

@@ -10,7 +10,7 @@ from typing import Literal
 from search_service.records.finalists import FinalistsResult
 from search_service.records.numbers import score_text, spread_text
 from trainables.metrics import METRICS, MetricName
-from trainables.records import Baseline
+from trainables.records import Advantage, Baseline
 
 Answer = Literal["better", "cannot be told", "not better"]
 # The first words of the sentence.
@@ -56,33 +56,49 @@ def judge(final: FinalistsResult) -> Worth | None:
     best = min(scored, key=lambda baseline: metric.rank(baseline.test[final.metric]))
     if any(baseline.lead is None for baseline in scored):
         return _worth_by_seeds(final, scored, best)
-    # The simplest first: it is named where it is enough.
+    # In the order of the list the simplest comes first.
     worse = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign < 0]
     alike = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign == 0]
-    named = (worse or alike or [best])[0]
-    other = "" if named is best else f"; {_with_score(best, final.metric)} is the best baseline"
-    assert named.lead is not None
-    by, rows = (
-        f"{spread_text(abs(named.lead.difference))} ± {spread_text(named.lead.error)}",
-        f"{named.lead.rows:,} rows",
-    )
-    model, score = (
-        f"the model's test {final.metric} {score_text(final.model_test_score)}",
-        _with_score(named, final.metric),
-    )
+    model = f"the model's test {final.metric} {score_text(final.model_test_score)}"
     but = _but(final, scored)
+    if not worse and not alike:
+        assert best.lead is not None
+        than = f"better than the best baseline, {_with_score(best, final.metric)}, by {_by(best.lead)}"
+        return Worth("better", f"{model} is {than} on the same {best.lead.rows:,} rows{but}")
+    # The best of them is what it is held against; the simplest is named beside it, since it would be enough.
+    first = min(worse or alike, key=lambda baseline: metric.rank(baseline.test[final.metric]))
+    simplest = (worse or alike)[0]
+    assert first.lead is not None
+    rows = f"{first.lead.rows:,} rows"
+    other = "" if first is best else f"; {_with_score(best, final.metric)} is the best baseline"
     if worse:
-        return Worth("not better", f"{model} is worse than {score}, by {by} on the same {rows}{other}")
-    if alike:
-        than = "better" if named.lead.difference > 0 else "worse"
-        reason = f"{model} is {than} than {score} by {by}, which {rows} leave to chance{other}{but}"
-        return Worth("cannot be told", reason)
-    return Worth("better", f"{model} is better than the best baseline, {score}, by {by} on the same {rows}{but}")
+        too = "" if simplest is first else f", and also than {_with_score(simplest, final.metric)}, which is simpler"
+        than = f"worse than {_with_score(first, final.metric)}, by {_by(first.lead)} on the same {rows}"
+        return Worth("not better", f"{model} is {than}{too}{other}")
+    too = ""
+    if simplest is not first:
+        too = f"; nor can it be told from {_with_score(simplest, final.metric)}, which is simpler"
+    reason = f"{model} is {_against(first, final.metric)}, which {rows} leave to chance{too}{other}{but}"
+    return Worth("cannot be told", reason)
+
+
+def _against(baseline: Baseline, metric: MetricName) -> str:
+    """Which of the two is ahead, by how much."""
+    lead, named = baseline.lead, _with_score(baseline, metric)
+    assert lead is not None
+    if lead.difference == 0:
+        return f"as good as {named}"
+    return f"{'better' if lead.difference > 0 else 'worse'} than {named} by {_by(lead)}"
+
+
+def _by(lead: Advantage) -> str:
+    return f"{spread_text(abs(lead.difference))} ± {spread_text(lead.error)}"
 
 
 def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
     """By which other metrics the model clearly loses against a baseline, and against which most; empty if by none."""
-    losses, chosen_by = [], None if final.threshold is None else final.threshold.chosen_by
+    losses: dict[str, list[str]] = {}
+    chosen_by = None if final.threshold is None else final.threshold.chosen_by
     for name in dict.fromkeys(name for baseline in scored for name in baseline.leads if name != final.metric):
         if chosen_by is not None and METRICS[name].of_named_classes and name != chosen_by:
             # Each has a threshold that is best by another score, and what this one is there says nothing of the models.
@@ -91,9 +107,10 @@ def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
         if clear:
             worst = min(clear, key=lambda baseline: METRICS[name].rank(baseline.test[name]))
             behind = worst.leads[name].difference if METRICS[name].mode == "max" else -worst.leads[name].difference
-            model, other = worst.test[name] + behind, worst.test[name]
-            losses.append(f"its {name} {score_text(model)} is worse than the {score_text(other)} of {worst.model}")
-    return f"; but {', and '.join(losses)}" if losses else ""
+            scores = f"{score_text(worst.test[name])} against {score_text(worst.test[name] + behind)}"
+            losses.setdefault(worst.model, []).append(f"{name} ({scores})")
+    ahead = [f"{model} is ahead by {' and '.join(names)}" for model, names in losses.items()]
+    return f"; but {', and '.join(ahead)}" if ahead else ""
 
 
 def _worth_by_seeds(final: FinalistsResult, scored: Sequence[Baseline], best: Baseline) -> Worth:

@@ -114,6 +114,12 @@ def overridden(raw: Any, overrides: Sequence[str]) -> Any:
     return raw
 
 
+def assigned(override: str) -> str:
+    """A change as ``key=value``, also where it is written as messages and configs have it, ``key: value``."""
+    key, colon, value = override.partition(": ")
+    return f"{key.strip()}={value.strip()}" if colon and "=" not in key else override
+
+
 def replaced_in(path: Path, overrides: Sequence[str]) -> list[tuple[str, str]]:
     """Section and key of what a config file says that minutes among its changes take the place of."""
     return replaced_by_minutes(read(path), overrides) if _has_minutes(overrides) else []
@@ -128,7 +134,7 @@ def replaced_by_minutes(raw: Any, overrides: Sequence[str]) -> list[tuple[str, s
 
 
 def _has_minutes(overrides: Sequence[str]) -> bool:
-    return any(override.partition("=")[0] == MINUTES for override in overrides)
+    return any(assigned(override).partition("=")[0] == MINUTES for override in overrides)
 
 
 def local_files(raw: Any) -> dict[str, Path]:
@@ -249,7 +255,7 @@ _PLAIN_KEY = re.compile(r"(?!(?:true|True|TRUE|false|False|FALSE|null|Null|NULL)
 
 def _override(raw: Any, override: str) -> None:
     """Apply one ``key=value``; the key's parents are made where they are missing."""
-    key, equals, text = override.partition("=")
+    key, equals, text = assigned(override).partition("=")
     if not equals or not key or not isinstance(raw, dict):
         rule, fix = "key=value with a dotted key", "for example --set search.coarse.max_trials=8"
         raise InvalidSpecError([Problem("--set", override, rule, fix)])

@@ -141,7 +141,7 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
         DataError: There is no such study, it has ended, or its table is not what it was.
         InvalidSpecError: The table cannot be used any more.
     """
-    folder = study_folder.find(settings.studies, study_id)
+    folder = study_folder.find(settings.studies, study_id, named=study_folder.OPTION)
     require_unfinished(folder)
     study = read_again(folder, settings)
     return replace(study, earlier=earlier_of(study.spec, settings))

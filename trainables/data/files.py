@@ -27,12 +27,14 @@ class Files:
         target: Name of the target column.
         notes: What should be said of how they were read.
         reading: How the training file was, and any later one is.
+        problems: Rows without a target where these may not be left out, as they are here.
     """
 
     tables: Mapping[str, pa.Table]
     target: str
     notes: tuple[str, ...]
     reading: Reading
+    problems: tuple[Problem, ...]
 
     @property
     def whole(self) -> pa.Table:
@@ -49,7 +51,7 @@ class Files:
             task: Kind of target, where it is known.
 
         Raises:
-            DataError: One cannot be read, or has rows without a target.
+            DataError: One cannot be read.
         """
         given = {place: getattr(config, place) for place in ("source", "train", "validation", "test")}
         given = {place: source for place, source in given.items() if source}
@@ -61,6 +63,7 @@ class Files:
         wanted = Wanted(config.csv, config.target, roles, texts=texts)
         tables: dict[str, pa.Table] = {}
         target, notes, reading, notation = "", list[str](), None, None
+        problems: list[Problem] = []
         for place, source in given.items():
             public_only = allowed is not None and locations.is_public_only(source, allowed)
             found = sources.read(source, wanted._replace(public_only=public_only), f"data.{place}")
@@ -80,19 +83,31 @@ class Files:
             if notation is not None:
                 column = targets.as_numbers(column, notation, f"data.{place}")
             whole = found.table.set_column(found.table.column_names.index(target), target, column)
-            table, left_out = _with_targets(whole, target, config, f"data.{place}")
-            if left_out:
+            table, left_out = _with_targets(whole, target, f"data.{place}")
+            if left_out and config.missing_target == "refuse":
+                problems.append(targets.gaps_in(whole.column(target), target, f"data.{place}"))
+            elif left_out:
                 notes.append(f"{shown}: {left_out} rows without a target left out")
             tables[place] = table
         assert reading is not None
-        return cls(tables, target, tuple(notes), reading)
+        return cls(tables, target, tuple(notes), reading, tuple(problems))
 
     def infer(self, config: DataConfig) -> Schema:
         """The schema of the feature columns.
 
         Raises:
-            DataError: A name of the config is no column; a column cannot be a feature; another file lacks one.
+            DataError: Rows have no target and may not be left out; a name of the config is no column; a column cannot
+                be a feature; another file lacks one. All of these at once.
         """
+        try:
+            inferred = self._infer(config)
+        except DataError as error:
+            raise DataError([*self.problems, *error.problems]) from error
+        if self.problems:
+            raise DataError(self.problems)
+        return inferred
+
+    def _infer(self, config: DataConfig) -> Schema:
         whole, path = self.whole, f"data.{next(iter(self.tables))}"
         no_features = {name for name in (self.target, config.group, config.time, config.weight) if name}
         no_features |= set(config.drop)
@@ -119,13 +134,9 @@ def _is_read_as_text(column: ColumnConfig) -> bool:
     return column.meant in ("categorical", "text") or own_way
 
 
-def _with_targets(table: pa.Table, target: str, config: DataConfig, path: str) -> tuple[pa.Table, int]:
+def _with_targets(table: pa.Table, target: str, path: str) -> tuple[pa.Table, int]:
     """The rows that have a target, and how many have none."""
-    column = table.column(target)
-    if config.missing_target == "refuse":
-        targets.require_present(column, target, path)
-        return table, 0
-    gaps = missing(plain(column))
+    gaps = missing(plain(table.column(target)))
     if gaps.all():
         rule, fix = "at least one row with a target", "choose another target"
         raise DataError([Problem(path, f"column {target}: no values", rule, fix)])

@@ -45,11 +45,14 @@ ID_SHARE, LEAST_ROWS_IDS = 0.95, 20
 DENSE = 2
 # Words of a value in the mean, and share of different values, from which a column is free text.
 WORDS, DIFFERENT_TEXTS = 4, 0.5
+# Categories of a column whose spelling is looked at; of more, most come too seldom to matter.
+MOST_SPELT = 2_000
 _DATE_FIX = "data.columns: {{name}: {kind: date, format: '{format}'}}"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]{3,}([ _-][^\W\d_]+)*")
 _INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 _NAME_OF_ID = re.compile(r"(^|.*[^a-z])(id|ids|uuid|guid|key|number|no|nr|num|idx|index|rowid|row)|unnamed: \d+")
+_NAME_OF_PLACE = re.compile(r"(.*[^a-z])?(zip|zip.?code|post.?code|postal.?code|plz|area.?code|fips)s?")
 _NAME_OF_ORDER = re.compile(r".*(year|date|time|day|month|week|hour|age|rank|size|count|amount|price).*")
 
 
@@ -80,8 +83,9 @@ def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading
             continue
         if asked.meant is None and (reason := _why_left_out(column, raw)):
             named[column.name] = f"column {name}: {reason.replace('{name}', as_key(name))}"
-        elif note:
-            notes.append(f"column {name}: {note}")
+        else:
+            doubts = [] if asked.meant is not None else [_why_codes(column), _why_alike(column, raw)]
+            notes += [f"column {name}: {said.replace('{name}', as_key(name))}" for said in (note, *doubts) if said]
         columns.append(replace(column, canonical=column.kind == "categorical" and _tells_apart(raw)))
     if problems:
         raise DataError(problems)
@@ -201,7 +205,7 @@ def _look_at_numbers(
     read = ~np.isnan(numbers)
     if notation is not None and read.all():
         at = int(np.argmax(present.map(len).to_numpy()))
-        said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}); data.columns says otherwise"
+        said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}); data.columns can say otherwise"
         return Column(name, "numeric", "text", notation=notation), said
     # Mostly numbers: the rest is more likely a way to say "missing", or a mistake, than a category.
     if 2 * read.sum() > len(read) and (notation is None or written_numbers.is_known_unit(notation.unit)):
@@ -237,7 +241,7 @@ def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) 
         return None
     # The last day of a month tells best which of the numbers is the day.
     clearest = present.iloc[int(written_dates.parse(present, form).dt.day.to_numpy().argmax())]
-    said = f"{clearest!r} is read as a date written {form}; data.columns says otherwise"
+    said = f"{clearest!r} is read as a date written {form}; data.columns can say otherwise"
     return Column(name, "date", "text", format=form), said
 
 
@@ -261,6 +265,32 @@ def _are_few_categories(present: pd.Series[Any], parsed: pd.Series[Any]) -> bool
         # A mark such as ? or n/a is a way to say "missing".
         and all(_WORD.fullmatch(value) for value in words)
     )
+
+
+# ---- what may be meant in another way --------------------------------------------------------------------------------
+
+
+def _why_codes(column: Column) -> str:
+    """Why numbers may be no quantity; empty where nothing says so. They stay numbers, as near places have near ones."""
+    if column.kind == "numeric" and _NAME_OF_PLACE.fullmatch(column.name.lower()):
+        return "numbers that name places, by its name; data.columns: {{name}: categorical} makes them categories"
+    return ""
+
+
+def _why_alike(column: Column, raw: pa.ChunkedArray) -> str:
+    """Which categories may be one, written in two ways; empty where none are."""
+    if column.kind != "categorical" or not pa.types.is_string(raw.type):
+        return ""
+    values = pc.unique(raw.drop_null()).to_pylist()
+    spelt: dict[str, list[str]] = {}
+    for value in values[:MOST_SPELT]:
+        spelt.setdefault(" ".join(value.split()).casefold(), []).append(value)
+    alike = [sorted(group) for group in spelt.values() if len(group) > 1]
+    if not alike:
+        return ""
+    more = f", and {len(alike) - 1} more such" if len(alike) > 1 else ""
+    named = few([repr(value) for value in alike[0]])
+    return f"{named} are categories of their own{more}; write them alike in the table if they are one"
 
 
 # ---- columns that only name rows -------------------------------------------------------------------------------------

@@ -18,13 +18,16 @@ from trainables.data.types import plain
 TOP_VALUES, TOP_CLASSES = 3, 30
 # What becomes of a column, by the part of the preparation that takes it.
 _PREPARED = {
-    "standard": "standard",
-    "log": "log, standard",
     "quantile": "quantile",
+    "robust": "robust",
+    "bins": "bins",
     "category": "one-hot",
     "date": "days, cycles",
     "text": "hashed words",
+    "missing": "flag",
 }
+# What becomes of a number, by the step of its pipeline; gaps are filled whatever it is.
+_STEPS = {"signedlog": "log", "standardscaler": "standard"}
 
 
 @dataclass(frozen=True)
@@ -109,17 +112,22 @@ def _as_read(raw: pa.ChunkedArray, of: Column | None) -> pa.ChunkedArray:
 
 
 def _prepared(preparation: Preparation) -> dict[str, str]:
-    shown: dict[str, str] = {}
-    flagged: set[str] = set()
+    """What is made of each column, by its name: of one in several parts all of it, as in "robust, bins, flag"."""
+    uses: dict[str, list[str]] = {}
     for part, transformer, names in preparation.encoder.transformers_:
-        if part == "missing":
-            flagged |= set(names)
-            continue
-        text = _PREPARED.get(part, "")
-        if part == "many":
-            text = "hashed" if type(transformer).__name__ == "HashedCategories" else "mean target"
-        shown |= dict.fromkeys(map(str, names), text)
-    return {name: text + (", flag" if name in flagged else "") for name, text in shown.items()}
+        for name in map(str, names):
+            uses.setdefault(name, []).append(_use_of(part, transformer))
+    # A flag says something beside what the number says.
+    return {name: ", ".join(sorted(found, key=lambda use: use == "flag")) for name, found in uses.items()}
+
+
+def _use_of(part: str, transformer: Any) -> str:
+    if part == "many":
+        return "hashed" if type(transformer).__name__ == "HashedCategories" else "mean target"
+    if part in ("standard", "log"):
+        steps = (_STEPS[name] for name in transformer.named_steps if name in _STEPS)
+        return ", ".join(steps) or "as it is"
+    return _PREPARED[part]
 
 
 def _distinct(column: pa.ChunkedArray) -> int:
@@ -130,12 +138,17 @@ def _distinct(column: pa.ChunkedArray) -> int:
         return 0
 
 
+def _short(value: float) -> str:
+    # A lot of 1,651,359 square feet is easier to recognise than one of 1.65e+06.
+    return f"{value:.0f}" if 1e6 <= abs(value) < 1e12 else f"{value:.6g}"
+
+
 def _values(column: pa.ChunkedArray) -> str:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numbers = np.asarray(column.cast(pa.float64(), safe=False).drop_null().to_numpy())
         numbers = numbers[~np.isnan(numbers)]
-        return " · ".join(f"{value:.6g}" for value in np.quantile(numbers, [0, 0.5, 1])) if len(numbers) else ""
+        return " · ".join(map(_short, np.quantile(numbers, [0, 0.5, 1]))) if len(numbers) else ""
     if pa.types.is_temporal(kind):
         ends = pc.min_max(column)
         return f"{ends['min']} · {ends['max']}"

@@ -5,6 +5,7 @@ The result is an Arrow table with columns of any kind and the name of its target
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -41,7 +42,11 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
     if target is None:
         raise DataError([Problem("data.target", None, "the name of the column to predict", f"one of: {shown}")])
     if target not in names:
-        raise DataError([Problem("data.target", target, "a column of the table", f"one of: {shown}")])
+        # Letters that are off are more often the reason than another table.
+        close = difflib.get_close_matches(target.casefold(), [name.casefold() for name in names], n=1)
+        meant = [name for name in names if name.casefold() in close]
+        fix = f"did you mean {meant[0]!r}? It is one of: {shown}" if meant else f"one of: {shown}"
+        raise DataError([Problem("data.target", target, "a column of the table", fix)])
     return found._replace(target=target)
 
 

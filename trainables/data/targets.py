@@ -72,7 +72,9 @@ def find_notation(
         return None, []
     value = max(texts, key=len)
     number = float(notation.parse(pd.Series([value]))[0])
-    said = f"target {name}: {value!r} is read as {number:.15g} ({notation}); data.task: classification says otherwise"
+    said = (
+        f"target {name}: {value!r} is read as {number:.15g} ({notation}); data.task: classification keeps it as classes"
+    )
     return notation, [said]
 
 
@@ -161,21 +163,15 @@ def numbers(target: pa.ChunkedArray, path: str) -> NDArray[np.float64]:
     return values
 
 
-def require_present(target: pa.ChunkedArray, name: str, path: str) -> None:
-    """Refuse a target with missing values.
-
-    Raises:
-        DataError: Says how many and the first row.
-    """
+def gaps_in(target: pa.ChunkedArray, name: str, path: str) -> Problem:
+    """What to do about a target with missing values: says how many, and the first row."""
     gaps = missing(plain(target))
-    if gaps.any():
-        shown = f"column {name}: {int(gaps.sum())} missing, the first in row {int(np.flatnonzero(gaps)[0]) + 1}"
-        rule, fix = (
-            "no missing values in the target",
-            "fill them in, or leave these rows out: data.missing_target: drop; if NA is a class of a CSV file, "
-            "data.csv.usual_null_values: false",
-        )
-        raise DataError([Problem(path, shown, rule, fix)])
+    shown = f"column {name}: {int(gaps.sum())} missing, the first in row {int(np.flatnonzero(gaps)[0]) + 1}"
+    fix = (
+        "fill them in, or leave these rows out: data.missing_target: drop; if NA is a class of a CSV file, "
+        "data.csv.usual_null_values: false"
+    )
+    return Problem(path, shown, "no missing values in the target", fix)
 
 
 def _is_number(kind: pa.DataType) -> bool:

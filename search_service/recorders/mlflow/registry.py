@@ -165,6 +165,8 @@ def _judge(client: MlflowClient, name: str, event: ModelPacked) -> tuple[bool, s
 
 
 def _judge_by_rows(found: Advantage, holder: str) -> tuple[bool, str]:
+    if found.difference == 0:
+        return False, f"it cannot be told from version {holder}, which is: as good on the same {found.rows:,} rows"
     than = "better" if found.difference > 0 else "worse"
     by = f"{than} by {spread_text(abs(found.difference))} ± {spread_text(found.error)} on the same {found.rows:,} rows"
     if found.sign == 0:

@@ -308,6 +308,8 @@ def _lead(lead: Advantage | None) -> str:
     if lead is None:
         return ""
     by = f"{spread_text(abs(lead.difference))} ± {spread_text(lead.error)} on the same {lead.rows:,} rows"
+    if lead.difference == 0:
+        return f"as good on the same {lead.rows:,} rows"
     if lead.sign == 0:
         return f"cannot be told apart: {'better' if lead.difference > 0 else 'worse'} by {by}"
     return f"the model is {'better' if lead.sign > 0 else 'worse'} by {by}"

@@ -76,7 +76,7 @@ def test_run_shows_every_step_with_its_number_and_ends_with_the_answer(config, t
         "Step 1     ✓ initial loss: untrained loss 1.",
         "Step 2     ✓ overfit a small sample: memorised 20 rows",
         "Step 3     ✓ learning rates: searching",
-        "Step 4     coarse search: 4 configurations, up to 4 epochs each",
+        "Step 4     coarse search: up to 4 configurations, of up to 4 epochs each",
         "Step 5     refined search",
         "Step 6     repeat? stop: ",
         "test accuracy",

@@ -79,3 +79,34 @@ def test_e1_control_characters_of_titles_and_labels_do_not_reach_a_terminal(tmp_
     shown = inspect(tmp_path / "t.yaml", capsys, monkeypatch)
     assert r"\x1b]0;gone\x07\u202e[red]" in shown
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+@pytest.mark.parametrize(
+    ("numeric", "prepared"),
+    [
+        ("ple", {"flat": "robust", "wide": "robust, bins", "gaps": "robust, bins, flag"}),
+        ("robust", {"flat": "robust", "wide": "robust", "gaps": "robust, flag"}),
+        ("standard", {"flat": "standard", "wide": "standard", "gaps": "standard, flag"}),
+        ("quantile", {"flat": "quantile", "wide": "quantile", "gaps": "quantile, flag"}),
+        ("none", {"flat": "as it is", "wide": "as it is", "gaps": "as it is, flag"}),
+    ],
+)
+def test_d2_it_says_what_is_made_of_each_number(tmp_path, capsys, monkeypatch, numeric, prepared):
+    rows = "\n".join(f"{i % 2},{i * 7919 % 1009},{i % 5 or ''},{'ab'[i % 2]}" for i in range(90))
+    (tmp_path / "t.csv").write_text(f"flat,wide,gaps,y\n{rows}\n")
+    config = tmp_path / "t.yaml"
+    config.write_text("name: t\ndata: {source: t.csv, target: y}\n")
+    changed = ("--json", "--set", f"data.preparation.numeric={numeric}")
+    document = json.loads(inspect(config, capsys, monkeypatch, *changed))
+    assert {one["name"]: one["prepared"] for one in document["columns"] if one["name"] != "y"} == prepared
+
+
+def test_d2_on_a_narrow_terminal_what_is_prepared_is_whole(config, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["search-service", "inspect", str(config)])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main()
+    listed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("town ")]
+    assert len(listed) == 1
+    assert listed[0].rstrip().endswith("one-hot")
+    assert "Bonn" in listed[0]

@@ -179,14 +179,26 @@ def test_b_the_report_says_whether_a_network_of_earlier_versions_was_worth_it(ri
         (
             (-1, 0.1),
             (-5, 2),
-            "No: the model's test rmse 49 is worse than ridge (48), by 1 ± 0.1 on the same 200 rows; ",
+            "No: the model's test rmse 49 is worse than boosting (44), by 5 ± 2 on the same 200 rows, and also than "
+            "ridge (48), which is simpler",
+        ),
+        (
+            (-1, 0.1),
+            (-5, 3),
+            "worse than ridge (48), by 1 ± 0.1 on the same 200 rows; boosting (44) is the best baseline",
         ),
         (
             (1, 2),
             (5, 2),
             "It cannot be told: the model's test rmse 49 is better than ridge (50) by 1 ± 2, which 200 rows",
         ),
-        ((1, 2), (-1, 3), "leave to chance; boosting (48) is the best baseline"),
+        (
+            (1, 2),
+            (-1, 3),
+            "It cannot be told: the model's test rmse 49 is worse than boosting (48) by 1 ± 3, which 200 rows leave to "
+            "chance; nor can it be told from ridge (50), which is simpler",
+        ),
+        ((1, 2), (0, 3), "the model's test rmse 49 is as good as boosting (49), which 200 rows leave to chance"),
         ((10, 2), (-5, 3), "It cannot be told: the model's test rmse 49 is worse than boosting (44) by 5 ± 3, which"),
     ],
 )
@@ -205,7 +217,7 @@ def test_b_a_clear_loss_by_another_metric_is_said_and_an_unclear_one_is_not():
     boosting = Baseline("boosting", "boosting", test=scores, lead=leads["accuracy"], leads=leads)
     said = worth(finalists_of("accuracy", (0.97,), [boosting]))
     assert said.startswith("Yes: ")
-    assert said.endswith("on the same 360 rows; but its log_loss 0.34 is worse than the 0.1 of boosting")
+    assert said.endswith("on the same 360 rows; but boosting is ahead by log_loss (0.1 against 0.34)")
 
 
 def test_b_the_interval_of_the_headline_holds_what_rows_and_seeds_leave_open():

@@ -95,3 +95,36 @@ def test_d2_rows_to_predict_are_refused_with_everything_that_is_wrong_with_them(
     assert [problem.path for problem in error.value.problems] == ["rows", "rows"]
     with pytest.raises(DataError, match="row 2: inf"):
         two.typed(pa.table({"a": [1.0, float("inf")], "d": [DAY, DAY]}), "rows")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        (
+            "zip_code",
+            [10115, 20095] * 4,
+            "numbers that name places, by its name; data.columns: {zip_code: categorical}",
+        ),
+        ("Postcode", [10115, 20095] * 4, "numbers that name places"),
+        ("plan", ["Pro", "pro", "Basic", " Basic"], "'Pro', 'pro' are categories of their own, and 1 more such"),
+        ("city", ["New York", "new  york"], "'New York', 'new  york' are categories of their own; write them alike"),
+    ],
+)
+def test_e2_what_may_be_meant_in_another_way_is_said(name, values, said):
+    (note,) = kinds.infer(pa.table({name: values, "x": list(range(len(values)))}), {}, "data.source").notes
+    assert note.startswith(f"column {name}: ")
+    assert said in note
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("zipped", [1, 2]), ("compost", [1, 2]), ("zip", ["01", "02"]), ("plan", ["Pro", "Basic"]), ("plan", ["à", "a"])],
+)
+def test_e2_nothing_is_said_where_nothing_is_in_doubt(name, values):
+    assert kinds.infer(pa.table({name: values}), {}, "data.source").notes == ()
+
+
+def test_e2_what_the_config_says_is_in_no_doubt():
+    given = {"zip": ColumnConfig(kind="numeric"), "plan": ColumnConfig(kind="categorical")}
+    table = pa.table({"zip": [10115, 20095], "plan": ["Pro", "pro"]})
+    assert kinds.infer(table, given, "data.source").notes == ()
