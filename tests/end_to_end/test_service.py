@@ -101,7 +101,12 @@ def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(comma
     (study,) = client.studies(name="iris").items
     assert client.study(study.id).config["seed"] == 3
     assert client.best(study.id).final
-    assert client.best(study.id).details["test_mean"] == client.study(study.id).test_score
+    # One test score, wherever it stands: that of the model which is handed over.
+    details = client.best(study.id).details
+    assert details["model"]["test_score"] == client.study(study.id).test_score
+    assert f"test {details['model']['test_score']:.4g}" in done.output
+    assert details["worth"] is None or details["worth"].replace(" ", "") in done.output.replace(" ", "")
+    assert f"{client.url}/studies/{study.id}/report" in done.output
     assert client.trials(study.id).total == 10
     assert [check.step for check in client.checks(study.id)] == [1, 2, 3]
     events = list(client.events(study.id))
@@ -124,6 +129,23 @@ def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(comma
     assert command("export", study.id, "--to", exported, "--home", tmp_path).exit_code == 0
     predicted = command("predict", exported, tmp_path / "iris.csv")
     assert predicted.output.count("\n") == 151
+
+
+def test_d4_a_table_is_submitted_as_it_is(command, client, tmp_path, monkeypatch):
+    """And its two lines stand for the networks that are right for it, as on one's own machine."""
+    shutil.copy(REPOSITORY / "configs" / "iris.csv", tmp_path / "flowers.csv")
+    monkeypatch.chdir(tmp_path)
+    done = command("submit", "flowers.csv", "--target", "species", "--minutes", "5", "--set", "seed: 4", "--json")
+    assert done.exit_code == 0, done.output
+    study = json.loads(done.output)["id"]
+    asked = client.study(study).config
+    assert (asked["name"], asked["data"]["target"], asked["seed"]) == ("flowers", "species", 4)
+    # Its copy there, by what is in it.
+    assert "/datasets/" in asked["data"]["source"]
+    assert asked["search"]["minutes"] == 5
+    assert "network.layers" in asked["search_space"]
+    assert command("cancel", study).exit_code == 0
+    client.wait(study, timeout_s=240)
 
 
 def test_d2_a_bad_config_is_refused_with_all_its_mistakes(command, client, tmp_path):

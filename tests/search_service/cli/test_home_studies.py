@@ -74,7 +74,7 @@ def cancelled(home, finished):
     return study
 
 
-def test_d4_studies_are_listed_with_where_they_stand_the_newest_first(called, home, finished, cancelled):
+def test_d4_studies_are_listed_with_where_they_stand_the_newest_first(called, home, finished, cancelled, monkeypatch):
     found = json.loads(called("list", "--home", home, "--json").stdout)
     assert [(study["id"], study["state"]) for study in found["items"]] == [
         (cancelled, "interrupted"),
@@ -86,8 +86,11 @@ def test_d4_studies_are_listed_with_where_they_stand_the_newest_first(called, ho
     assert (done["best_trial"], done["best_score"]) == (final.winner.trial_id, final.winner.mean)
     assert done["test_score"] == final.model_test_score
     assert done["seconds"] > 0
+    monkeypatch.setenv("COLUMNS", "80")
     shown = called("list", "--home", home).stdout
+    # Ids are whole on any terminal.
     assert shown.index(cancelled) < shown.index(finished.study_id)
+    assert "interrupted, step 4" in " ".join(shown.split())
     assert "Traceback" not in shown
     only = json.loads(called("list", "--home", home, "--state", "completed", "--json").stdout)
     assert [study["id"] for study in only["items"]] == [finished.study_id]
@@ -167,3 +170,26 @@ def test_d4_without_a_home_and_a_service_the_usual_home_is_meant(called, home, f
     monkeypatch.setenv("SEARCH_SERVICE_HOME", str(home))
     assert finished.study_id in called("list").stdout
     assert finished.study_id in called("show", finished.study_id).stdout
+
+
+def test_d4_resume_of_a_study_of_ones_own_says_what_goes_on_with_it(called, home, cancelled, monkeypatch):
+    monkeypatch.setenv("SEARCH_SERVICE_HOME", str(home))
+    done = called("resume", cancelled)
+    assert done.returncode == BAD_INPUT
+    assert f"search-service run --study {cancelled}" in done.stderr
+    assert str(home) in done.stderr
+
+
+def test_d2_what_has_no_study_is_said_of_what_was_typed(called, home):
+    done = called("show", "nosuch", "--home", home)
+    assert done.returncode == BAD_INPUT
+    assert "STUDY: 'nosuch'" in done.stderr
+
+
+def test_d2_a_fix_that_is_a_key_of_the_config_is_shown_for_the_command_line_too(called, tmp_path):
+    rows = "\n".join(f"{i},{'ab'[i % 2] if i % 9 else ''}" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}\n")
+    done = called("inspect", tmp_path / "t.csv", "--target", "y")
+    assert done.returncode == BAD_INPUT
+    assert "--set 'data.missing_target: drop'" in done.stderr
+    assert called("inspect", tmp_path / "t.csv", "--target", "y", "--set", "data.missing_target: drop").returncode == 0

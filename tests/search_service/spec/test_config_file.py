@@ -87,7 +87,10 @@ def test_set_changes_keys_of_any_depth(tmp_path):
     assert spec.trial.optimizer.lr == 0.01
     assert spec.search_space["optimizer.lr"].high == 0.5
     assert spec.search_space["batch_size"].high == 32
-    for wrong in ("search", "=3", "name.x=3"):
+    # As messages have it, for who pastes their fix.
+    pasted = load(path, ["data.columns: {a: categorical, b: {kind: date, format: '%d=%m'}}", "seed: 4"])
+    assert (pasted.data.columns["b"].format, pasted.seed) == ("%d=%m", 4)
+    for wrong in ("search", "=3", "name.x=3", ": 3", "seed:3"):
         with pytest.raises(InvalidSpecError, match="--set"):
             load(path, [wrong])
 

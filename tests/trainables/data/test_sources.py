@@ -282,6 +282,28 @@ def test_d2_targets_that_cannot_be_used(tmp_path):
         load(DataConfig(source="digits", target="y"), "classification")
 
 
+def test_d2_all_mistakes_of_a_table_are_told_together(tmp_path):
+    """Of the target as well as of the columns: otherwise each costs another attempt."""
+    path = write(tmp_path, "a,b,y\n" + "1,7,x\n2,8,\n3,9,z\n" * 20 + "?,7,x\n")
+    with pytest.raises(DataError) as error:
+        load(DataConfig(source=str(path), target="y"))
+    gaps, mixed = error.value.problems
+    assert gaps.value == "column y: 20 missing, the first in row 2"
+    assert "data.missing_target: drop" in gaps.fix
+    assert mixed.value.startswith("column a, row ")
+    assert "data.csv.null_values: ['?']" in mixed.fix
+
+
+@pytest.mark.parametrize(("asked", "meant"), [("specis", "Species"), ("SPECIES", "Species"), ("x", None)])
+def test_d2_a_target_that_is_nearly_a_column_is_guessed(tmp_path, asked, meant):
+    path = write(tmp_path, "a,Species\n" + "1,x\n2,z\n" * 9)
+    with pytest.raises(DataError) as error:
+        load(DataConfig(source=str(path), target=asked))
+    fix = error.value.problems[0].fix
+    assert ("did you mean" in fix) == (meant is not None)
+    assert meant is None or f"did you mean {meant!r}?" in fix
+
+
 def test_rows_without_a_target_are_left_out_if_asked(tmp_path):
     path = write(tmp_path, "a,y\n" + "1,x\n2,z\n3,\n" * 9)
     dataset, test = load(DataConfig(source=str(path), target="y", missing_target="drop"))
