@@ -72,7 +72,8 @@ def predict(
     settings = settings_for(home)
     from search_service.export import exporting
 
-    text = exporting.predict(model, file, settings, carried=None if with_rows else ids or ()).to_csv(index=False)
+    predicted = exporting.predict(model, file, settings, carried=None if with_rows else ids or ())
+    text = predicted.to_csv(index=False)
     if to is None:
         typer.echo(text, nl=False)
         return
@@ -81,3 +82,5 @@ def predict(
     except OSError as error:
         rule, fix = "a file that can be written", f"choose another place ({error.strerror})"
         raise DataError([Problem("--to", str(to), rule, fix)]) from error
+    # Beside the output, which a program may read.
+    typer.echo(f"{to}: {len(predicted)} {'row' if len(predicted) == 1 else 'rows'} predicted", err=True)

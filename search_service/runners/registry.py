@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from search_service.errors import InvalidSpecError, Problem
+
 if TYPE_CHECKING:
     # For their types alone: with the table's class comes torch, with a plan pydantic.
     from search_service.records.round_plan import Resources
@@ -91,3 +93,16 @@ RUNNERS: dict[str, RunnerKind] = {
         start_share=RAY_START_SHARE,
     ),
 }
+
+
+def runner_kind(name: str) -> RunnerKind:
+    """What is known of a runner, by its name.
+
+    Raises:
+        InvalidSpecError: There is none of that name.
+    """
+    if name not in RUNNERS:
+        rule = f"one of {', '.join(RUNNERS)}"
+        fix = "choose one, or register your own in search_service.RUNNERS"
+        raise InvalidSpecError([Problem("runner", name, rule, fix)])
+    return RUNNERS[name]

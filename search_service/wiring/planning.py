@@ -11,7 +11,7 @@ from search_service.recipe.clock import RECORD_S_PER_TRIAL
 from search_service.recipe.planning import Around, StudyPlan
 from search_service.recipe.planning import plan as plan_study
 from search_service.records.round_plan import Resources
-from search_service.runners.registry import RUNNERS, RunnerKind
+from search_service.runners.registry import RunnerKind, runner_kind
 from search_service.runners.sizing import most_members, place_of
 from search_service.spec.sections import CoarseSpec, RefinedSpec
 from search_service.spec.study_spec import StudySpec
@@ -36,7 +36,7 @@ def plan(study: PreparedStudy, *, runner: str = "ray", began_at: float | None = 
     """
     prepared_s = None if began_at is None else time.monotonic() - began_at
     prepare_process()
-    spec, kind = study.spec, RUNNERS[runner]
+    spec, kind = study.spec, runner_kind(runner)
     concurrency = kind.concurrency(Resources.of(spec.search))
     measured = _pace(study, kind, concurrency)
     start = times.start_s(prepared_s)

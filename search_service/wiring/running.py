@@ -22,7 +22,7 @@ from search_service.records.results import StudyResult
 from search_service.records.round_plan import Resources
 from search_service.report.documents import StudyDocument
 from search_service.runners.interrupts import catch_interrupts
-from search_service.runners.registry import RUNNERS
+from search_service.runners.registry import RUNNERS, runner_kind
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 from search_service.study import run_study
@@ -82,6 +82,7 @@ def run(
         KeyboardInterrupt: After everything was stopped.
     """
     began_at = time.monotonic() if began_at is None else began_at
+    kind = runner_kind(runner)
     prepare_process()
     notifying.require_addresses(settings)
     with ExitStack() as stack:
@@ -89,7 +90,7 @@ def run(
         # Before anything is opened: a study that is being run is left alone.
         _hold(study.folder, stack)
         recorder = stack.enter_context(recording(settings, study.spec, record=record))
-        made = RUNNERS[runner].make(ray_address)
+        made = kind.make(ray_address)
         interrupts.rearm()
         stack.callback(made.close)
         files = _opened(settings, study, stack)

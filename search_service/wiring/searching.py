@@ -7,6 +7,7 @@ found                                   # in a notebook: the report
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from search_service.records.results import StudyResult
 from search_service.report.progress import ProgressDisplay
 from search_service.report.study_report import report
 from search_service.report.terminal_text import for_terminal
+from search_service.runners.registry import runner_kind
 from search_service.settings import Settings
 from search_service.spec import config_file
 from search_service.spec.study_spec import StudySpec, parse
@@ -30,7 +32,7 @@ from search_service.wiring.from_table import config_of
 from search_service.wiring.preparing import prepare
 from search_service.wiring.running import FinishedStudy, run
 from trainables.data import frames
-from trainables.errors import DataError
+from trainables.errors import DataError, Problem
 from trainables.model import TableModel
 
 if TYPE_CHECKING:
@@ -188,15 +190,21 @@ def search(
         KeyboardInterrupt: After everything was stopped.
     """
     began_at = time.monotonic()
+    # Before a table that is in memory is written down.
+    runner_kind(runner)
     settings = Settings() if home is None else Settings(home=Path(home))
-    source, column, name = _where(data, target, name, settings)
+    source, column, name, is_new = _where(data, target, name, settings)
     asked = {"name": name, "data.target": column, "objective.metric": metric, "data.drop": list(drop) or None}
     asked |= {"search.minutes": minutes}
     given = {key: value for key, value in asked.items() if value is not None} | dict(changes or {})
-    config = config_of(
-        source, [f"{key}={config_file.written(value)}" for key, value in given.items()], settings=settings
-    )
-    study = prepare(parse(config.plain), settings=settings)
+    written = [f"{key}={config_file.written(value)}" for key, value in given.items()]
+    try:
+        config = config_of(source, written, settings=settings)
+        study = prepare(parse(config.plain), settings=settings)
+    except InvalidSpecError:
+        if is_new:
+            _remove(Path(source), settings.home)
+        raise
     console = Console()
 
     def say(text: str) -> None:
@@ -210,20 +218,35 @@ def search(
     return SearchResult(study.spec, config.text, finished, settings)
 
 
-def _where(data: Any, target: Any, name: str | None, settings: Settings) -> tuple[str, Any, str | None]:
-    """Source and target column of a table, which is written down if it is in memory, and the study's name.
+def _where(data: Any, target: Any, name: str | None, settings: Settings) -> tuple[str, Any, str | None, bool]:
+    """Source and target column of a table, the study's name, and whether a file was made of what is in memory.
 
     Raises:
-        InvalidSpecError: It is no table.
+        InvalidSpecError: It is no table, or it cannot be written down.
     """
     if isinstance(data, str | Path):
-        return str(data), target, name
+        return str(data), target, name, False
     try:
         table, column = frames.as_table(data, target)
     except DataError as error:
         raise InvalidSpecError(error.problems) from error
     name = name or _name_of(column)
-    return str(frames.write(table, settings.home.absolute() / TABLES, _name_of(name))), column, name
+    folder = settings.home.absolute() / TABLES
+    try:
+        before = set(folder.glob("*"))
+        path = frames.write(table, folder, _name_of(name))
+    except OSError as error:
+        rule, fix = "a folder that can be written", f"choose another with home=... ({error.strerror})"
+        raise InvalidSpecError([Problem("home", str(settings.home), rule, fix)]) from error
+    return str(path), column, name, path not in before
+
+
+def _remove(file: Path, home: Path) -> None:
+    """Take back the file of a table that was refused, and the folders that were made for it."""
+    file.unlink(missing_ok=True)
+    for folder in (file.parent, home):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _name_of(text: str | None) -> str:

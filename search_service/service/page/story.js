@@ -4,6 +4,26 @@ import { STEPS, number, span, words } from "/page/shared.js";
 
 const FATES = { completed: "trained to the end", pruned: "stopped early", diverged: "diverged", failed: "failed" };
 
+// A task's name in the record, for people.
+const TASKS = [
+  [/^step-2$/, () => "Step 2, the small sample"],
+  [/^step-3-cycle-\d+$/, () => "Step 3, all learning rates"],
+  [/^noise-\d+-(\d+)$/, (part) => `The seeds' noise, part ${part}`],
+  [/^finalists-(\d+)$/, (part) => `Finalists, part ${part}`],
+  [/^fold-(\d+)-finalists-(\d+)$/, (fold, part) => `Finalists on fold ${fold}, part ${part}`],
+  [/^length-\d+-(\d+)$/, (part) => `How long to train, part ${part}`],
+  [/^refit-\d+-(\d+)$/, (part) => `The model, trained again, part ${part}`],
+  [/^baseline-(.+)$/, (name) => `Baseline: ${words(name)}`],
+];
+
+function taskWords(name) {
+  for (const [form, said] of TASKS) {
+    const found = form.exec(name);
+    if (found) return said(...found.slice(1));
+  }
+  return words(name.replaceAll("-", " "));
+}
+
 export class Story {
   constructor() {
     this.metric = null;
@@ -58,7 +78,7 @@ export class Story {
         for (const sentence of event.decided) this.tell(at, sentence);
         break;
       case "task_finished":
-        this.tell(at, `${event.task} is done, in ${span(event.seconds)}.`);
+        this.tell(at, `${taskWords(event.task)}: done in ${span(event.seconds)}.`);
         break;
       case "finalists_finished":
         Object.assign(this.steps[7], { standing: "passed", said: `Trial ${event.winner} won; test `

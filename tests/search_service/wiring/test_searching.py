@@ -112,8 +112,21 @@ def test_e1_what_is_wrong_is_said_before_anything_is_left(tmp_path):
     ):
         with pytest.raises(InvalidSpecError, match=words):
             search_service.search(frame(), home=home, runner="inline", show=False, **given)
-    assert not (home / "studies").exists()
-    assert not (home / "mlflow.db").exists()
+    with pytest.raises(InvalidSpecError, match="runner: 'gpu'"):
+        search_service.search(frame(), "churn", home=home, runner="gpu", show=False)
+    # The table that was in memory is not left there either.
+    assert not home.exists()
+    with pytest.raises(InvalidSpecError, match="home: '/proc/nowhere'"):
+        search_service.search(frame(), "churn", home="/proc/nowhere", runner="inline", show=False)
+
+
+def test_e1_a_table_that_another_study_uses_is_not_taken_away_with_one_that_is_refused(found):
+    home = found.settings.home
+    tables = sorted((home / "tables").iterdir())
+    assert tables
+    with pytest.raises(InvalidSpecError, match="churn"):
+        search_service.search(frame(), "chrun", home=home, runner="inline", name="churn", show=False)
+    assert sorted((home / "tables").iterdir()) == tables
 
 
 def test_e1_a_search_that_fails_a_check_says_so_when_it_is_asked(tmp_path):
