@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -76,23 +76,22 @@ def run(
         began_at: Instant of ``time.monotonic()`` at which ``search.minutes`` began to count; None: now.
 
     Raises:
-        DataError: Another process has finished it, or nobody can be told at an address in SEARCH_SERVICE_NOTIFY.
+        InvalidSpecError, DataError: There is no such runner; somebody has finished it; SEARCH_SERVICE_NOTIFY is wrong.
         StudyBusyError: Another process is running it.
         OutsideError: Ray broke, or MLflow cannot be reached when it begins.
         KeyboardInterrupt: After everything was stopped.
     """
     began_at = time.monotonic() if began_at is None else began_at
-    kind = runner_kind(runner)
     prepare_process()
+    kind = runner_kind(runner)
     notifying.require_addresses(settings)
     with ExitStack() as stack:
         interrupts = stack.enter_context(catch_interrupts())
         # Before anything is opened: a study that is being run is left alone.
         _hold(study.folder, stack)
         recorder = stack.enter_context(recording(settings, study.spec, record=record))
-        made = kind.make(ray_address)
+        made = stack.enter_context(closing(kind.make(ray_address)))
         interrupts.rearm()
-        stack.callback(made.close)
         files = _opened(settings, study, stack)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
         everybody = [*_in_folder(files, recorder), recorder.record, *listeners]
