@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -197,14 +197,10 @@ def search(
     asked = {"name": name, "data.target": column, "objective.metric": metric, "data.drop": list(drop) or None}
     asked |= {"search.minutes": minutes}
     given = {key: value for key, value in asked.items() if value is not None} | dict(changes or {})
-    written = [f"{key}={config_file.written(value)}" for key, value in given.items()]
-    try:
+    with _removed_if_refused(Path(source) if is_new else None, settings.home):
+        written = [f"{key}={config_file.written(value)}" for key, value in given.items()]
         config = config_of(source, written, settings=settings)
         study = prepare(parse(config.plain), settings=settings)
-    except InvalidSpecError:
-        if is_new:
-            _remove(Path(source), settings.home)
-        raise
     console = Console()
 
     def say(text: str) -> None:
@@ -241,12 +237,18 @@ def _where(data: Any, target: Any, name: str | None, settings: Settings) -> tupl
     return str(path), column, name, path not in before
 
 
-def _remove(file: Path, home: Path) -> None:
-    """Take back the file of a table that was refused, and the folders that were made for it."""
-    file.unlink(missing_ok=True)
-    for folder in (file.parent, home):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+@contextlib.contextmanager
+def _removed_if_refused(file: Path | None, home: Path) -> Iterator[None]:
+    """Take back the file of a table that is refused, and the folders made for it; None where there is none."""
+    try:
+        yield
+    except InvalidSpecError:
+        if file is not None:
+            file.unlink(missing_ok=True)
+            for folder in (file.parent, home):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        raise
 
 
 def _name_of(text: str | None) -> str:

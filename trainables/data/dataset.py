@@ -176,8 +176,7 @@ def read(
         DataError: The table cannot be used; says why and what to do.
     """
     files = Files.read(config, allowed, task)
-    # First: of the table's mistakes it knows the most, and says them together.
-    table_schema = files.infer(config)
+    table_schema = files.infer(config)  # First: of the table's mistakes it says most, and together.
     task, reason = _settle_task(config, task, files.whole.column(files.target))
     classes = targets.find_classes(files.whole.column(files.target)) if task == "classification" else ()
     given = {place: as_part(table, files, config, classes, task, place) for place, table in files.tables.items()}
