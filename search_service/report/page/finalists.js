@@ -39,10 +39,13 @@ function forest(rows, description, beside = true) {
           : x(one.test), y = 12 + 15 * i;
       if (!outside) svg.append(s("line", { class: `stroke thin c4 d${i % 5}`, x1: at, x2: at, y1: y + 3,
           y2: area.bottom }));
-      const text = `${one.name}, test ${shown(one.test)}${outside ? (one.test < Math.min(...near) ? " ←" : " →") : ""}`;
-      const end = at > (left + width) / 2;
-      svg.append(withTitle(s("text", { x: at + (end ? 4 : -4), y, "text-anchor": end ? "end" : "start" },
-          cut(text, Math.floor((end ? at : width - at) / 6.5))), text));
+      const score = `${shown(one.test)}${outside ? (one.test < Math.min(...near) ? " ←" : " →") : ""}`;
+      const end = at > (left + width) / 2, most = Math.floor((end ? at : width - at) / 6.5);
+      const whole = `${one.name}, test ${score}`;
+      // On a narrow screen the name gives way, and not the score.
+      const text = whole.length <= most ? whole : `${cut(one.name, Math.max(3, most - score.length - 1))} ${score}`;
+      svg.append(withTitle(s("text", { x: at + (end ? 4 : -4), y, "text-anchor": end ? "end" : "start" }, text),
+          whole));
     });
     rows.forEach((row, i) => {
       const y = area.top + 18 + 34 * i, group = `c${row.group % 5}`;
