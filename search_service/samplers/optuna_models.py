@@ -1,4 +1,4 @@
-"""Samplers that learn from what they are told: Gaussian processes and CMA-ES, both of them Optuna's.
+"""Samplers that learn from what they are told: Gaussian processes, CMA-ES and Parzen estimators, all of them Optuna's.
 
 They are told once, at a configuration's end, with its score: for them a repeated point is noise. Numbers are drawn as
 coordinates from 0 to 1 in which their range is uniform, and become values by the range itself. A configuration that
@@ -92,6 +92,18 @@ class GaussianProcess(_OptunaModel):
             warnings.simplefilter("ignore")
             return optuna.samplers.GPSampler(
                 seed=derive_seed(self._seed, number) % _SEEDS_OF_NUMPY, n_startup_trials=STARTUP
+            )
+
+
+class OptunaTpe(_OptunaModel):
+    """The tree-structured Parzen estimator as Optuna has it by default: all leaves together, told at the end alone."""
+
+    def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
+        with warnings.catch_warnings():
+            # As above.
+            warnings.simplefilter("ignore")
+            return optuna.samplers.TPESampler(
+                seed=derive_seed(self._seed, number) % _SEEDS_OF_NUMPY, warn_independent_sampling=False
             )
 
 

@@ -45,6 +45,12 @@ def _gp(task: SamplingTask) -> ConfigurationSampler:
     return GaussianProcess(task)
 
 
+def _optuna_tpe(task: SamplingTask) -> ConfigurationSampler:
+    from search_service.samplers.optuna_models import OptunaTpe
+
+    return OptunaTpe(task)
+
+
 def _cma_es(task: SamplingTask) -> ConfigurationSampler:
     from search_service.samplers.optuna_models import CmaEs
 
@@ -56,6 +62,7 @@ SAMPLERS: dict[str, Callable[[SamplingTask], ConfigurationSampler]] = {
     "random": _random,
     "quasi_random": _quasi_random,
     "grid": _grid,
+    "optuna_tpe": _optuna_tpe,
     "gp": _gp,
     "cma_es": _cma_es,
 }

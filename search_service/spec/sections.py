@@ -113,8 +113,8 @@ class SearchSpec(FrozenModel):
 
     sampler: SamplerName = Field(
         default="tpe",
-        description="How configurations are drawn: tpe, gp and cma_es learn from the trials before; random, "
-        "quasi_random and grid do not.",
+        description="How configurations are drawn: tpe, optuna_tpe, gp and cma_es learn from the trials before; "
+        "random, quasi_random and grid do not.",
     )
     coarse: CoarseSpec = CoarseSpec()
     refined: RefinedSpec = RefinedSpec()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from search_service.samplers.base import SamplingTask
@@ -33,7 +34,7 @@ def test_c1_each_draws_within_the_ranges_keeps_what_is_given_and_hears_of_it(nam
 def test_only_a_grid_runs_out_and_only_models_learn():
     made = {name: make(SamplingTask(SPACE, TrialConfig(), "max", seed=1, most=20)) for name, make in SAMPLERS.items()}
     assert {name for name, sampler in made.items() if sampler.may_run_out} == {"grid"}
-    assert {name for name, sampler in made.items() if sampler.learns} == {"tpe", "gp", "cma_es"}
+    assert {name for name, sampler in made.items() if sampler.learns} == {"tpe", "optuna_tpe", "gp", "cma_es"}
 
 
 def test_a_config_may_name_each_and_no_other(monkeypatch):
@@ -47,3 +48,23 @@ def test_reading_a_config_loads_no_sampler():
     code = "import search_service.spec.study_spec, sys; print({'scipy', 'optuna', 'torch'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_c1_optunas_own_estimator_learns_from_what_it_is_told(mode):
+    """A valley in the logarithm of the rate and in dropout, to which its last draws come nearer than random ones."""
+
+    def distance(values):
+        return (np.log10(values["optimizer.lr"]) + 2.0) ** 2 + (4 * (values["network.dropout"] - 0.1)) ** 2
+
+    def last(name):
+        found = []
+        for seed in range(3):
+            sampler = SAMPLERS[name](SamplingTask(SPACE, TrialConfig(), mode, seed=seed, most=40))
+            for number in range(40):
+                values = sampler.draw(number, {})
+                sampler.end(number, distance(values) if mode == "min" else -distance(values))
+                found += [distance(values)] if number >= 25 else []
+        return float(np.median(found))
+
+    assert last("optuna_tpe") < 0.6 * last("random")

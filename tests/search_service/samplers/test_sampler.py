@@ -174,7 +174,7 @@ def leaves_that_apply(values):
     return leaves | {f"network.width_{i}" for i in range(1, int(values["network.depth"]) + 1)}
 
 
-@pytest.mark.parametrize("method", ["random", "quasi_random", "grid", "tpe", "gp", "cma_es"])
+@pytest.mark.parametrize("method", ["random", "quasi_random", "grid", "tpe", "optuna_tpe", "gp", "cma_es"])
 def test_c1_a_leaf_is_in_a_configuration_exactly_where_its_condition_holds(method):
     sampler, base = make(CONDITIONAL, method=method), TrialConfig()
     seen = set()
