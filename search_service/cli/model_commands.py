@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +73,9 @@ def predict(
     settings = settings_for(home)
     from search_service.export import exporting
 
-    predicted = exporting.predict(model, file, settings, carried=None if with_rows else ids or ())
+    # Beside the output, which a program may read.
+    say = partial(typer.echo, err=True)
+    predicted = exporting.predict(model, file, settings, carried=None if with_rows else ids or (), say=say)
     text = predicted.to_csv(index=False)
     if to is None:
         typer.echo(text, nl=False)
@@ -82,5 +85,4 @@ def predict(
     except OSError as error:
         rule, fix = "a file that can be written", f"choose another place ({error.strerror})"
         raise DataError([Problem("--to", str(to), rule, fix)]) from error
-    # Beside the output, which a program may read.
-    typer.echo(f"{to}: {len(predicted)} {'row' if len(predicted) == 1 else 'rows'} predicted", err=True)
+    say(f"{to}: {len(predicted)} {'row' if len(predicted) == 1 else 'rows'} predicted")

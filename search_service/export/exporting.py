@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,7 +95,14 @@ def export(study: str, target: Path, settings: Settings) -> tuple[str, ...]:
     return (f"no {ONNX_FILE}: pip install 'search-service[onnx]'",) if missing else ()
 
 
-def predict(model: str, source: str, settings: Settings, *, carried: Sequence[str] | None = ()) -> pd.DataFrame:
+def predict(
+    model: str,
+    source: str,
+    settings: Settings,
+    *,
+    carried: Sequence[str] | None = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> pd.DataFrame:
     """Predict the rows of a file.
 
     Args:
@@ -103,6 +110,7 @@ def predict(model: str, source: str, settings: Settings, *, carried: Sequence[st
         source: A path or URL of a table, as in the config's ``data.source``; it needs no target column.
         settings: Where studies and their record are, and what may be read.
         carried: Columns of the file that stand before the predictions, as they are written there; None for all.
+        say: Hears of what the model cannot know, in sentences.
 
     Returns:
         As ``TableModel.predict`` says.
@@ -117,7 +125,11 @@ def predict(model: str, source: str, settings: Settings, *, carried: Sequence[st
     with find(model, settings, "MODEL") as folder:
         loaded = TableModel.load(folder)
     names = loaded.preparation.schema.names()
-    found = loaded.predict(sources.read_rows(source, "FILE", loaded.reading, names), "FILE")
+    rows = sources.read_rows(source, "FILE", loaded.reading, names)
+    found = loaded.predict(rows, "FILE")
+    for name, (count, value) in loaded.preparation.unseen(rows, "FILE").items():
+        where = f"{count:,} {'row has' if count == 1 else 'rows have'} a value that no training row had"
+        say(f"column {name}: {where}, such as {value!r}; the model knows nothing of it")
     if carried is not None and not carried:
         return found
     return pd.concat([_carried(source, carried, loaded), found], axis="columns")

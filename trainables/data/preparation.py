@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from trainables.data import doubts
-from trainables.data.columns import Column
+from trainables.data.columns import MISSING, Column
 from trainables.data.config import PreparationConfig
 from trainables.data.reading import AS_JSON, Reading
 from trainables.data.schema import Schema
@@ -143,6 +143,37 @@ class Preparation:
         for start, frame in _chunks(self.schema, table, path):
             prepared[start : start + len(frame)] = self.encoder.transform(frame)
         return prepared
+
+    def unseen(self, table: pa.Table, path: str = "data") -> dict[str, tuple[int, str]]:
+        """Categories of rows that none of the rows had on which this was fitted, by column: in how many rows, and one.
+
+        A network knows nothing of them. Hashed columns have none: all of their values are alike.
+
+        Args:
+            table: As for ``transform``.
+            path: Likewise.
+
+        Raises:
+            DataError: As of ``transform``.
+        """
+        known = dict(self._categories())
+        found: dict[str, tuple[int, str]] = {}
+        for _, frame in _chunks(self.schema, table, path):
+            for name, categories in known.items():
+                new = frame[name][~frame[name].isin(categories) & (frame[name] != MISSING)]
+                if len(new):
+                    rows, value = found.get(name, (0, str(new.iloc[0])))
+                    found[name] = (rows + len(new), value)
+        return found
+
+    def _categories(self) -> Iterator[tuple[str, set[Any]]]:
+        """The categories of each column that has some of its own."""
+        for part, transformer, columns in self.encoder.transformers_:
+            steps = getattr(transformer, "named_steps", {}) if part == "many" else {}
+            encoder = transformer if part == "category" else steps.get("targetencoder")
+            if encoder is not None:
+                for name, categories in zip(columns, encoder.categories_, strict=True):
+                    yield str(name), set(categories)
 
     def save(self, folder: Path) -> None:
         """Write into an existing folder; nothing in the files is a pickle."""

@@ -269,6 +269,8 @@ def test_d4_predict_writes_csv_to_the_output_or_a_file(study, exported, tmp_path
     assert shown.returncode == 0, shown.stderr
     written = called("predict", study.id, "rows.csv", "--to", "out.csv", "--home", study.settings.home)
     assert (written.returncode, written.stdout) == (0, ""), written.stderr
+    assert f"out.csv: {len(rows_to_predict())} rows predicted" in written.stderr
+    assert "column city: 1 row has a value that no training row had, such as 'Atlantis'" in written.stderr
     assert (tmp_path / "out.csv").read_text() == shown.stdout
     found = pd.read_csv(tmp_path / "out.csv")
     pd.testing.assert_frame_equal(found, study.model.predict(rows_to_predict()), check_exact=True)

@@ -173,6 +173,16 @@ def test_categories_one_column_each_missing_is_one_and_the_unseen_is_none():
     assert fitted.transform(pa.table({"town": ["Ulm"], "n": [1]}))[0, 1:].tolist() == [0, 0, 0]
 
 
+def test_e1_categories_that_no_training_row_had_are_found_by_column(random):
+    """Of few categories, of many by mean target, and of none where they are hashed; a gap is no category."""
+    columns = {"few": ["a", "b", "c"] * 100, "many": [f"v{i % 60}" for i in range(300)], "x": random.normal(size=300)}
+    rows = pa.table({"few": ["a", "d", None, "e"], "many": ["v1", "v99", "v98", None], "x": [0.0, 1.0, None, 99.0]})
+    for kind, expected in (("target", {"few": (2, "d"), "many": (2, "v99")}), ("hash", {"few": (2, "d")})):
+        fitted, _ = fit(columns, high_cardinality=kind, one_hot_limit=10)
+        assert fitted.unseen(rows) == expected
+        assert fitted.unseen(pa.table(columns)) == {}
+
+
 def test_many_categories_by_mean_target_out_of_fold(random):
     """Pure noise has nothing to leak through: a row's own target is no part of its feature."""
     codes = [f"code {i}" for i in random.integers(0, 200, N)]
