@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from textwrap import indent
 
+from search_service.records.numbers import score_text
 from trainables.averaging import MEANINGS, Meaning
 from trainables.data.columns import Column
 from trainables.model import TableModel
@@ -239,7 +240,7 @@ def _gives(model: TableModel) -> str:
         number = f"`prediction`: {code_span(facts.target)}, a number in its own units"
         if not facts.prediction_interval:
             return f"{number}."
-        ends = f"`lower` and `upper`, {facts.half_width:.4g} below and above it"
+        ends = f"`lower` and `upper`, {score_text(facts.half_width)} below and above it"
         return f"{number}; {ends}: between them lies {facts.prediction_interval:.4g} of new rows' true numbers."
     if not facts.has_probabilities:
         return "`prediction`: the class, as text. The hinge loss, which it was trained with, gives no probabilities."

@@ -101,7 +101,7 @@ def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simples
 
 def format_interval(finalist: Finalist) -> str:
     """``0.9712 to 0.9874``; a dash with fewer than two seeds or folds."""
-    return "—" if finalist.interval is None else "" + " to ".join(map(score_text, finalist.interval))
+    return "—" if finalist.interval is None else " to ".join(map(score_text, finalist.interval))
 
 
 def _share(found: Importance, leaf: str) -> str:

@@ -145,7 +145,10 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
 
 def describe_interval(final: FinalistsResult) -> str:
     """``, 95 % interval 0.95 to 0.99``: what other rows and other seeds leave open; empty where it is not known."""
-    return "" if final.test_interval is None else ", 95 % interval {:.4g} to {:.4g}".format(*final.test_interval)
+    if final.test_interval is None:
+        return ""
+    low, high = final.test_interval
+    return f", 95 % interval {score_text(low)} to {score_text(high)}"
 
 
 def describe_model(final: FinalistsResult) -> str:

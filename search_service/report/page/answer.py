@@ -149,9 +149,9 @@ def _interval(final: FinalistsResult, data: DataSummary | None) -> tuple[Number,
     if final.test_interval is None or final.rows_error is None:
         return None, None, "How sure this number is cannot be said."
     (low, high), rows = final.test_interval, f"{data.n_test:,} other rows" if data else "other rows"
-    seeds = f" and training from another seed (± {spread_text(final.test_std)})" if len(final.test_scores) > 1 else ""
-    change = f"what {rows} (± {spread_text(final.rows_error)}){seeds} would change"
-    return short(low), short(high), f"95 % interval {score_text(low)} to {score_text(high)}: it holds {change}."
+    seeds = f", training from another seed by ± {spread_text(final.test_std)}" if len(final.test_scores) > 1 else ""
+    change = f"{rows} would move it by ± {spread_text(final.rows_error)}{seeds}"
+    return short(low), short(high), f"95 % interval {score_text(low)} to {score_text(high)}: {change}."
 
 
 def _number_of_best(metric: str, rounds: list[ToldRound]) -> list[NumberPart]:
