@@ -23,9 +23,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: $(INSTALLED)     ## Run the first study: digits, all six steps, about a minute.
 	@$(BIN)/search-service run configs/01_digits.yaml
 
-CHECK = $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+SPELT = README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs search_service trainables bench configs deploy
+CHECK = $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache \
+  && $(BIN)/codespell $(SPELT)
 
-check: $(INSTALLED)   ## Formatting, lint, types and import rules.
+check: $(INSTALLED)   ## Formatting, lint, types, import rules and spelling.
 	$(CHECK)
 
 # Three processes, a file at a time, the longest first (tests/conftest.py): fixtures like Ray start once in each, and much
