@@ -57,8 +57,9 @@ docs: $(INSTALLED)    ## Build the documentation as a site that needs no network
 chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
+# More: make wheels WHEELS="python3.11 --clients python3.12 python3.13".
 wheels: $(INSTALLED)  ## Try wheel and sdist in empty environments: the client alone, and all of it (tests/wheels.py).
-	$(BIN)/python tests/wheels.py $(PYTHONS)
+	$(BIN)/python tests/wheels.py $(WHEELS)
 
 format: $(INSTALLED)  ## Rewrite the code in the project's format.
 	$(BIN)/ruff format .
