@@ -25,7 +25,7 @@ function shown(value, digits = 4) {
   if (typeof value !== "number") return String(value);
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e12) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
+  if (size < 1e-3 || size >= 1e7) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
   const exact = Number.isInteger(value) && size < 1e6;
   return value.toLocaleString("en",
     { maximumSignificantDigits: exact ? 21 : digits, useGrouping: size >= 9999.5 });
