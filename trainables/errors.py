@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from trainables.redaction import redact, shown
 from trainables.visible import visible, visible_lines
 
+# Before a column's name, in the path of what is to be said of it in a config.
+_OF_A_COLUMN = "data.columns."
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -55,8 +58,11 @@ def _presentable(value: object) -> object:
 
 
 def one_line(problem: Problem) -> str:
-    """A finding as one sentence, for a list of them."""
-    return visible(f"{problem.path}: {problem.value}; expected: {problem.rule}; to do: {problem.fix}")
+    """A finding as one sentence, for a list of them; a column is called one."""
+    where = "columns" if problem.path == "data.drop" else problem.path
+    if where.startswith(_OF_A_COLUMN):
+        where = f"column {where.removeprefix(_OF_A_COLUMN)}"
+    return visible(f"{where}: {problem.value}; expected: {problem.rule}; to do: {problem.fix}")
 
 
 class InvalidInputError(Exception):

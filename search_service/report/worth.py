@@ -78,7 +78,8 @@ def judge(final: FinalistsResult) -> Worth | None:
     too = ""
     if simplest is not first:
         too = f"; nor can it be told from {_with_score(simplest, final.metric)}, which is simpler"
-    reason = f"{model} is {_against(first, final.metric)}, which {rows} leave to chance{too}{other}{but}"
+    left = f", which {rows} leave to chance" if first.lead.difference else f" on these {rows}"
+    reason = f"{model} is {_against(first, final.metric)}{left}{too}{other}{but}"
     return Worth("cannot be told", reason)
 
 

@@ -198,7 +198,7 @@ def test_b_the_report_says_whether_a_network_of_earlier_versions_was_worth_it(ri
             "It cannot be told: the model's test rmse 49 is worse than boosting (48) by 1 ± 3, which 200 rows leave to "
             "chance; nor can it be told from ridge (50), which is simpler",
         ),
-        ((1, 2), (0, 3), "the model's test rmse 49 is as good as boosting (49), which 200 rows leave to chance"),
+        ((1, 2), (0, 3), "the model's test rmse 49 is as good as boosting (49) on these 200 rows; nor can it be told"),
         ((10, 2), (-5, 3), "It cannot be told: the model's test rmse 49 is worse than boosting (44) by 5 ± 3, which"),
     ],
 )
