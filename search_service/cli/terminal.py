@@ -18,6 +18,8 @@ from search_service.records.steps import Step
 # Seconds in which a process gets from its start to its command; one that is older has been about something else.
 FRESH_S = 10.0
 _begun: list[float] = []
+# Characters that the columns beside an id need in a list of studies.
+OTHERS_WIDTH = 34
 
 
 def note_begin() -> None:
@@ -67,8 +69,8 @@ class StudyRow:
 
 def say_studies(studies: Sequence[StudyRow]) -> None:
     """Print a table of studies, whose ids are whole on any terminal: one copies them."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("study", min_width=max(len(study.id) for study in studies))
+    table, longest = Table(box=None, pad_edge=False, header_style="bold"), max((len(s.id) for s in studies), default=0)
+    table.add_column("study", min_width=longest)
     table.add_column("state")
     for title in ("trials", "best", "test"):
         table.add_column(title, no_wrap=True, justify="right")
@@ -77,4 +79,6 @@ def say_studies(studies: Sequence[StudyRow]) -> None:
         scores = (number(study.best), number(study.test))
         metric = study.metric if study.best is not None else ""
         table.add_row(escape(study.id), study.state, str(study.trials), *scores, metric)
-    Console().print(table)
+    # Where an id and its scores are wider than the screen, the terminal breaks the lines, and nothing is left out.
+    console = Console()
+    console.print(table, width=max(console.width, longest + OTHERS_WIDTH), crop=False)

@@ -26,6 +26,7 @@ from trainables.data import locations, sources
 from trainables.data.types import few
 from trainables.errors import DataError, Problem
 from trainables.model import MODEL_FILE, NETWORK_FILE, TableModel
+from trainables.visible import visible
 
 # Where the folder of a TableModel lies in a folder that a person may name.
 _PLACES = (".", layout.MODEL, "artifacts/model", "mlflow_model/artifacts/model")
@@ -129,7 +130,7 @@ def predict(
     found = loaded.predict(rows, "FILE")
     for name, (count, value) in loaded.preparation.unseen(rows, "FILE").items():
         where = f"{count:,} {'row has' if count == 1 else 'rows have'} a value that no training row had"
-        say(f"column {name}: {where}, such as {value!r}; the model knows nothing of it")
+        say(visible(f"column {name}: {where}, such as {value!r}; the model knows nothing of it"))
     if carried is not None and not carried:
         return found
     return pd.concat([_carried(source, carried, loaded), found], axis="columns")

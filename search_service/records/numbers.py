@@ -30,5 +30,5 @@ def score_text(value: float | None, digits: int = 4) -> str:
 
 
 def spread_text(value: float | None) -> str:
-    """How far a score may be off, of which two digits are known at most: 0.0021, 6,100."""
+    """How far a score may be off, of which two digits are known at most: 0.0021, 61,000."""
     return score_text(value, digits=2)

@@ -440,6 +440,22 @@ def test_e1_names_and_labels_are_data_in_an_export_and_nothing_of_them_runs(stud
     assert set(ast.literal_eval(rows[1])[0]) == set(_HOSTILE[:5])
 
 
+def test_e1_what_predict_says_of_categories_reaches_a_terminal_as_text(study, tmp_path):
+    from tests.trainables.test_model import pack, train
+
+    column, label = "\x1b[2Jcity", "\x1b]0;evil\x07"
+    frame = pd.DataFrame({column: ["Bonn", "Kiel"] * 60, "x": np.arange(120.0), "y": ["a", "b"] * 60})
+    pa.parquet.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet")
+    table = read(DataConfig(source=str(tmp_path / "t.parquet"), target="y"), "classification")
+    pack(table, train(table)).save(tmp_path / "model")
+    pa.parquet.write_table(pa.Table.from_pandas(frame.assign(**{column: label})), tmp_path / "rows.parquet")
+    said: list[str] = []
+    exporting.predict(str(tmp_path / "model"), str(tmp_path / "rows.parquet"), study.settings, say=said.append)
+    (text,) = said
+    assert "120 rows have a value that no training row had" in text
+    assert text.isprintable()
+
+
 @pytest.mark.parametrize(
     "changes",
     [
