@@ -1,4 +1,7 @@
-"""A study's report, from its folder or, where that was deleted, from the record alone."""
+"""A study's report, from its folder or, where that was deleted, from the record alone.
+
+MLflow, and torch with what draws a page, are imported where the record is asked: they take seconds.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,13 @@ def report_page(study_id: str, *, settings: Settings) -> str:
         DataError: It has no page: it has not ended, was cut short or is of an earlier version; the message says which.
         RecorderError: The record cannot be read.
     """
+    kept = _kept(study_id, settings, layout.PAGE)
+    if kept is not None:
+        return kept
     from search_service.recorders.mlflow import page
     from search_service.report.page.render import render_recorded
 
-    text = _text(study_id, settings, layout.PAGE, page.DOCUMENT)
-    if text.lstrip().startswith("<"):
-        return text
+    text = _recorded(study_id, settings, page.DOCUMENT)
     try:
         return render_recorded(text)
     except ValueError as error:
@@ -39,19 +43,28 @@ def report_page(study_id: str, *, settings: Settings) -> str:
 
 def report_text(study_id: str, *, settings: Settings) -> str:
     """A study's report, as Markdown; arguments and errors as of ``report_page``."""
+    kept = _kept(study_id, settings, layout.REPORT)
+    if kept is not None:
+        return kept
     from search_service.recorders.mlflow import page
 
-    return _text(study_id, settings, layout.REPORT, page.TEXT)
+    return _recorded(study_id, settings, page.TEXT)
 
 
-def _text(study_id: str, settings: Settings, in_folder: str, in_record: str) -> str:
-    """What the folder has or, without it, the record."""
+def _kept(study_id: str, settings: Settings, name: str) -> str | None:
+    """What the study's folder has; None where that is gone, or has none."""
+    folder = _folder(study_id, settings)
+    if folder is None or not (folder.path / name).is_file():
+        return None
+    return (folder.path / name).read_text(encoding="utf-8")
+
+
+def _recorded(study_id: str, settings: Settings, name: str) -> str:
+    """What the record has of a study whose folder has none."""
     from search_service.recorders.mlflow import page
 
     folder = _folder(study_id, settings)
-    if folder is not None and (folder.path / in_folder).is_file():
-        return (folder.path / in_folder).read_text(encoding="utf-8")
-    recorded = page.read(settings.record_uri, study_id, in_record)
+    recorded = page.read(settings.record_uri, study_id, name)
     if recorded is not None and recorded.text is not None:
         return recorded.text
     if folder is None and recorded is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from mlflow import MlflowClient
@@ -134,3 +136,24 @@ def test_c8_a_damaged_document_is_refused(finished, called, tmp_path):
         client.log_text(run.info.run_id, whole, "report.json")
     assert answer.returncode == 2
     assert "report.json" in answer.stderr
+
+
+def test_c8_a_report_that_is_kept_is_printed_without_what_trains_and_records(finished, tmp_path):
+    """MLflow and torch take seconds to import, and a report lies in the study's folder."""
+    _, result, page, text = finished
+    folder = tmp_path / "studies" / result.study_id
+    folder.mkdir(parents=True)
+    for name, content in ((layout.SPEC, "{}"), (layout.PAGE, page), (layout.REPORT, text)):
+        (folder / name).write_text(content, encoding="utf-8")
+    code = (
+        "import sys; from search_service.cli import commands; sys.argv = ['s', *sys.argv[1:]]\n"
+        "try: commands.main()\n"
+        "finally: print({'torch', 'mlflow', 'numpy', 'pandas'} & set(sys.modules), file=sys.stderr)"
+    )
+    html = tmp_path / "page.html"
+    for more in ((), ("--html", "--to", html)):
+        asked = [sys.executable, "-c", code, "report", result.study_id, "--home", tmp_path, *more]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.strip()) == (0, "set()")
+        assert more or done.stdout.strip() == text.strip()
+    assert html.read_text(encoding="utf-8") == page
