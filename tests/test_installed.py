@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from search_service.cli.installed import what_is_missing
 from tests.conftest import REPOSITORY
 
 PACKAGE = "search-service"
@@ -106,6 +107,13 @@ def test_27_what_a_client_cannot_do_it_says_with_the_fix(command, arguments):
     assert "Traceback" not in done.stderr
     assert "pip install 'search-service[all]'" in done.stderr
     assert "rule:" in done.stderr
+
+
+def test_27_a_module_that_nobody_promised_is_an_error_as_ever():
+    """Somebody's own sampler lacks something: the traceback says where."""
+    assert what_is_missing(ModuleNotFoundError("no", name="somebodys_own")) is None
+    assert what_is_missing(ModuleNotFoundError("no", name="json")) is None
+    assert what_is_missing(ModuleNotFoundError("no")) is None
 
 
 def test_27_doctor_knows_a_client(command):

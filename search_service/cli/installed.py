@@ -16,6 +16,8 @@ from trainables.errors import Problem
 
 PACKAGE = "search-service"
 EXTRA = "all"
+# Modules that are called otherwise than what brings them.
+_MODULES = ("sklearn", "yaml")
 # Without it no study can run here; who has it wants the rest, too.
 _TELLING = "torch"
 
@@ -44,11 +46,14 @@ def pip() -> str:
 
 
 def what_is_missing(error: ModuleNotFoundError) -> Problem | None:
-    """What to do about a module that is not there; None if it is there, and the error is about something else."""
+    """What to do about a module that is not there; None where it is there, or is none that the package brings."""
     module = (error.name or "").partition(".")[0]
     if not module or importlib.util.find_spec(module) is not None:
         return None
     rule = "an installation that can do this; the client alone submits, follows and fetches"
     if not is_client_alone():
+        if module not in _MODULES and module not in {one.name.replace("-", "_") for one in requirements()}:
+            # Of a sampler or a runner of somebody's own: where it was looked for tells more.
+            return None
         rule = "all that the package requires; search-service doctor lists what is missing"
     return Problem("installation", f"no {module}", rule, f"{pip()} '{PACKAGE}[{EXTRA}]'")
