@@ -93,9 +93,9 @@ def main() -> None:
         say(f"[bold red]{what}: {n} {'mistake' if n == 1 else 'mistakes'}[/]", errors)
         for problem in error.problems:
             say(escape(str(problem)), errors)
-        for key in filter(None, (_key_to_set(problem.fix) for problem in error.problems)):
+        key = next(filter(None, (_key_to_set(problem.fix) for problem in error.problems)), None)
+        if key is not None:
             say(f"On the command line, a key of the config is --set {escape(shlex.quote(key))}", errors)
-            break
         sys.exit(InvalidSpecError.exit_code)
     except ModuleNotFoundError as error:
         missing = what_is_missing(error)

@@ -42,11 +42,9 @@ def _row(result: ComparisonResult, outcome: OptimizerOutcome) -> tuple[str, ...]
 
 def score(outcome: OptimizerOutcome) -> str:
     """Mean ± standard deviation of the best scores."""
-    return (
-        f"{score_text(outcome.best_mean)} ± {spread_text(outcome.best_std)}"
-        if math.isfinite(outcome.best_mean)
-        else "none"
-    )
+    if not math.isfinite(outcome.best_mean):
+        return "none"
+    return f"{score_text(outcome.best_mean)} ± {spread_text(outcome.best_std)}"
 
 
 def conclusion(result: ComparisonResult) -> str:

@@ -67,11 +67,8 @@ def _in_numbers(decision: Decision) -> str:
     """What step 6 compared; nothing where it had nothing to compare."""
     if decision.gain is None or decision.expected_gain is None or decision.noise is None:
         return ""
-    expected, noise = (
-        f"expected of another cycle {spread_text(decision.expected_gain)}",
-        f"noise {spread_text(decision.noise)}",
-    )
-    return f" (gain {spread_text(decision.gain)}, {expected}, {noise})"
+    expected = f"expected of another cycle {spread_text(decision.expected_gain)}"
+    return f" (gain {spread_text(decision.gain)}, {expected}, noise {spread_text(decision.noise)})"
 
 
 def describe_data(data: DataSummary) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
@@ -87,24 +87,14 @@ class GaussianProcess(_OptunaModel):
     """Bayesian optimisation by a Gaussian process."""
 
     def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
-        with warnings.catch_warnings():
-            # "Experimental", says Optuna of some of these settings.
-            warnings.simplefilter("ignore")
-            return optuna.samplers.GPSampler(
-                seed=derive_seed(self._seed, number) % _SEEDS_OF_NUMPY, n_startup_trials=STARTUP
-            )
+        return _make(optuna.samplers.GPSampler, derive_seed(self._seed, number), n_startup_trials=STARTUP)
 
 
 class OptunaTpe(_OptunaModel):
     """The tree-structured Parzen estimator as Optuna has it by default: all leaves together, told at the end alone."""
 
     def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
-        with warnings.catch_warnings():
-            # As above.
-            warnings.simplefilter("ignore")
-            return optuna.samplers.TPESampler(
-                seed=derive_seed(self._seed, number) % _SEEDS_OF_NUMPY, warn_independent_sampling=False
-            )
+        return _make(optuna.samplers.TPESampler, derive_seed(self._seed, number), warn_independent_sampling=False)
 
 
 class CmaEs(_OptunaModel):
@@ -112,15 +102,18 @@ class CmaEs(_OptunaModel):
 
     def __init__(self, task: SamplingTask) -> None:
         super().__init__(task)
-        with warnings.catch_warnings():
-            # As above.
-            warnings.simplefilter("ignore")
-            self._relative = optuna.samplers.CmaEsSampler(
-                seed=self._seed % _SEEDS_OF_NUMPY, n_startup_trials=STARTUP, warn_independent_sampling=False
-            )
+        settings = {"n_startup_trials": STARTUP, "warn_independent_sampling": False}
+        self._relative = _make(optuna.samplers.CmaEsSampler, self._seed, **settings)
 
     def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
         return self._relative
+
+
+def _make(kind: Callable[..., optuna.samplers.BaseSampler], seed: int, **settings: Any) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        # "Experimental", says Optuna of some of these settings.
+        warnings.simplefilter("ignore")
+        return kind(seed=seed % _SEEDS_OF_NUMPY, **settings)
 
 
 def _encode(range_: Range, value: Any) -> Any:
