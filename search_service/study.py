@@ -48,7 +48,6 @@ from search_service.records.events import (
 )
 from search_service.records.finalists import Cycle, Decision, FinalistsResult, SeedNoise
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
-from search_service.records.round_plan import Resources
 from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step
 from search_service.report.study_report import report
@@ -138,8 +137,6 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str], clock: 
     tell(StepStarted.of(Step.INITIAL_LOSS))
     initial_loss = partial(step1_initial_loss.run, config, dataset, checks.initial_loss)
     check(once("step-1", InitialLossResult, initial_loss))
-    # Beside steps 2 and 3; a study that fails its first check, as most do that fail, is over sooner without it.
-    place.runner.prepare(Resources.of(spec.search))
     tell(StepStarted.of(Step.SMALL_SAMPLE))
     small_sample = step2_overfit_small_sample.task(config, dataset, checks.overfit_small_sample, spec)
     check(once("step-2", OverfitResult, partial(place.do, small_sample)))

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 RAY_REPORT_S = 0.05
 # What a task takes beside training, in seconds: its rows and results on their way, and the wait for an answer.
 RAY_TASK_S = 0.4
-# Ray's start and its workers' imports, beside what is done meanwhile (docs/performance/rounds.md).
-RAY_START_SHARE = 1.0
+# Ray's start and its workers' imports, so far as they are not over when the study begins (docs/performance/rounds.md).
+RAY_START_SHARE = 0.6
 
 
 def _one_at_a_time(resources: Resources) -> int:

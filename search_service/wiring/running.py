@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,8 +22,9 @@ from search_service.records.events import Listener
 from search_service.records.results import StudyResult
 from search_service.records.round_plan import Resources
 from search_service.report.documents import StudyDocument
+from search_service.runners.base import Runner
 from search_service.runners.interrupts import catch_interrupts
-from search_service.runners.registry import RUNNERS, runner_kind
+from search_service.runners.registry import RUNNERS, RunnerKind, runner_kind
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
 from search_service.study import run_study
@@ -89,8 +91,7 @@ def run(
         interrupts = stack.enter_context(catch_interrupts())
         # Before anything is opened: a study that is being run is left alone.
         _hold(study.folder, stack)
-        recorder = stack.enter_context(recording(settings, study.spec, record=record))
-        made = stack.enter_context(closing(kind.make(ray_address)))
+        made, recorder = _opened_both(stack, kind, ray_address, settings, study.spec, record=record)
         interrupts.rearm()
         files = _opened(settings, study, stack)
         # The journal first: what the record is told stands in the folder, whatever becomes of this process.
@@ -108,10 +109,39 @@ def run(
             deliver=partial(_deliver, settings, files, recorder, study.spec),
         )
         # The study is over; the record may not be, and needs no workers for it.
-        made.close()
-        finished = _finish_record(settings, files, recorder, study.spec, result, say, record=record)
+        with _beside(made.close):
+            finished = _finish_record(settings, files, recorder, study.spec, result, say, record=record)
     notifying.tell(settings, study.spec, result, finished.places, say)
     return finished
+
+
+def _opened_both(
+    stack: ExitStack, kind: RunnerKind, ray_address: str | None, settings: Settings, spec: StudySpec, *, record: bool
+) -> tuple[Runner, BackgroundRecorder]:
+    """The runner and the record, until the stack is left.
+
+    Both take seconds, mostly each in processes and imports of its own. A record that is a file is there, so that the
+    workers may begin to start meanwhile; a server is asked first.
+    """
+
+    def runner() -> Runner:
+        made = stack.enter_context(closing(kind.make(ray_address)))
+        made.prepare(Resources.of(spec.search))
+        return made
+
+    if not settings.tracking_uri:
+        return runner(), stack.enter_context(recording(settings, spec, record=record))
+    recorder = stack.enter_context(recording(settings, spec, record=record))
+    return runner(), recorder
+
+
+@contextmanager
+def _beside(function: Callable[[], None]) -> Iterator[None]:
+    """Have a function called in another thread; what it raises is raised when both have ended."""
+    with ThreadPoolExecutor(1) as pool:
+        called = pool.submit(function)
+        yield
+    called.result()
 
 
 def _minutes(spec: StudySpec, files: StudyFolder, runner: str, began_at: float, *, record: bool) -> Minutes | None:

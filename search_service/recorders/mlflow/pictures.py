@@ -9,10 +9,14 @@ from tempfile import TemporaryDirectory
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
+from search_service.recorders.figures.painter import Painter
+
 # Tag of a run: pictures that it lacks, and why.
 LEFT_OUT = "pictures.left_out"
 # Characters of the reason: enough for a library's sentence.
 MOST_LETTERS = 300
+# Of this process, whichever study it records.
+_painter = Painter()
 
 
 def log_picture(client: MlflowClient, run: str, name: str, draw: Callable[[], Figure]) -> None:
@@ -37,5 +41,10 @@ def log_picture(client: MlflowClient, run: str, name: str, draw: Callable[[], Fi
         client.log_artifact(run, str(file))
 
 
+def end_painter() -> None:
+    """End the process that draws, if one was begun."""
+    _painter.close()
+
+
 def _write(draw: Callable[[], Figure], file: Path) -> None:
-    draw().savefig(file)
+    _painter.draw(draw, file)

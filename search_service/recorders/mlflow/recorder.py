@@ -45,6 +45,7 @@ from search_service.errors import RecorderError, RecordRefusedError
 from search_service.recorders.mlflow import views
 from search_service.recorders.mlflow.comparison_runs import ComparisonRuns
 from search_service.recorders.mlflow.experiments import Experiments
+from search_service.recorders.mlflow.pictures import end_painter
 from search_service.recorders.mlflow.runs import Runs
 from search_service.recorders.mlflow.store import open_client
 from search_service.recorders.mlflow.study_runs import StudyRuns
@@ -124,6 +125,7 @@ class MlflowRecorder:
     def close(self) -> None:
         """Everything is written by ``record`` itself; one that is in the middle of it fails at its next request."""
         self._runs.close()
+        end_painter()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -52,7 +52,7 @@ def log_round(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
     for name, draw in _pictures(rounds):
         log_picture(client, run, name, draw)
     log_picture(client, run, "rungs.png", partial(rungs.draw, last))
-    log_picture(client, run, "importance.png", lambda: importance_bars.draw([importance(last)]))
+    log_picture(client, run, "importance.png", partial(importance_bars.draw_of, [last]))
     client.log_text(run, trials_table([last]), "trials.csv")
 
 
@@ -69,7 +69,7 @@ def log_study(client: MlflowClient, run: str, rounds: Sequence[RoundResult], win
         return
     for name, draw in _pictures(rounds, winner):
         log_picture(client, run, name, draw)
-    log_picture(client, run, "importance.png", lambda: importance_bars.draw([importance(done) for done in rounds]))
+    log_picture(client, run, "importance.png", partial(importance_bars.draw_of, rounds))
     client.log_text(run, trials_table(rounds), "trials.csv")
 
 
