@@ -30,12 +30,12 @@ CHECK = $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(
 check: $(INSTALLED)   ## Formatting, lint, types, import rules and spelling.
 	$(CHECK)
 
-# Three processes, a file at a time, the longest first (tests/conftest.py): fixtures like Ray start once in each, and much
+# Four processes, a file at a time, the longest first (tests/conftest.py): fixtures like Ray start once in each, and much
 # of the time is waited for processes. The checks run beside them; what they say comes at the end, where it is seen.
 # A process of tests that dies is not replaced: xdist would wait for ever for those that it gives to nobody (3.8, loadfile).
 test: $(INSTALLED)    ## Everything CI runs: the tests and, beside them, `check`.
 	@echo 'Beside the tests: $(CHECK)'; ( $(CHECK) ) >$(VENV)/check.log 2>&1 & checking=$$!; \
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 15 $(PYTEST); tests=$$?; \
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 15 $(PYTEST); tests=$$?; \
 	wait $$checking; checked=$$?; cat $(VENV)/check.log; \
 	[ $$checked -eq 0 ] || echo 'make check has failed: see above.'; \
 	[ $$tests -eq 0 ] || echo 'Tests have failed: see further above.'; \

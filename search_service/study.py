@@ -183,7 +183,6 @@ def _finalists_and_model(
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
     rows = dataset, table.test_rows
     train_again = partial(finalists.run, spec, rounds, *rows, place.folder, table.folds or (), place.run_tasks, act)
-    packing.prepare()
     final = once("finalists", FinalistsResult, train_again, lambda found: _has_networks(found, place.folder))
     shutil.rmtree(place.folder / layout.NETWORKS, ignore_errors=True)
     final = _in_folder(final, place.folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import gc
 import os
 import re
@@ -10,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Before Ray is imported anywhere: its own token, so that nobody's ~/.ray/auth_token decides how tests run.
 os.environ["RAY_AUTH_MODE"] = "token"
@@ -18,6 +20,11 @@ os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 import pytest
 
+# It looks for each of numpy's functions in whatever was imported before it, which will be much.
+import skops.io  # noqa: F401
+from xdist.scheduler import LoadFileScheduling
+
+from search_service.cli.commands import COLLECT_AFTER
 from tests import made_once
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, TestRows, load
@@ -58,8 +65,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_sessionstart() -> None:
-    """Nothing of what is imported is ever thrown away: a fifth of the time of collecting was looking for it."""
+    """Nothing of what is imported is ever thrown away: a fifth of the time of collecting was looking for it.
+
+    Later it is looked for as seldom as by the command line, and at the end not at all.
+    """
     gc.disable()
+    gc.set_threshold(COLLECT_AFTER, 10, 10)
+    atexit.register(gc.freeze)
 
 
 def pytest_collection_finish() -> None:
@@ -80,6 +92,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _rank(item: pytest.Item) -> int:
     return next((rank for rank, folder in enumerate(LONG) if folder in item.path.parts), len(LONG))
+
+
+class ByFile(LoadFileScheduling):
+    """A file at a time to each process, and those that use the one Ray to the same, since starting it takes seconds.
+
+    Not where it is killed anyway.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope = super()._split_scope(nodeid)
+        return "ray" if _uses_ray(REPOSITORY / scope) else scope
+
+
+@functools.cache
+def _uses_ray(file: Path) -> bool:
+    return "faults" not in file.parts and re.search(r"\bray_runner\b", file.read_text(encoding="utf-8")) is not None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """What ``--dist`` would choose, as above."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

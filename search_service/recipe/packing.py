@@ -8,7 +8,6 @@ seeds with the best validation score.
 from __future__ import annotations
 
 import importlib
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,8 +22,12 @@ from trainables.training import PopulationTraining
 
 
 def prepare() -> None:
-    """Begin to import what the packing takes seconds to import, beside the training of the finalists."""
-    threading.Thread(target=importlib.import_module, args=("skops.io",), name="imports", daemon=True).start()
+    """Import what the packing takes long to import, the longer the more there is.
+
+    skops looks for each of numpy's functions in all modules that were imported before it: half a second before MLflow
+    is, and two after it.
+    """
+    importlib.import_module("skops.io")
 
 
 def run(

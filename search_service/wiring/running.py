@@ -13,6 +13,7 @@ from search_service.errors import Problem
 from search_service.folder import journals, layout, private_addresses, study_folder
 from search_service.folder.extending import extensions
 from search_service.folder.study_folder import StudyFolder
+from search_service.recipe import packing
 from search_service.recipe.clock import Minutes
 from search_service.recorders.background import BackgroundRecorder, Backlog
 from search_service.recorders.base import Recorder
@@ -128,6 +129,8 @@ def _opened_both(
         made = stack.enter_context(closing(kind.make(ray_address)))
         made.prepare(Resources.of(spec.search))
         return made
+
+    packing.prepare()
 
     if not settings.tracking_uri:
         return runner(), stack.enter_context(recording(settings, spec, record=record))
