@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Today's plugin or the older program, whichever is here.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test test-quick test-browser check docs wheels chaos format bench up down clean
+.PHONY: help run test test-quick test-browser check docs errors wheels chaos format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
@@ -30,12 +30,12 @@ CHECK = $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(
 check: $(INSTALLED)   ## Formatting, lint, types, import rules and spelling.
 	$(CHECK)
 
-# Four processes, a file at a time, the longest first (tests/conftest.py): fixtures like Ray start once in each, and much
+# Three processes, a file at a time, the longest first (tests/conftest.py): fixtures like Ray start once in each, and much
 # of the time is waited for processes. The checks run beside them; what they say comes at the end, where it is seen.
 # A process of tests that dies is not replaced: xdist would wait for ever for those that it gives to nobody (3.8, loadfile).
 test: $(INSTALLED)    ## Everything CI runs: the tests and, beside them, `check`.
 	@echo 'Beside the tests: $(CHECK)'; ( $(CHECK) ) >$(VENV)/check.log 2>&1 & checking=$$!; \
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 15 $(PYTEST); tests=$$?; \
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 15 $(PYTEST); tests=$$?; \
 	wait $$checking; checked=$$?; cat $(VENV)/check.log; \
 	[ $$checked -eq 0 ] || echo 'make check has failed: see above.'; \
 	[ $$tests -eq 0 ] || echo 'Tests have failed: see further above.'; \
@@ -52,6 +52,9 @@ test-browser: $(INSTALLED) ## Pages in a real browser; it takes Chromium.
 
 docs: $(INSTALLED)    ## Build the documentation as a site that needs no network: site/index.html.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict && echo 'Open site/index.html'
+
+errors: $(INSTALLED)  ## Write docs/errors.md anew: what tests make this project say of mistakes (tests/messages.py).
+	$(BIN)/python -m pytest -n 3 --dist loadfile -p tests.messages $(PYTEST)
 
 # More, or others: make chaos CHAOS='--runs 100 --seed 5 --variants inline-random-4 ray-tpe-4'.
 chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is left (docs/operations.md).

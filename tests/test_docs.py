@@ -16,6 +16,7 @@ from search_service.cli.commands import app
 from search_service.service.app import make_app
 from search_service.service.settings import ServiceSettings
 from search_service.spec.study_spec import StudySpec
+from tests import messages
 from tests.conftest import REPOSITORY
 
 DOCS = sorted((REPOSITORY / "docs").rglob("*.md"))
@@ -126,3 +127,31 @@ def test_the_reference_has_every_key_command_and_route(site, tmp_path):
             assert option in commands, (name, option)
     for path in make_app(ServiceSettings(home=tmp_path)).openapi()["paths"]:
         assert path in read["api"], path
+
+
+def test_27_every_module_that_finds_mistakes_has_its_messages_in_the_docs():
+    pages = "".join((REPOSITORY / "docs" / name).read_text(encoding="utf-8") for name in messages.PAGES)
+    finders = [
+        path
+        for package in ("search_service", "trainables")
+        for path in (REPOSITORY / package).rglob("*.py")
+        if re.search(r"\bProblem\(", path.read_text(encoding="utf-8")) and path.name != "errors.py"
+    ]
+    assert len(finders) > 40
+    assert [path.stem for path in finders if f"`{path.stem}` |" not in pages] == []
+
+
+def test_27_of_each_line_that_finds_a_mistake_the_shortest_message_is_in_the_docs():
+    said = [
+        messages.Said("trainables/data/a.py", 7, "data.source", "/tmp/pytest-1/t0/table.csv", "a | b", "mend it"),
+        messages.Said(
+            "trainables/data/a.py", 7, "data.source", "/tmp/pytest-1/t0/a-longer-one.csv", "a | b", "mend it"
+        ),
+        messages.Said("search_service/b.py", 1, "STUDY", "digits-20261130-010203-ab12", "over", "wait"),
+    ]
+    pages = dict(messages.pages(said))
+    assert (
+        pages["errors_of_tables.md"].splitlines()[-1] == "| `data.source` | `…/table.csv` | a \\| b | mend it | `a` |"
+    )
+    assert pages["errors.md"].splitlines()[-1] == "| `STUDY` | `digits-…` | over | wait | `b` |"
+    assert [len(page.splitlines()) for page in pages.values()] == [7, 7]

@@ -184,8 +184,12 @@ def read(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InvalidSpecError([Problem("CONFIG", shown, "an existing file", "check the path")]) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSpecError([Problem("CONFIG", shown, "a readable text file", f"mend it: {error}")]) from error
+    except UnicodeDecodeError as error:
+        fix = f"save it as UTF-8; byte {error.start + 1} is none of it"
+        raise InvalidSpecError([Problem("CONFIG", shown, "a text file in UTF-8", fix)]) from error
+    except OSError as error:
+        fix = f"mend this first: {error.strerror}"
+        raise InvalidSpecError([Problem("CONFIG", shown, "a readable text file", fix)]) from error
     return read_text(text, shown)
 
 

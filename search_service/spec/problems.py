@@ -37,6 +37,7 @@ _RULES: Mapping[str, str] = {
     "literal_error": "one of: {expected}",
     "string_pattern_mismatch": "a name of letters, digits, _ . and -, at most 64 characters",
     "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
     "too_short": "at least {min_length} values",
     "too_long": "at most {max_length} values",
 }

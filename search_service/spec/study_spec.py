@@ -84,6 +84,10 @@ class StudySpec(FrozenModel):
         return [self.asked.in_search(point) for point in self.search.points_to_evaluate]
 
 
+# What a config is that is no mapping.
+_KINDS = {list: "a list", int: "a number", float: "a number", bool: "true or false"}
+
+
 def parse(raw: Any) -> StudySpec:
     """Validate a study as it came from a file or a request.
 
@@ -91,7 +95,7 @@ def parse(raw: Any) -> StudySpec:
         InvalidSpecError: Every mistake found.
     """
     if not isinstance(raw, dict):
-        kind = "nothing" if raw is None else f"a {type(raw).__name__}"
+        kind = "nothing" if raw is None else _KINDS.get(type(raw), "a text")
         raise InvalidSpecError(
             [Problem("(the whole config)", kind, "keys and values", "start from configs/01_digits.yaml")]
         )

@@ -151,7 +151,7 @@ def _refuse_title(text: str, delimiter: str, path: str, shown: str) -> None:
         and set(counts[title:]) == {width}
         and max(counts[:title]) < width
     ):
-        rule = f"a first line that names the columns; before the first of {width} cells there are {title}"
+        rule = f"a first line that names the columns; before the first line of {width} cells there are {title} of fewer"
         raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {title}")])
 
 

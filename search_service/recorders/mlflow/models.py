@@ -22,10 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import trainables
 from search_service.errors import RecorderError
-from search_service.recorders.mlflow.store import find_study, once, open_client, without_login
+from search_service.recorders.mlflow.store import find_study, once, open_client, reason_of, without_login
 from search_service.records.events import ModelPacked
 from trainables.model import TableModel
-from trainables.redaction import redact
 
 # Of the run of a study: where its model is.
 URI_TAG = "model_uri"
@@ -255,5 +254,5 @@ def _errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = redact(str(error).splitlines()[0], uri)
+        reason = reason_of(error, uri)
         raise RecorderError(f"MLflow at {uri} cannot be asked: {reason}") from error

@@ -47,10 +47,9 @@ from search_service.recorders.mlflow.comparison_runs import ComparisonRuns
 from search_service.recorders.mlflow.experiments import Experiments
 from search_service.recorders.mlflow.pictures import end_painter
 from search_service.recorders.mlflow.runs import Runs
-from search_service.recorders.mlflow.store import open_client
+from search_service.recorders.mlflow.store import open_client, reason_of
 from search_service.recorders.mlflow.study_runs import StudyRuns
 from search_service.records.events import ComparisonEvent, Event, TrialFinished
-from trainables.redaction import redact
 
 # MLflow's words for what it will refuse again, however often it is asked.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "FEATURE_DISABLED")
@@ -132,7 +131,7 @@ class MlflowRecorder:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = redact(str(error).splitlines()[0], self._uri)
+            reason = reason_of(error, self._uri)
             kind = RecordRefusedError if getattr(error, "error_code", "") in _REFUSALS else RecorderError
             raise kind(f"MLflow at {self._uri} cannot record the study: {reason}") from error
 

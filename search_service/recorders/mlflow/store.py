@@ -32,7 +32,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_service.errors import RecorderError
-from trainables.redaction import login_of
+from trainables.redaction import login_of, redact
 
 _SQLITE = "sqlite:///"
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -75,6 +75,21 @@ def without_login(uri: str) -> str:
     if plain != uri:
         os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = user, password
     return plain
+
+
+def reason_of(error: Exception, uri: str) -> str:
+    """What went wrong with a store, in a line; of a server that is not there, what to do, and not its client's words.
+
+    Args:
+        error: Of MLflow, its database or the system.
+        uri: The store's address.
+    """
+    first = redact(str(error).splitlines()[0], uri)
+    if "Max retries exceeded" not in first:
+        return first
+    why = re.search(r"\[Errno -?\d+\] ([^\"')]+)|timed out", first)
+    cause = "" if why is None else f" ({why[1] or why[0]})"
+    return f"nothing answers there{cause}; is it running, and is MLFLOW_TRACKING_URI right?"
 
 
 @contextmanager

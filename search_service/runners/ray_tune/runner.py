@@ -270,7 +270,8 @@ class RayTuneRunner:
         # Ray raises bare exceptions where one of its processes dies while it starts.
         except Exception as error:
             where = f"at {self._address}" if self._address else "on this machine"
-            raise RunnerError(f"Ray cannot be reached or started {where}: {error}") from error
+            fix = "; is it running (ray start --head)? Without an address Ray is started here" if self._address else ""
+            raise RunnerError(f"Ray cannot be reached or started {where}: {error}{fix}") from error
         self._started = True
         if self._address is None:
             self._local = LocalRay()

@@ -22,6 +22,8 @@ from trainables.data.dataset import Dataset
 # what fails more often fails for a reason. Tune gives up too soon: one death is several errors if several answers of
 # the worker were due, and the second one ends a trial that waits for a new worker, however often it may be restarted.
 MAX_FAILURES = 2
+# Of a worker whose process is gone, and nothing was heard of it.
+WHY = "it ended by itself, or for want of memory, which fewer at once take less of (search.max_concurrent_trials)"
 
 
 class Work(Protocol):
@@ -107,7 +109,7 @@ class RoundWork:
             self._given_up[piece] += 1
             self._book.begin_again(piece)
         else:
-            self._book.fail(piece, f"its worker failed more than {MAX_FAILURES} times: it ended, or ran out of memory")
+            self._book.fail(piece, f"its worker failed more than {MAX_FAILURES} times: {WHY}")
 
 
 class TaskWork:
@@ -188,8 +190,6 @@ class TaskWork:
             RunnerError: That was so too often.
         """
         if self._given_up[piece] >= MAX_FAILURES:
-            raise RunnerError(
-                f"{piece}: its worker failed more than {MAX_FAILURES} times: it ended, or ran out of memory"
-            )
+            raise RunnerError(f"{piece}: its worker failed more than {MAX_FAILURES} times: {WHY}")
         self._given_up[piece] += 1
         self._waiting.append(piece)
