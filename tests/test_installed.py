@@ -7,6 +7,7 @@ else that is installed here. ``make wheels`` has pip do it.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import subprocess
 import sys
@@ -128,3 +129,11 @@ def test_27_from_python_the_fix_is_said_too(command):
     done = command("-c", "import search_service as s; s.search")
     assert done.returncode == 1
     assert done.stderr.endswith("search_service.search needs more than the client: pip install 'search-service[all]'\n")
+
+
+def test_27_where_there_is_more_than_the_client_what_is_missing_is_named_with_the_fix(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "skops" else found(name))
+    problem = what_is_missing(ModuleNotFoundError("no", name="skops.io"))
+    assert problem is not None and problem.value == "no skops"
+    assert "search-service doctor" in problem.rule and problem.fix.endswith("-m pip install 'search-service[all]'")

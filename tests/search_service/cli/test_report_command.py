@@ -52,6 +52,12 @@ def test_c8_the_record_alone_gives_the_page_that_lay_in_the_folder(finished, cal
     assert (tmp_path / f"{result.study_id}.html").read_text(encoding="utf-8") == page
 
 
+def test_c8_a_page_that_cannot_be_written_says_where(finished, called, tmp_path):
+    settings, result, *_ = finished
+    answer = called("report", result.study_id, "--html", "-o", tmp_path / "no" / "page.html", "--home", settings.home)
+    assert answer.returncode == 2 and "choose another place (No such file or directory)" in answer.stderr
+
+
 def test_c8_its_numbers_are_those_of_the_database(finished):
     settings, result, page, _ = finished
     shown = document_of(page)

@@ -191,6 +191,13 @@ def test_21_only_a_study_that_has_found_a_model_is_extended(copied, ending, said
         more(home, "another", trials=4)
 
 
+def test_d6_only_a_study_that_is_over_is_told_to_its_record_again(copied):
+    home, first = copied
+    (home / "studies" / first.study_id / "ended.json").unlink()
+    with pytest.raises(DataError, match="(?s)a study that is over.*which goes on with it and records it"):
+        wiring.sync(first.study_id, settings=Settings(home=home))
+
+
 def test_21_a_study_that_somebody_works_on_is_left_alone(copied):
     home, first = copied
     with StudyFolder(home / "studies" / first.study_id).lock(), pytest.raises(StudyBusyError):
