@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import itertools
 import logging
 import re
 import shlex
@@ -72,7 +73,12 @@ def _key_to_set(fix: str) -> str | None:
     found = re.search(r"\b(?:data|trial|search|search_space|objective|checks|finalists|model)(?:\.\w+)+: ", fix)
     if found is None:
         return None
-    value = re.match(r"\{.*\}|\[[^\]]*\]|[\w.-]+", fix[found.end() :])
+    rest = fix[found.end() :]
+    value = re.match(r"\[[^\]]*\]|[\w.-]+", rest)
+    if rest.startswith("{"):
+        depths = itertools.accumulate({"{": 1, "}": -1}.get(letter, 0) for letter in rest)
+        ends = next((at for at, depth in enumerate(depths) if depth == 0), None)
+        return None if ends is None else found[0] + rest[: ends + 1]
     return None if value is None else found[0] + value[0]
 
 

@@ -21,8 +21,16 @@ from trainables.errors import DataError, Problem
 # Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
 SAMPLE_BYTES = 256 * 1024
 DELIMITERS = ",;\t|"
+# In cp1252: one letter or sign among others (é, €, °, a dash), or two in a word (größer). In Shift-JIS, the other
+# encoding with letters behind such bytes, these are others.
+_WESTERN = re.compile(
+    rb"(?<![\x80-\xff])(?:[\x80\x85\x91-\x97\xa0-\xff]|(?<=[A-Za-z])[\xc0-\xff]{2}|[\xc0-\xff]{2}(?=[A-Za-z]))(?![\x80-\xff])"
+)
 # A comma between digits that may separate thousands as well as a fraction, and one that can only do the latter.
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+# Points between thousands, with or without a decimal comma behind; days are written with points, too.
+_WITH_POINT, _DAY = re.compile(r"[+-]?\d+(\.\d+)+(,\d+)?"), re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
 
 
@@ -151,6 +159,10 @@ def _refuse_title(text: str, delimiter: str, path: str, shown: str) -> None:
         and set(counts[title:]) == {width}
         and max(counts[:title]) < width
     ):
+        if title == 1 and counts[0] == width - 1:
+            rule = f"a name for each column; the first line has {width - 1} names, and others have {width} cells"
+            fix = f"add the name that is missing, or quote cells that hold a {delimiter!r}"
+            raise DataError([Problem(path, shown, rule, fix)])
         rule = f"a first line that names the columns; before the first line of {width} cells there are {title} of fewer"
         raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {title}")])
 
@@ -180,6 +192,8 @@ def _encoding_of(sample: bytes, file: Path, path: str, shown: str, usual: str | 
             return "utf-8"
     if usual not in (None, "utf-8", "utf-8-sig"):
         return str(usual)
+    if _is_western(sample):
+        return "cp1252"
     import charset_normalizer
 
     best = charset_normalizer.from_bytes(sample).best()
@@ -198,6 +212,20 @@ def _first_beyond_ascii(file: Path) -> bytes | None:
                 at = int(np.flatnonzero(np.frombuffer(block, np.uint8) > 127)[0])
                 return block[max(0, at - SAMPLE_BYTES) : at + SAMPLE_BYTES]
     return None
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether letters beyond English stand alone among others, as é, ö and € do.
+
+    Of alphabets that share no letter with English, and of Chinese, whole words are beyond. A few accented names in a
+    large file are too few for statistics, by which Köln is of Hewlett-Packard's alphabet of 1984.
+    """
+    try:
+        sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    alone = sum(len(run) for run in _WESTERN.findall(sample))
+    return 2 * alone > sum(len(run) for run in re.findall(rb"[\x80-\xff]+", sample))
 
 
 def _decode(sample: bytes, encoding: str, path: str, shown: str) -> str:
@@ -244,17 +272,22 @@ def _count_outside_quotes(line: str, mark: str) -> int:
 
 
 def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
-    """A comma where commas do not separate, stand between digits, and no point does.
+    """A comma where commas do not separate and stand between digits, and points at most between thousands.
 
     Raises:
         DataError: They may separate thousands.
     """
-    if delimiter == "," or not re.search(r"\d,\d", text) or re.search(r"\d\.\d", text):
+    if delimiter == "," or not re.search(r"\d,\d", text):
         return "."
     # The sample may end within a number.
     lines = text.splitlines()[:-1] or text.splitlines()
     cells = {cell.strip() for line in lines for cell in line.replace('"', "").split(delimiter)}
     with_comma = sorted(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
+    if re.search(r"\d\.\d", text):
+        with_point = [cell for cell in cells if _WITH_POINT.fullmatch(cell) and not _DAY.fullmatch(cell)]
+        are_thousands = with_point and all(_THOUSANDS.fullmatch(cell) for cell in with_point)
+        has_fraction = any(not _GROUPED.fullmatch(cell) for cell in with_comma)
+        return "," if are_thousands and has_fraction else "."
     if with_comma and all(_GROUPED.fullmatch(cell) for cell in with_comma):
         if any(cell.count(",") > 1 for cell in with_comma):
             # Thousands, which are found column by column (kinds.py).

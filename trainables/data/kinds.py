@@ -38,6 +38,8 @@ from trainables.errors import DataError, Problem
 # A column of whole numbers and words is one of categories up to so many numbers and words, each this often in the mean:
 # children 0, 1, 2, 3, more. Beyond, the numbers are a quantity and the word a way to say "missing" or a mistake.
 FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
+# Share of dates from which a column is one of dates, and the rest a mistake; a third that says "never" is a category.
+MOSTLY = 0.8
 # Share of different values from which texts name rows, and rows below which that is left to chance.
 ID_SHARE, LEAST_ROWS_IDS = 0.95, 20
 # Whole numbers of which none comes twice, out of at most this many times as many: drawn by chance, a hundred of two
@@ -106,6 +108,9 @@ def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMa
         # Text that is to be categories may be anything.
         column, note = Column(name, "categorical", "text"), ""
     elif kind == "date" and asked.format is not None:
+        if not written_dates.is_format(asked.format):
+            rule, fix = "a format of dates, as of Python's strftime", "for example %d.%m.%Y, or %Y-%m-%d %H:%M:%S"
+            raise DataError([Problem(f"data.columns.{name}.format", asked.format, rule, fix)])
         column, note = Column(name, "date", "text", format=asked.format), ""
     elif kind == "numeric" and texts:
         column, note = _numeric(name, raw, asked, point), ""
@@ -122,13 +127,22 @@ def _numeric(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: Decima
     """A text column that is said to hold numbers."""
     texts = raw.drop_null().to_pandas().astype(object)
     column = Column(name, "numeric", "text")
-    if pd.to_numeric(texts, errors="coerce").notna().all() and asked.decimal is None and asked.thousands is None:
+    if _plain_numbers(texts, point).notna().all() and asked.decimal is None and asked.thousands is None:
         return column
     try:
         notation = written_numbers.find(texts, point=point, decimal=asked.decimal, thousands=asked.thousands)
     except TwoReadingsError as error:
         raise _of_two_readings(error, raw) from error
     return replace(column, notation=notation)
+
+
+def _plain_numbers(texts: pd.Series[Any], point: DecimalMark) -> pd.Series[Any]:
+    """Texts that are numbers as programs write them; NaN for others.
+
+    Beside decimal commas, what a point stands for is seen from all values of a column together.
+    """
+    numbers = pd.to_numeric(texts, errors="coerce")
+    return numbers if point == "." else numbers.where(~texts.str.contains(".", regex=False))
 
 
 def _tells_apart(column: pa.ChunkedArray) -> bool:
@@ -174,7 +188,7 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
     as_text = Column(name, "categorical", "text")
     # A leading zero belongs to a code, not to a number.
     coded = bool(present.str.match(r"^0\d").any())
-    numbers = pd.to_numeric(present, errors="coerce")
+    numbers = _plain_numbers(present, point)
     if numbers.notna().all() and not coded:
         return Column(name, "numeric", "text"), ""
     if as_times(present).notna().all():
@@ -185,8 +199,12 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
             return as_text, f"{words} are taken for categories; data.columns or data.csv.null_values say otherwise"
         if (found := _look_at_numbers(name, column, present, numbers, point)) is not None:
             return found
-    is_clock = as_clock_times(present).notna().all()
-    return (Column(name, "date", "clock"), "") if is_clock else _look_at_dates(name, column, present) or (as_text, "")
+    if as_clock_times(present).notna().all():
+        return Column(name, "date", "clock"), ""
+    found = _look_at_dates(name, column, present)
+    if found is None:
+        _refuse_mostly_dates(column, present)
+    return found or (as_text, "")
 
 
 def _look_at_numbers(
@@ -243,6 +261,31 @@ def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) 
     clearest = present.iloc[int(written_dates.parse(present, form).dt.day.to_numpy().argmax())]
     said = f"{clearest!r} is read as a date written {form}; data.columns can say otherwise"
     return Column(name, "date", "text", format=form), said
+
+
+def _refuse_mostly_dates(column: pa.ChunkedArray, present: pd.Series[Any]) -> None:
+    """As of numbers: what else stands in a column of dates is a way to say "missing", or a mistake.
+
+    Raises:
+        NotOfItsKindError: All but a few of the values are dates of one form.
+    """
+    read = as_times(present).notna()
+    if read.mean() < MOSTLY:
+        alike = present[present.map(written_dates.looks_like_one)]
+        form = written_dates.nearest(alike) if len(alike) >= MOSTLY * len(present) else None
+        if form is None:
+            return
+        read = written_dates.parse(present, form).notna()
+        if read.mean() < MOSTLY:
+            return
+    value = present[~read].iloc[0]
+    raise NotOfItsKindError(
+        _row_of(column, value),
+        value,
+        f"one type of value: of {len(read)}, {int(read.sum())} are dates and {int((~read).sum())} are not",
+        f"if it means missing, data.csv.null_values: [{value!r}]; "
+        "if these are categories, data.columns: {{name}: categorical}; else mend the value",
+    )
 
 
 def _of_two_readings(error: TwoReadingsError, column: pa.ChunkedArray) -> NotOfItsKindError:

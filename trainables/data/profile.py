@@ -149,6 +149,9 @@ def _values(column: pa.ChunkedArray) -> str:
         numbers = np.asarray(column.cast(pa.float64(), safe=False).drop_null().to_numpy())
         numbers = numbers[~np.isnan(numbers)]
         return " · ".join(map(_short, np.quantile(numbers, [0, 0.5, 1]))) if len(numbers) else ""
+    if pa.types.is_duration(kind):
+        # Arrow has no order of durations.
+        return _values(pc.divide(column.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6))
     if pa.types.is_temporal(kind):
         ends = pc.min_max(column)
         return f"{ends['min']} · {ends['max']}"

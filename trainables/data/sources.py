@@ -6,6 +6,7 @@ The result is an Arrow table with columns of any kind and the name of its target
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -46,6 +47,8 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
         close = difflib.get_close_matches(target.casefold(), [name.casefold() for name in names], n=1)
         meant = [name for name in names if name.casefold() in close]
         fix = f"did you mean {meant[0]!r}? It is one of: {shown}" if meant else f"one of: {shown}"
+        if found.csv is not None and any(re.fullmatch(r"-?[\d.,]+", name) for name in names):
+            fix += "; if the first line of the file has values and no names, data.csv.header: false"
         raise DataError([Problem("data.target", target, "a column of the table", fix)])
     return found._replace(target=target)
 

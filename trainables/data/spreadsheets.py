@@ -33,11 +33,11 @@ def read_spreadsheet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
             raise DataError([Problem("data.csv.sheet", sheet, "a sheet of the file", f"one of: {few(names)}")])
         rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
     before = wanted.before or Reading()
-    rows = rows[before.skipped([str(cell).strip() for cell in rows[0]], wanted.csv) :] if rows else rows
+    rows = rows[before.skipped([_text_of(cell).strip() for cell in rows[0]], wanted.csv) :] if rows else rows
     if not rows:
         raise DataError([Problem(path, shown, "a sheet with rows", f"sheet {sheet} is empty: name another")])
     limits.require(path, shown, rows=len(rows), columns=len(rows[0]))
-    names = [str(cell).strip() for cell in rows[0]]
+    names = [_text_of(cell).strip() for cell in rows[0]]
     # Cells that were only formatted make empty columns at the end.
     cells = {at: [row[at] for row in rows[1:]] for at in range(len(names))}
     used = [at for at in cells if names[at] or any(cell != "" for cell in cells[at])]
@@ -57,10 +57,16 @@ def _of_cells(cells: Sequence[Any]) -> pa.Array:
         is_whole = pc.all(pc.equal(numbers, pc.floor(numbers)), min_count=0).as_py()
         return numbers.cast(pa.int64()) if is_whole and kinds else numbers
     if kinds == {datetime.date, datetime.datetime}:
-        return pa.array(values, pa.timestamp("us"))
+        return pa.array([_at_midnight(value) for value in values], pa.timestamp("us"))
     if len(kinds) == 1:
         return pa.array(values)
     return pa.array([None if value is None else _text_of(value) for value in values], pa.string())
+
+
+def _at_midnight(value: Any) -> Any:
+    """A date as the instant at which it begins: a moment at midnight is a date in a sheet."""
+    is_date = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+    return datetime.datetime.combine(value, datetime.time()) if is_date else value
 
 
 def _text_of(value: Any) -> str:

@@ -23,9 +23,12 @@ _LONGEST = 60
 _DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y")
 _NAMED = (
     "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y", "%a, %d %b %Y",
-    "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y",
+    "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y",
 )  # fmt: skip
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
+_CLOCKS = (
+    "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S",
+    " %H:%M UTC", " %H:%M:%S UTC", " %H:%M:%S.%f UTC", " %H:%M:%S %z", ":%H:%M:%S %z",
+)  # fmt: skip
 _LOOKS_LIKE_A_DATE = re.compile(r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{2,4}|.*[A-Za-z]{3,9}.*\d{2,4}).*")
 
 
@@ -53,10 +56,7 @@ def find(values: pd.Series[Any]) -> str | None:
     """
     different = values.drop_duplicates()
     glance = different.iloc[:_GLANCE]
-    # Of a long text, the pattern would take minutes.
-    if (glance.str.len() > _LONGEST).any() or not glance.map(
-        lambda text: bool(_LOOKS_LIKE_A_DATE.fullmatch(text))
-    ).all():
+    if not glance.map(looks_like_one).all():
         return None
     fitting = [form for form in _formats(str(glance.iloc[0])) if parse(glance, form).notna().all()]
     fitting = [form for form in fitting if parse(different, form).notna().all()]
@@ -69,16 +69,44 @@ def find(values: pd.Series[Any]) -> str | None:
     return first
 
 
+def nearest(values: pd.Series[Any]) -> str | None:
+    """The format that most of a text column's values have; None where none has any.
+
+    Args:
+        values: Texts that look like dates, none missing.
+    """
+    glance = values.drop_duplicates().iloc[:_GLANCE]
+    # Of three values one at most is the odd one, where few are.
+    forms = {form: None for example in glance.iloc[:3] for form in _formats(str(example))}
+    return max(forms, key=lambda form: parse(glance, form).notna().sum(), default=None)
+
+
+def looks_like_one(text: str) -> bool:
+    """Whether it is worth trying to read a text as a date."""
+    # Of a long text, the pattern would take minutes.
+    return len(text) <= _LONGEST and _LOOKS_LIKE_A_DATE.fullmatch(text) is not None
+
+
 def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
-    """Texts as dates; NaT where one is missing or not of this format."""
+    """Texts as dates, those with an offset in UTC; NaT where one is missing or not of this format."""
     texts = values.where(values.isna(), values.astype(str).str.strip())
-    return pd.to_datetime(texts, format=form, errors="coerce").astype("datetime64[us]")
+    dates = pd.to_datetime(texts, format=form, errors="coerce", utc="%z" in form or None)
+    return (dates.dt.tz_localize(None) if "%z" in form else dates).astype("datetime64[us]")
+
+
+def is_format(form: str) -> bool:
+    """Whether ``parse`` knows what a format's letters stand for."""
+    try:
+        pd.to_datetime("", format=form, errors="coerce", utc=True)
+    except (ValueError, KeyError):
+        return False
+    return True
 
 
 def _formats(example: str) -> Iterator[str]:
     """Those that a value may be of."""
     for day in (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED):
-        for clock in _CLOCKS:
+        for clock in _CLOCKS if "%H" not in day else ("",):
             form = day + clock
             # Cheap, and there are hundreds.
             if pd.notna(pd.to_datetime(example.strip(), format=form, errors="coerce")):

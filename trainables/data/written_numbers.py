@@ -53,6 +53,8 @@ _VALUE = re.compile(
     r"(?P<behind>-)?(?P<close>\))?"
 )
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " ") | {"’": "'", "−": "-", "–": "-"})
+# Instead of a fraction, a dash says that there is none: 139,- and 2.950,-- and 296.- as in Germany and Switzerland.
+_NO_FRACTION = re.compile(r"(?<=\d)[.,]--?(?=\D*$)")
 _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
     r"|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*)+(?:\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)?|\d+:\d{2}:\d{2}(?:\.\d+)?)"
@@ -163,6 +165,9 @@ def find(
     own = _own_unit(units, bare, read)
     if own is None:
         return None
+    if own == "m" and (million := next((text for text, (_, _, its) in read.items() if its in MULTIPLIERS), None)):
+        fix = "write M where millions are meant, or take them for categories: data.columns: {{name}: categorical}"
+        raise TwoReadingsError(million, "amounts of one unit in a column; beside this one m may be million", fix)
     numbers = [digits for digits, _, its in read.values() if _plural(_base(its)) in ("", own)]
     marks = _marks(numbers, point, decimal, thousands)
     return None if marks is None else Notation(*marks, written[own])
@@ -175,7 +180,7 @@ def is_known_unit(unit: str) -> bool:
 
 def _parts(text: str) -> tuple[str, float, str] | None:
     """Digits with their marks, the sign (1 or -1), and the unit, of a text that is a number; None of another."""
-    found = _VALUE.fullmatch(text.strip().translate(_SPACES))
+    found = _VALUE.fullmatch(_NO_FRACTION.sub("", text.strip().translate(_SPACES)))
     if found is None:
         return None
     part = {name: value or "" for name, value in found.groupdict().items()}
@@ -277,8 +282,11 @@ def _marks(
             best, most = marks, fitting
         if fitting == len(numbers):
             break
-    if best is not None and thousands is None and decimal is None and best[1] in (",", "."):
-        _require_clear(numbers, *best)
+    if best is not None and thousands is None and decimal is None:
+        if best[1] in (",", "."):
+            _require_clear(numbers, *best)
+        elif best == (".", ""):
+            _require_fractions(numbers)
     return best
 
 
@@ -288,14 +296,26 @@ def _require_clear(numbers: list[str], decimal: DecimalMark, thousands: Thousand
     sure = any(number.count(thousands) > 1 or decimal in number for number in numbers)
     bare = any(thousands not in number and len(number) > 3 for number in numbers)
     if once and bare and not sure:
-        name = "comma" if thousands == "," else "point"
-        raise TwoReadingsError(
-            once[0],
-            f"numbers that can be read in one way only; this {name} may separate thousands or a fraction",
-            "if a fraction, data.columns: {{name}: {kind: numeric, decimal: '{mark}'}}; if thousands, "
-            "data.columns: {{name}: {kind: numeric, thousands: '{mark}'}}; if these are codes, "
-            "data.columns: {{name}: categorical}".replace("{mark}", thousands),
-        )
+        raise _two_readings(once[0], thousands)
+
+
+def _require_fractions(numbers: list[str]) -> None:
+    """Refuse fractions that may as well be thousands: three digits each, beside numbers of up to three without any."""
+    with_point = [number for number in numbers if "." in number]
+    bare = [number for number in numbers if "." not in number]
+    if with_point and bare and all(map(_shape(",", ".").fullmatch, with_point)) and max(map(len, bare)) <= 3:
+        raise _two_readings(with_point[0], ".")
+
+
+def _two_readings(number: str, mark: str) -> TwoReadingsError:
+    name = "comma" if mark == "," else "point"
+    return TwoReadingsError(
+        number,
+        f"numbers that can be read in one way only; this {name} may separate thousands or a fraction",
+        "if a fraction, data.columns: {{name}: {kind: numeric, decimal: '{mark}'}}; if thousands, "
+        "data.columns: {{name}: {kind: numeric, thousands: '{mark}'}}; if these are codes, "
+        "data.columns: {{name}: categorical}".replace("{mark}", mark),
+    )
 
 
 # ---- durations -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -365,3 +366,14 @@ def test_npz_and_parquet_from_the_command_line(tmp_path, called):
 
 def test_every_example_in_configs_is_reachable_from_the_repository():
     assert load(REPOSITORY / "configs" / "04_csv.yaml").data.source.endswith("configs/iris.csv")
+
+
+def test_of_two_fixes_that_hold_braces_the_first_is_what_can_be_pasted(tmp_path, called):
+    rows = "".join(f"0{1 + n % 9}/0{1 + n // 9 % 9}/2024,{n},{'ab'[n % 2]}\n" for n in range(60))
+    (tmp_path / "days.csv").write_text(f"d,x,y\n{rows}")
+    done = called("inspect", tmp_path / "days.csv", "--target", "y")
+    assert done.returncode == 2
+    (told,) = [line for line in done.stderr.splitlines() if "--set" in line]
+    argument = shlex.split(told.partition("--set ")[2])[0]
+    assert argument.startswith("data.columns: {d: {kind: date, format: ")
+    assert called("inspect", tmp_path / "days.csv", "--target", "y", "--set", argument).returncode == 0
