@@ -66,12 +66,13 @@ class NotOfItsKindError(Exception):
         row: The value's row, from 0; -1 if it is the whole column.
         value: The value as it is in the table.
         rule: What it should have been.
-        fix: What to do; ``{name}`` stands for the column's name.
+        fix: What to do; ``{name}`` stands for the column's name, ``{words}`` for those of all columns.
+        words: What may mean "missing" in it.
     """
 
-    def __init__(self, row: int, value: object, rule: str, fix: str) -> None:
+    def __init__(self, row: int, value: object, rule: str, fix: str, words: tuple[str, ...] = ()) -> None:
         super().__init__(rule)
-        self.row, self.value, self.rule, self.fix = row, value, rule, fix
+        self.row, self.value, self.rule, self.fix, self.words = row, value, rule, fix, words
 
 
 def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ is said: a network can but memorise them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,8 @@ from trainables.errors import DataError, Problem
 FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
 # Share of dates from which a column is one of dates, and the rest a mistake; a third that says "never" is a category.
 MOSTLY = 0.8
+# Different values beside these that are listed as ways to say "missing"; of more, most are mistakes.
+MOST_ODD = 5
 # Share of different values from which texts name rows, and rows below which that is left to chance.
 ID_SHARE, LEAST_ROWS_IDS = 0.95, 20
 # Whole numbers of which none comes twice, out of at most this many times as many: drawn by chance, a hundred of two
@@ -72,7 +74,7 @@ def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading
     """
     reading = reading or Reading()
     point = (reading.found and reading.found.decimal_point) or "."
-    problems: list[Problem] = []
+    refused: dict[str, NotOfItsKindError] = {}
     columns, notes, named = [], [], dict[str, str]()
     for name in table.column_names:
         asked = given.get(name, ColumnConfig())
@@ -80,8 +82,7 @@ def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading
         try:
             column, note = _find(name, raw, asked, point)
         except NotOfItsKindError as error:
-            where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
-            problems.append(Problem(path, where, error.rule, error.fix.replace("{name}", as_key(name))))
+            refused[name] = error
             continue
         if asked.meant is None and (reason := _why_left_out(column, raw)):
             named[column.name] = f"column {name}: {reason.replace('{name}', as_key(name))}"
@@ -89,13 +90,29 @@ def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading
             doubts = [] if asked.meant is not None else [_why_codes(column), _why_alike(column, raw)]
             notes += [f"column {name}: {said.replace('{name}', as_key(name))}" for said in (note, *doubts) if said]
         columns.append(replace(column, canonical=column.kind == "categorical" and _tells_apart(raw)))
-    if problems:
-        raise DataError(problems)
+    if refused:
+        raise DataError(list(_problems(refused, path, reading)))
     if len(named) == len(columns):
         # A table of nothing else: whoever wants to learn from it has nothing better.
         named = {}
     kept = tuple(column for column in columns if column.name not in named)
     return Schema(kept, reading, (*notes, *named.values()), tuple(named))
+
+
+def _problems(refused: Mapping[str, NotOfItsKindError], path: str, reading: Reading) -> Iterator[Problem]:
+    """What is said of columns that are none; a key that several of them need is told with what all of them need."""
+    words = dict.fromkeys([*reading.given.null_values, *(word for error in refused.values() for word in error.words)])
+    for name, error in refused.items():
+        where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
+        fix = error.fix.replace("{words}", ", ".join(map(repr, words))).replace("{name}", as_key(name))
+        yield Problem(path, where, error.rule, fix)
+
+
+def _means_missing(odd: pd.Series[Any]) -> tuple[str, tuple[str, ...]]:
+    """Half a sentence for values that are none of their column's kind, and these values, if they are a few."""
+    words = tuple(odd.unique())
+    words = words if len(words) <= MOST_ODD else words[:1]
+    return f"if {'it means' if len(words) == 1 else 'these mean'} missing, data.csv.null_values: [{{words}}]", words
 
 
 def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMark) -> tuple[Column, str]:
@@ -229,12 +246,13 @@ def _look_at_numbers(
     if 2 * read.sum() > len(read) and (notation is None or written_numbers.is_known_unit(notation.unit)):
         value = present.iloc[int(np.flatnonzero(~read)[0])]
         rule = f"one type of value: of {len(read)}, {int(read.sum())} are numbers and {int((~read).sum())} are not"
+        means, words = _means_missing(present[~read])
         raise NotOfItsKindError(
             _row_of(column, value),
             value,
             rule,
-            f"if it means missing, data.csv.null_values: [{value!r}]; "
-            "if these are codes, data.columns: {{name}: categorical}; else mend the value",
+            f"{means}; if these are codes, data.columns: {{{{name}}: categorical}}; else mend the value",
+            words,
         )
     return None
 
@@ -279,12 +297,13 @@ def _refuse_mostly_dates(column: pa.ChunkedArray, present: pd.Series[Any]) -> No
         if read.mean() < MOSTLY:
             return
     value = present[~read].iloc[0]
+    means, words = _means_missing(present[~read])
     raise NotOfItsKindError(
         _row_of(column, value),
         value,
         f"one type of value: of {len(read)}, {int(read.sum())} are dates and {int((~read).sum())} are not",
-        f"if it means missing, data.csv.null_values: [{value!r}]; "
-        "if these are categories, data.columns: {{name}: categorical}; else mend the value",
+        f"{means}; if these are categories, data.columns: {{{{name}}: categorical}}; else mend the value",
+        words,
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import yaml
 
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Loaded, read
@@ -171,3 +172,18 @@ def test_who_has_no_header_is_told_how_to_say_so(tmp_path):
     (tmp_path / "t.csv").write_text(ROWS_WITH_NUMBERS)
     with pytest.raises(DataError, match=r"data.csv.header: false"):
         read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
+
+
+def test_what_means_missing_in_several_columns_is_one_key_that_mends_them_all(tmp_path):
+    def with_words(*words):
+        return [words[n // 10 % len(words)] if n % 10 == 0 else n / 7 for n in range(ROWS)]
+
+    beside = {"z": with_words("#DIV/0!"), "w": with_words("?!")}
+    with pytest.raises(DataError) as refused:
+        csv(tmp_path, with_words("#VALUE!", "none yet"), beside=beside, csv={"null_values": ["?!"]})
+    fixes = {problem.fix.partition(";")[0].partition("missing, ")[2] for problem in refused.value.problems}
+    assert fixes == {"data.csv.null_values: ['?!', '#VALUE!', 'none yet', '#DIV/0!']"}
+    table = csv(
+        tmp_path, with_words("#VALUE!", "none yet"), beside=beside, csv=yaml.safe_load(fixes.pop()[len("data.csv.") :])
+    )
+    assert {column.kind for column in table.preparation.schema.columns} == {"numeric"}
