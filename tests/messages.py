@@ -124,7 +124,7 @@ def pages(said: list[Said]) -> Iterator[tuple[str, str]]:
             if each.file.startswith(package):
                 by_file[each.file].append(each)
         lines += ["| where | what stands there | rule | what to do | said by |", "| --- | --- | --- | --- | --- |"]
-        for file, own in sorted(by_file.items()):
+        for file, own in sorted(by_file.items(), key=lambda item: (Path(item[0]).stem, item[0])):
             # Several lines may say the same.
             rows = {_row(each): None for each in sorted(own, key=lambda each: each.line)}
             lines += [f"{row} `{Path(file).stem}` |" for row in rows]

@@ -26,6 +26,8 @@ Task = Literal["classification", "regression"]
 FEW_VALUES = 20
 # A target of whole numbers with more distinct values than this is a quantity, not a set of classes.
 MOST_CLASSES = 1_000
+# Share of texts that are no numbers up to which a target is one of numbers, and how many of these texts are listed.
+ODD_SHARE, MOST_ODD = 0.2, 5
 
 
 def infer_task(target: pa.ChunkedArray) -> tuple[Task, str]:
@@ -56,7 +58,7 @@ def find_notation(
         point: The decimal mark of the file.
 
     Raises:
-        DataError: They can be read in two ways.
+        DataError: They can be read in two ways, or a few are none.
     """
     target = plain(target)
     texts = target.drop_null().to_pandas() if pa.types.is_string(target.type) else pd.Series([], dtype=object)
@@ -68,14 +70,32 @@ def find_notation(
     except TwoReadingsError as error:
         fix = error.fix.replace("{name}", as_key(name))
         raise DataError([Problem("data.target", error.value, error.rule, fix)]) from error
-    if notation is None or np.isnan(notation.parse(texts)).any():
+    if notation is None:
         return None, []
+    wrong = np.isnan(notation.parse(texts))
+    if wrong.mean() > ODD_SHARE:
+        return None, []
+    if wrong.any():
+        raise DataError([_problem_of_odd_texts(target, texts, wrong)])
     value = max(texts, key=len)
     number = float(notation.parse(pd.Series([value]))[0])
     said = (
         f"target {name}: {value!r} is read as {number:.15g} ({notation}); data.task: classification keeps it as classes"
     )
     return notation, [said]
+
+
+def _problem_of_odd_texts(target: pa.ChunkedArray, texts: pd.Series[str], wrong: NDArray[np.bool_]) -> Problem:
+    """As of features: what else stands in a target of numbers means "missing", or is a mistake."""
+    odd = list(dict.fromkeys(texts[wrong]))
+    row = int(pc.index(target, odd[0]).as_py()) + 1
+    rule = f"one type of value: of {len(texts)}, {int((~wrong).sum())} are numbers and {int(wrong.sum())} are not"
+    words = ", ".join(map(repr, odd[:MOST_ODD]))
+    fix = (
+        f"if it means missing, data.csv.null_values: [{words}] and data.missing_target: drop; "
+        "if these are classes, data.task: classification; else mend the value"
+    )
+    return Problem("data.target", f"row {row}: {odd[0]!r}", rule, fix)
 
 
 def as_numbers(target: pa.ChunkedArray, notation: Notation, path: str) -> pa.ChunkedArray:

@@ -187,3 +187,12 @@ def test_what_means_missing_in_several_columns_is_one_key_that_mends_them_all(tm
         tmp_path, with_words("#VALUE!", "none yet"), beside=beside, csv=yaml.safe_load(fixes.pop()[len("data.csv.") :])
     )
     assert {column.kind for column in table.preparation.schema.columns} == {"numeric"}
+
+
+def test_a_number_target_with_a_word_says_which_and_the_printed_keys_mend_it(tmp_path):
+    y = ["unknown" if n % 10 == 3 else n / 7 for n in range(ROWS)]
+    with pytest.raises(DataError, match=r"(?s)'unknown'.*\d are numbers and \d+ are not.*missing_target: drop"):
+        csv(tmp_path, WHOLE, y=y)
+    table = csv(tmp_path, WHOLE, y=y, csv={"null_values": ["unknown"]}, missing_target="drop")
+    assert table.dataset.task == "regression"
+    assert len(table.dataset.train) + len(table.dataset.validation) + len(table.test_rows) == 0.9 * ROWS
