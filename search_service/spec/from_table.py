@@ -25,6 +25,11 @@ from trainables.metrics import MetricName, balanced_rows
 
 # Suffixes of what is a config and no table; the others are a table's, or nobody's.
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
+# Of tables in formats that are not read, and no configs: who gives one is told which are.
+UNREAD_SUFFIXES = (
+    ".txt", ".dat", ".data", ".zip", ".7z", ".tar", ".tgz", ".arff", ".xml", ".html", ".h5", ".hdf5", ".orc", ".avro",
+    ".pkl", ".pickle", ".sav", ".dta", ".sas7bdat", ".rds", ".db", ".sqlite",
+)  # fmt: skip
 # Share of the rows below which accuracy says next to nothing of a class, and part of an equal share of all classes
 # below which that is what sets it apart: of ten equal classes each has a tenth.
 RARE_SHARE, RARE_PART = 0.1, 0.5
@@ -146,7 +151,7 @@ def is_table(given: str) -> bool:
         return True
     place = urlsplit(given).path if is_url(given) else given
     suffix = PurePosixPath(place).suffix.lower()
-    return suffix not in CONFIG_SUFFIXES and (is_url(given) or _has_known_suffix(place))
+    return suffix not in CONFIG_SUFFIXES and (is_url(given) or _has_known_suffix(place) or suffix in UNREAD_SUFFIXES)
 
 
 def least(source: str) -> dict[str, Any]:

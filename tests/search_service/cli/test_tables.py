@@ -47,6 +47,15 @@ def test_a_table_without_a_target_is_asked_for_it_by_the_option(table, called):
         assert "'petal_width', 'species'" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["t.txt", "t.zip", "t.arff"])
+@pytest.mark.parametrize("command", ["inspect", "run"])
+def test_a_table_of_another_format_is_told_which_are_read(tmp_path, called, name, command):
+    (tmp_path / name).write_bytes(b"a,b\n1,2\n\x92")
+    done = called(command, name, "--target", "b")
+    assert done.returncode == 2
+    assert f"data.source: '{name}'" in done.stderr and "a file ending in .csv, .tsv, .parquet" in done.stderr
+
+
 def test_shorter_options_change_a_config_too_and_set_has_the_last_word(table, tmp_path, called):
     (tmp_path / "t.yaml").write_text("name: t\ndata: {source: iris.csv}\n")
     done = called("inspect", "t.yaml", "--target=species", "--drop=sepal_length", "--drop=sepal_width", "--json")
