@@ -134,7 +134,7 @@ def _opened_both(
     # Before MLflow is imported, after which it takes four times as long.
     packing.prepare()
     recorder = stack.enter_context(recording(settings, spec, record=record))
-    return made or runner(), recorder
+    return runner() if made is None else made, recorder
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data import written_dates, written_numbers
+from trainables.data import stray_values, written_dates, written_numbers
 from trainables.data.columns import (
     CONVERSIONS,
     Column,
@@ -40,8 +40,6 @@ from trainables.errors import DataError, Problem
 FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
 # Share of dates from which a column is one of dates, and the rest a mistake; a third that says "never" is a category.
 MOSTLY = 0.8
-# Different values beside these that are listed as ways to say "missing"; of more, most are mistakes.
-MOST_ODD = 5
 # Share of different values from which texts name rows, and rows below which that is left to chance.
 ID_SHARE, LEAST_ROWS_IDS = 0.95, 20
 # Whole numbers of which none comes twice, out of at most this many times as many: drawn by chance, a hundred of two
@@ -104,15 +102,8 @@ def _problems(refused: Mapping[str, NotOfItsKindError], path: str, reading: Read
     words = dict.fromkeys([*reading.given.null_values, *(word for error in refused.values() for word in error.words)])
     for name, error in refused.items():
         where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
-        fix = error.fix.replace("{words}", ", ".join(map(repr, words))).replace("{name}", as_key(name))
+        fix = stray_values.listed(error.fix, tuple(words)).replace("{name}", as_key(name))
         yield Problem(path, where, error.rule, fix)
-
-
-def _means_missing(odd: pd.Series[Any]) -> tuple[str, tuple[str, ...]]:
-    """Half a sentence for values that are none of their column's kind, and these values, if they are a few."""
-    words = tuple(odd.unique())
-    words = words if len(words) <= MOST_ODD else words[:1]
-    return f"if {'it means' if len(words) == 1 else 'these mean'} missing, data.csv.null_values: [{{words}}]", words
 
 
 def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMark) -> tuple[Column, str]:
@@ -245,8 +236,8 @@ def _look_at_numbers(
     # Mostly numbers: the rest is more likely a way to say "missing", or a mistake, than a category.
     if 2 * read.sum() > len(read) and (notation is None or written_numbers.is_known_unit(notation.unit)):
         value = present.iloc[int(np.flatnonzero(~read)[0])]
-        rule = f"one type of value: of {len(read)}, {int(read.sum())} are numbers and {int((~read).sum())} are not"
-        means, words = _means_missing(present[~read])
+        rule = stray_values.rule(read, "numbers")
+        means, words = stray_values.means_missing(present[~read])
         raise NotOfItsKindError(
             _row_of(column, value),
             value,
@@ -297,11 +288,11 @@ def _refuse_mostly_dates(column: pa.ChunkedArray, present: pd.Series[Any]) -> No
         if read.mean() < MOSTLY:
             return
     value = present[~read].iloc[0]
-    means, words = _means_missing(present[~read])
+    means, words = stray_values.means_missing(present[~read])
     raise NotOfItsKindError(
         _row_of(column, value),
         value,
-        f"one type of value: of {len(read)}, {int(read.sum())} are dates and {int((~read).sum())} are not",
+        stray_values.rule(read.to_numpy(), "dates"),
         f"{means}; if these are categories, data.columns: {{{{name}}: categorical}}; else mend the value",
         words,
     )

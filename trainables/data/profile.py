@@ -151,7 +151,8 @@ def _values(column: pa.ChunkedArray) -> str:
         return " · ".join(map(_short, np.quantile(numbers, [0, 0.5, 1]))) if len(numbers) else ""
     if pa.types.is_duration(kind):
         # Arrow has no order of durations.
-        return _values(pc.divide(column.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6))
+        seconds = CONVERSIONS["numeric"](column, Column("", "numeric", "number"))
+        return _values(pa.chunked_array([pa.array(seconds, from_pandas=True)]))
     if pa.types.is_temporal(kind):
         ends = pc.min_max(column)
         return f"{ends['min']} · {ends['max']}"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainables.data import written_numbers
+from trainables.data import stray_values, written_numbers
 from trainables.data.columns import LARGEST, category_names, missing
 from trainables.data.config import ColumnConfig
 from trainables.data.types import as_key, canonical_names, plain
@@ -26,8 +26,8 @@ Task = Literal["classification", "regression"]
 FEW_VALUES = 20
 # A target of whole numbers with more distinct values than this is a quantity, not a set of classes.
 MOST_CLASSES = 1_000
-# Share of texts that are no numbers up to which a target is one of numbers, and how many of these texts are listed.
-ODD_SHARE, MOST_ODD = 0.2, 5
+# Share of texts that are no numbers up to which a target is one of numbers.
+STRAY_SHARE = 0.2
 
 
 def infer_task(target: pa.ChunkedArray) -> tuple[Task, str]:
@@ -73,10 +73,10 @@ def find_notation(
     if notation is None:
         return None, []
     wrong = np.isnan(notation.parse(texts))
-    if wrong.mean() > ODD_SHARE:
+    if wrong.mean() > STRAY_SHARE:
         return None, []
     if wrong.any():
-        raise DataError([_problem_of_odd_texts(target, texts, wrong)])
+        raise DataError([_problem_of_stray_texts(target, texts, wrong)])
     value = max(texts, key=len)
     number = float(notation.parse(pd.Series([value]))[0])
     said = (
@@ -85,17 +85,15 @@ def find_notation(
     return notation, [said]
 
 
-def _problem_of_odd_texts(target: pa.ChunkedArray, texts: pd.Series[str], wrong: NDArray[np.bool_]) -> Problem:
-    """As of features: what else stands in a target of numbers means "missing", or is a mistake."""
-    odd = list(dict.fromkeys(texts[wrong]))
-    row = int(pc.index(target, odd[0]).as_py()) + 1
-    rule = f"one type of value: of {len(texts)}, {int((~wrong).sum())} are numbers and {int(wrong.sum())} are not"
-    words = ", ".join(map(repr, odd[:MOST_ODD]))
+def _problem_of_stray_texts(target: pa.ChunkedArray, texts: pd.Series[str], wrong: NDArray[np.bool_]) -> Problem:
+    """As of features."""
+    means, words = stray_values.means_missing(texts[wrong])
+    row = int(pc.index(target, words[0]).as_py()) + 1
     fix = (
-        f"if it means missing, data.csv.null_values: [{words}] and data.missing_target: drop; "
+        f"{stray_values.listed(means, words)} and data.missing_target: drop; "
         "if these are classes, data.task: classification; else mend the value"
     )
-    return Problem("data.target", f"row {row}: {odd[0]!r}", rule, fix)
+    return Problem("data.target", f"row {row}: {words[0]!r}", stray_values.rule(~wrong, "numbers"), fix)
 
 
 def as_numbers(target: pa.ChunkedArray, notation: Notation, path: str) -> pa.ChunkedArray:

@@ -145,5 +145,5 @@ def _answer_to(asked: IO[bytes]) -> bytes | None:
         error = raised
     try:
         return pickle.dumps(error)
-    except Exception:
+    except Exception:  # Of any kind: an error of somebody's own says itself how it is pickled.
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
