@@ -39,6 +39,7 @@ from search_service.wiring import prepare
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Rows
 from trainables.records import EpochPoint
+from trainables.target_scaling import UNSCALED
 
 CPUS_OF_A_NODE = 8
 MAX_EPOCHS = 27
@@ -157,7 +158,7 @@ def two_workers(trials: int, pairs: int) -> None:
 
 def make_dataset() -> Dataset:
     part = Rows(np.zeros((2, 1), np.float32), np.array([0, 1]))
-    return Dataset(part, part, "classification", 2, ("x",), ("a", "b"), 0.0, 1.0, "none")
+    return Dataset(part, part, "classification", 2, ("x",), ("a", "b"), UNSCALED, "none")
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from trainables.optimizers import OPTIMIZERS
 from trainables.population_size import choose
 from trainables.process import prepare_process
 from trainables.row_tensors import to_tensors
+from trainables.target_scaling import UNSCALED
 from trainables.training import PopulationTraining
 
 # (width, K, batch): from where overhead dominates to where the arithmetic of one network fills a core.
@@ -86,8 +87,7 @@ def make_dataset(rows: int) -> Dataset:
         n_outputs=N_CLASSES,
         feature_names=tuple(f"x{i}" for i in range(N_INPUTS)),
         class_names=tuple("0123456789"),
-        target_mean=0.0,
-        target_scale=1.0,
+        scaling=UNSCALED,
         fingerprint="random",
     )
 

@@ -24,6 +24,7 @@ from trainables.metrics import METRICS, MetricName
 from trainables.records import Advantage
 from trainables.row_tensors import RowTensors
 from trainables.scores import SCORES, trivial_outputs
+from trainables.target_scaling import UNSCALED, TargetScaling
 from trainables.threshold import judged
 
 # Times that rows are drawn: a standard error is then known to 7 % (1 / sqrt(2 · 100)).
@@ -37,12 +38,12 @@ def save(path: Path, outputs: Tensor, tests: RowTensors, dataset: Dataset, shift
 
     The file has ``outputs`` ``[N, C]``, ``targets`` ``[N]``, ``weights`` ``[N]``, or none of these, and ``shift``, the
     log-odds above which the second of two classes is named. Numbers are in the target's own unit, as two models may
-    have divided it by different ones; of classes, outputs are those before the softmax. It is NumPy's own format,
+    have scaled it otherwise; of classes, outputs are those before the softmax. It is NumPy's own format,
     compressed, and written whole or not at all.
     """
     said, targets = outputs.cpu().float(), tests.targets.cpu()
     if dataset.task == "regression":
-        said, targets = (x.double() * dataset.target_scale + dataset.target_mean for x in (said, targets))
+        said, targets = dataset.scaling.restore(said), dataset.scaling.restore(targets)
     weights = np.empty(0, np.float32) if tests.weights is None else tests.weights.cpu().numpy()
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
@@ -79,7 +80,7 @@ class Drawn:
         outputs: The model's, ``[N, C]``.
         tests: The N rows.
         metric: The score, unless another is asked for.
-        scale: What outputs and targets were divided by, for scores in the target's own unit.
+        scaling: Of outputs and targets, for scores in the target's own units.
         shift: The model's log-odds above which the second of two classes is named.
         seed: Decides which rows are drawn.
 
@@ -93,13 +94,13 @@ class Drawn:
         tests: RowTensors,
         metric: MetricName,
         *,
-        scale: float = 1.0,
+        scaling: TargetScaling = UNSCALED,
         shift: float = 0.0,
         seed: int = 0,
     ) -> None:
         self._outputs, self._targets = outputs.cpu().unsqueeze(0), tests.targets.cpu()
         self._weights = None if tests.weights is None else tests.weights.cpu()
-        self.metric, self._scale, self._seed = metric, scale, seed
+        self.metric, self._scaling, self._seed = metric, scaling, seed
         self._own = cache(lambda name: self._scores(self._outputs, name, shift))
 
     def over(self, other: Tensor, metric: MetricName | None = None, *, shift: float = 0.0) -> Advantage:
@@ -130,7 +131,9 @@ class Drawn:
         """By how much the model is better than ignoring the inputs: what is frequent in the dataset's training rows."""
         train = dataset.train
         weights = None if train.weights is None else torch.as_tensor(train.weights)
-        outputs = trivial_outputs(torch.as_tensor(train.targets), len(self._targets), dataset.n_outputs, weights)
+        outputs = trivial_outputs(
+            torch.as_tensor(train.targets), len(self._targets), dataset.n_outputs, weights, dataset.scaling
+        )
         return self.over(outputs[0])
 
     def _spread(self, scores: Tensor) -> float:
@@ -151,7 +154,7 @@ class Drawn:
             SCORES[metric](
                 outputs[:, own],
                 self._targets[own],
-                self._scale,
+                self._scaling,
                 None if self._weights is None else self._weights[own],
             ).item()
             for own in rows

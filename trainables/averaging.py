@@ -26,6 +26,7 @@ from trainables.choices import LossName
 from trainables.metrics import METRICS, MetricName
 from trainables.row_tensors import RowTensors
 from trainables.scores import SCORES
+from trainables.target_scaling import UNSCALED, TargetScaling
 
 # What outputs are: logits of the classes, log-odds of the second of two, or a number.
 Meaning = Literal["logits", "log_odds", "number"]
@@ -68,7 +69,7 @@ def choose(
     metric: MetricName,
     meaning: Meaning,
     *,
-    scale: float = 1.0,
+    scaling: TargetScaling = UNSCALED,
     at_most: int = PICKS,
     picks: int = PICKS,
 ) -> tuple[dict[int, float], float]:
@@ -79,7 +80,7 @@ def choose(
         rows: N rows that none of the networks has learnt from.
         metric: The score.
         meaning: What outputs are.
-        scale: What a regression target was divided by, for scores in the target's own unit.
+        scaling: Of a regression target, for scores in its own units.
         at_most: Different networks at most.
         picks: Times that one is added.
 
@@ -99,7 +100,7 @@ def choose(
         if not allowed:
             break
         means = _as_outputs((total + shown[allowed]) / (len(chosen) + 1), meaning)
-        scores = SCORES[metric](means, rows.targets, scale, rows.weights).tolist()
+        scores = SCORES[metric](means, rows.targets, scaling, rows.weights).tolist()
         ranks = [METRICS[metric].rank(score) for score in scores]
         if not any(math.isfinite(score) for score in scores):
             break

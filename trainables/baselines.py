@@ -240,7 +240,7 @@ def _shift(threshold: float | MetricName | None, rows: RowTensors, outputs: torc
 def _scores(outputs: torch.Tensor, rows: RowTensors, dataset: Dataset, shift: float) -> dict[MetricName, float]:
     """Every metric of the task on ``rows``, of which ``outputs`` are ``[1, N, C]``."""
     names = metrics_for(dataset.task, gives_probabilities=True)
-    scores = scores_at(outputs, rows, names, scale=dataset.target_scale, shift=shift)
+    scores = scores_at(outputs, rows, names, scaling=dataset.scaling, shift=shift)
     return {name: score.item() for name, score in scores.items()}
 
 

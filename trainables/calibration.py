@@ -19,6 +19,7 @@ from torch import Tensor
 
 from trainables.records import Calibration
 from trainables.scores import SCORES, predicted_classes, probabilities
+from trainables.target_scaling import UNSCALED
 
 # Temperatures looked for: beyond, a network says nothing (all classes alike) or is certain of everything.
 LOWEST, HIGHEST = 0.05, 20.0
@@ -77,4 +78,4 @@ def judge(temperature: float, outputs: Tensor, targets: Tensor, weights: Tensor 
 
 
 def _log_loss(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> float:
-    return float(SCORES["log_loss"](outputs.unsqueeze(0), targets, 1.0, weights))
+    return float(SCORES["log_loss"](outputs.unsqueeze(0), targets, UNSCALED, weights))

@@ -20,6 +20,7 @@ from trainables.metrics import METRICS, MetricName
 from trainables.records import ColumnImportance, ColumnImportances
 from trainables.row_tensors import RowTensors
 from trainables.seeds import derive_seed
+from trainables.target_scaling import UNSCALED, TargetScaling
 from trainables.threshold import scores_at
 from trainables.training import PopulationTraining
 
@@ -41,14 +42,14 @@ class _Judge:
     training: PopulationTraining
     rows: RowTensors
     metric: MetricName
-    scale: float
+    scaling: TargetScaling
     shift: float
 
     def scores(self, inputs: Tensor) -> Tensor:
         """Of each network, ``[K]``, the larger the better."""
         sign = 1.0 if METRICS[self.metric].mode == "max" else -1.0
         outputs = self.training.outputs(inputs)
-        scores = scores_at(outputs, self.rows, [self.metric], scale=self.scale, shift=self.shift)
+        scores = scores_at(outputs, self.rows, [self.metric], scaling=self.scaling, shift=self.shift)
         return sign * scores[self.metric].double()
 
     def missed(self, name: str, places: Sequence[int], own: Tensor, repeats: int) -> ColumnImportance:
@@ -71,7 +72,7 @@ def importances(
     sources: Sequence[str],
     metric: MetricName,
     *,
-    scale: float = 1.0,
+    scaling: TargetScaling = UNSCALED,
     shift: float = 0.0,
 ) -> ColumnImportances:
     """Weigh the columns.
@@ -81,7 +82,7 @@ def importances(
         rows: Rows that they have not learnt from.
         sources: Of each of the D inputs the column that it was made of.
         metric: The score.
-        scale: What a regression target was divided by, for scores in the target's own unit.
+        scaling: Of a regression target, for scores in its own units.
         shift: The log-odds above which the second of two classes is named.
     """
     places: dict[str, list[int]] = {}
@@ -96,7 +97,7 @@ def importances(
         return ColumnImportances(metric, reason=f"{len(places)} columns and networks of this size would take too long")
     rows = rows.spread(min(MOST_ROWS, affordable // FEWEST_REPEATS))
     repeats = min(MOST_REPEATS, max(FEWEST_REPEATS, min(SHUFFLED_ROWS, affordable) // len(rows)))
-    judge = _Judge(training, rows, metric, scale, shift)
+    judge = _Judge(training, rows, metric, scaling, shift)
     own = judge.scores(rows.inputs)
     found = [judge.missed(name, own_places, own, repeats) for name, own_places in places.items()]
     # Of equals in the order of the table.

@@ -105,7 +105,6 @@ class TableModel:
             versions: The libraries' versions, by name.
         """
         first, member = networks[0]
-        config = first.configs[member]
         architectures = [Architecture.of(t.configs[k].network, t.network.layer_sizes) for t, k in networks]
         modules = [
             plain_network.from_population(training.network, k, architecture)
@@ -114,12 +113,13 @@ class TableModel:
         facts = Facts(
             name=name,
             target=target,
-            loss=config.loss,
+            loss=first.configs[member].loss,
             metric=first.metric,
             architecture=architectures[0],
             class_names=dataset.class_names,
-            target_mean=dataset.target_mean,
-            target_scale=dataset.target_scale,
+            target_mean=dataset.scaling.mean,
+            target_scale=dataset.scaling.scale,
+            target_transform=dataset.scaling.transform,
             temperature=temperature,
             threshold=threshold,
             prediction_interval=0.0 if prediction_interval is None else prediction_interval.share,
@@ -205,7 +205,7 @@ class TableModel:
         facts = self.facts
         scores = outputs.astype(np.float64)
         if not facts.class_names:
-            numbers = scores[:, 0] * facts.target_scale + facts.target_mean
+            numbers = facts.scaling.restore(scores[:, 0])
             ends = (-facts.half_width, facts.half_width) if facts.prediction_interval else ()
             columns = (numbers, *(numbers + end for end in ends))
             return pd.DataFrame(dict(zip(facts.prediction_columns, columns, strict=True)))

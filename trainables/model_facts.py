@@ -15,6 +15,7 @@ from trainables.choices import LIKELIHOODS, LossName
 from trainables.data.types import few
 from trainables.metrics import MetricName
 from trainables.plain_network import Architecture, Average
+from trainables.target_scaling import TargetScaling, Transform
 
 # Raised when the meaning of the folder changes; older folders are then refused instead of misread.
 FORMAT = 1
@@ -34,7 +35,8 @@ class Facts:
         shares: What each network of an average counts for, ``architecture`` first; none where there is one network.
         class_names: C names, none where it predicts a number.
         target_mean: Added to a number predicted, after ``target_scale``.
-        target_scale: An output is a number of these; both in the target's own units.
+        target_scale: An output is a number of these.
+        target_transform: What was done to the target before, both being of its results.
         temperature: Divides outputs before they become probabilities.
         threshold: The probability from which on a row is said to be of the second of two classes.
         prediction_interval: Share of new rows whose true number lies within ``half_width`` of the prediction; 0 where
@@ -62,6 +64,12 @@ class Facts:
     threshold: float = 0.5
     prediction_interval: float = 0.0
     half_width: float = 0.0
+    target_transform: Transform = "none"
+
+    @property
+    def scaling(self) -> TargetScaling:
+        """From a number that the network says to the target's own units."""
+        return TargetScaling(self.target_mean, self.target_scale, self.target_transform)
 
     @property
     def networks(self) -> int:
@@ -99,6 +107,8 @@ class Facts:
             del content["threshold"]
         if not self.prediction_interval:
             del content["prediction_interval"], content["half_width"]
+        if self.target_transform == "none":
+            del content["target_transform"]
         return {"format": FORMAT, **content}
 
     @classmethod

@@ -1,7 +1,7 @@
 """The scores of ``metrics.py``, computed for a population: of classes, of probabilities, of ranks and of numbers.
 
 Input: outputs ``[K, N, C]``, targets ``[N]`` and, where rows do not count alike, weights ``[N]``. Output: one score per
-member, ``[K]``. Regression targets are standardised in training; scores are in the target's own units, hence ``scale``.
+member, ``[K]``. Regression targets are scaled in training; scores are in the target's own units, hence ``scaling``.
 They are computed for all members at once: scikit-learn's own, member by member, take longer than training them.
 Reference: ``sklearn.metrics``, with ``sample_weight``.
 """
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.metrics import MetricName
+from trainables.target_scaling import UNSCALED, TargetScaling
 
 # Frequency of a class that no training row has: the log loss of a row that has it is then large and finite.
 LEAST_FREQUENCY = 1e-12
@@ -26,11 +27,10 @@ MOST_NUMBERS = 4_000_000
 class Score(Protocol):
     """A score of every member of a population."""
 
-    def __call__(self, outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
-        """Outputs ``[K, N, C]``, targets ``[N]``, scale, weights ``[N]`` → ``[K]``.
-
-        ``scale`` is the standard deviation by which the targets were divided.
-        """
+    def __call__(
+        self, outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None
+    ) -> Tensor:
+        """Outputs ``[K, N, C]``, targets ``[N]``, how the targets were scaled, weights ``[N]`` → ``[K]``."""
 
 
 def predicted_classes(outputs: Tensor) -> Tensor:
@@ -47,12 +47,14 @@ def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
     return (values * weights).sum(dim=1) / weights.sum()
 
 
-def _accuracy(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+def _accuracy(outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None) -> Tensor:
     # Counted in float64: 0.975 of 360 rows should read as 0.975.
     return _mean((predicted_classes(outputs) == targets).double(), weights)
 
 
-def _balanced_accuracy(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+def _balanced_accuracy(
+    outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None
+) -> Tensor:
     """Mean over the classes that occur of the share of their rows that is right."""
     correct, recalls = (predicted_classes(outputs) == targets).double(), []
     for label in targets.unique():
@@ -61,19 +63,20 @@ def _balanced_accuracy(outputs: Tensor, targets: Tensor, scale: float, weights: 
     return torch.stack(recalls).mean(dim=0)
 
 
-def _rmse(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
-    return _mean((outputs.squeeze(2) - targets).square(), weights).sqrt() * scale
+def _rmse(outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None) -> Tensor:
+    said, true, unit = scaling.comparable(outputs.squeeze(2), targets)
+    return _mean((said - true).square(), weights).sqrt() * unit
 
 
-def _mae(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
-    return _mean((outputs.squeeze(2) - targets).abs(), weights) * scale
+def _mae(outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None) -> Tensor:
+    said, true, unit = scaling.comparable(outputs.squeeze(2), targets)
+    return _mean((said - true).abs(), weights) * unit
 
 
-def _r2(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
-    mean = _mean(targets.unsqueeze(0), weights)
-    return 1.0 - _mean((outputs.squeeze(2) - targets).square(), weights) / _mean(
-        (targets - mean).square().unsqueeze(0), weights
-    )
+def _r2(outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None) -> Tensor:
+    said, true, _ = scaling.comparable(outputs.squeeze(2), targets)
+    mean = _mean(true.unsqueeze(0), weights)
+    return 1.0 - _mean((said - true).square(), weights) / _mean((true - mean).square().unsqueeze(0), weights)
 
 
 def probabilities(outputs: Tensor) -> Tensor:
@@ -91,16 +94,18 @@ def _logits(outputs: Tensor) -> Tensor:
 def _of_finite(score: Score) -> Score:
     """A score that is NaN where a member's outputs are not finite, and is computed for some members at a time."""
 
-    def of_population(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+    def of_population(
+        outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None
+    ) -> Tensor:
         # In float64 some members' outputs take twice their memory, and there are several copies on the way.
         some = max(1, MOST_NUMBERS // max(1, outputs[0].numel()))
-        scores = [score(chunk, targets, scale, weights) for chunk in outputs.split(some)]
+        scores = [score(chunk, targets, scaling, weights) for chunk in outputs.split(some)]
         return torch.cat(scores).where(outputs.isfinite().all(dim=2).all(dim=1), math.nan)
 
     return of_population
 
 
-def _macro_f1(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+def _macro_f1(outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None) -> Tensor:
     """Mean over the classes that occur, or that the member says, of 2 TP / (2 TP + FP + FN)."""
     predicted = predicted_classes(outputs)  # (K, N)
     k, n = predicted.shape
@@ -116,7 +121,7 @@ def _macro_f1(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | 
     return (f1 * occurs).sum(dim=1) / occurs.sum(dim=1)
 
 
-def _log_loss(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+def _log_loss(outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None) -> Tensor:
     """Mean of -ln p of the true class, where p is kept off 0 as scikit-learn keeps it."""
     k = outputs.shape[0]
     of_true = _logits(outputs).log_softmax(dim=2).gather(2, targets.view(1, -1, 1).expand(k, -1, 1)).squeeze(2)
@@ -124,7 +129,7 @@ def _log_loss(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | 
     return _mean(-of_true.clamp(math.log(eps), math.log1p(-eps)), weights)
 
 
-def _roc_auc(outputs: Tensor, targets: Tensor, scale: float, weights: Tensor | None = None) -> Tensor:
+def _roc_auc(outputs: Tensor, targets: Tensor, scaling: TargetScaling, weights: Tensor | None = None) -> Tensor:
     """One class against the rest, mean over the classes that occur; NaN if only one does."""
     p, present = probabilities(outputs), targets.unique()
     if len(present) < 2:
@@ -167,22 +172,32 @@ SCORES: Mapping[MetricName, Score] = {
 }
 
 
-def trivial_outputs(train_targets: Tensor, n_rows: int, n_outputs: int, train_weights: Tensor | None = None) -> Tensor:
+def trivial_outputs(
+    train_targets: Tensor,
+    n_rows: int,
+    n_outputs: int,
+    train_weights: Tensor | None = None,
+    scaling: TargetScaling = UNSCALED,
+) -> Tensor:
     """Outputs of the predictor that ignores its inputs: the frequencies of the classes, or the mean.
 
     Its class is the most frequent one.
 
     Args:
-        train_targets: ``[N]``, class indices or standardised numbers.
+        train_targets: ``[N]``, class indices or scaled numbers.
         n_rows: Rows to predict.
         n_outputs: C.
         train_weights: ``[N]``.
+        scaling: Of the numbers; the mean is that in their own units.
 
     Returns:
         ``[1, n_rows, C]``, one member; of classes, logarithms of their frequencies.
     """
     if train_targets.is_floating_point():
-        return _mean(train_targets.unsqueeze(0), train_weights).expand(1, n_rows, 1)
+        if scaling.transform == "none":
+            return _mean(train_targets.unsqueeze(0), train_weights).expand(1, n_rows, 1)
+        mean = _mean(scaling.restore(train_targets).unsqueeze(0), train_weights)
+        return torch.from_numpy(scaling.apply(mean.cpu().numpy())).to(train_targets).expand(1, n_rows, 1)
     counts = torch.bincount(train_targets, train_weights, minlength=n_outputs).double()
     frequencies = (counts / counts.sum()).clamp(min=LEAST_FREQUENCY)
     return frequencies.log().expand(1, n_rows, n_outputs)

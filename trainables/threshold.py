@@ -23,6 +23,7 @@ from torch import Tensor
 from trainables.metrics import METRICS, MetricName
 from trainables.row_tensors import RowTensors
 from trainables.scores import SCORES
+from trainables.target_scaling import UNSCALED, TargetScaling
 
 # What a threshold is chosen by, where the score is this one. The order of rows, which an area is of, has no threshold;
 # macro F1 asks of both classes that those named are right and that those that are right are named.
@@ -52,7 +53,7 @@ def scores_at(
     rows: RowTensors,
     metrics: Sequence[MetricName],
     *,
-    scale: float = 1.0,
+    scaling: TargetScaling = UNSCALED,
     shift: float = 0.0,
 ) -> dict[MetricName, Tensor]:
     """Several scores of every member of a population, ``[K]`` each.
@@ -61,10 +62,10 @@ def scores_at(
         outputs: What they say of N rows, ``[K, N, C]``.
         rows: The rows.
         metrics: Which scores.
-        scale: What a regression target was divided by.
+        scaling: Of a regression target.
         shift: Of the log-odds, where there are two classes.
     """
-    return {name: SCORES[name](judged(outputs, name, shift), rows.targets, scale, rows.weights) for name in metrics}
+    return {name: SCORES[name](judged(outputs, name, shift), rows.targets, scaling, rows.weights) for name in metrics}
 
 
 def best_shift(outputs: Tensor, rows: RowTensors, metric: MetricName) -> float:

@@ -98,7 +98,7 @@ class PopulationTraining:
         self.epoch = 0
         self.train_rows = to_tensors(dataset.train, device, dtype)
         self.validation_rows = to_tensors(dataset.validation, device, dtype)
-        self._score_scale = dataset.target_scale
+        self._scaling = dataset.scaling
         n_outputs = count_outputs(configs[0].loss, dataset.n_outputs)
         self.network = PopulationNetwork(configs, dataset.n_inputs, n_outputs, device=device, dtype=dtype)
         parameters, n_weights = self.network.parameters, self.network.n_weights
@@ -244,13 +244,13 @@ class PopulationTraining:
             Mean loss ``[K]`` and score ``[K]``.
         """
         outputs, loss = self._outputs_and_loss(rows)
-        return loss, SCORES[self.metric](outputs, rows.targets, self._score_scale, rows.weights)
+        return loss, SCORES[self.metric](outputs, rows.targets, self._scaling, rows.weights)
 
     @torch.no_grad()
     def scores(self, rows: RowTensors, metrics: Sequence[MetricName]) -> dict[MetricName, Tensor]:
         """Several scores of every member on ``rows``, ``[K]`` each, from one evaluation."""
         outputs = self.outputs(rows.inputs)
-        return {name: SCORES[name](outputs, rows.targets, self._score_scale, rows.weights) for name in metrics}
+        return {name: SCORES[name](outputs, rows.targets, self._scaling, rows.weights) for name in metrics}
 
     @torch.no_grad()
     def loss_as_trained(self, rows: RowTensors) -> Tensor:
@@ -335,6 +335,6 @@ def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:
 def trivial_scores(dataset: Dataset, rows: Rows, metrics: Sequence[MetricName]) -> dict[MetricName, float]:
     """Several scores of that predictor."""
     train, judged = (to_tensors(part, "cpu", torch.float32) for part in (dataset.train, rows))
-    outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs, train.weights)
-    scale, weights = dataset.target_scale, judged.weights
-    return {name: SCORES[name](outputs, judged.targets, scale, weights).item() for name in metrics}
+    outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs, train.weights, dataset.scaling)
+    scaling, weights = dataset.scaling, judged.weights
+    return {name: SCORES[name](outputs, judged.targets, scaling, weights).item() for name in metrics}

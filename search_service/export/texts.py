@@ -15,6 +15,7 @@ from search_service.records.numbers import score_text
 from trainables.averaging import MEANINGS, Meaning
 from trainables.data.columns import Column
 from trainables.model import TableModel
+from trainables.model_facts import Facts
 from trainables.plain_network import sources_of
 from trainables.visible import code_span, visible_json
 
@@ -218,7 +219,7 @@ def readme(model: TableModel, *, has_onnx: bool) -> str:
 def _meaning(model: TableModel) -> str:
     facts = model.facts
     if not facts.class_names:
-        return f"a number; times {facts.target_scale!r} plus {facts.target_mean!r} it is {facts.target}"
+        return f"a number; times {facts.target_scale!r} plus {facts.target_mean!r} it is {_of_target(facts)}"
     names = ", ".join(facts.class_names[:8]) + (", ..." if len(facts.class_names) > 8 else "")
     over = f" over {facts.temperature!r}" if facts.temperature != 1.0 else ""
     if facts.architecture.layer_sizes[-1] == 1:
@@ -226,6 +227,15 @@ def _meaning(model: TableModel) -> str:
     if facts.has_probabilities:
         return f"logits of {names}; softmax{over} makes them probabilities{_named(model)}"
     return f"scores of {names}; the largest wins"
+
+
+def _of_target(facts: Facts) -> str:
+    """What a number is of the target, once it is scaled back."""
+    if facts.target_transform == "sqrt":
+        return f"the square root of {facts.target} (times |itself| it is {facts.target})"
+    if facts.target_transform == "log":
+        return f"sign · ln(1 + |{facts.target}|) (sign · (exp(|itself|) - 1) is {facts.target})"
+    return facts.target
 
 
 def _named(model: TableModel) -> str:

@@ -100,7 +100,7 @@ def choose(spec: StudySpec, trained: Sequence[TrainedFinalist], dataset: Dataset
         outputs.append(training.outputs(rows.inputs))
     assert rows is not None
     of_all, meaning = torch.cat(outputs), MEANINGS[trained[0].finalist.config.loss]
-    found, score = averaging.choose(of_all, rows, spec.metric, meaning, scale=dataset.target_scale, at_most=most)
+    found, score = averaging.choose(of_all, rows, spec.metric, meaning, scaling=dataset.scaling, at_most=most)
     if len(found) < 2:
         return None
     every = [

@@ -151,9 +151,9 @@ def _evaluated(
     winner, tests, exported = model.finalist, model.tests, model.exported
     of_seeds = training.outputs(tests.inputs)
     of_tests = of_seeds[exported] if handed.of_tests is None else handed.of_tests
-    scale, shift = dataset.target_scale, model.reading.shift
-    test_scores = scores_at(of_seeds, tests, metrics_of(winner.config), scale=scale, shift=shift)
-    drawn = Drawn(of_tests, tests, spec.metric, scale=scale, shift=shift)
+    scaling, shift = dataset.scaling, model.reading.shift
+    test_scores = scores_at(of_seeds, tests, metrics_of(winner.config), scaling=scaling, shift=shift)
+    drawn = Drawn(of_tests, tests, spec.metric, scaling=scaling, shift=shift)
     advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset, shift)
     calibrated, threshold = model.reading.judged(of_tests, tests)
     return FinalistsResult(
@@ -168,7 +168,9 @@ def _evaluated(
         baselines=tuple(each.compared(drawn, winner.config) for each in fitted),
         calibration=calibrated,
         threshold=threshold,
-        prediction_interval=reading_outputs.prediction_interval(spec.model.prediction_interval, of_tests, tests, scale),
+        prediction_interval=reading_outputs.prediction_interval(
+            spec.model.prediction_interval, of_tests, tests, scaling
+        ),
         columns=_columns(training, dataset, spec.metric, shift),
         refit=handed.refit,
         average=handed.average,
@@ -184,7 +186,7 @@ def _columns(
     if not dataset.sources:
         return None
     return column_importance.importances(
-        training, training.validation_rows, dataset.sources, metric, scale=dataset.target_scale, shift=shift
+        training, training.validation_rows, dataset.sources, metric, scaling=dataset.scaling, shift=shift
     )
 
 

@@ -113,7 +113,7 @@ def _hand_over(
 def _scores(of_tests: Tensor, winner: Winner, dataset: Dataset) -> dict[MetricName, float]:
     """Every metric of a model that says ``of_tests`` of the test rows, ``[N, C]``."""
     names, shift = metrics_of(winner.finalist.config), winner.reading.shift
-    scores = threshold.scores_at(of_tests.unsqueeze(0), winner.tests, names, scale=dataset.target_scale, shift=shift)
+    scores = threshold.scores_at(of_tests.unsqueeze(0), winner.tests, names, scaling=dataset.scaling, shift=shift)
     return {name: score.item() for name, score in scores.items()}
 
 

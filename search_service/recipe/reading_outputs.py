@@ -22,6 +22,7 @@ from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
 from trainables.records import Calibration, PredictionInterval, Threshold
 from trainables.row_tensors import RowTensors
+from trainables.target_scaling import TargetScaling
 from trainables.training import PopulationTraining
 
 
@@ -85,7 +86,7 @@ def settle(
 
 
 def prediction_interval(
-    share: float | None, of_tests: Tensor, tests: RowTensors, scale: float
+    share: float | None, of_tests: Tensor, tests: RowTensors, scaling: TargetScaling
 ) -> PredictionInterval | None:
     """What holds the true number of a share of new rows, if one is asked for.
 
@@ -93,13 +94,14 @@ def prediction_interval(
 
     Args:
         share: Of new rows.
-        of_tests: What the model says of the test rows, ``[N, 1]``, standardised.
+        of_tests: What the model says of the test rows, ``[N, 1]``, scaled.
         tests: The rows.
-        scale: What an output of 1 is in the target's units.
+        scaling: Of the target, to which units errors are brought.
     """
     if share is None:
         return None
-    errors = (of_tests[:, 0].double() - tests.targets.double()).abs() * scale
+    said, true, unit = scaling.comparable(of_tests[:, 0].double(), tests.targets.double())
+    errors = (said - true).abs() * unit
     weights = None if tests.weights is None else tests.weights.double().cpu().numpy()
     return conformal.measure(errors.cpu().numpy(), share, weights)
 

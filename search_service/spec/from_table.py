@@ -151,6 +151,11 @@ def is_table(given: str) -> bool:
         return True
     place = urlsplit(given).path if is_url(given) else given
     suffix = PurePosixPath(place).suffix.lower()
+    if suffix == ".json":
+        # A config may be one, too.
+        from trainables.data.json_documents import holds_table
+
+        return is_url(given) or holds_table(path)
     return suffix not in CONFIG_SUFFIXES and (is_url(given) or _has_known_suffix(place) or suffix in UNREAD_SUFFIXES)
 
 
@@ -244,7 +249,9 @@ def _name(source: str) -> str:
     """A study's name, of its table's."""
     place = urlsplit(source).path if is_url(source) else source.removeprefix(OPENML)
     # Of t.csv.gz, t.
-    stem = re.sub(r"(?<=.)\.(csv|tsv|jsonl|ndjson)$", "", PurePosixPath(place.rstrip("/")).stem, flags=re.IGNORECASE)
+    stem = re.sub(
+        r"(?<=.)\.(csv|tsv|json|jsonl|ndjson)$", "", PurePosixPath(place.rstrip("/")).stem, flags=re.IGNORECASE
+    )
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:64] or "table"
 
 

@@ -13,6 +13,7 @@ from trainables.advantage import Drawn, compare, save
 from trainables.data.dataset import Dataset, Rows
 from trainables.metrics import METRICS
 from trainables.row_tensors import to_tensors
+from trainables.target_scaling import UNSCALED, TargetScaling
 
 N = 600
 
@@ -22,7 +23,7 @@ def table(targets, class_names=("a", "b")):
     classes = targets.dtype.kind == "i"
     return Dataset(
         rows, rows, "classification" if classes else "regression", len(class_names) if classes else 1, ("x",),
-        class_names if classes else (), 0.0, 1.0, "",
+        class_names if classes else (), UNSCALED, "",
     )  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def test_d3_what_models_said_of_the_same_rows_is_kept_and_compared_in_the_target
     # Each divided the target by another number, as two studies with other training rows do.
     for name, (mean, scale) in {"good": (3.0, 10.0), "poor": (-1.0, 4.0)}.items():
         dataset = table(((truth - mean) / scale).astype(np.float32))
-        dataset = dataclasses.replace(dataset, target_mean=mean, target_scale=scale)
+        dataset = dataclasses.replace(dataset, scaling=TargetScaling(mean, scale))
         outputs = torch.as_tensor((said[name] - mean) / scale).float().unsqueeze(1)
         save(tmp_path / f"{name}.npz", outputs, rows_of(dataset), dataset)
     found = compare(tmp_path / "good.npz", tmp_path / "poor.npz", "rmse")

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, mean_squared_error
 
 from trainables import averaging
 from trainables.row_tensors import RowTensors
+from trainables.target_scaling import TargetScaling
 
 
 @pytest.fixture
@@ -68,7 +69,9 @@ def test_b_networks_are_chosen_as_by_hand(random, at_most):
 def test_b_numbers_are_chosen_by_their_error_in_the_targets_own_unit(random):
     targets = random.normal(size=60)
     outputs = targets[None, :, None] + random.normal(size=(5, 60, 1))
-    found, score = averaging.choose(torch.as_tensor(outputs), rows_of(targets), "rmse", "number", scale=100.0)
+    found, score = averaging.choose(
+        torch.as_tensor(outputs), rows_of(targets), "rmse", "number", scaling=TargetScaling(0.0, 100.0)
+    )
     chosen, error = by_hand(outputs[:, :, 0], lambda x: 100 * mean_squared_error(targets, x) ** 0.5, 16, 16)
     assert found == {m: pytest.approx(chosen.count(m) / len(chosen)) for m in set(chosen)}
     assert score == pytest.approx(error)

@@ -50,7 +50,7 @@ def test_b_numbers_are_scored_in_their_own_units(diabetes):
         "boosting": HistGradientBoostingRegressor(early_stopping=False, random_state=0).fit(x, y),
     }
     for name, model in models.items():
-        errors = (model.predict(tests.inputs) - tests.targets) * dataset.target_scale
+        errors = (model.predict(tests.inputs) - tests.targets) * dataset.scaling.scale
         assert found[name].test["rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
         assert found[name].test["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
         assert 45 < found[name].test["rmse"] < 70

@@ -16,6 +16,7 @@ from trainables.column_importance import importances
 from trainables.data.dataset import Dataset, Rows
 from trainables.metrics import METRICS
 from trainables.scores import SCORES
+from trainables.target_scaling import UNSCALED
 from trainables.training import PopulationTraining
 
 N = 1_200
@@ -35,7 +36,7 @@ def table():
     half = N // 2
     train, rest = Rows(inputs[:half], targets[:half]), Rows(inputs[half:], targets[half:])
     features = tuple(f"x{n}" for n in range(7))
-    return Dataset(train, rest, "classification", 2, features, ("no", "yes"), 0.0, 1.0, "", sources=NAMES)
+    return Dataset(train, rest, "classification", 2, features, ("no", "yes"), UNSCALED, "", sources=NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_e1_it_is_scikit_learns_permutation_importance(table, trained, metric):
 
     def score(estimator, inputs, targets):
         outputs = trained.outputs(torch.from_numpy(np.ascontiguousarray(inputs)))[[estimator.member]]
-        return sign * SCORES[metric](outputs, torch.from_numpy(targets), 1.0).item()
+        return sign * SCORES[metric](outputs, torch.from_numpy(targets), UNSCALED).item()
 
     rows = table.validation
     expected = np.mean(

@@ -11,6 +11,7 @@ import torch
 
 from trainables.metrics import METRICS, MetricName, effective_rows, metrics_for
 from trainables.scores import SCORES, probabilities, trivial_outputs
+from trainables.target_scaling import UNSCALED, TargetScaling
 
 ROWS = 60
 # Classes of the outputs: one output for two classes, and one per class. The last of five does not occur in the rows.
@@ -58,6 +59,14 @@ OF_NUMBERS = {
 }
 
 
+# From what networks learn to the target's own units.
+BACK = {
+    "none": lambda z: z,
+    "sqrt": lambda z: np.sign(z) * z**2,
+    "log": lambda z: np.sign(z) * (np.exp(np.abs(z)) - 1),
+}
+
+
 def test_a11_every_metric_has_a_reference():
     assert set(METRICS) == set(get_args(MetricName)) == set(OF_CLASSES) | set(OF_NUMBERS)
 
@@ -69,20 +78,21 @@ def test_a11_every_metric_has_a_reference():
 def test_a11_scores_of_classes_are_those_of_scikit_learn(name, shape, members, weighted):
     tensors, y, p, w = drawn(members, shape, weighted)
     outputs, targets, weights = tensors
-    ours = SCORES[name](outputs, targets, 1.0, weights)
+    ours = SCORES[name](outputs, targets, UNSCALED, weights)
     assert ours.dtype == torch.float64
     assert ours.tolist() == pytest.approx([OF_CLASSES[name](y, own, w) for own in p], rel=1e-6)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["alike", "weighted"])
 @pytest.mark.parametrize("members", [1, 5])
+@pytest.mark.parametrize("transform", sorted(BACK))
 @pytest.mark.parametrize("name", sorted(OF_NUMBERS))
-def test_a11_scores_of_numbers_are_those_of_scikit_learn_in_the_targets_own_units(name, members, weighted):
+def test_a11_scores_of_numbers_are_those_of_scikit_learn_in_the_targets_own_units(name, transform, members, weighted):
     generator = torch.Generator().manual_seed(0)
     outputs, targets = torch.randn(members, 40, 1, generator=generator), torch.randn(40, generator=generator)
     weights = 0.1 + torch.rand(40, generator=generator) if weighted else None
-    ours = SCORES[name](outputs, targets, 7.5, weights)
-    own, predicted = targets.double() * 7.5 + 100.0, outputs[:, :, 0].double() * 7.5 + 100.0
+    ours = SCORES[name](outputs, targets, TargetScaling(4.0, 1.5, transform), weights)
+    own, predicted = (BACK[transform](x.double().numpy() * 1.5 + 4.0) for x in (targets, outputs[:, :, 0]))
     expected = [OF_NUMBERS[name](own, p, sample_weight=weights) for p in predicted]
     assert ours.tolist() == pytest.approx(expected, rel=1e-5)
 
@@ -95,9 +105,9 @@ def test_a11_a_row_of_weight_three_scores_as_a_row_that_stands_there_three_times
     targets = torch.randint(3, (30,), generator=generator) if classes else torch.randn(30, generator=generator)
     counts = torch.randint(1, 5, (30,), generator=generator)
     repeated = outputs.repeat_interleave(counts, dim=1), targets.repeat_interleave(counts)
-    expected = SCORES[name](*repeated, 2.0).tolist()
+    expected = SCORES[name](*repeated, UNSCALED).tolist()
     for factor in (1.0, 0.01):
-        assert SCORES[name](outputs, targets, 2.0, counts * factor).tolist() == pytest.approx(expected, rel=1e-5)
+        assert SCORES[name](outputs, targets, UNSCALED, counts * factor).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", sorted(SHAPES))
@@ -106,8 +116,8 @@ def test_a11_rows_that_a_member_finds_equally_likely_count_half_in_an_area(shape
     outputs = outputs.round()
     p = probabilities(outputs).numpy()
     expected = [OF_CLASSES["roc_auc"](targets.numpy(), own, None) for own in p]
-    assert SCORES["roc_auc"](outputs, targets, 1.0).tolist() == pytest.approx(expected, rel=1e-12)
-    assert SCORES["roc_auc"](torch.zeros_like(outputs), targets, 1.0).tolist() == [0.5] * 5
+    assert SCORES["roc_auc"](outputs, targets, UNSCALED).tolist() == pytest.approx(expected, rel=1e-12)
+    assert SCORES["roc_auc"](torch.zeros_like(outputs), targets, UNSCALED).tolist() == [0.5] * 5
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
@@ -115,21 +125,21 @@ def test_a11_rows_that_a_member_finds_equally_likely_count_half_in_an_area(shape
 def test_a11_outputs_that_are_not_finite_have_no_score_and_leave_the_others_theirs(name, broken):
     (outputs, targets, _), y, p, _ = drawn(3, "five outputs, four classes", False)
     outputs[1, 7, 2] = broken
-    scores = SCORES[name](outputs, targets, 1.0).tolist()
+    scores = SCORES[name](outputs, targets, UNSCALED).tolist()
     assert np.isnan(scores[1])
     assert [scores[0], scores[2]] == pytest.approx([OF_CLASSES[name](y, p[k], None) for k in (0, 2)])
 
 
 def test_a11_an_area_needs_two_classes_and_the_other_scores_do_not():
     outputs, targets = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0)), torch.ones(10).long()
-    assert SCORES["roc_auc"](outputs, targets, 1.0).isnan().all()
+    assert SCORES["roc_auc"](outputs, targets, UNSCALED).isnan().all()
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
-        assert SCORES[name](outputs, targets, 1.0).isfinite().all()
+        assert SCORES[name](outputs, targets, UNSCALED).isfinite().all()
 
 
 def test_a11_outputs_far_apart_have_a_large_finite_log_loss():
     outputs = torch.tensor([[[1e5, -1e5]], [[-1e5, 1e5]]])
-    wrong, right = SCORES["log_loss"](outputs, torch.tensor([1]), 1.0).tolist()
+    wrong, right = SCORES["log_loss"](outputs, torch.tensor([1]), UNSCALED).tolist()
     assert 30 < wrong < 1000
     assert right == pytest.approx(0.0, abs=1e-9)
 
@@ -172,7 +182,7 @@ def test_the_trivial_predictor_says_frequencies_or_mean_by_weight():
     assert trivial_outputs(torch.tensor([2, 0, 2]), 1, 3, weights).argmax(dim=2).tolist() == [[0]]
     assert trivial_outputs(torch.tensor([1.0, 2.0]), 1, 1, weights[:2]).item() == pytest.approx(11 / 6)
     # What a constant can reach at best: the entropy of the frequencies.
-    loss = SCORES["log_loss"](trivial_outputs(torch.tensor([2, 0, 2]), 3, 3), torch.tensor([2, 0, 2]), 1.0)
+    loss = SCORES["log_loss"](trivial_outputs(torch.tensor([2, 0, 2]), 3, 3), torch.tensor([2, 0, 2]), UNSCALED)
     assert loss.item() == pytest.approx(-(np.log(1 / 3) + 2 * np.log(2 / 3)) / 3)
 
 

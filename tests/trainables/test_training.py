@@ -361,7 +361,7 @@ def test_the_trivial_score_is_the_majority_share_or_the_targets_spread(digits, d
     shares = [(dataset.validation.targets == c).mean() for c in range(10)]
     assert min(shares) <= trivial_score(dataset, dataset.validation, "accuracy") <= max(shares)
     dataset, _ = diabetes
-    spread = ((dataset.validation.targets.astype(float) * dataset.target_scale) ** 2).mean() ** 0.5
+    spread = ((dataset.validation.targets.astype(float) * dataset.scaling.scale) ** 2).mean() ** 0.5
     assert trivial_score(dataset, dataset.validation, "rmse") == pytest.approx(spread, rel=1e-4)
 
 

@@ -90,6 +90,9 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         # In seconds.
         nanoseconds = np.asarray(column.cast(pa.duration("ns"), safe=False).cast(pa.int64()).to_numpy(), np.float64)
         result = np.where(missing(column), np.nan, nanoseconds / 1e9)
+    elif pa.types.is_time(kind):
+        microseconds = column.cast(pa.time64("us"), safe=False).cast(pa.int64()).cast(pa.float64())
+        result = np.asarray(microseconds.to_numpy(), dtype=np.float64) / 1e6
     elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         result = np.asarray(column.to_numpy(), dtype=np.float64)
     elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
@@ -154,7 +157,11 @@ def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
         column = column.cast(pa.time64("us"), safe=False).cast(pa.int64())
         return np.asarray(column.cast(pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
     if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind)):
-        raise NotOfItsKindError(0, _first(column), f"dates, not {kind}", "choose another kind for the column")
+        fix = "leave its kind out: {{name}: numeric}"
+        written = column.drop_null().cast(pa.string()).to_pandas()
+        if pa.types.is_integer(kind) and written_dates.parse(written, "%Y%m%d").notna().all():
+            fix = 'say how they are written: data.columns: {{name}: {kind: date, format: "%Y%m%d"}}'
+        raise NotOfItsKindError(0, _first(column), f"dates, not {kind}", fix)
     return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy(), dtype="datetime64[us]")
 
 

@@ -90,6 +90,10 @@ class CsvConfig(FrozenModel):
         default=None, description="Whether the first line names the columns; null: unless it holds only numbers."
     )
     skip_rows: int = Field(default=0, ge=0, description="Lines before the one that names the columns, such as a title.")
+    skip_initial_space: bool | None = Field(
+        default=None,
+        description="Whether blanks behind a delimiter are no part of a value, as in `a, b`; null: found out.",
+    )
     sheet: str | None = Field(default=None, min_length=1, description="Of an Excel file; null: the first.")
     decimal_point: Literal[".", ","] | None = Field(
         default=None, description="Between a number's whole part and its fraction; null: found out."
@@ -149,7 +153,8 @@ class DataConfig(FrozenModel):
         default=None,
         min_length=1,
         description="A bundled set (digits, breast_cancer, wine, diabetes), openml:NAME or openml:ID, or a path or URL "
-        "(https, s3, gs, ...) of a .csv, .parquet, .feather, .arrow, .jsonl or .npz file or a folder of Parquet files.",
+        "(https, s3, gs, ...) of a .csv, .parquet, .feather, .arrow, .json, .jsonl or .npz file or a folder of Parquet "
+        "files.",
     )
     train: str | None = Field(default=None, min_length=1, description="Instead of source: a file of training rows.")
     validation: str | None = Field(
@@ -172,6 +177,11 @@ class DataConfig(FrozenModel):
         'written: {price: {kind: numeric, thousands: ","}}.',
     )
     drop: tuple[Name, ...] = Field(default=(), description="Columns that are not features.")
+    target_transform: Literal["auto", "none", "sqrt", "log"] = Field(
+        default="auto",
+        description="What networks learn instead of a number: its square root or ln(1 + |x|), with its sign. "
+        "Predictions and scores stay in its own units. auto: sqrt where no value is below 0 and the skewness above 2.",
+    )
     missing_target: Literal["refuse", "drop"] = Field(
         default="refuse", description="Rows whose target is missing: an error, or left out."
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from trainables.errors import DataError, Problem
 # Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
 SAMPLE_BYTES = 256 * 1024
 DELIMITERS = ",;\t|"
+# Share of words behind delimiters that begin with a blank, from which on blanks are no part of values.
+SPACED_SHARE = 0.95
 # In cp1252: one letter or sign among others (é, €, °, a dash), or two in a word (größer). In Shift-JIS, the other
 # encoding with letters behind such bytes, these are others.
 _WESTERN = re.compile(
@@ -54,7 +58,12 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if point is None and usual.decimal_point != delimiter:
         point = usual.decimal_point
     point = point or _decimal_point_of(text, delimiter, path)
+    blanks = given.skip_initial_space
+    if blanks is None:
+        blanks = usual.skip_initial_space if before.found is not None else _has_blanks_before_words(text, delimiter)
     notes = []
+    if blanks and before.found is None:
+        notes.append("blanks behind delimiters are no part of values")
     if encoding not in ("utf-8", "utf-8-sig", "ascii"):
         notes.append(f"read as {encoding}")
     if delimiter != ",":
@@ -70,17 +79,20 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
             "header": header,
             "decimal_point": point,
             "skip_rows": skipped,
+            "skip_initial_space": blanks,
         }
     )
     types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
-    try:
-        table = _parse_csv(file, found, types | dict.fromkeys(wanted.texts, pa.string()), decided=bool(types))
-    except pa.ArrowInvalid:
-        if not types:
-            raise
-        # Some value is no number: as text, so that whoever knows the column's kind can say which.
-        table = _parse_csv(file, found, dict.fromkeys([*types, *wanted.texts], pa.string()), decided=True)
-        table = _with_decimal_points(table, [name for name, kind in before.types.items() if kind == "number"], point)
+    with _without_blanks(file, found) if blanks else nullcontext((file, found)) as (plain, written):
+        try:
+            table = _parse_csv(plain, written, types | dict.fromkeys(wanted.texts, pa.string()), decided=bool(types))
+        except pa.ArrowInvalid:
+            if not types:
+                raise
+            # Some value is no number: as text, so that whoever knows the column's kind can say which.
+            table = _parse_csv(plain, written, dict.fromkeys([*types, *wanted.texts], pa.string()), decided=True)
+            numbers = [name for name, kind in before.types.items() if kind == "number"]
+            table = _with_decimal_points(table, numbers, point)
     if types:
         table = without(table, null_values_of(given), before.words)
     _refuse_open_quote(table, path, shown)
@@ -122,6 +134,30 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
     except pa.ArrowInvalid:
         # Only one thread knows which line it is at.
         return read(use_threads=False)
+
+
+def _has_blanks_before_words(text: str, delimiter: str) -> bool:
+    """Whether words behind a delimiter begin with a blank, as in ``39, State-gov, <=50K``; of numbers none matters."""
+    # The sample may end within a line.
+    lines = text.splitlines()[:-1] or text.splitlines()
+    cells = [cell for line in lines for cell in _cells(line, delimiter)[1:] if cell.strip()]
+    words = [cell for cell in cells if not _is_number(cell)]
+    # In a file that was typed, a blank is forgotten here and there.
+    return bool(words) and sum(word.startswith(" ") for word in words) >= SPACED_SHARE * len(words)
+
+
+@contextmanager
+def _without_blanks(file: Path, written: CsvConfig) -> Iterator[tuple[Path, CsvConfig]]:
+    """A file without blanks behind delimiters, which Arrow knows no option for, as long as it is needed."""
+    with tempfile.TemporaryDirectory(prefix="search-service-") as folder:
+        plain = Path(folder) / "table.csv"
+        with (
+            file.open(encoding=written.encoding, newline="") as spaced,
+            plain.open("w", encoding="utf-8", newline="") as to,
+        ):
+            rows = csv.reader(spaced, delimiter=written.delimiter or ",", skipinitialspace=True)
+            csv.writer(to, delimiter=written.delimiter or ",").writerows(rows)
+        yield plain, written.model_copy(update={"encoding": "utf-8"})
 
 
 def _with_decimal_points(table: pa.Table, names: Sequence[str], point: str) -> pa.Table:

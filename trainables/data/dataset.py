@@ -15,15 +15,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trainables import target_scaling
 from trainables.data import preparation, splits, targets, traps
 from trainables.data.config import DataConfig
 from trainables.data.files import Files, roles
 from trainables.data.parts import Part, as_part, divide, division_of
-from trainables.data.preparation import RULES, Preparation, Scaling
+from trainables.data.preparation import RULES, Preparation
 from trainables.data.profile import Profile, profile
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
 from trainables.errors import DataError, Problem
+from trainables.target_scaling import UNSCALED, TargetScaling
 
 __all__ = ["Dataset", "Folds", "Loaded", "Rows", "Task", "TestRows", "load", "read"]
 
@@ -74,8 +76,7 @@ class Dataset:
         n_outputs: C: classes, or 1 number.
         feature_names: D names.
         class_names: C names, or none for regression.
-        target_mean: Subtracted from a regression target (0 for classes).
-        target_scale: A regression target was divided by it (1 for classes).
+        scaling: From a regression target's own units to its rows' targets (nothing for classes).
         fingerprint: Hash over content and division of the table, test rows included.
         bins: Which of the D features are bins of a number that is a feature, too; models that find their own
             thresholds, or shall be simple, do without them.
@@ -88,8 +89,7 @@ class Dataset:
     n_outputs: int
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
-    target_mean: float
-    target_scale: float
+    scaling: TargetScaling
     fingerprint: str
     bins: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
@@ -175,14 +175,14 @@ def read(
     Raises:
         DataError: The table cannot be used; says why and what to do.
     """
-    files = Files.read(config, allowed, task)
+    files = Files.read(config, allowed, task, rules=rules)
     table_schema = files.infer(config)  # First: of the table's mistakes it says most, and together.
     task, reason = _settle_task(config, task, files.whole.column(files.target))
-    classes = targets.find_classes(files.whole.column(files.target)) if task == "classification" else ()
+    classes = _classes(config, files.whole.column(files.target), reason) if task == "classification" else ()
     given = {place: as_part(table, files, config, classes, task, place) for place, table in files.tables.items()}
     parts = divide(config, given, classes, task)
-    dataset, fitted, scaling = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task, rules)
-    test_rows = TestRows(*_finish(fitted.transform(parts["test"].table, "data.test"), parts["test"], scaling))
+    dataset, fitted = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task, rules)
+    test_rows = TestRows(*_finish(fitted.transform(parts["test"].table, "data.test"), parts["test"], dataset.scaling))
     sample = traps.sample_rows(len(parts["train"]), len(table_schema))
     found = traps.find(
         table_schema,
@@ -208,7 +208,7 @@ def read(
         task_reason=reason,
         example=parts["train"].table.select(table_schema.names()).slice(0, EXAMPLE_ROWS),
         test_fingerprint=prints["test"][:16],
-        notes=(*files.notes, *table_schema.notes, *fitted.notes),
+        notes=(*files.notes, *table_schema.notes, *fitted.notes, *_said_of(dataset, parts["train"], config, files)),
         warnings=found,
         folds=Folds(parts, table_schema, config, classes, task, folds, rules) if folds else None,
         profile=profile(files.whole, known_roles, fitted, files.target, classes) if profiled else None,
@@ -226,6 +226,14 @@ def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray)
     return (found, reason) if task in (None, found) else (task, "as the loss or the metric says")
 
 
+def _classes(config: DataConfig, target: pa.ChunkedArray, reason: str) -> tuple[str, ...]:
+    """Names of the classes of a target that is known to have some."""
+    if config.target_transform in ("sqrt", "log"):
+        rule, fix = f"auto or none, since {reason}: classes", "remove it, or set data.task: regression"
+        raise DataError([Problem("data.target_transform", config.target_transform, rule, fix)])
+    return targets.find_classes(target)
+
+
 # ---- preparation -----------------------------------------------------------------------------------------------------
 
 
@@ -237,7 +245,7 @@ def _prepare(
     classes: tuple[str, ...],
     task: Task,
     rules: int,
-) -> tuple[Dataset, Preparation, Scaling]:
+) -> tuple[Dataset, Preparation]:
     """Fit on the training rows and prepare both parts."""
     if (train.targets == train.targets[0]).all():
         value = classes[int(train.targets[0])] if classes else float(train.targets[0])
@@ -247,7 +255,7 @@ def _prepare(
     if (inputs == inputs[0]).all():
         rule, fix = "at least one feature that varies", "check the table: every training row has the same features"
         raise DataError([Problem("data", "all features are constant", rule, fix)])
-    scaling = Scaling.fit(train.targets, train.weights) if task == "regression" else Scaling(0.0, 1.0)
+    scaling = _scaling(train, config, rules) if task == "regression" else UNSCALED
     dataset = Dataset(
         train=Rows(*_finish(inputs, train, scaling)),
         validation=Rows(*_finish(fitted.transform(validation.table, "data.validation"), validation, scaling)),
@@ -255,17 +263,36 @@ def _prepare(
         n_outputs=len(classes) or 1,
         feature_names=fitted.feature_names,
         class_names=classes,
-        target_mean=scaling.mean,
-        target_scale=scaling.scale,
+        scaling=scaling,
         fingerprint="",
         bins=fitted.bins,
         sources=fitted.sources,
     )
-    return dataset, fitted, scaling
+    return dataset, fitted
+
+
+def _scaling(train: Part, config: DataConfig, rules: int) -> TargetScaling:
+    """Of numbers, by the training rows."""
+    asked = config.target_transform
+    if asked == "auto":
+        # Editions before the fourth transformed nothing.
+        asked = target_scaling.choose(train.targets) if rules > 3 else "none"
+    return TargetScaling.fit(train.targets, train.weights, asked)
+
+
+def _said_of(dataset: Dataset, train: Part, config: DataConfig, files: Files) -> list[str]:
+    """What was decided about a target of numbers, in words."""
+    if config.target_transform != "auto" or dataset.scaling.transform == "none":
+        return []
+    skewness = target_scaling.skewness(train.targets)
+    return [
+        f"target {files.target}: networks learn its square root, since a few rows have by far the largest values "
+        f"(skewness {skewness:.1f}); data.target_transform: none keeps it as it is"
+    ]
 
 
 def _finish(
-    inputs: NDArray[np.float32], part: Part, scaling: Scaling
+    inputs: NDArray[np.float32], part: Part, scaling: TargetScaling
 ) -> tuple[NDArray[np.float32], NDArray[np.int64] | NDArray[np.float32], NDArray[np.float32] | None]:
     if part.targets.dtype.kind == "i":
         return inputs, part.targets, part.weights

@@ -10,7 +10,8 @@ import pyarrow as pa
 from trainables import redaction
 from trainables.data import kinds, locations, sources, targets
 from trainables.data.columns import missing, without_nulls
-from trainables.data.config import ColumnConfig, DataConfig
+from trainables.data.config import ColumnConfig, CsvConfig, DataConfig
+from trainables.data.preparation import RULES
 from trainables.data.reading import Reading, Wanted
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
@@ -42,13 +43,16 @@ class Files:
         return next(iter(self.tables.values()))
 
     @classmethod
-    def read(cls, config: DataConfig, allowed: Sequence[str] | None, task: Task | None = None) -> Files:
+    def read(
+        cls, config: DataConfig, allowed: Sequence[str] | None, task: Task | None = None, *, rules: int = RULES
+    ) -> Files:
         """Read them.
 
         Args:
             config: Says which files, and how they are read.
             allowed: Folders and URL prefixes that may be read; None for all.
             task: Kind of target, where it is known.
+            rules: Edition of the rules by which what is open is decided.
 
         Raises:
             DataError: One cannot be read.
@@ -60,9 +64,9 @@ class Files:
         roles = tuple(name for name in (config.group, config.time, config.weight) if name)
         # A code such as 01009 loses its zero where it is read as a number.
         texts = tuple(name for name, column in config.columns.items() if _is_read_as_text(column))
-        wanted = Wanted(config.csv, config.target, roles, texts=texts)
+        wanted = Wanted(_written(config, rules), config.target, roles, texts=texts)
         tables: dict[str, pa.Table] = {}
-        target, notes, reading, notation = "", list[str](), None, None
+        target, notes, reading, reader = "", list[str](), None, None
         problems: list[Problem] = []
         for place, source in given.items():
             public_only = allowed is not None and locations.is_public_only(source, allowed)
@@ -76,12 +80,11 @@ class Files:
             notes += [f"{shown}: {note}" for note in found.notes]
             asked = config.columns.get(target, ColumnConfig())
             column = without_nulls(plain(found.table.column(target)), asked.null_values)
-            if not tables:
+            if reader is None:
                 point = (found.csv and found.csv.decimal_point) or "."
-                notation, said = targets.find_notation(column, target, asked, config.task or task, point)
-                notes += said
-            if notation is not None:
-                column = targets.as_numbers(column, notation, f"data.{place}")
+                reader = targets.Reader.of(column, target, asked, config.task or task, point)
+                notes += reader.notes
+            column = reader.read(column, f"data.{place}")
             whole = found.table.set_column(found.table.column_names.index(target), target, column)
             table, left_out = _with_targets(whole, target, f"data.{place}")
             if left_out and config.missing_target == "refuse":
@@ -126,6 +129,14 @@ class Files:
                 raise DataError([Problem(f"data.{place}", found, rule, "add it")])
             inferred.check(table, f"data.{place}")
         return inferred
+
+
+def _written(config: DataConfig, rules: int) -> CsvConfig:
+    """How CSV files are written, as far as it is given or an edition of the rules says so."""
+    if rules < 4 and config.csv.skip_initial_space is None:
+        # Editions before the fourth kept blanks behind delimiters.
+        return config.csv.model_copy(update={"skip_initial_space": False})
+    return config.csv
 
 
 def _is_read_as_text(column: ColumnConfig) -> bool:

@@ -1,4 +1,4 @@
-"""Files into Arrow tables, one reader per format: CSV, Parquet, Feather/Arrow, JSON lines, NPZ, Excel; or compressed.
+"""Files into Arrow tables, one reader per format: CSV, Parquet, Feather/Arrow, JSON, NPZ, Excel; or compressed.
 
 pyarrow does the reading. What is ours is what a person wants to hear when it cannot: the line, the column, the fix.
 Nothing here opens a pickle.
@@ -24,6 +24,7 @@ import pyarrow.parquet
 
 from trainables.data import limits
 from trainables.data.csv_files import read_csv
+from trainables.data.json_documents import read_json
 from trainables.data.reading import Read, Wanted
 from trainables.data.spreadsheets import read_spreadsheet
 from trainables.data.types import few, plain_table
@@ -306,6 +307,7 @@ _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {
     ".parquet": _read_parquet,
     ".feather": _read_feather,
     ".arrow": _read_feather,
+    ".json": read_json,
     ".jsonl": _read_json,
     ".ndjson": _read_json,
     ".npz": _read_npz,

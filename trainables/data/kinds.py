@@ -32,7 +32,7 @@ from trainables.data.reading import Reading
 from trainables.data.schema import Schema
 from trainables.data.types import as_key, canonical_names, few, plain
 from trainables.data.written_dates import TwoOrdersError
-from trainables.data.written_numbers import DecimalMark, TwoReadingsError
+from trainables.data.written_numbers import DecimalMark, Notation, TwoReadingsError
 from trainables.errors import DataError, Problem
 
 # A column of whole numbers and words is one of categories up to so many numbers and words, each this often in the mean:
@@ -122,6 +122,8 @@ def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMa
         column, note = Column(name, "date", "text", format=asked.format), ""
     elif kind == "numeric" and texts:
         column, note = _numeric(name, raw, asked, point), ""
+    elif kind == "numeric" and pa.types.is_time(raw.type):
+        column, note = Column(name, "numeric", "number", notation=Notation(is_duration=True)), ""
     else:
         column, note = _look(name, raw, point)
         column = replace(column, kind=kind or column.kind)
@@ -141,7 +143,7 @@ def _numeric(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: Decima
         notation = written_numbers.find(texts, point=point, decimal=asked.decimal, thousands=asked.thousands)
     except TwoReadingsError as error:
         raise _of_two_readings(error, raw) from error
-    return replace(column, notation=notation)
+    return replace(column, notation=notation or written_numbers.clock_durations(texts))
 
 
 def _plain_numbers(texts: pd.Series[Any], point: DecimalMark) -> pd.Series[Any]:
@@ -269,6 +271,8 @@ def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) 
     # The last day of a month tells best which of the numbers is the day.
     clearest = present.iloc[int(written_dates.parse(present, form).dt.day.to_numpy().argmax())]
     said = f"{clearest!r} is read as a date written {form}; data.columns can say otherwise"
+    if "%y" in form and (late := written_dates.in_the_future(present, form)):
+        said += f"; {late}"
     return Column(name, "date", "text", format=form), said
 
 

@@ -117,7 +117,12 @@ def as_part(
 
 
 def _weights(column: pa.ChunkedArray, name: str, path: str) -> NDArray[np.float32]:
-    found = Schema((columns.Column(name, "numeric", "number"),)).typed(pa.table({name: column}), path)[name].to_numpy()
+    try:
+        schema = Schema((columns.Column(name, "numeric", "number"),))
+        found = schema.typed(pa.table({name: column}), path)[name].to_numpy()
+    except DataError as error:
+        value, rule = error.problems[0].value, "row weights: numbers above 0"
+        raise DataError([Problem("data.weight", value, rule, "mend the value, or name another column")]) from error
     wrong = ~(found > 0)
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])

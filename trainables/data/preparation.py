@@ -68,31 +68,12 @@ _TRUSTED = (
 _COLUMNS = TypeAdapter(tuple[Column, ...])
 
 # Edition of the rules by which ``auto`` decides. A study goes on by those that it began with: in the first edition,
-# ``auto`` was what ``tails`` is; in the second, bins were never doubted.
-RULES = 3
+# ``auto`` was what ``tails`` is; in the second, bins were never doubted; in the third,
+# no target was transformed.
+RULES = 4
 # Name of the part of the encoder that makes bins.
 _BINS = "bins"
 _SCHEMA, _ENCODER = "schema.json", "preparation.skops"
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """A linear map fitted on training rows: (value - mean) / scale, for a regression target."""
-
-    mean: float
-    scale: float
-
-    @classmethod
-    def fit(cls, values: NDArray[np.float64], weights: NDArray[np.float32] | None = None) -> Scaling:
-        """Fit on ``[N]``, rows weighted by ``weights`` if given."""
-        from sklearn.preprocessing import StandardScaler
-
-        scaler = StandardScaler().fit(values.reshape(-1, 1), sample_weight=weights)
-        return cls(float(scaler.mean_[0]), float(scaler.scale_[0]))
-
-    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale ``[N]``."""
-        return (values - self.mean) / self.scale
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import pyarrow as pa
 from trainables.data.columns import CONVERSIONS, Column, NotOfItsKindError, without_nulls
 from trainables.data.config import ColumnKind
 from trainables.data.reading import Reading
-from trainables.data.types import few, plain
+from trainables.data.types import as_key, few, plain
 from trainables.errors import DataError, Problem
 
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
@@ -104,7 +104,8 @@ class Schema:
                 converted[column.name] = CONVERSIONS[column.kind](raw, column)
             except NotOfItsKindError as error:
                 where = f"column {column.name}, row {error.row + 1}: {error.value!r}"
-                problems.append(Problem(path, where, f"{error.rule}, as column {column.name} has", error.fix))
+                fix = error.fix.replace("{name}", as_key(column.name))
+                problems.append(Problem(path, where, f"{error.rule}, as column {column.name} has", fix))
         if problems:
             raise DataError(problems)
         return converted

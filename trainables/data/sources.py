@@ -49,6 +49,9 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
         fix = f"did you mean {meant[0]!r}? It is one of: {shown}" if meant else f"one of: {shown}"
         if found.csv is not None and any(re.fullmatch(r"-?[\d.,]+", name) for name in names):
             fix += "; if the first line of the file has values and no names, data.csv.header: false"
+        if wanted.before is not None and target in wanted.before.types:
+            rule = f"a column {target}, the target, as the training rows have"
+            raise DataError([Problem(path, source, rule, "name a file that has it, or leave this one out")])
         raise DataError([Problem("data.target", target, "a column of the table", fix)])
     return found._replace(target=target)
 
@@ -100,6 +103,10 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         found = found._replace(notes=(*found.notes, note))
     names = table.column_names
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated == [""]:
+        rule = "a name for each column"
+        fix = "if the names stand further down, skip the lines before them: data.csv.skip_rows: N"
+        raise DataError([Problem(path, f"{names.count('')} of {len(names)} columns without a name", rule, fix)])
     if repeated:
         fix = "rename the columns so that each has its own name"
         raise DataError([Problem(path, few(repeated), "column names that differ", fix)])

@@ -5,6 +5,7 @@ Reference: ``sklearn.preprocessing.LabelEncoder``; numbers sort by size, text by
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -45,7 +46,65 @@ def infer_task(target: pa.ChunkedArray) -> tuple[Task, str]:
     return "regression", f"the target has {n} different numbers"
 
 
-def find_notation(
+@dataclass(frozen=True)
+class Reader:
+    """How the values of a target become numbers where they are written as something else; the training rows say it.
+
+    Attributes:
+        notation: How texts write numbers; None where they are none.
+        in_seconds: Whether durations, or times of day, are numbers of seconds.
+        notes: What should be said of it.
+    """
+
+    notation: Notation | None = None
+    in_seconds: bool = False
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, target: pa.ChunkedArray, name: str, asked: ColumnConfig, task: Task | None, point: DecimalMark
+    ) -> Reader:
+        """Find it out.
+
+        Args:
+            target: The training rows' target, with a plain type.
+            name: Its column's.
+            asked: What the config says of its column.
+            task: Kind of target, where it is known.
+            point: The decimal mark of the file.
+
+        Raises:
+            DataError: It has dates, its numbers can be read in two ways, or a few are none.
+        """
+        kind, is_date = target.type, pa.types.is_date(target.type) or pa.types.is_timestamp(target.type)
+        is_few = (is_date or pa.types.is_time(kind)) and task is None and len(pc.unique(target)) <= FEW_VALUES
+        if task == "classification":
+            return cls()
+        if is_date and not is_few:
+            rule, fix = "classes or numbers", "predict a number that you make of them, such as the days until then"
+            raise DataError([Problem("data.target", f"dates such as {target.drop_null()[0].as_py()}", rule, fix)])
+        is_time = pa.types.is_time(kind) and not is_few
+        if is_time or pa.types.is_duration(kind):
+            what = f"{'times' if is_time else 'durations'} are read as seconds"
+            said = f"target {name}: {what}; data.task: classification keeps them as classes"
+            return cls(Notation(is_duration=True), in_seconds=True, notes=(said,))
+        notation, notes = _find_notation(target, name, asked, task, point)
+        return cls(notation, notes=tuple(notes))
+
+    def read(self, target: pa.ChunkedArray, path: str) -> pa.ChunkedArray:
+        """A target, of the training rows or later ones, as numbers if it is one.
+
+        Raises:
+            DataError: A value is none.
+        """
+        kind = target.type
+        if self.in_seconds and (pa.types.is_duration(kind) or pa.types.is_time(kind)):
+            exact = target.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"), safe=False)
+            return pc.divide(exact.cast(pa.int64()).cast(pa.float64()), 1e6)
+        return target if self.notation is None else _as_numbers(target, self.notation, path)
+
+
+def _find_notation(
     target: pa.ChunkedArray, name: str, asked: ColumnConfig, task: Task | None, point: DecimalMark
 ) -> tuple[Notation | None, list[str]]:
     """How a target of text writes numbers, and what should be said of it; None where it names classes or is no text.
@@ -70,6 +129,7 @@ def find_notation(
     except TwoReadingsError as error:
         fix = error.fix.replace("{name}", as_key(name))
         raise DataError([Problem("data.target", error.value, error.rule, fix)]) from error
+    notation = notation or written_numbers.clock_durations(texts)
     if notation is None:
         return None, []
     wrong = np.isnan(notation.parse(texts))
@@ -96,7 +156,7 @@ def _problem_of_stray_texts(target: pa.ChunkedArray, texts: pd.Series[str], wron
     return Problem("data.target", f"row {row}: {words[0]!r}", stray_values.rule(~wrong, "numbers"), fix)
 
 
-def as_numbers(target: pa.ChunkedArray, notation: Notation, path: str) -> pa.ChunkedArray:
+def _as_numbers(target: pa.ChunkedArray, notation: Notation, path: str) -> pa.ChunkedArray:
     """A target of text as numbers.
 
     Raises:

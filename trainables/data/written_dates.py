@@ -18,18 +18,22 @@ import pandas as pd
 
 # Values at which is looked before all of them are.
 _GLANCE = 200
+# Times of day, as Arrow does not know them: 06:24 PM. The day is then 1 January 1900 for all.
+_TIMES = ("%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 # Letters of the longest date: Wednesday, September 30, 2026 12:59:59.123456 PM.
 _LONGEST = 60
 _DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y")
 _NAMED = (
     "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y", "%a, %d %b %Y",
-    "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y",
+    "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y", "%d%b%Y", "%d%b%Y:%H:%M:%S",
 )  # fmt: skip
 _CLOCKS = (
     "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S",
     " %H:%M UTC", " %H:%M:%S UTC", " %H:%M:%S.%f UTC", " %H:%M:%S %z", ":%H:%M:%S %z",
 )  # fmt: skip
 _LOOKS_LIKE_A_DATE = re.compile(r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{2,4}|.*[A-Za-z]{3,9}.*\d{2,4}).*")
+
+_LOOKS_LIKE_A_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})? ?[AaPp][Mm]\s*")
 
 
 class TwoOrdersError(Exception):
@@ -84,7 +88,9 @@ def nearest(values: pd.Series[Any]) -> str | None:
 def looks_like_one(text: str) -> bool:
     """Whether it is worth trying to read a text as a date."""
     # Of a long text, the pattern would take minutes.
-    return len(text) <= _LONGEST and _LOOKS_LIKE_A_DATE.fullmatch(text) is not None
+    if len(text) > _LONGEST:
+        return False
+    return (_LOOKS_LIKE_A_DATE.fullmatch(text) or _LOOKS_LIKE_A_TIME.fullmatch(text)) is not None
 
 
 def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
@@ -92,6 +98,25 @@ def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
     texts = values.where(values.isna(), values.astype(str).str.strip())
     dates = pd.to_datetime(texts, format=form, errors="coerce", utc="%z" in form or None)
     return (dates.dt.tz_localize(None) if "%z" in form else dates).astype("datetime64[us]")
+
+
+def in_the_future(values: pd.Series[Any], form: str) -> str:
+    """What is to be said of dates with years of two digits, if some have yet to come: of births, that is wrong.
+
+    Args:
+        values: Texts, none missing.
+        form: Theirs.
+    """
+    late = values[parse(values, form) > pd.Timestamp.now()]
+    if late.empty:
+        return ""
+    example = str(late.iloc[0])
+    year = parse(late.iloc[:1], form).iloc[0].year
+    rows = "1 value lies" if len(late) == 1 else f"{len(late):,} values lie"
+    return (
+        f"{rows} in the future, such as {example!r} in {year}: of two digits, 00 to 68 are years from 2000 on; "
+        "where that is wrong, write years in full"
+    )
 
 
 def is_format(form: str) -> bool:
@@ -105,6 +130,9 @@ def is_format(form: str) -> bool:
 
 def _formats(example: str) -> Iterator[str]:
     """Those that a value may be of."""
+    if _LOOKS_LIKE_A_TIME.fullmatch(example):
+        yield from (form for form in _TIMES if pd.notna(pd.to_datetime(example.strip(), format=form, errors="coerce")))
+        return
     for day in (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED):
         for clock in _CLOCKS if "%H" not in day else ("",):
             form = day + clock

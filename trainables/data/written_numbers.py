@@ -59,10 +59,14 @@ _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
     r"|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*)+(?:\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)?|\d+:\d{2}:\d{2}(?:\.\d+)?)"
 )
+_CLOCK = re.compile(r"\s*\d{1,2}:\d{2}:\d{2}(?:\.\d+)?\s*")
 # Values at which is looked before all of them are: words are found out by a few.
 _GLANCE = 200
 # A unit is a column's own if this share of the values that have one have it; the others are mistakes.
 _SHARE_OF_UNIT = 0.9
+
+
+_COMPARISONS = frozenset("<>≤≥~")
 
 
 class TwoReadingsError(Exception):
@@ -173,6 +177,15 @@ def find(
     return None if marks is None else Notation(*marks, written[own])
 
 
+def clock_durations(values: pd.Series[Any]) -> Notation | None:
+    """How texts such as ``2:52:27`` are amounts, where it is known that they are; by themselves, they are times of day.
+
+    Args:
+        values: Texts, none missing.
+    """
+    return Notation(is_duration=True) if values.drop_duplicates().str.fullmatch(_CLOCK).all() else None
+
+
 def is_known_unit(unit: str) -> bool:
     """Whether a unit says that a value is an amount: none at all, a currency, per cent, a unit of measurement."""
     return not unit or unit.lower() in _UNITS or _is_currency(unit)
@@ -195,6 +208,9 @@ def _parts(text: str) -> tuple[str, float, str] | None:
 
 
 def _is_currency(text: str) -> bool:
+    if set(text) & _COMPARISONS:
+        # <$10k is no amount, but anything below one.
+        return False
     return any(unicodedata.category(letter) == "Sc" for letter in text) or text.rstrip(".").lower() in _CURRENCIES
 
 

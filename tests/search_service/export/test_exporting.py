@@ -134,7 +134,7 @@ def test_b_a_study_ends_with_the_exported_network_packed(task, request):
     if task == "classification":
         assert (outputs.argmax(axis=1) == targets).mean() == packed.test_score
     else:
-        errors = (outputs[:, 0] - targets) * table.dataset.target_scale
+        errors = (outputs[:, 0] - targets) * table.dataset.scaling.scale
         assert np.sqrt(np.square(errors).mean()) == pytest.approx(packed.test_score, rel=1e-5)
     assert study.model.facts.versions["torch"] == torch.__version__
 

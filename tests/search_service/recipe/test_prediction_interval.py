@@ -46,7 +46,7 @@ def test_e1_its_width_is_that_of_the_models_own_errors_on_test_rows(finished):
     prepared, result, model = finished
     dataset, tests = prepared.dataset, prepared.test_rows
     said = model.interpret(model.outputs(tests.inputs))
-    truth = tests.targets.astype(float) * dataset.target_scale + dataset.target_mean
+    truth = dataset.scaling.restore(tests.targets)
     errors = np.sort(np.abs(said["prediction"] - truth))
     found = result.finalists.prediction_interval
     assert (found.share, found.rows) == (0.8, len(tests))

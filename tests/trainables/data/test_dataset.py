@@ -114,7 +114,7 @@ def test_a_regression_target_is_not_scaled_by_validation_rows(tmp_path, columns)
             source=write(tmp_path / "p.parquet", columns | {"y": np.where(held, target * 1e3, target)}), **config
         )
     )
-    assert (dirty.target_mean, dirty.target_scale) == (clean.target_mean, clean.target_scale)
+    assert dirty.scaling == clean.scaling
 
 
 def test_the_seed_decides_the_division_and_the_fingerprint_tells(tmp_path, columns):
@@ -170,7 +170,7 @@ def test_regression_targets_are_standardised_and_know_their_units(diabetes):
     assert dataset.train.targets.std() == pytest.approx(1, rel=1e-5)
     own = np.concatenate([p.targets for p in (dataset.train, dataset.validation, test)])
     raw = load_diabetes().target
-    assert np.sort(own * dataset.target_scale + dataset.target_mean) == pytest.approx(np.sort(raw), rel=1e-4)
+    assert np.sort(dataset.scaling.restore(own)) == pytest.approx(np.sort(raw), rel=1e-4)
 
 
 def test_tensors_share_the_arrays_memory(digits):
@@ -258,8 +258,8 @@ def test_row_weights_count_in_the_scaling_of_a_regression_target(tmp_path, colum
     target = np.arange(N) / 7
     path = write(tmp_path / "t.parquet", columns | {"y": target})
     dataset, _ = load(DataConfig(source=path, target="y", weight="w"))
-    own = dataset.train.targets.astype(float) * dataset.target_scale + dataset.target_mean
-    assert dataset.target_mean == pytest.approx(np.average(own, weights=dataset.train.weights), rel=1e-5)
+    own = dataset.scaling.restore(dataset.train.targets)
+    assert dataset.scaling.mean == pytest.approx(np.average(own, weights=dataset.train.weights), rel=1e-5)
 
 
 def test_nothing_travels_to_workers_but_rows(digits):

@@ -252,7 +252,7 @@ def test_d2_a_target_of_written_numbers_is_a_number_in_the_users_units(tmp_path)
     assert loaded.dataset.task == "regression"
     assert any(note.startswith("target price: ") for note in loaded.notes)
     rows = [*loaded.dataset.train.targets, *loaded.dataset.validation.targets, *loaded.test_rows.targets]
-    back = [float(target) * loaded.dataset.target_scale + loaded.dataset.target_mean for target in rows]
+    back = loaded.dataset.scaling.restore(np.array(rows)).tolist()
     assert sorted(back) == pytest.approx(sorted(numbers), rel=1e-4)
     # Few of them are classes, unless a number is asked for.
     few = {"a": columns["a"], "price": [["$5", "$1,000"][i % 2] for i in range(ROWS)]}

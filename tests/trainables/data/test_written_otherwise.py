@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 import yaml
 
-from trainables.data.config import DataConfig
+from trainables.data import sources
+from trainables.data.config import CsvConfig, DataConfig
 from trainables.data.dataset import Loaded, read
 from trainables.errors import DataError
 
@@ -54,7 +55,7 @@ def test_a_target_is_read_by_the_same_marks(tmp_path):
     y = [20 * n for n in WHOLE]
     table = csv(tmp_path, [german(n / 1_000, 2) for n in WHOLE], y=map(german, y))
     assert table.dataset.task == "regression"
-    assert table.dataset.target_mean == pytest.approx(np.mean(y), rel=0.1)
+    assert table.dataset.scaling.mean == pytest.approx(np.mean(y), rel=0.1)
 
 
 def test_a_point_that_may_separate_thousands_is_asked_for_and_each_answer_is_taken(tmp_path):
@@ -196,3 +197,142 @@ def test_a_number_target_with_a_word_says_which_and_the_printed_keys_mend_it(tmp
     table = csv(tmp_path, WHOLE, y=y, csv={"null_values": ["unknown"]}, missing_target="drop")
     assert table.dataset.task == "regression"
     assert len(table.dataset.train) + len(table.dataset.validation) + len(table.test_rows) == 0.9 * ROWS
+
+
+def test_blanks_behind_delimiters_are_no_part_of_words(tmp_path):
+    """As in the UCI repository's files: ``39, State-gov, <=50K``."""
+    words = [["State-gov", "Private, or own", "?"][n % 3] for n in range(ROWS)]
+    labels = ["<=50K" if n % 2 else ">50K" for n in range(ROWS)]
+    rows = [f'{n}, "{word}", {label}' for n, word, label in zip(WHOLE, words, labels, strict=True)]
+    (tmp_path / "spaced.csv").write_text("\n".join(["x, work, y", *rows, ""]))
+    config = DataConfig(source=str(tmp_path / "spaced.csv"), target="y")
+    table = read(config)
+    assert table.dataset.class_names == ("<=50K", ">50K")
+    assert {name for name in table.preparation.feature_names if name.startswith("work")} == {
+        "work_State-gov", "work_Private, or own", "work_?"
+    }  # fmt: skip
+    assert any("blanks behind delimiters" in note for note in table.notes)
+    # Later files are read alike, with blanks or without.
+    later = "\n".join(["x,work,y", *(row.replace(", ", ",") for row in rows), ""])
+    (tmp_path / "plain.csv").write_text(later.replace("Private,or", "Private, or"))
+    reading = table.preparation.schema.reading
+    found = [
+        sources.read_rows(str(tmp_path / name), "rows", reading, table.preparation.schema.names())
+        for name in ("spaced.csv", "plain.csv")
+    ]
+    assert found[0].equals(found[1])
+
+
+def test_blanks_are_kept_where_they_were_or_are_asked_for(tmp_path):
+    (tmp_path / "t.csv").write_text("x, y\n" + "".join(f"{n}, {y}\n" for n, y in zip(WHOLE, Y, strict=True)))
+    config = DataConfig(source=str(tmp_path / "t.csv"), target="y")
+    assert read(config).dataset.class_names == ("a", "b")
+    # A study that began by an earlier edition of the rules goes on by it.
+    assert read(config, rules=3).dataset.class_names == (" a", " b")
+    kept = config.model_copy(update={"csv": CsvConfig(skip_initial_space=False)})
+    assert read(kept).dataset.class_names == (" a", " b")
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("%I:%M %p", lambda n: datetime.time(n % 24, n % 60).strftime("%I:%M %p")),
+        ("%I:%M:%S%p", lambda n: datetime.time(n % 24, n % 60, n % 7).strftime("%I:%M:%S%p").lower()),
+        ("%d%b%Y", lambda n: datetime.date(2024, 1 + n % 12, 1 + n % 28).strftime("%d%b%Y").upper()),
+        (
+            "%d%b%Y:%H:%M:%S",
+            lambda n: datetime.datetime(2024, 1 + n % 12, 1 + n % 28, n % 24).strftime("%d%b%Y:%H:%M:%S"),
+        ),
+    ],
+)
+def test_times_of_twelve_hours_and_the_dates_of_sas_are_dates(tmp_path, form, written):
+    table = csv(tmp_path, [written(n) for n in WHOLE])
+    (column,) = [column for column in table.preparation.schema.columns if column.name == "x"]
+    assert (column.kind, column.format) == ("date", form)
+
+
+def test_births_in_the_future_are_said(tmp_path):
+    table = csv(tmp_path, [f"{1 + n % 12:02d}/{13 + n % 12}/{30 + n % 60:02d}" for n in range(ROWS)])
+    (note,) = [note for note in table.notes if note.startswith("column x: ")]
+    assert "in the future, such as" in note
+    assert "write years in full" in note
+    table = csv(tmp_path, [f"{1 + n % 12:02d}/{13 + n % 12}/{70 + n % 30:02d}" for n in range(ROWS)])
+    assert not any("lie in the future" in note for note in table.notes)
+
+
+def test_below_and_above_an_amount_are_categories(tmp_path):
+    table = csv(tmp_path, [["<$10k", "$10k-$20k", ">$20k"][n % 3] for n in range(ROWS)])
+    (column,) = [column for column in table.preparation.schema.columns if column.name == "x"]
+    assert column.kind == "categorical"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_target_of_durations_is_one_of_seconds(tmp_path, form):
+    seconds = [7 * n for n in WHOLE]
+    frame = pd.DataFrame({"x": WHOLE[::-1], "y": pd.to_timedelta(seconds, unit="s")})
+    getattr(frame, f"to_{form}")(tmp_path / f"t.{form}", index=False)
+    table = read(DataConfig(source=str(tmp_path / f"t.{form}"), target="y", target_transform="none"))
+    assert table.dataset.task == "regression"
+    rows = [*table.dataset.train.targets, *table.dataset.validation.targets, *table.test_rows.targets]
+    assert np.sort(table.dataset.scaling.restore(np.array(rows))) == pytest.approx(np.sort(seconds), rel=1e-4)
+    assert any(note.startswith("target y: ") for note in table.notes)
+
+
+@pytest.mark.parametrize("hours", ["{}", "{:02d}"], ids=["2:52:27", "02:52:27"])
+def test_times_below_a_day_are_seconds_where_numbers_are_asked_for(tmp_path, hours):
+    seconds = [7 * n for n in WHOLE]
+    written = [f"{hours.format(s // 3600)}:{s // 60 % 60:02d}:{s % 60:02d}" for s in seconds]
+    schema = csv(tmp_path, written, columns={"x": "numeric"}).preparation.schema
+    assert schema.typed(pa.table({"x": written}), "rows")["x"].tolist() == seconds
+    times = pa.array([datetime.time(s // 3600, s // 60 % 60, s % 60) for s in seconds])
+    assert schema.typed(pa.table({"x": times}), "rows")["x"].tolist() == seconds
+    # As a feature they are times of day; a target of many different ones is a quantity.
+    table = csv(tmp_path, WHOLE, y=written)
+    assert table.dataset.task == "regression"
+    assert table.dataset.scaling.mean == pytest.approx(np.mean(seconds), rel=0.1)
+    few = csv(tmp_path, WHOLE, y=["08:00:00", "12:30:00"] * 60)
+    assert few.dataset.class_names == ("08:00:00", "12:30:00")
+
+
+def test_a_later_file_has_its_target_of_times_read_alike(tmp_path):
+    def write(name, seconds):
+        written = [f"0{s // 3600}:{s // 60 % 60:02d}:{s % 60:02d}" for s in seconds]
+        pd.DataFrame({"x": range(len(seconds)), "y": written}).to_csv(tmp_path / name, index=False)
+        return str(tmp_path / name)
+
+    train, test = write("train.csv", WHOLE), write("test.csv", [5, 6, 7, 5])
+    table = read(DataConfig(train=train, test=test, target="y", columns={"x": "numeric"}))
+    assert table.dataset.scaling.restore(table.test_rows.targets) == pytest.approx([5, 6, 7, 5], rel=1e-3)
+
+
+def test_what_is_said_to_do_about_a_target_of_dates_and_whole_numbers_that_are_dates(tmp_path):
+    days = [(datetime.date(2023, 1, 1) + datetime.timedelta(n)) for n in range(ROWS)]
+    with pytest.raises(DataError, match="classes or numbers"):
+        csv(tmp_path, WHOLE, y=days)
+    written = [int(day.strftime("%Y%m%d")) for day in days]
+    with pytest.raises(DataError) as refused:
+        csv(tmp_path, written, columns={"x": "date"})
+    fix = yaml.safe_load(refused.value.problems[0].fix.partition("data.columns: ")[2])
+    (column,) = csv(tmp_path, written, columns=fix).preparation.schema.columns
+    assert (column.kind, column.format) == ("date", "%Y%m%d")
+
+
+def test_a_later_file_without_a_target_weights_of_words_and_a_title_of_a_sheet_are_named(tmp_path):
+    pd.DataFrame({"x": WHOLE, "y": Y, "w": "heavy"}).to_csv(tmp_path / "train.csv", index=False)
+    pd.DataFrame({"x": WHOLE}).to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(DataError) as refused:
+        read(DataConfig(train=str(tmp_path / "train.csv"), test=str(tmp_path / "test.csv"), target="y"))
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.value) == ("data.test", str(tmp_path / "test.csv"))
+    with pytest.raises(DataError) as refused:
+        read(DataConfig(source=str(tmp_path / "train.csv"), target="y", weight="w"))
+    (problem,) = refused.value.problems
+    assert (problem.path, "categorical" in problem.fix) == ("data.weight", False)
+    pd.DataFrame({"x": WHOLE, "z": WHOLE, "y": Y}).to_excel(tmp_path / "t.xlsx", startrow=2, index=False)
+    config = DataConfig(source=str(tmp_path / "t.xlsx"), target="y")
+    with pytest.raises(DataError) as refused:
+        read(config)
+    (problem,) = refused.value.problems
+    assert problem.value == "3 of 3 columns without a name"
+    assert "data.csv.skip_rows" in problem.fix
+    read(config.model_copy(update={"csv": CsvConfig(skip_rows=2)}))

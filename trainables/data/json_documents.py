@@ -1,0 +1,93 @@
+"""JSON documents into Arrow tables: a list of records, or columns as pandas writes them; a record a line is pyarrow's.
+
+[{"a": 1, "b": "x"}, {"a": 2}]                     records; a key that one lacks is missing there
+{"a": [1, 2], "b": ["x", null]}                    columns
+{"a": {"0": 1, "1": 2}, "b": {"0": "x"}}           columns by row, pandas' default
+{"a": 1}                                           records, a line each
+{"a": 2}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json
+
+from trainables.data import limits
+from trainables.data.reading import Read, Wanted
+from trainables.errors import DataError, Problem
+
+# Bytes that Python's objects take for one of a document: a number takes 28, beside its place in a list of eight.
+_UNPACKED = 20
+_RULE = "a list of records, columns, or a record in each line"
+# Of a document: enough to see what it begins with.
+_HEAD = 4096
+
+
+def holds_table(file: Path) -> bool:
+    """Whether a JSON file is a table and no config: a list, or more than one record, a line each."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as opened:
+            head = opened.read(_HEAD).lstrip()
+    except OSError:
+        return False
+    return head.startswith("[") or _is_a_record(head.splitlines())
+
+
+def _is_a_record(lines: Sequence[str]) -> bool:
+    """Whether the first line is an object by itself, and another begins behind it."""
+    try:
+        first = json.loads(lines[0]) if len(lines) > 1 else None
+    except ValueError:
+        return False
+    return isinstance(first, dict) and any(line.lstrip().startswith("{") for line in lines[1:])
+
+
+def read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    """Read a document; arguments and errors are those of ``formats.read_file``."""
+    limits.require(path, shown, unpacked_bytes=_UNPACKED * file.stat().st_size)
+    text = file.read_text(encoding="utf-8-sig")
+    if _is_a_record(text[:_HEAD].lstrip().splitlines()):
+        return Read(pyarrow.json.read_json(file), None)
+    content = json.loads(text)
+    columns = _of_records(content) if isinstance(content, list) else _of_columns(content)
+    if not columns:
+        fix = "write the table as [{column: value, ...}, ...]"
+        raise DataError([Problem(path, shown, _RULE, fix)])
+    return Read(pa.table({name: _array(values) for name, values in columns.items()}), None)
+
+
+def _of_records(content: Sequence[Any]) -> dict[str, list[Any]]:
+    """Columns of a list of objects; none if it is something else."""
+    if not all(isinstance(record, Mapping) for record in content):
+        return {}
+    names = dict.fromkeys(name for record in content for name in record)
+    return {name: [record.get(name) for record in content] for name in names}
+
+
+def _of_columns(content: Any) -> dict[str, list[Any]]:
+    """Columns of an object of lists, or of objects by row; none if it is something else."""
+    if not isinstance(content, Mapping):
+        return {}
+    if all(isinstance(column, list) for column in content.values()):
+        is_table = len({len(column) for column in content.values()}) == 1
+        return dict(content) if is_table else {}
+    if all(isinstance(column, Mapping) for column in content.values()):
+        rows = dict.fromkeys(row for column in content.values() for row in column)
+        return {name: [column.get(row) for row in rows] for name, column in content.items()}
+    return {}
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """A column of one type; of several, as the texts that JSON has for them."""
+    try:
+        return pa.array(values)
+    except pa.ArrowException:
+        written = (
+            None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values
+        )
+        return pa.array(list(written), pa.string())
