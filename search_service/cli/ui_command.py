@@ -1,4 +1,4 @@
-"""``search-service ui``: MLflow's UI on the record of this home, and the browser on a study's page.
+"""``search-service ui``: MLflow's UI, or Optuna's dashboard, on what this home has, and the browser on a study's page.
 
 MLflow's own ``mlflow ui`` starts four workers and seven processes for jobs that nobody here has; this one starts one,
 and ends it with the command.
@@ -13,10 +13,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 import webbrowser
+from socketserver import ThreadingMixIn
 from typing import Annotated
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import typer
 
@@ -28,6 +31,8 @@ app = typer.Typer()
 
 # Seconds for MLflow to answer: it takes five on a quiet machine and was seen to take 43 on a busy one.
 START_S = 180.0
+# Seconds between two looks at what a running study has written: the page asks every ten.
+FOLLOW_S = 5.0
 
 
 @app.command()
@@ -35,10 +40,14 @@ def ui(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study's id [the newest].")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the UI; another one if it is taken.")] = UI_PORT,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    optuna: Annotated[bool, typer.Option("--optuna", help="Optuna's dashboard instead, on a study's trials.")] = False,
     home: Home = None,
 ) -> None:
-    """Open MLflow's UI on a study's page; Ctrl-C ends it."""
+    """Open MLflow's UI on a study's page, or Optuna's dashboard on its trials; Ctrl-C ends it."""
     settings = settings_for(home)
+    if optuna:
+        _serve_dashboard(settings, study, _free(port), open_it=browser)
+        return
     if settings.tracking_uri is None and not settings.record_file.exists():
         rule, fix = "a home with a record", "run a study first, or name its home with --home"
         raise DataError([Problem("--home", str(settings.home), rule, fix)])
@@ -52,6 +61,51 @@ def ui(
         _show(settings.ui_address + (page or ""), open_it=browser)
         return
     _serve(settings, _free(port), page or "", open_it=browser)
+
+
+def _serve_dashboard(settings: Settings, study: str | None, port: int, *, open_it: bool) -> None:
+    """Optuna's dashboard on a study of this home, which is followed while it runs."""
+    try:
+        import optuna_dashboard
+    except ImportError as error:
+        rule, fix = "a dashboard that is installed", "pip install 'search-service[dashboard]'"
+        raise DataError([Problem("--optuna", "optuna-dashboard", rule, fix)]) from error
+    from search_service.export.optuna_storage import Mirror
+    from search_service.folder import study_folder
+
+    folder = study_folder.newest(settings.studies) if study is None else study_folder.find(settings.studies, study)
+    if folder is None:
+        rule, fix = "a home with a study", "run a study first, or name its home with --home"
+        raise DataError([Problem("--home", str(settings.home), rule, fix)])
+    mirror = Mirror(folder)
+    if not mirror.update():
+        raise DataError([Problem("STUDY", folder.path.name, "a study with a round", "wait until its search has begun")])
+    ended = threading.Event()
+
+    def follow() -> None:
+        while not ended.wait(FOLLOW_S):
+            mirror.update()
+
+    with make_server("127.0.0.1", port, optuna_dashboard.wsgi(mirror.storage), _Threads, _Quiet) as server:
+        threading.Thread(target=follow, daemon=True).start()
+        _show(f"http://127.0.0.1:{server.server_port}/dashboard/", open_it=open_it)
+        typer.echo("Ctrl-C ends it.", err=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+        ended.set()
+
+
+class _Threads(ThreadingMixIn, WSGIServer):
+    """A page asks for several things at once."""
+
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    """Says nothing of each request."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        """Nothing."""
 
 
 def _serve(settings: Settings, port: int, page: str, *, open_it: bool) -> None:

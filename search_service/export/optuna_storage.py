@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search_service.errors import DataError, Problem
@@ -59,14 +60,21 @@ def export(folder: StudyFolder, to: Path) -> list[str]:
     """
     if to.exists():
         raise DataError([Problem(OPTION, str(to), "a file that does not exist", "choose another, or remove it")])
-    rounds = sorted(folder.path.glob("round-*"), key=lambda path: int(path.name.removeprefix("round-")))
-    plans = [(path, plan) for path in rounds if (plan := plan_file.read(path / layout.PLAN)) is not None]
+    plans = _rounds(folder)
     if not plans:
         raise DataError([Problem(OPTION, folder.path.name, "a study with a round", "wait until its search has begun")])
     try:
         with tempfile.TemporaryDirectory(dir=to.absolute().parent, prefix=".search-service-") as scratch:
             written = Path(scratch) / "optuna.db"
-            names = [_write(folder.path.name, path, plan, f"sqlite:///{written}") for path, plan in plans]
+            backend = optuna.storages.RDBStorage(f"sqlite:///{written}")
+            names = []
+            for path, plan in plans:
+                made = _study(backend, folder.path.name, path, plan)
+                made.add_trials(trials_of(path, plan))
+                names.append(made.study_name)
+            # Or its connections would keep the file open.
+            backend.remove_session()
+            backend.engine.dispose()
             written.replace(to)
     except OSError as error:
         fix = f"choose another place ({error.strerror})"
@@ -74,20 +82,69 @@ def export(folder: StudyFolder, to: Path) -> list[str]:
     return names
 
 
-def _write(study_id: str, path: Path, plan: Mapping[str, Any], storage: str) -> str:
-    name = f"{study_id} {path.name}"
+class Mirror:
+    """A study's trials in a storage of this process, which follows a study that is running.
+
+    Args:
+        folder: The study's folder.
+
+    Attributes:
+        storage: For Optuna's tools; what they write there changes nothing of the study.
+    """
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self.storage = optuna.storages.InMemoryStorage()
+        self._folder = folder
+        self._studies: dict[str, optuna.Study] = {}
+
+    def update(self) -> int:
+        """Take over what has been written down since the last time.
+
+        Returns:
+            Trials that there are now.
+        """
+        total = 0
+        for path, plan in _rounds(self._folder):
+            if path.name not in self._studies:
+                self._studies[path.name] = _study(self.storage, self._folder.path.name, path, plan)
+            trials = trials_of(path, plan)
+            self._take_over(self._studies[path.name]._study_id, trials)
+            total += len(trials)
+        return total
+
+    def _take_over(self, study: int, trials: Sequence[FrozenTrial]) -> None:
+        known = self.storage.get_all_trials(study, deepcopy=False)
+        for trial in trials[len(known) :]:
+            self.storage.create_new_trial(study, template_trial=trial)
+        for before, trial in zip(known, trials, strict=False):
+            if before.state.is_finished():
+                continue
+            own = before._trial_id
+            for epoch in trial.intermediate_values.keys() - before.intermediate_values.keys():
+                self.storage.set_trial_intermediate_value(own, epoch, trial.intermediate_values[epoch])
+            if trial.state.is_finished():
+                for key, value in trial.user_attrs.items():
+                    self.storage.set_trial_user_attr(own, key, value)
+                for key, value in trial.system_attrs.items():
+                    self.storage.set_trial_system_attr(own, key, value)
+                self.storage.set_trial_state_values(own, trial.state, trial.values)
+
+
+def _rounds(folder: StudyFolder) -> list[tuple[Path, Mapping[str, Any]]]:
+    """Folders of the rounds that have begun, in their order, and what was planned of each."""
+    rounds = sorted(folder.path.glob("round-*"), key=lambda path: int(path.name.removeprefix("round-")))
+    return [(path, plan) for path in rounds if (plan := plan_file.read(path / layout.PLAN)) is not None]
+
+
+def _study(backend: BaseStorage, study_id: str, path: Path, plan: Mapping[str, Any]) -> optuna.Study:
+    """A round's, without trials yet."""
     direction = "maximize" if METRICS[plan["metric"]].mode == "max" else "minimize"
-    backend = optuna.storages.RDBStorage(storage)
-    study = optuna.create_study(storage=backend, study_name=name, direction=direction)
+    study = optuna.create_study(storage=backend, study_name=f"{study_id} {path.name}", direction=direction)
     with warnings.catch_warnings():
         # "Experimental", says Optuna of names.
         warnings.simplefilter("ignore")
         study.set_metric_names([plan["metric"]])
-    study.add_trials(trials_of(path, plan))
-    # Or its connections would keep the file open.
-    backend.remove_session()
-    backend.engine.dispose()
-    return name
+    return study
 
 
 def trials_of(path: Path, plan: Mapping[str, Any]) -> list[FrozenTrial]:

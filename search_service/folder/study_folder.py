@@ -209,6 +209,13 @@ def find(studies: Path, study_id: str, *, named: str = "STUDY") -> StudyFolder:
     return StudyFolder(folder)
 
 
+def newest(studies: Path) -> StudyFolder | None:
+    """The folder of the study that was asked for last; None if there is none."""
+    specs = studies.glob(f"*/{layout.SPEC}")
+    latest = max(specs, key=lambda path: path.stat().st_mtime, default=None)
+    return None if latest is None else StudyFolder(latest.parent)
+
+
 def load_spec(folder: StudyFolder) -> Any:
     """What was asked, as plain data for ``spec.parse``."""
     return journals.read_whole(folder.path / layout.SPEC, remedy=_SPEC_ELSEWHERE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from mlflow import MlflowClient
 
 from search_service.recorders.mlflow.store import open_client
+from search_service.runners.inline import InlineRunner
+from tests.plans import make_plan
 
 
 @pytest.fixture
@@ -43,6 +46,41 @@ def test_d3_the_ui_opens_on_the_newest_studys_page_and_ends_with_the_command(hom
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)
     assert not [entry.name for entry in Path("/proc").iterdir() if str(home) in arguments(entry.name)]
+
+
+def test_d3_optunas_dashboard_has_the_trials_of_the_newest_study(tmp_path, wine):
+    old, new = (tmp_path / "studies" / name for name in ("old", "new"))
+    for number, folder in enumerate((old, new)):
+        InlineRunner().run_round(make_plan(folder / "round-1", max_trials=4), wine[0], lambda event: None)
+        (folder / "spec.json").write_text("{}")
+        os.utime(folder / "spec.json", (number, number))
+    command = [sys.executable, "-m", "search_service", "ui", "--optuna", "--no-browser", "--port", "0"]
+    with subprocess.Popen([*command, "--home", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = process.stdout.readline().strip().removesuffix("/dashboard/")
+            (study,) = httpx.get(f"{address}/api/studies").json()["study_summaries"]
+            assert study["study_name"] == "new round-1"
+            trials = httpx.get(f"{address}/api/studies/{study['study_id']}").json()["trials"]
+            assert {trial["state"] for trial in trials} <= {"Complete", "Pruned", "Fail"}
+            assert len(trials) == 4
+            assert httpx.get(f"{address}/dashboard/").status_code == 200
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address)
+
+
+def test_d3_a_dashboard_that_is_not_installed_and_a_home_without_trials_are_said(called, tmp_path, monkeypatch):
+    empty = called("ui", "--optuna", "--home", tmp_path)
+    assert (empty.returncode, "run a study first" in empty.stderr) == (2, True)
+    (tmp_path / "studies" / "s").mkdir(parents=True)
+    (tmp_path / "studies" / "s" / "spec.json").write_text("{}")
+    early = called("ui", "s", "--optuna", "--home", tmp_path)
+    assert (early.returncode, "wait until its search has begun" in early.stderr) == (2, True)
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
+    absent = called("ui", "--optuna", "--home", tmp_path)
+    assert (absent.returncode, "search-service[dashboard]" in absent.stderr) == (2, True)
 
 
 def arguments(pid: str) -> str:

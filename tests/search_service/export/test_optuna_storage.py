@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from search_service.errors import DataError
 from search_service.export import optuna_storage
 from search_service.folder.study_folder import StudyFolder
-from search_service.records.events import TrialFinished
+from search_service.records.events import TrialFinished, TrialProgressed
 from search_service.runners.inline import InlineRunner
 from search_service.space.ranges import Choices, NumericRange
 from tests.plans import make_plan
@@ -85,3 +85,23 @@ def test_d6_a_file_that_exists_is_not_written_over(tmp_path):
     with pytest.raises(DataError, match="a study with a round"):
         optuna_storage.export(StudyFolder(tmp_path), tmp_path / "other.db")
     assert (tmp_path / "mine.db").read_text() == "mine"
+
+
+def test_d3_a_mirror_follows_a_round_and_ends_as_what_is_exported(tmp_path, wine):
+    home = tmp_path / "a-study"
+    mirror = optuna_storage.Mirror(StudyFolder(home))
+    assert mirror.update() == 0
+    seen = []
+
+    def look(event):
+        if isinstance(event, TrialFinished | TrialProgressed):
+            mirror.update()
+            seen.append(sum(not trial.state.is_finished() for trial in mirrored().trials))
+
+    def mirrored() -> optuna.Study:
+        return optuna.load_study(study_name="a-study round-1", storage=mirror.storage)
+
+    InlineRunner().run_round(plan_in(home), wine[0], look)
+    assert mirror.update() == 16
+    assert max(seen) > 0, "trials were seen while they were trained"
+    assert facts(mirrored()) == facts(exported(home, "study.db"))
