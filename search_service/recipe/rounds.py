@@ -15,7 +15,7 @@ from typing import Any
 from search_service.early_stopping.defaults import asha_rules
 from search_service.errors import CheckFailedError
 from search_service.folder import layout
-from search_service.recipe import warm_start
+from search_service.recipe import second_objective, warm_start
 from search_service.recipe.tasks import nobody
 from search_service.records.curves import score_at
 from search_service.records.earlier import EarlierStudy
@@ -129,7 +129,7 @@ def search(
         space=space,
         base=base,
         metric=spec.metric,
-        sampling=Sampling(spec.search.sampler, first=tuple(first)),
+        sampling=Sampling(spec.search.sampler, first=tuple(first), ends=second_objective.ends(spec, place.dataset)),
         population_size=spec.search.population_size,
         asha=asha_rules(spec.search, budget),
         limits=_limits(place, budget, best_before),

@@ -1,10 +1,10 @@
 """After the search: which configurations are good for their size, or for the time they take?
 
-Why: the best score often costs a network many times as large as one that is nearly as good. The search itself optimises
-the score alone; here its trials are looked at by both. One is in the Pareto set if no other is at least as good in both
-and better in one. Only trials that were trained to the end, and as long as any, are compared: the score of a shorter
-training says nothing about theirs. So a small network that early stopping stopped is not in it; with
-``search.early_stopping: false`` none is stopped.
+Why: the best score often costs a network many times as large as one that is nearly as good. With the samplers of
+``registry.OF_TWO_OBJECTIVES`` the search is for both, with the others for the score alone; here its trials are looked
+at by both. One is in the Pareto set if no other is at least as good in both and better in one. Only trials that were
+trained to the end, and as long as any, are compared: the score of a shorter training says nothing about theirs. So a
+small network that early stopping stopped is not in it; with ``search.early_stopping: false`` none is stopped.
 Source: Deb 2001, "Multi-objective optimization using evolutionary algorithms", section 2.4.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from search_service.records.pareto import ParetoPoint, ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.samplers.registry import OF_TWO_OBJECTIVES
 from search_service.spec.study_spec import StudySpec
 from trainables.config import NetworkConfig
 from trainables.data.dataset import Dataset
@@ -23,6 +24,17 @@ from trainables.losses import count_outputs
 from trainables.metrics import METRICS
 from trainables.network import count_parameters
 from trainables.prediction_time import prediction_ms
+
+
+def ends(spec: StudySpec, dataset: Dataset) -> tuple[int, int] | None:
+    """Inputs and outputs of a network, where the search has two objectives; None where it has one.
+
+    What is searched beside the score is the number of parameters, which is known before anything is trained; the time
+    that a network takes follows it.
+    """
+    if spec.objective.second is None or spec.search.sampler not in OF_TWO_OBJECTIVES:
+        return None
+    return dataset.n_inputs, count_outputs(spec.trial.loss, dataset.n_outputs)
 
 
 def run(spec: StudySpec, rounds: Sequence[RoundResult], dataset: Dataset) -> ParetoSet | None:

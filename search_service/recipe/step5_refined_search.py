@@ -2,17 +2,22 @@
 
 Why: after the coarse round the good regions are known, and what separates good from best shows only later in training.
 Ranges follow the winners of the coarse round by the rule in space/ranges.py; its best configurations are tried first.
-Passes as step 4 does.
+Where the size of networks is an objective, too, ranges of layers stay what they were, and those tried first are of the
+coarse round's Pareto set. Passes as step 4 does.
 Source: the lecture's step 5, "refine grid, train longer".
 """
 
 from __future__ import annotations
 
 from search_service.recipe.rounds import Place, by_place, scored, search
+from search_service.recipe.second_objective import non_dominated
 from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step
+from search_service.runners.network_size import size_objective
+from search_service.space.layers import SIZES, is_of_layers
 from search_service.space.ranges import Space, narrow
 from trainables.config import TrialConfig
+from trainables.metrics import METRICS
 
 # The coarse round's best configurations that are trained longer before anything new is sampled.
 CARRIED_OVER = 3
@@ -29,15 +34,23 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
         base: Every leaf that is not searched.
     """
     narrowing = narrow(coarse.plan.space, scored(coarse), limits)
+    first, space, sentences = by_place(coarse), narrowing.space, narrowing.sentences
+    if (cost := size_objective(coarse.plan)) is not None:
+        kept = [leaf for leaf in space if is_of_layers(leaf) or leaf == SIZES]
+        space = {**space, **{leaf: coarse.plan.space[leaf] for leaf in kept}}
+        sentences = tuple(sentence for sentence in sentences if sentence.partition(":")[0] not in kept)
+        rank = METRICS[coarse.plan.metric].rank
+        optimal = non_dominated([(rank(trial.score), cost(trial.values)) for trial in first])
+        first = [trial for trial, is_optimal in zip(first, optimal, strict=True) if is_optimal]
     return search(
         place,
         number=number,
         step=Step.REFINED_SEARCH,
         cycle=coarse.plan.cycle,
-        space=narrowing.space,
+        space=space,
         base=base,
         budget=place.spec.search.refined,
-        first=[trial.values for trial in by_place(coarse)[:CARRIED_OVER]],
-        sentences=narrowing.sentences,
+        first=[trial.values for trial in first[:CARRIED_OVER]],
+        sentences=sentences,
         best_before=coarse.best.score if coarse.best else None,
     )

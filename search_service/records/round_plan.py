@@ -46,11 +46,13 @@ class Sampling:
         sampler: Name of the sampler.
         first: Points that are tried first, by leaf.
         past: Trials of an earlier study that the sampler learns from.
+        ends: Inputs and outputs of a network, where the size of networks is an objective of the search, too.
     """
 
     sampler: SamplerName
     first: tuple[Mapping[str, Any], ...] = ()
     past: tuple[PastTrial, ...] = ()
+    ends: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from search_service.records.rounds import RoundResult, TrialResult, TrialStatus,
 from search_service.runners import plan_file
 from search_service.runners.asking import AskingAhead
 from search_service.runners.base import Cohort, CohortReport, Member
+from search_service.runners.network_size import size_objective
 from search_service.runners.paused import Part, Paused, Training
 from search_service.runners.round_journals import RoundJournals, points_of
 from search_service.runners.sizing import CohortSizes
@@ -73,6 +74,7 @@ class RoundBook:
             seed=derive_seed(plan.seed, "round", plan.number),
             first=plan.sampling.first,
             most=plan.limits.max_trials,
+            cost=size_objective(plan),
         )
         for trial in plan.sampling.past:
             self._sampler.learn(trial.values, trial.state, trial.score)

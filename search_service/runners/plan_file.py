@@ -78,7 +78,8 @@ def describe(plan: RoundPlan) -> dict[str, Any]:
         "version": VERSION,
         "space": {leaf: asdict(range_) for leaf, range_ in plan.space.items()},
         "base": plan.base.to_plain(),
-        "sampling": asdict(plan.sampling),
+        # Versions that searched for one objective read what has one.
+        "sampling": {name: value for name, value in asdict(plan.sampling).items() if name != "ends" or value},
         "asha": None if plan.asha is None else asdict(plan.asha),
         "limits": limits,
     }

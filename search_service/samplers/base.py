@@ -5,7 +5,7 @@ A new sampler is a class in a file of its own and a line in registry.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -23,6 +23,7 @@ class SamplingTask:
         mode: Whether larger or smaller scores are better.
         seed: It decides, with a configuration's number, what is drawn.
         most: Configurations that are asked for at most.
+        cost: A second objective of a configuration, by its leaves: the less, the better. None where there is none.
     """
 
     space: Space
@@ -30,6 +31,7 @@ class SamplingTask:
     mode: Literal["max", "min"]
     seed: int
     most: int
+    cost: Callable[[Mapping[str, Any]], float] | None = None
 
 
 class ConfigurationSampler(Protocol):

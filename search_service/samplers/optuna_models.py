@@ -3,7 +3,8 @@
 They are told once, at a configuration's end, with its score: for them a repeated point is noise. Numbers are drawn as
 coordinates from 0 to 1 in which their range is uniform, and become values by the range itself. A configuration that
 diverged is told as the worst there is, so that its neighbourhood is avoided, and one that is being trained is known to
-be, so that parallel workers are kept apart.
+be, so that parallel workers are kept apart. Gaussian processes and Parzen estimators search for what is good by two
+objectives, where there are two.
 """
 
 from __future__ import annotations
@@ -34,15 +35,18 @@ class _OptunaModel(abc.ABC):
 
     learns = True
     may_run_out = False
+    knows_two_objectives = True
 
     def __init__(self, task: SamplingTask) -> None:
         self._space, self._base, self._seed = task.space, task.base, task.seed
         # Larger is better.
         self._sign = 1.0 if task.mode == "max" else -1.0
-        # Numbers in Optuna's study of those that have not ended.
-        self._running: dict[int, int] = {}
+        self._cost = task.cost if self.knows_two_objectives else None
+        # Numbers in Optuna's study of those that have not ended, and what they cost.
+        self._running: dict[int, tuple[int, list[float]]] = {}
         self._worst = math.nan
-        self._study = optuna.create_study(direction="maximize" if task.mode == "max" else "minimize")
+        directions = ["maximize" if task.mode == "max" else "minimize", *(["minimize"] if self._cost else [])]
+        self._study = optuna.create_study(directions=directions)
 
     @abc.abstractmethod
     def _sampler_for(self, number: int) -> optuna.samplers.BaseSampler:
@@ -61,7 +65,7 @@ class _OptunaModel(abc.ABC):
             values = drawn_leaves(
                 self._space, self._base, lambda leaf, range_: fixed.get(leaf, _draw(trial, leaf, range_))
             )
-        self._running[number] = trial.number
+        self._running[number] = trial.number, [] if self._cost is None else [self._cost(values)]
         return values
 
     def observe(self, number: int, score: float) -> None:  # noqa: B027 (there is nothing to override)
@@ -72,11 +76,12 @@ class _OptunaModel(abc.ABC):
         if score is not None and not self._sign * score >= self._sign * self._worst:
             self._worst = score
         told = score if score is not None else self._worst
+        own, cost = self._running.pop(number)
         if math.isfinite(told):
-            self._study.tell(self._running.pop(number), told)
+            self._study.tell(own, [told, *cost])
         else:
             # Nothing has a score yet to be the worst.
-            self._study.tell(self._running.pop(number), state=TrialState.FAIL)
+            self._study.tell(own, state=TrialState.FAIL)
 
     def has(self, structure: Mapping[str, Any]) -> bool:
         """There is always another one."""
@@ -99,6 +104,8 @@ class OptunaTpe(_OptunaModel):
 
 class CmaEs(_OptunaModel):
     """CMA-ES, which keeps the state of its evolution: one sampler of Optuna's for the whole round."""
+
+    knows_two_objectives = False
 
     def __init__(self, task: SamplingTask) -> None:
         super().__init__(task)

@@ -57,6 +57,9 @@ def _cma_es(task: SamplingTask) -> ConfigurationSampler:
     return CmaEs(task)
 
 
+# Those that search for what is good by two objectives, where there are two.
+OF_TWO_OBJECTIVES = frozenset({"optuna_tpe", "gp"})
+
 SAMPLERS: dict[str, Callable[[SamplingTask], ConfigurationSampler]] = {
     "tpe": _tpe,
     "random": _random,

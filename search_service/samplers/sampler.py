@@ -46,6 +46,7 @@ class Sampler:
         seed: Decides the sequence of suggestions.
         first: Points suggested first; leaves outside the space, or values outside their range, are drawn instead.
         most: Configurations that will be asked for at most: a grid is made to have no more if it can.
+        cost: A second objective by a configuration's leaves, for the samplers that know of two.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Sampler:
         seed: int,
         first: Sequence[Mapping[str, Any]] = (),
         most: int = 100,
+        cost: Callable[[Mapping[str, Any]], float] | None = None,
     ) -> None:
         # Choices that others depend on are drawn before what depends on them.
         self._space, self._base = in_order(space), base
@@ -65,7 +67,7 @@ class Sampler:
         self._first = [self._inside(point) for point in first]
         self._next = 0
         own = derive_seed(seed, "sampler")
-        self._source = SAMPLERS[method](SamplingTask(self._space, base, mode, own, most))
+        self._source = SAMPLERS[method](SamplingTask(self._space, base, mode, own, most, cost))
 
     def ask(self, members: int, size_of: Callable[[Mapping[str, Any]], int] | None = None) -> list[Suggestion]:
         """Suggest the configurations of a cohort, all of one structure.

@@ -27,9 +27,10 @@ class ObjectiveSpec(FrozenModel):
     )
     second: SecondObjective | None = Field(
         default=None,
-        description="A second objective: the search optimises the metric; afterwards the trials that no other beats in "
-        "both are found, and the finalists are the best of those. parameters: numbers trained in a network; "
-        "prediction_time: milliseconds per 1 000 rows, measured on one thread of a CPU.",
+        description="A second objective. parameters: numbers trained in a network; prediction_time: milliseconds "
+        "per 1 000 rows, measured on one thread of a CPU. The search is for both with search.sampler optuna_tpe or gp, "
+        "and for the metric alone with others. Afterwards the trials that no other beats in both are found, and the "
+        "finalists are the best of those.",
     )
     target: float | None = Field(default=None, description="Stop searching once the score is this good.")
 

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_service import wiring
 from search_service.recipe import finalists, qualifying, second_objective
 from search_service.recipe.second_objective import non_dominated
+from search_service.recorders.memory import MemoryRecorder
+from search_service.records.events import RoundStarted
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
+from search_service.runners.network_size import size_objective
+from search_service.samplers.registry import OF_TWO_OBJECTIVES
+from search_service.samplers.sampler import Sampler
+from search_service.settings import Settings
+from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan, plain
 from trainables.plain_network import Architecture
@@ -140,3 +148,77 @@ def test_b_the_finalists_result_holds_the_set(digits, tmp_path):
     assert {finalist.trial_id for finalist in final.finalists} == {"r1-000", "r1-001"}
     assert final.pareto == second_objective.run(spec_of(), rounds, dataset)
     assert dataclasses.asdict(final.pareto)["second"] == "parameters"
+
+
+# ---- searched for both -----------------------------------------------------------------------------------------------
+
+LEAVES = {
+    "optimizer.lr": NumericRange(1e-4, 1.0, log=True),
+    "network.hidden_sizes": Choices(((4,), (16,), (64,), (256,))),
+}
+UNITS = {"parameters": lambda values: math.log10(values["network.hidden_sizes"][0])}
+
+
+def front(method, seed):
+    """Area that 48 configurations of a sampler dominate: of a score that wider networks have, if the rate fits them."""
+    cost = UNITS["parameters"]
+    sampler = Sampler(LEAVES, plain(), method=method, mode="max", seed=seed, cost=cost)
+    points = []
+    for _ in range(48):
+        (drawn,) = sampler.ask(1)
+        width = cost(drawn.values)
+        score = width / 3 - abs(math.log10(drawn.values["optimizer.lr"]) + width)
+        points.append((score, width))
+        sampler.tell(drawn.number, "completed", score)
+    area, least = 0.0, 3.0
+    for score, width in sorted(points, reverse=True):
+        if width < least and score > -1:
+            area, least = area + (score + 1) * (least - width), width
+    return area
+
+
+@pytest.mark.parametrize("method", sorted(OF_TWO_OBJECTIVES))
+def test_b_what_knows_two_objectives_finds_more_of_the_front_than_what_knows_one(method):
+    seeds = range(4)
+    assert sum(front(method, seed) for seed in seeds) > max(
+        sum(front(other, seed) for seed in seeds) for other in ("random", "tpe")
+    )
+
+
+@pytest.fixture(scope="module", params=["optuna_tpe", "tpe"])
+def searched(request, tmp_path_factory):
+    spec = parse(
+        {
+            "name": "both",
+            "data": {"source": "wine"},
+            "objective": {"second": "parameters"},
+            "search_space": CHOICES | {"network.dropout": {"low": 0.0, "high": 0.4}},
+            "search": {
+                "sampler": request.param,
+                "early_stopping": False,
+                "coarse": {"max_trials": 16, "max_epochs": 4},
+                "refined": {"max_trials": 8, "max_epochs": 6},
+                "max_cycles": 1,
+            },
+            "finalists": {"top": 1, "seeds": 2, "baselines": False},
+        }
+    )
+    memory = MemoryRecorder()
+    prepared, settings = wiring.prepare(spec), Settings(home=tmp_path_factory.mktemp("both"))
+    wiring.run(prepared, settings=settings, runner="inline", record=False, listeners=[memory.record])
+    return request.param, prepared.dataset, [event.plan for event in memory.of(RoundStarted)]
+
+
+def test_b_the_refined_round_keeps_all_sizes_where_they_are_an_objective(searched):
+    method, dataset, (coarse, refined) = searched
+    assert coarse.sampling.ends == ((dataset.n_inputs, 3) if method == "optuna_tpe" else None)
+    assert refined.sampling.ends == coarse.sampling.ends
+    if method == "optuna_tpe":
+        assert refined.space["network.hidden_sizes"] == coarse.space["network.hidden_sizes"]
+        cost = size_objective(refined)
+        assert cost({"network.hidden_sizes": (8,)}) == pytest.approx(math.log10(13 * 8 + 8 + 8 * 3 + 3))
+        # Tried first is the best by score, and then smaller ones.
+        costs = [cost(point) for point in refined.sampling.first]
+        assert costs == sorted(costs, reverse=True)
+    else:
+        assert size_objective(refined) is None
