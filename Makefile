@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  || { cat $(VENV)/install.log; exit 1; }
 	@touch $@
 
-run: $(INSTALLED)     ## Run the first study: digits, all six steps, about a minute.
+run: $(INSTALLED)     ## Run the first study: digits, all six steps, about half a minute.
 	@$(BIN)/search-service run configs/01_digits.yaml
 
 SPELT = README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs search_service trainables bench configs deploy

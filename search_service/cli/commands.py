@@ -68,17 +68,23 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
+# A value in quotes, as YAML has it.
+_QUOTED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*\"""")
+
+
 def _key_to_set(fix: str) -> str | None:
     """The first key with its value that a message says to write into the config."""
     found = re.search(r"\b(?:data|trial|search|search_space|objective|checks|finalists|model)(?:\.\w+)+: ", fix)
     if found is None:
         return None
     rest = fix[found.end() :]
-    value = re.match(r"\[[^\]]*\]|[\w.-]+", rest)
-    if rest.startswith("{"):
-        depths = itertools.accumulate({"{": 1, "}": -1}.get(letter, 0) for letter in rest)
+    if rest[:1] in ("{", "["):
+        # What stands in quotes may be a bracket.
+        bare = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), rest)
+        depths = itertools.accumulate({"{": 1, "[": 1, "}": -1, "]": -1}.get(letter, 0) for letter in bare)
         ends = next((at for at, depth in enumerate(depths) if depth == 0), None)
         return None if ends is None else found[0] + rest[: ends + 1]
+    value = re.match(r"[\w.-]+", rest)
     return None if value is None else found[0] + value[0]
 
 

@@ -257,13 +257,18 @@ def to_run_again(spec: StudySpec) -> str:
 _PLAIN_KEY = re.compile(r"(?!(?:true|True|TRUE|false|False|FALSE|null|Null|NULL)$)[A-Za-z_][A-Za-z0-9_.]*")
 
 
+# Marks that a value may consist of.
+_MARKS = frozenset(",|>*&%@`!?-:;#")
+
+
 def _override(raw: Any, override: str) -> None:
     """Apply one ``key=value``; the key's parents are made where they are missing."""
     key, equals, text = assigned(override).partition("=")
     if not equals or not key or not isinstance(raw, dict):
         rule, fix = "key=value with a dotted key", "for example --set search.coarse.max_trials=8"
         raise InvalidSpecError([Problem("--set", override, rule, fix)])
-    value = read_text(text, f"--set {key}")
+    # What YAML has a meaning for may be meant as it stands: data.csv.decimal_point=, and data.csv.delimiter=|
+    value = text if text in _MARKS else read_text(text, f"--set {key}")
     inner = raw
     *parents, last = _parts(key)
     for parent in parents:

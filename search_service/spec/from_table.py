@@ -116,12 +116,14 @@ class StartingConfig:
         left = {
             f"{section}.{key}" if key else section: value
             for section, entries in plain.items()
-            for key, value in (entries.items() if isinstance(entries, dict) else [("", entries)])
+            # A section without keys says something, too: search_space: {}.
+            for key, value in (entries.items() if isinstance(entries, dict) and entries else [("", entries)])
         }
         lines: list[Line] = []
         for line, following in zip(self.lines, [*self.lines[1:], None], strict=True):
-            value = left.pop(line.key, line.value)
-            lines.append(line if value == line.value else Line(line.key, value, _ASKED))
+            if line.key in left:
+                value = left.pop(line.key)
+                lines.append(line if value == line.value else Line(line.key, value, _ASKED))
             section = line.key.partition(".")[0]
             if following is None or following.key.partition(".")[0] != section:
                 mine = [key for key in left if key.partition(".")[0] == section]
@@ -153,9 +155,10 @@ def is_table(given: str) -> bool:
     suffix = PurePosixPath(place).suffix.lower()
     if suffix == ".json":
         # A config may be one, too.
+        from search_service.spec.study_spec import StudySpec
         from trainables.data.json_documents import holds_table
 
-        return is_url(given) or holds_table(path)
+        return is_url(given) or holds_table(path, StudySpec.model_fields)
     return suffix not in CONFIG_SUFFIXES and (is_url(given) or _has_known_suffix(place) or suffix in UNREAD_SUFFIXES)
 
 
@@ -223,6 +226,26 @@ def starting_config(source: str, target: str | None, found: Found, minutes: floa
         which = rows if found.rows < FEW_TO_CHOOSE else f"{found.rarest[1]:.1%} of {rows}"
         lines.append(Line("finalists.folds", FOLDS, f"cross-validation: {which} are few to choose by"))
     return StartingConfig(tuple(lines), found)
+
+
+def settled(plain: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Leaves that a table's config searches of itself, and that are not to be searched by what somebody has changed.
+
+    Args:
+        plain: The config that the table stands for.
+        overrides: ``key=value`` each.
+    """
+    keys = [config_file.assigned(override).partition("=")[0].strip() for override in overrides]
+    fixed = [key.removeprefix("trial.") for key in keys if key.startswith("trial.")]
+    asked = [key.removeprefix("search_space.") for key in keys]
+    # Another optimiser may know no weight decay apart from its gradient.
+    others = [leaf for leaf in plain["search_space"] if leaf.startswith("optimizer.") and "optimizer.name" in fixed]
+    return [
+        leaf
+        for leaf in plain["search_space"]
+        if not any(key == leaf or key.startswith(f"{leaf}.") for key in asked)
+        and (leaf in others or any(leaf == key or leaf.startswith(f"{key}.") for key in fixed))
+    ]
 
 
 def _few_to_choose(found: Found, minutes: float | None) -> bool:

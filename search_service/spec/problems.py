@@ -54,6 +54,26 @@ _FIXES: Mapping[str, str] = {
 # What others call it -> what it is called here.
 _MEANINGS: Mapping[str, str] = {
     "auc": "roc_auc",
+    "bool": "boolean",
+    "cat": "categorical",
+    "category": "categorical",
+    "datetime": "date",
+    "factor": "categorical",
+    "file": "source",
+    "float": "numeric",
+    "int": "numeric",
+    "label": "target",
+    "na_values": "null_values",
+    "number": "numeric",
+    "path": "source",
+    "sep": "delimiter",
+    "separator": "delimiter",
+    "str": "categorical",
+    "string": "categorical",
+    "test_size": "test_fraction",
+    "timestamp": "date",
+    "val_size": "validation_fraction",
+    "validation_size": "validation_fraction",
     "bayes": "tpe",
     "bayesian": "tpe",
     "bce": "binary_cross_entropy",
@@ -72,6 +92,19 @@ _MEANINGS: Mapping[str, str] = {
     "sobol": "quasi_random",
     "swish": "silu",
     "wd": "weight_decay",
+}
+
+
+# Keys that others have -> what says the same here.
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(
+        ["n_trials", "num_samples", "n_iter", "max_evals", "trials"],
+        "write search.coarse.max_trials and search.refined.max_trials, or search.minutes",
+    ),
+    **dict.fromkeys(["epochs", "n_epochs", "max_iter"], "write search.coarse.max_epochs and search.refined.max_epochs"),
+    **dict.fromkeys(["direction", "mode", "maximize"], "remove it: objective.metric says which way is better"),
+    "features": "remove it: all columns are features, but for those of data.drop",
+    "type": "remove it: low and high are a range (log: true, integer: true), choices a list",
 }
 
 
@@ -121,7 +154,11 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
         if last in names:
             # A key of the other kind of range.
             return Problem(path, details["input"], "low and high, or choices, not both", "remove one of the two")
-        fix = nearest(str(last), names) or (f"one of: {', '.join(names)}" if names else "remove it")
+        fix = (
+            _ELSEWHERE.get(str(last))
+            or nearest(str(last), names)
+            or (f"one of: {', '.join(names)}" if names else "remove it")
+        )
         where = ".".join(str(part) for part in parents) or "a study"
         return Problem(path, details["input"], f"no key of {where} is called {last}", fix)
     if kind == "missing":
@@ -136,9 +173,28 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
             if expected
             else None
         )
-        return Problem(path, details["input"], rule, suggestion or f"give {rule}")
+        return Problem(
+            path, details["input"], rule, suggestion or _example(kind, path, details["input"]) or f"give {rule}"
+        )
     # Our own rules (PydanticCustomError) say what to do in the message itself.
     return Problem(path, details["input"], details["msg"], _FIXES.get(kind, "mend it"))
+
+
+def _example(kind: str, path: str, given: Any) -> str | None:
+    """What was given as it would have to be written, where that can be told."""
+    if isinstance(given, bool | dict):
+        return None
+    if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float):
+        return f"write [{given}]"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        if path.startswith("search_space."):
+            ends = given if isinstance(given, list) else []
+            if len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
+                return f"write {{low: {ends[0]:g}, high: {ends[1]:g}}}, or {{choices: [{ends[0]:g}, {ends[1]:g}]}}"
+            return "give keys and values, such as {low: 0.001, high: 0.1, log: true} or {choices: [1, 2]}"
+        if isinstance(given, str) and path in ("trial.optimizer", "trial.schedule"):
+            return f"write {path}.name: {given}"
+    return None
 
 
 def _keys_at(parents: list[Any], model: type[BaseModel]) -> list[str]:

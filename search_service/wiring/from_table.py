@@ -44,7 +44,12 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
     except InvalidSpecError as error:
         raise InvalidSpecError([_as_option(problem) for problem in error.problems]) from error
     starting = from_table.starting_config(source, spec.data.target, _found(table), spec.search.minutes)
-    return starting.changed(config_file.overridden(starting.plain, overrides))
+    changed = config_file.overridden(starting.plain, overrides)
+    searched = changed.get("search_space")
+    if isinstance(searched, dict):
+        for leaf in from_table.settled(starting.plain, overrides):
+            searched.pop(leaf, None)
+    return starting.changed(changed)
 
 
 def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:

@@ -99,6 +99,11 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         result = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     else:
         raise NotOfItsKindError(0, _first(column), f"numbers, not {kind}", "choose another kind for the column")
+    if of.null_values:
+        # However they are written: -999 kg is -999, and so is the float32 that is nearest to -999.9.
+        marks = pd.to_numeric(pd.Series([*of.null_values], dtype=object), errors="coerce").dropna().to_numpy(np.float64)
+        marks = np.concatenate([marks, marks.astype(np.float32).astype(np.float64)])
+        result = np.where(np.isin(result, marks), np.nan, result)
     beyond = np.abs(result) >= LARGEST
     if beyond.any():
         at = int(np.flatnonzero(beyond)[0])
@@ -132,6 +137,16 @@ def _to_categories(column: pa.ChunkedArray, of: Column) -> NDArray[Any]:
 
 
 def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
+    dates = _read_dates(column, of)
+    if not of.null_values:
+        return dates
+    words = pd.Series([str(value) for value in of.null_values], dtype=object)
+    marks = as_clock_times(words) if of.storage == "clock" else as_times(words)
+    marks = marks if of.format is None else written_dates.parse(words, of.format).fillna(marks)
+    return np.where(np.isin(dates, marks.dropna().to_numpy(dates.dtype)), np.datetime64("NaT"), dates)
+
+
+def _read_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
     if of.format is not None and pa.types.is_integer(column.type):
         # 20260224 may have been read as a number.
         column = column.cast(pa.string())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +19,15 @@ import pyarrow.csv
 
 from trainables.data import limits
 from trainables.data.config import CsvConfig
-from trainables.data.reading import Read, Reading, Wanted, null_values_of, without
+from trainables.data.reading import NULL_VALUES, Read, Reading, Wanted, null_values_of, without
+from trainables.data.types import few
 from trainables.errors import DataError, Problem
 
 # Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
 SAMPLE_BYTES = 256 * 1024
 DELIMITERS = ",;\t|"
+# Digits from which on a number that begins with zeros is a code: four may be a time, 0830.
+CODE_DIGITS = 5
 # Share of words behind delimiters that begin with a blank, from which on blanks are no part of values.
 SPACED_SHARE = 0.95
 # In cp1252: one letter or sign among others (é, €, °, a dash), or two in a word (größer). In Shift-JIS, the other
@@ -35,6 +40,8 @@ _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 # Points between thousands, with or without a decimal comma behind; days are written with points, too.
 _WITH_POINT, _DAY = re.compile(r"[+-]?\d+(\.\d+)+(,\d+)?"), re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
+# A currency before a number or a unit behind it, which say nothing of its marks.
+_BESIDE_A_NUMBER = re.compile(r"^[€$£¥]\s*(?=[+-]?\d)|(?<=\d)\s*(?:[%‰°€$£¥]|[A-Za-zµ²³/]{1,6})$")
 _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
 
 
@@ -53,7 +60,7 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     delimiter = given.delimiter or _delimiter_as_before(text, before) or _delimiter_of(text)
     limits.require(path, shown, columns=len(_cells(_first_line(text), delimiter)))
     _refuse_title(text, delimiter, path, shown)
-    header = given.header if given.header is not None else _has_header(text, delimiter, before)
+    header = given.header if given.header is not None else _has_header(text, delimiter, before, wanted.target)
     point: str | None = given.decimal_point
     if point is None and usual.decimal_point != delimiter:
         point = usual.decimal_point
@@ -61,17 +68,6 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     blanks = given.skip_initial_space
     if blanks is None:
         blanks = usual.skip_initial_space if before.found is not None else _has_blanks_before_words(text, delimiter)
-    notes = []
-    if blanks and before.found is None:
-        notes.append("blanks behind delimiters are no part of values")
-    if encoding not in ("utf-8", "utf-8-sig", "ascii"):
-        notes.append(f"read as {encoding}")
-    if delimiter != ",":
-        notes.append(f"columns separated by {'tabs' if delimiter == chr(9) else repr(delimiter)}")
-    if point != ".":
-        notes.append("numbers with a decimal comma")
-    if not header:
-        notes.append("no line of names: columns are called f0, f1, ...")
     found = given.model_copy(
         update={
             "encoding": encoding,
@@ -82,10 +78,12 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
             "skip_initial_space": blanks,
         }
     )
+    codes = _codes(text, delimiter) if wanted.finds_codes and wanted.before is None and header else []
+    texts = dict.fromkeys([*wanted.texts, *codes], pa.string())
     types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
     with _without_blanks(file, found) if blanks else nullcontext((file, found)) as (plain, written):
         try:
-            table = _parse_csv(plain, written, types | dict.fromkeys(wanted.texts, pa.string()), decided=bool(types))
+            table = _parse_csv(plain, written, types | texts, decided=bool(types))
         except pa.ArrowInvalid:
             if not types:
                 raise
@@ -96,7 +94,23 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if types:
         table = without(table, null_values_of(given), before.words)
     _refuse_open_quote(table, path, shown)
-    return Read(table, None, tuple(notes), found)
+    return Read(table, None, tuple(_notes(found, codes, is_first=before.found is None)), found)
+
+
+def _notes(found: CsvConfig, codes: list[str], *, is_first: bool) -> Iterator[str]:
+    """What is to be said of how a file is written, the training file or a later one."""
+    if is_first and found.skip_initial_space:
+        yield "blanks behind delimiters are no part of values"
+    if found.encoding not in ("utf-8", "utf-8-sig", "ascii"):
+        yield f"read as {found.encoding}"
+    if found.delimiter != ",":
+        yield f"columns separated by {'tabs' if found.delimiter == chr(9) else repr(found.delimiter)}"
+    if found.decimal_point != ".":
+        yield "numbers with a decimal comma"
+    if not found.header:
+        yield "no line of names: columns are called f0, f1, ..."
+    if codes:
+        yield f"{few(codes)}: digits that begin with zeros are codes, and kept as they are"
 
 
 def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType], *, decided: bool) -> pa.Table:
@@ -134,6 +148,24 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
     except pa.ArrowInvalid:
         # Only one thread knows which line it is at.
         return read(use_threads=False)
+
+
+def _codes(text: str, delimiter: str) -> list[str]:
+    """Names of columns whose values are digits, as many in each, of which some begin with a zero: 01009, 000028.
+
+    Fewer than CODE_DIGITS may be months, hours or the like.
+    """
+    # The sample may end within a row.
+    names, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))[:-1] or [[]]
+    columns = zip(*(row for row in rows if len(row) == len(names)), strict=False)
+    found = []
+    for name, cells in zip(names, columns, strict=False):
+        values = {cell.strip() for cell in cells} - {*NULL_VALUES}
+        lengths = {len(value) for value in values}
+        are_digits = len(lengths) == 1 and min(lengths) >= CODE_DIGITS and all(map(str.isdecimal, values))
+        if are_digits and any(value.startswith("0") for value in values) and any(map(int, values)):
+            found.append(name)
+    return found
 
 
 def _has_blanks_before_words(text: str, delimiter: str) -> bool:
@@ -183,11 +215,18 @@ def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
 
 def _refuse_title(text: str, delimiter: str, path: str, shown: str) -> None:
     """Lines before the one that names the columns have fewer cells than it and all that follow."""
-    lines = text.splitlines()[:50]
-    counts = [len(_cells(line, delimiter)) for line in (lines[:-1] if len(lines) > 2 else lines)]
+    # Cells in quotes may hold line breaks.
+    rows = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 50))
+    counts = [len(row) for row in (rows[:-1] if len(rows) > 2 else rows)]
     # An open quotation mark, or cells that were forgotten here and there, are another matter.
     width = counts[-1] if counts else 0
     title = next((at for at, count in enumerate(counts) if count == width), 0)
+    # A title may be followed by as many empty cells as the others have full ones.
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    names = next((at for at, count in enumerate(filled) if count == width), 0)
+    if width > 2 and names and counts[0] == width and filled[0] == 1 and rows[0][0].strip():
+        rule = f"a first line that names the columns; before the first line of {width} full cells there are {names}"
+        raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {names}")])
     if (
         title
         and width > 1
@@ -317,7 +356,9 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
         return "."
     # The sample may end within a number.
     lines = text.splitlines()[:-1] or text.splitlines()
-    cells = {cell.strip() for line in lines for cell in line.replace('"', "").split(delimiter)}
+    cells = {
+        _BESIDE_A_NUMBER.sub("", cell.strip()) for line in lines for cell in line.replace('"', "").split(delimiter)
+    }
     with_comma = sorted(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
     if re.search(r"\d\.\d", text):
         with_point = [cell for cell in cells if _WITH_POINT.fullmatch(cell) and not _DAY.fullmatch(cell)]
@@ -334,12 +375,12 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
     return ","
 
 
-def _has_header(text: str, delimiter: str, before: Reading) -> bool:
-    """Unless every cell of the first line is a number; of a later file, as in the training file."""
+def _has_header(text: str, delimiter: str, before: Reading, target: str | None) -> bool:
+    """Unless every cell of the first line is a number, and none the target; of a later file, as it was before."""
     cells = [cell.strip() for cell in _cells(_first_line(text), delimiter)]
     if before.found is not None:
         return bool(before.found.header) or bool(cells and set(before.types) <= set(cells))
-    return not all(_is_number(cell) for cell in cells)
+    return target in cells or not all(_is_number(cell) for cell in cells)
 
 
 def _is_number(text: str) -> bool:

@@ -194,10 +194,10 @@ def read(
             for name, rows in (("train", dataset.train), ("validation", dataset.validation), ("test", test_rows))
         },
         classes,
+        files.target,
     )
     if config.strict and found:
         raise DataError(found)
-    known_roles = roles(config, files.target, table_schema)
     prints = {name: part.fingerprint(table_schema) for name, part in parts.items()}
     whole = hashlib.sha256(" ".join(prints[name] for name in ("train", "validation", "test")).encode()).hexdigest()
     return Loaded(
@@ -211,8 +211,12 @@ def read(
         notes=(*files.notes, *table_schema.notes, *fitted.notes, *_said_of(dataset, parts["train"], config, files)),
         warnings=found,
         folds=Folds(parts, table_schema, config, classes, task, folds, rules) if folds else None,
-        profile=profile(files.whole, known_roles, fitted, files.target, classes) if profiled else None,
+        profile=_profile(files, config, table_schema, fitted, classes) if profiled else None,
     )
+
+
+def _profile(files: Files, config: DataConfig, of: Schema, fitted: Preparation, classes: tuple[str, ...]) -> Profile:
+    return profile(files.whole, roles(config, files.target, of), fitted, files.target, classes)
 
 
 def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray) -> tuple[Task, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -64,7 +64,7 @@ class Files:
         roles = tuple(name for name in (config.group, config.time, config.weight) if name)
         # A code such as 01009 loses its zero where it is read as a number.
         texts = tuple(name for name, column in config.columns.items() if _is_read_as_text(column))
-        wanted = Wanted(_written(config, rules), config.target, roles, texts=texts)
+        wanted = Wanted(_written(config, rules), config.target, roles, texts=texts, finds_codes=rules > 3)
         tables: dict[str, pa.Table] = {}
         target, notes, reading, reader = "", list[str](), None, None
         problems: list[Problem] = []
@@ -117,11 +117,14 @@ class Files:
         _require_columns(config, whole.column_names)
         features = [name for name in whole.column_names if name not in no_features]
         # A column without a single value has nothing to be prepared from.
-        features = [name for name in features if whole.column(name).null_count < whole.num_rows]
+        empty = [name for name in features if whole.column(name).null_count == whole.num_rows]
+        features = [name for name in features if name not in empty]
         if not features:
             rule, fix = "at least one column with values beside the target", "add feature columns"
             raise DataError([Problem(path, few(whole.column_names), rule, fix)])
         inferred = kinds.infer(whole.select(features), config.columns, path, self.reading)
+        said = tuple(f"column {name}: no row has a value: left out" for name in empty)
+        inferred = replace(inferred, notes=(*inferred.notes, *said))
         _require_kinds(config, inferred, self.target)
         for place, table in self.tables.items():
             if config.weight is not None and config.weight not in table.column_names:
@@ -179,8 +182,10 @@ def _require_kinds(config: DataConfig, inferred: Schema, target: str) -> None:
     problems += [
         Problem(f"data.columns.{name}", column.meant, "a feature column", "remove it: the column is no feature")
         for name, column in config.columns.items()
-        # How the target's numbers are written may be said, too.
-        if name not in names and (name != target or column.meant not in ("numeric", None))
+        # How the target's numbers are written may be said, too, and how the times are by which rows are divided.
+        if name not in names
+        and (name != target or column.meant not in ("numeric", None))
+        and (name != config.time or column.meant not in ("numeric", "date", None))
     ]
     if problems:
         raise DataError(problems)

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,25 @@ _RULE = "a list of records, columns, or a record in each line"
 _HEAD = 4096
 
 
-def holds_table(file: Path) -> bool:
-    """Whether a JSON file is a table and no config: a list, or more than one record, a line each."""
+def holds_table(file: Path, config_keys: Collection[str] = ()) -> bool:
+    """Whether a JSON file is a table: a list, a record a line, columns, or a list of records beside other things.
+
+    Args:
+        file: It need not be there.
+        config_keys: Keys of a config, which a JSON file may be, too.
+    """
     try:
         with file.open(encoding="utf-8-sig", errors="replace") as opened:
             head = opened.read(_HEAD).lstrip()
-    except OSError:
+        if head.startswith("[") or _is_a_record(head.splitlines()):
+            return True
+        content = json.loads(file.read_text(encoding="utf-8-sig")) if head.startswith("{") else None
+    except (OSError, ValueError, RecursionError):
         return False
-    return head.startswith("[") or _is_a_record(head.splitlines())
+    if not isinstance(content, dict):
+        return False
+    is_config = content.keys() <= {*config_keys} and not any(isinstance(part, list) for part in content.values())
+    return not is_config and bool(_columns(content))
 
 
 def _is_a_record(lines: Sequence[str]) -> bool:
@@ -54,11 +65,29 @@ def read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if _is_a_record(text[:_HEAD].lstrip().splitlines()):
         return Read(pyarrow.json.read_json(file), None)
     content = json.loads(text)
-    columns = _of_records(content) if isinstance(content, list) else _of_columns(content)
+    columns = _columns(content)
     if not columns:
         fix = "write the table as [{column: value, ...}, ...]"
         raise DataError([Problem(path, shown, _RULE, fix)])
     return Read(pa.table({name: _array(values) for name, values in columns.items()}), None)
+
+
+def _columns(content: Any) -> dict[str, list[Any]]:
+    """Columns of whatever kind of table a document is; none of another."""
+    if isinstance(content, list):
+        return _of_records(content)
+    if not isinstance(content, Mapping):
+        return {}
+    lists = [part for part in content.values() if isinstance(part, list) and part and isinstance(part[0], Mapping)]
+    if len(lists) == 1 and not all(isinstance(part, list | Mapping) and len(part) > 1 for part in content.values()):
+        # What an interface answers: {"count": 2, "results": [...]}.
+        return _of_records(lists[0])
+    rows = list(content.values())
+    are_numbered = bool(rows) and list(content) == [str(at) for at in range(len(rows))] and isinstance(rows[0], Mapping)
+    if are_numbered and not all(key.isdecimal() for key in rows[0]):
+        # Rows by their number, and not columns.
+        return _of_records(rows)
+    return _of_columns(content)
 
 
 def _of_records(content: Sequence[Any]) -> dict[str, list[Any]]:
@@ -69,10 +98,8 @@ def _of_records(content: Sequence[Any]) -> dict[str, list[Any]]:
     return {name: [record.get(name) for record in content] for name in names}
 
 
-def _of_columns(content: Any) -> dict[str, list[Any]]:
+def _of_columns(content: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Columns of an object of lists, or of objects by row; none if it is something else."""
-    if not isinstance(content, Mapping):
-        return {}
     if all(isinstance(column, list) for column in content.values()):
         is_table = len({len(column) for column in content.values()}) == 1
         return dict(content) if is_table else {}

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainables.data import columns, splits, targets
-from trainables.data.config import DataConfig
+from trainables.data.config import ColumnConfig, DataConfig
 from trainables.data.files import Files
 from trainables.data.kinds import infer
 from trainables.data.schema import Schema
@@ -112,7 +112,8 @@ def as_part(
     weights = None if config.weight is None else _weights(table.column(config.weight), config.weight, path)
     # Only a table that is divided needs keys to divide it by.
     divided = place in ("source", "train") and (config.group or config.time)
-    keys = _keys(table.column(divided), divided, path, by_time=bool(config.time)) if divided else None
+    asked = config.columns.get(divided or "", ColumnConfig())
+    keys = _keys(table.column(divided), divided, path, asked, by_time=bool(config.time)) if divided else None
     return Part(table, values, weights, keys)
 
 
@@ -131,7 +132,7 @@ def _weights(column: pa.ChunkedArray, name: str, path: str) -> NDArray[np.float3
     return np.asarray(found, dtype=np.float32)
 
 
-def _keys(column: pa.ChunkedArray, name: str, path: str, *, by_time: bool) -> NDArray[Any]:
+def _keys(column: pa.ChunkedArray, name: str, path: str, asked: ColumnConfig, *, by_time: bool) -> NDArray[Any]:
     raw = plain(column)
     gaps = columns.missing(raw)
     if gaps.any():
@@ -140,7 +141,7 @@ def _keys(column: pa.ChunkedArray, name: str, path: str, *, by_time: bool) -> ND
         raise DataError([Problem(path, shown, rule, fix)])
     if not by_time:
         return np.asarray(pd.factorize(columns.category_names(raw).to_pandas())[0])
-    single = infer(pa.table({name: raw}), {}, path)
+    single = infer(pa.table({name: raw}), {name: asked}, path)
     if not single.names("numeric", "date"):
         rule, fix = "numbers or dates, to sort rows by", "choose another column, or write dates as 2026-11-24"
         raise DataError([Problem("data.time", f"column {name}: {raw[0].as_py()!r}", rule, fix)])

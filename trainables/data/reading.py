@@ -121,6 +121,8 @@ class Wanted(NamedTuple):
     texts: tuple[str, ...] = ()
     # Whether an address that only this network reaches is refused.
     public_only: bool = False
+    # Whether digits that begin with zeros are codes where nothing else is said.
+    finds_codes: bool = False
     # How the training file was read; none while it is being read.
     before: Reading | None = None
 

@@ -101,6 +101,10 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         table = table.remove_column(0)
         note = "the first column has no name and numbers the rows, as pandas writes its index: left out"
         found = found._replace(notes=(*found.notes, note))
+    # A delimiter at the end of each line makes columns of nothing.
+    kept = [at for at, name in enumerate(table.column_names) if name or table.column(at).null_count < len(table)]
+    table = table.select(kept) if kept else table
+    found = found._replace(table=table)
     names = table.column_names
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated == [""]:

@@ -119,8 +119,8 @@ def require_enough_rows(
         if rare:
             rule = f"at least {parts} rows of each class, one for each of {parts} parts"
             fix = "add rows of these classes (count in brackets), or drop or merge them"
-            if len(class_names) > MANY_CLASSES:
-                fix += "; or, if the target is a quantity, set trial.loss: mse"
+            if len(class_names) > MANY_CLASSES or all(name.isdecimal() for name in class_names):
+                fix += "; or, if the target is a quantity, set data.task: regression"
             raise DataError([Problem("data.target", ", ".join(rare[:8]), rule, fix)])
     elif len(target) < 2 * parts:
         # Two rows are the least that has a variance.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -31,4 +32,11 @@ def means_missing(stray: pd.Series[Any]) -> tuple[str, tuple[str, ...]]:
 
 def listed(text: str, words: tuple[str, ...]) -> str:
     """A sentence with the values in the place of ``{words}``."""
-    return text.replace("{words}", ", ".join(map(repr, words)))
+    return text.replace("{words}", ", ".join(map(_quoted, words)))
+
+
+def _quoted(word: str) -> str:
+    """As YAML reads it: in single quotes a backslash is one, and what nobody sees has to be written out."""
+    if word.isprintable() and "'" not in word:
+        return f"'{word}'"
+    return json.dumps(word)

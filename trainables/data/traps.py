@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trainables.data import written_dates
 from trainables.data.columns import MISSING, Column
 from trainables.data.kinds import ID_SHARE, LEAST_ROWS_IDS
 from trainables.data.schema import Schema
@@ -53,6 +54,7 @@ def find(
     task: Task,
     sides: Mapping[str, Side],
     classes: Sequence[str],
+    target: str,
 ) -> tuple[Problem, ...]:
     """Everything suspicious.
 
@@ -63,8 +65,10 @@ def find(
         task: Kind of target.
         sides: Prepared rows of train, validation and test.
         classes: Names, or none for numbers.
+        target: Name of the target column.
     """
     return (
+        *_of_target(targets, classes, target),
         *_of_columns(schema, sample),
         *_alone(schema, sample, targets, task),
         *_identical(sides),
@@ -76,6 +80,27 @@ def sample_rows(n_rows: int, n_columns: int) -> NDArray[np.int64]:
     """Which training rows to look at, evenly spread."""
     wanted = min(SAMPLE_ROWS, max(LEAST_ROWS, SAMPLE_CELLS // max(1, n_columns)))
     return np.linspace(0, n_rows - 1, min(n_rows, wanted), dtype=np.float64).round().astype(np.int64)
+
+
+def _of_target(targets: NDArray[Any], classes: Sequence[str], name: str) -> list[Problem]:
+    """A class that is written in two ways, and a number that may mean missing: as of features."""
+    if not classes:
+        mark = _mark_for_missing(pd.Series(targets))
+        if mark is None:
+            return []
+        rule = "numbers that lie together; this one, far from all others, comes again and may mean missing"
+        fix = f"if it does, data.columns: {{{as_key(name)}: {{null_values: [{mark:.15g}]}}}}, data.missing_target: drop"
+        return [Problem("data.target", f"{mark:.15g}", rule, fix)]
+    spelt: dict[str, list[str]] = {}
+    for one in classes:
+        spelt.setdefault(" ".join(one.split()).casefold(), []).append(one)
+    alike = next((group for group in spelt.values() if len(group) > 1), None)
+    if alike is None:
+        return []
+    rule = "classes that differ in more than blanks and capitals"
+    return [
+        Problem("data.target", few([repr(one) for one in alike]), rule, "write them alike in the table if they are one")
+    ]
 
 
 def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
@@ -91,6 +116,11 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
             empty.append(column.name)
         elif len(present) >= LEAST_ROWS_IDS and _is_like_id(column, present, different):
             like_ids.append(column.name)
+        if (column.kind, column.storage) == ("numeric", "whole") and _are_days(present):
+            rule = "numbers; these read as days, such as 20260224"
+            fix = f'if they are, data.columns: {{{as_key(column.name)}: {{kind: date, format: "%Y%m%d"}}}}'
+            problems.append(Problem(f"data.columns.{column.name}", f"{present.iloc[0]:.15g}", rule, fix))
+            like_ids = [name for name in like_ids if name != column.name]
         if column.kind == "numeric" and (mark := _mark_for_missing(present)) is not None:
             rule = "numbers that lie together; this one, far from all others, comes again and may mean missing"
             fix = f"if it does, data.columns: {{{as_key(column.name)}: {{null_values: [{mark:.15g}]}}}}"
@@ -117,6 +147,14 @@ def _is_like_id(column: Column, present: pd.Series[Any], different: int) -> bool
         return False
     # Numbers in the order of the rows count them; other whole numbers may be amounts.
     return bool(present.is_monotonic_increasing or present.is_monotonic_decreasing)
+
+
+def _are_days(present: pd.Series[Any]) -> bool:
+    """Whether whole numbers are days of the years 1900 to 2100, written without marks."""
+    if len(present) < LEAST_NUMBERS or not present.between(19_000_101, 21_001_231).all():
+        return False
+    written = present.astype("int64").astype(str)
+    return bool(written_dates.parse(written.astype(object), "%Y%m%d").notna().all())
 
 
 def _mark_for_missing(present: pd.Series[Any]) -> float | None:

@@ -22,17 +22,23 @@ _GLANCE = 200
 _TIMES = ("%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 # Letters of the longest date: Wednesday, September 30, 2026 12:59:59.123456 PM.
 _LONGEST = 60
-_DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y")
+_DAYS = (
+    "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y",
+    "%Y{0}%b{0}%d",
+)  # fmt: skip
 _NAMED = (
     "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y", "%a, %d %b %Y",
     "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y", "%d%b%Y", "%d%b%Y:%H:%M:%S",
+    "%Y年%m月%d日",
 )  # fmt: skip
 _CLOCKS = (
     "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S",
     " %H:%M UTC", " %H:%M:%S UTC", " %H:%M:%S.%f UTC", " %H:%M:%S %z", ":%H:%M:%S %z",
+    " %H:%M GMT", " %H:%M:%S GMT", " %H:%M:%S,%f",
 )  # fmt: skip
-_LOOKS_LIKE_A_DATE = re.compile(r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{2,4}|.*[A-Za-z]{3,9}.*\d{2,4}).*")
-
+_LOOKS_LIKE_A_DATE = re.compile(
+    r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{1,4}|\d{4}年\d{1,2}月\d{1,2}日|.*[A-Za-z]{3,9}.*\d{2,4}).*"
+)
 _LOOKS_LIKE_A_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})? ?[AaPp][Mm]\s*")
 
 

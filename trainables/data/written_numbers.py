@@ -27,11 +27,17 @@ from numpy.typing import NDArray
 DecimalMark = Literal[".", ","]
 ThousandsMark = Literal["", ",", ".", " ", "'"]
 
-# What numbers of several sizes end with, in English and German tables of money.
-MULTIPLIERS = {
+# What numbers of several sizes end with, in tables of money.
+_SIZES = {
     "k": 1e3, "K": 1e3, "tsd": 1e3, "thousand": 1e3, "M": 1e6, "mn": 1e6, "mio": 1e6, "mil": 1e6, "million": 1e6,
     "B": 1e9, "bn": 1e9, "mrd": 1e9, "billion": 1e9, "T": 1e12, "trillion": 1e12,
+    "mln": 1e6, "mld": 1e9, "тыс": 1e3, "млн": 1e6, "млрд": 1e9, "lakh": 1e5, "lakhs": 1e5, "crore": 1e7, "crores": 1e7,
+    "千": 1e3, "万": 1e4, "萬": 1e4, "百万": 1e6, "亿": 1e8, "億": 1e8,
 }  # fmt: skip
+# Words, and no single letters, may be written large.
+MULTIPLIERS = _SIZES | {
+    form: size for word, size in _SIZES.items() if len(word) > 2 for form in (word.capitalize(), word.upper())
+}
 # Currencies by ISO 4217 and as they are written; symbols are known by their Unicode category.
 _CURRENCIES = frozenset(
     """usd eur gbp jpy chf inr cny rmb rub brl cad aud nzd sek nok dkk pln czk huf try zar krw mxn sgd hkd ils thb
@@ -39,7 +45,8 @@ _CURRENCIES = frozenset(
 )
 # Units that are known not to mean the same beside one another.
 _UNITS = frozenset(
-    """% ‰ mg g kg t lb oz mm cm m km in ft yd mi ml cl l gal ms s sec min h hr hour d day week month year yr
+    """% ‰ bps mcg µg mg g kg t lb oz mm cm m km in ft yd mi ml cl l gal ms s sec min h hr hour d day week month year
+    yr mo
     mph km/h kmh kn m/s rpm hp kw w kwh wh v mv a ma hz khz mhz ghz kb mb gb tb °c °f k pa hpa kpa bar psi m² m2 sqm
     ft² sqft ha acre m³ m3 kcal cal kj j""".split()  # noqa: SIM905
 )
@@ -129,9 +136,12 @@ class Notation:
             factor = MULTIPLIERS.get(tail, 0.0) if _plural(head) == mine else 0.0
             if not factor:
                 return float("nan")
-        if not _shape(self.decimal, self.thousands).fullmatch(digits):
+        # A column of numbers below a thousand does not say what stands between thousands; a later file may.
+        marks = [self.thousands] if self.thousands else ["", *(mark for mark in "., '" if mark != self.decimal)]
+        thousands = next((mark for mark in marks if _shape(self.decimal, mark).fullmatch(digits)), None)
+        if thousands is None:
             return float("nan")
-        plain = digits.replace(self.thousands, "") if self.thousands else digits
+        plain = digits.replace(thousands, "") if thousands else digits
         return sign * float(plain.replace(self.decimal, ".")) * (factor or 1.0)
 
 
@@ -201,6 +211,9 @@ def _parts(text: str) -> tuple[str, float, str] | None:
     if bool(part["open"]) != bool(part["close"]) or len(signs) > 1 or (part["open"] and signs):
         return None
     before, after = part["before"], part["after"].rstrip(".")
+    if any(unicodedata.category(letter) == "No" and letter not in "²³" for letter in before + after):
+        # 11½ is no 11 of a unit.
+        return None
     if before and not _is_currency(before):
         return None
     negative = bool(part["open"]) or "-" in signs
@@ -225,6 +238,9 @@ def _base(unit: str) -> str:
 def _plural(unit: str) -> str:
     """Year and years are one unit, and so are USD and usd."""
     lower = unit.lower()
+    # Two letters and an s: most words of three letters end in it by themselves.
+    if lower in ("lbs", "yrs", "mos", "hrs"):
+        return lower[:-1]
     if lower in _UNITS or _is_currency(lower):
         return lower
     return lower[:-1] if len(lower) > 3 and lower.endswith("s") else lower

@@ -11,7 +11,6 @@ import pytest
 from search_service.spec.from_table import is_table
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
-from trainables.data.json_documents import holds_table
 from trainables.errors import DataError
 
 FRAME = pd.DataFrame({"a": np.arange(60) / 8, "b": [None, "x", "y"] * 20, "y": ["no", "yes"] * 30})
@@ -19,14 +18,25 @@ FRAME = pd.DataFrame({"a": np.arange(60) / 8, "b": [None, "x", "y"] * 20, "y": [
 
 @pytest.mark.parametrize(
     "how",
-    [{"orient": "records"}, {"orient": "records", "lines": True}, {"orient": "list"}, {"orient": "columns"}],
-    ids=["records", "lines", "lists", "columns"],
+    [
+        {"orient": "records"},
+        {"orient": "records", "lines": True},
+        {"orient": "list"},
+        {"orient": "columns"},
+        {"orient": "index"},
+        {"orient": "beside"},
+    ],
+    ids=["records", "lines", "lists", "columns", "index", "beside other things"],
 )
 def test_d2_what_pandas_writes_is_the_same_table(tmp_path, how):
     if how == {"orient": "list"}:
         (tmp_path / "t.json").write_text(json.dumps(FRAME.replace({np.nan: None}).to_dict("list"), indent=1))
+    elif how == {"orient": "beside"}:
+        records = FRAME.replace({np.nan: None}).to_dict("records")
+        (tmp_path / "t.json").write_text(json.dumps({"count": len(FRAME), "next": None, "results": records}))
     else:
         FRAME.to_json(tmp_path / "t.json", **how)
+    assert is_table(str(tmp_path / "t.json"))
     FRAME.to_parquet(tmp_path / "t.parquet")
     found, expected = (read(DataConfig(source=str(tmp_path / f"t.{it}"), target="y")) for it in ("json", "parquet"))
     assert found.dataset.class_names == ("no", "yes")
@@ -68,7 +78,10 @@ def test_c1_json_that_is_none_is_refused_where_it_ends(tmp_path):
     [
         ('\n [{"a": 1}]', True),
         ('{"a": 1}\n{"a": 2}\n', True),
+        ('{"a": {"0": 1, "1": 2}, "y": {"0": "p", "1": "q"}}', True),
+        ('{"data": [{"a": 1, "y": 2}]}', True),
         ('{"name": "n", "data": {"source": "digits"}}', False),
+        ('{"data": {"source": "digits"}, "trial": {"batch_size": 8}}', False),
         ('{\n "name": "n",\n "data": {"source": "digits"}\n}\n', False),
         ('{"name": "n"}\n', False),
         ("", False),
@@ -76,6 +89,6 @@ def test_c1_json_that_is_none_is_refused_where_it_ends(tmp_path):
 )
 def test_d2_a_config_is_told_from_a_table(tmp_path, text, is_one):
     (tmp_path / "t.json").write_text(text)
-    assert holds_table(tmp_path / "t.json") == is_table(str(tmp_path / "t.json")) == is_one
+    assert is_table(str(tmp_path / "t.json")) == is_one
     assert not is_table(str(tmp_path / "none.json"))
     assert is_table("https://example.org/t.json")

@@ -155,7 +155,7 @@ def test_d2_the_index_that_pandas_writes_into_parquet_is_no_feature(tmp_path, in
         ("\n\n", ["only empty lines"]),
         ("a,b,y\n", ["at least one row"]),
         ("a,b,z\n1,2,3\n", ["one of: 'a', 'b', 'z'"]),
-        ("a,b,y,\n1,2,3,\n", ["without a name"]),
+        ("a,b,y,\n1,2,3,4\n", ["without a name"]),
         ("a,a,y\n1,2,3\n", ["'a'", "rename"]),
         ("a,y\n1,2\n1,2,3\n", ["readable CSV", "mend line 3", "Expected 2 columns, got 3"]),
         ("a,y\n1,2\n1\n", ["mend line 3", "Expected 2 columns, got 1"]),
@@ -276,7 +276,7 @@ def test_d2_targets_that_cannot_be_used(tmp_path):
     says("y\n" + "x\nz\n" * 9, "at least one column", "classification")
     says("a,y\n" + ",x\n,z\n" * 9, "at least one column with values", "classification")
     says("a,y\n" + "1,\n2,\n" * 9, "no values", "classification", missing_target="drop")
-    with pytest.raises(DataError, match="trial.loss: mse"):
+    with pytest.raises(DataError, match="data.task: regression"):
         load(DataConfig(source="diabetes"), "classification")
     with pytest.raises(DataError, match="has its own"):
         load(DataConfig(source="digits", target="y"), "classification")
