@@ -12,6 +12,7 @@ import pytest
 from search_service import wiring
 from search_service.folder.study_folder import StudyFolder
 from search_service.settings import Settings
+from search_service.spec import config_file
 from search_service.spec.study_spec import StudySpec, parse
 from search_service.wiring.preparing import read_again
 
@@ -109,3 +110,37 @@ def test_a_table_takes_changes_that_are_right_beside_its_own_config(tmp_path: Pa
     asked = parse(config.plain)
     assert asked.points() == [{"network.activation": "silu", "optimizer.weight_decay": 0.1}]
     assert "network.hidden_sizes" in asked.search_space
+
+
+# ---- a table instead of a config -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ordinary") / "t.csv"
+    path.write_text("a,b,y\n" + "".join(f"{n / 7},{n * n % 11},{'xz'[n % 2]}\n" for n in range(120)))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "left"),
+    [
+        ("search_space={}", {"network.hidden_sizes", "network.dropout", "optimizer.weight_decay"}, set()),
+        ("trial.network.dropout=0.2", {"network.dropout"}, {"network.hidden_sizes", "optimizer.weight_decay"}),
+        ("trial.network={hidden_sizes: [8]}", {"network.hidden_sizes", "network.dropout"}, {"optimizer.weight_decay"}),
+        ("trial.optimizer.name=sgd", {"optimizer.weight_decay"}, {"network.dropout"}),
+        ("search_space.network.dropout={low: 0, high: 0.1}", set(), {"network.dropout", "network.hidden_sizes"}),
+    ],
+)
+def test_d2_what_is_settled_of_a_tables_config_is_not_searched(ordinary, tmp_path, change, gone, left):
+    made = wiring.config_of(ordinary, ["data.target=y", change], settings=Settings(home=tmp_path))
+    searched = set(made.plain.get("search_space", {}))
+    assert not searched & gone
+    assert left <= searched
+    assert set(parse(made.plain).search_space) == searched
+
+
+@pytest.mark.parametrize(("change", "value"), [("data.csv.decimal_point=,", ","), ("data.csv.delimiter=|", "|")])
+def test_c1_a_mark_is_given_as_it_stands(change, value):
+    raw = config_file.overridden({"data": {}}, [change])
+    assert [*raw["data"]["csv"].values()] == [value]

@@ -1,0 +1,219 @@
+"""D2, C1: what ordinary tables were misread for, and messages whose fix was none."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+
+from search_service.cli.commands import _key_to_set
+from trainables.data.config import DataConfig
+from trainables.data.dataset import read
+from trainables.errors import DataError
+
+ROWS = 120
+RANDOM = np.random.default_rng(7)
+WHOLE = [int(number) for number in RANDOM.integers(2, 40_000, ROWS)]
+Y = ["ab"[n % 2] for n in range(ROWS)]
+
+
+def table(folder, values, /, *, delimiter=",", target="y", **config):
+    """A CSV file of columns, read."""
+    values = values if target in values else values | {"y": Y}
+    pd.DataFrame(values).to_csv(folder / "t.csv", sep=delimiter, index=False)
+    return read(DataConfig(source=str(folder / "t.csv"), target=target, **config))
+
+
+def values(loaded, column, raw):
+    """What a column's texts are read as."""
+    rows = {one.name: raw if one.name == column else [None] * len(raw) for one in loaded.preparation.schema.columns}
+    return loaded.preparation.schema.typed(pa.table(rows), "rows")[column].tolist()
+
+
+def german(number):
+    return f"{number:,}".replace(",", ".")
+
+
+def test_points_stand_between_thousands_beside_commas_with_a_unit(tmp_path):
+    people, rate = [german(n) for n in WHOLE], [f"{n / 100 % 9 + 1.25:.2f}".replace(".", ",") + " %" for n in WHOLE]
+    loaded = table(tmp_path, {"people": people, "rate": rate}, delimiter=";")
+    assert values(loaded, "people", ["14.815", "698"]) == [14815, 698]
+    loaded = table(tmp_path, {"x": rate, "y": people}, delimiter=";")
+    assert np.sort(loaded.dataset.scaling.restore(loaded.dataset.train.targets)).max() > 1_000
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("1.8万", 18_000),
+        ("11 lakh", 1_100_000),
+        ("11 Mio", 11e6),
+        ("3 Tsd", 3_000),
+        ("2 тыс", 2_000),
+        ("2.5 crore", 25e6),
+    ],
+)
+def test_words_for_large_numbers_are_no_units(tmp_path, written, number):
+    loaded = table(tmp_path, {"x": [written if n % 3 == 0 else str(n) for n in WHOLE]})
+    assert values(loaded, "x", [written, "692"]) == [number, 692]
+
+
+def test_a_half_is_no_unit(tmp_path):
+    with pytest.raises(DataError, match="11½"):
+        table(tmp_path, {"x": ["11½" if n % 9 == 0 else str(n) for n in WHOLE]})
+
+
+@pytest.mark.parametrize(
+    ("present", "mark", "given", "raw"),
+    [
+        ("{} kg", "-999 kg", -999, "-999 kg"),
+        ("{} kg", "-999 kg", "-999 kg", "-999 kg"),
+        ("${}.00", "$-999.00", -999, "$-999.00"),
+        # Numbers of a file with decimal commas are read as such, and not as text.
+        ("{},5", "-999,0", -999, -999.0),
+    ],
+)
+def test_a_mark_for_missing_is_one_however_it_is_written(tmp_path, present, mark, given, raw):
+    column = [mark if n % 8 == 0 else present.format(n) for n in WHOLE]
+    loaded = table(tmp_path, {"x": column}, delimiter=";", columns={"x": {"null_values": [given]}})
+    assert np.isnan(values(loaded, "x", [raw])).all()
+    assert not any("-999" in str(warning) for warning in loaded.warnings)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_date_and_a_small_float_may_mean_missing(tmp_path, form):
+    days = [datetime.date(2024, 1, 1 + n % 28) if n % 5 else datetime.date(9999, 12, 31) for n in WHOLE]
+    small = np.where(np.arange(ROWS) % 6, np.linspace(0, 1, ROWS), -999.9).astype(np.float32)
+    frame = pd.DataFrame({"day": days, "x": small, "y": Y})
+    getattr(frame, f"to_{form}")(tmp_path / f"t.{form}", index=False)
+    columns = {"day": {"null_values": ["9999-12-31"]}, "x": {"null_values": [-999.9]}}
+    loaded = read(DataConfig(source=str(tmp_path / f"t.{form}"), target="y", columns=columns))
+    schema = loaded.preparation.schema
+    typed = schema.typed(
+        pa.table({"day": [datetime.date(9999, 12, 31)], "x": pa.array([-999.9], pa.float32())}), "rows"
+    )
+    assert typed.isna().all().all()
+
+
+def test_a_larger_number_than_any_in_training_is_read_by_the_marks_that_are_left(tmp_path):
+    loaded = table(tmp_path, {"x": [f"${n % 900}.{n % 90 + 10}" for n in WHOLE]})
+    assert values(loaded, "x", ["$1,234.50", "$1 234.50", "$12.5"]) == [1234.5, 1234.5, 12.5]
+    loaded = table(tmp_path, {"x": [f"{n % 900},{n % 90 + 10} €" for n in WHOLE]}, delimiter=";")
+    assert values(loaded, "x", ["1.234,50 €", "12,5 €"]) == [1234.5, 12.5]
+
+
+def test_a_target_that_is_called_by_a_number_is_found_in_the_first_line(tmp_path):
+    pd.DataFrame(RANDOM.normal(size=(60, 3))).to_csv(tmp_path / "t.csv", index=False)
+    loaded = read(DataConfig(source=str(tmp_path / "t.csv"), target="2"))
+    assert loaded.preparation.schema.names() == ["0", "1"]
+
+
+def test_a_name_may_have_two_lines(tmp_path):
+    (tmp_path / "t.csv").write_text('"speed\n(m/s)",b,y\n' + "".join(f"{n},{n % 7},{n % 2}\n" for n in WHOLE))
+    assert read(DataConfig(source=str(tmp_path / "t.csv"), target="y")).preparation.schema.names() == [
+        "speed\n(m/s)",
+        "b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("%Y-%b-%d", "2024-Jan-{:02d}"),
+        ("%Y年%m月%d日", "2024年06月{:02d}日"),
+        ("%a, %d %b %Y %H:%M:%S GMT", "Mon, {:02d} Jan 2024 10:00:00 GMT"),
+        ("%Y-%m-%d %H:%M:%S,%f", "2024-06-{:02d} 12:06:48,123"),
+    ],
+)
+def test_dates_of_logs_and_of_chinese_tables(tmp_path, form, written):
+    columns = {"x": [written.format(1 + n % 28) for n in WHOLE]}
+    # Weekdays have to fit.
+    if form.startswith("%a"):
+        columns["x"] = [datetime.datetime(2024, 1, 1 + n % 28, 10).strftime(form) for n in WHOLE]
+    (column,) = table(tmp_path, columns).preparation.schema.columns
+    assert (column.kind, column.format) == ("date", form)
+
+
+def test_codes_keep_their_zeros_and_short_numbers_are_numbers(tmp_path):
+    codes, months = [f"{n % 9:07d}" for n in WHOLE], [f"{1 + n % 12:02d}" for n in WHOLE]
+    loaded = table(tmp_path, {"sku": codes, "month": months})
+    kinds = {column.name: column.kind for column in loaded.preparation.schema.columns}
+    assert kinds == {"sku": "categorical", "month": "numeric"}
+    assert any("sku" in note and "zeros" in note for note in loaded.notes)
+    assert "sku_0000003" in loaded.preparation.feature_names
+    assert table(tmp_path, {"x": WHOLE, "zip": codes}, target="zip").dataset.class_names[0].startswith("00")
+    # As in editions of the rules before the fourth.
+    earlier = read(DataConfig(source=str(tmp_path / "t.csv"), target="zip", task="classification"), rules=3)
+    assert earlier.dataset.class_names[0] == "0"
+
+
+def test_a_target_is_looked_at_as_features_are(tmp_path):
+    loaded = table(tmp_path, {"x": WHOLE, "y": [["yes", "Yes", "no", "no "][n % 4] for n in range(ROWS)]})
+    (warning,) = [warning for warning in loaded.warnings if warning.path == "data.target"]
+    assert "'Yes', 'yes'" in warning.value or "'no', 'no '" in warning.value
+    loaded = table(tmp_path, {"x": WHOLE, "y": [-999 if n % 8 == 0 else n / 400 for n in WHOLE]})
+    (warning,) = [warning for warning in loaded.warnings if warning.path == "data.target"]
+    fix = yaml.safe_load(warning.fix.partition("data.columns: ")[2].partition(", data.")[0])
+    mended = table(
+        tmp_path,
+        {"x": WHOLE, "y": [-999 if n % 8 == 0 else n / 400 for n in WHOLE]},
+        columns=fix,
+        missing_target="drop",
+    )
+    assert not [warning for warning in mended.warnings if warning.path == "data.target"]
+
+
+def test_a_column_without_values_is_said_and_one_without_a_name_too_is_nothing(tmp_path):
+    loaded = table(tmp_path, {"x": WHOLE, "empty": [None] * ROWS})
+    assert any(note.startswith("column empty: no row has a value") for note in loaded.notes)
+    (tmp_path / "t.csv").write_text("a,b,y,\n" + "".join(f"{n},{n % 7},{n % 2},\n" for n in WHOLE))
+    assert read(DataConfig(source=str(tmp_path / "t.csv"), target="y")).preparation.schema.names() == ["a", "b"]
+
+
+def test_the_format_of_the_times_that_rows_are_divided_by_can_be_given(tmp_path):
+    columns = {"x": WHOLE, "when": [f"{1 + n % 12:02d}/{1 + n % 11:02d}/2024" for n in range(ROWS)]}
+    with pytest.raises(DataError) as refused:
+        table(tmp_path, columns, time="when")
+    fix = yaml.safe_load(refused.value.problems[0].fix.split("data.columns: ")[1].split("; ")[0])
+    assert table(tmp_path, columns, time="when", columns=fix).preparation.schema.names() == ["x"]
+
+
+@pytest.mark.parametrize("word", ["\\N", "\u200b", "a\\b", "it's", "[m/s]", "[]", "-"])
+def test_words_that_mean_missing_can_be_pasted(tmp_path, word):
+    columns = {"x": [word if n % 9 == 0 else n for n in WHOLE]}
+    with pytest.raises(DataError) as refused:
+        table(tmp_path, columns)
+    key, _, pasted = _key_to_set(refused.value.problems[0].fix).partition(": ")
+    assert key == "data.csv.null_values"
+    loaded = table(tmp_path, columns, csv={"null_values": tuple(yaml.safe_load(pasted))})
+    assert [column.kind for column in loaded.preparation.schema.columns] == ["numeric"]
+
+
+def test_a_title_beside_empty_cells_is_counted(tmp_path):
+    rows = "".join(f"{n},{n % 7},{y}\n" for n, y in zip(WHOLE, Y, strict=True))
+    (tmp_path / "t.csv").write_text("Sales report 2024,,\n,,\na,b,y\n" + rows)
+    config = DataConfig(source=str(tmp_path / "t.csv"), target="y")
+    with pytest.raises(DataError) as refused:
+        read(config)
+    assert _key_to_set(refused.value.problems[0].fix) == "data.csv.skip_rows: 2"
+    assert read(config.model_copy(update={"csv": config.csv.model_copy(update={"skip_rows": 2})})).target == "y"
+
+
+def test_whole_numbers_that_read_as_days_are_said(tmp_path):
+    days = [int((datetime.date(2023, 1, 1) + datetime.timedelta(n)).strftime("%Y%m%d")) for n in range(ROWS)]
+    loaded = table(tmp_path, {"x": WHOLE, "BUDAT": days}, columns={"BUDAT": "numeric"})
+    (warning,) = [warning for warning in loaded.warnings if warning.path == "data.columns.BUDAT"]
+    fix = yaml.safe_load(warning.fix.partition("data.columns: ")[2])
+    assert table(tmp_path, {"x": WHOLE, "BUDAT": days}, columns=fix).preparation.schema.names("date") == ["BUDAT"]
+
+
+def test_counts_are_told_how_to_be_numbers(tmp_path):
+    counts = [0, 1, 2, 3] * 29 + [4, 4, 5, 6]
+    with pytest.raises(DataError) as refused:
+        table(tmp_path, {"x": WHOLE, "y": counts})
+    assert "data.task: regression" in refused.value.problems[0].fix
+    assert table(tmp_path, {"x": WHOLE, "y": counts}, task="regression").dataset.task == "regression"
