@@ -231,6 +231,10 @@ def _look_at_numbers(
         raise _of_two_readings(error, column) from error
     numbers = plainly.to_numpy(np.float64) if notation is None else notation.parse(present)
     read = ~np.isnan(numbers)
+    if not read.all() and (limited := written_numbers.with_limits(present, notation)) is not None:
+        limit = present[~read].iloc[0]
+        said = f"{limit!r} and the like, {int((~read).sum())} of {len(read)}, are read as the limits themselves"
+        return Column(name, "numeric", "text", notation=limited), f"{said}; data.columns can say otherwise"
     if notation is not None and read.all():
         at = int(np.argmax(present.map(len).to_numpy()))
         said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}); data.columns can say otherwise"

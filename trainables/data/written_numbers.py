@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -66,6 +66,8 @@ _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
     r"|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*)+(?:\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)?|\d+:\d{2}:\d{2}(?:\.\d+)?)"
 )
+# Before a number: it is less, or more.
+_LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
 _CLOCK = re.compile(r"\s*\d{1,2}:\d{2}:\d{2}(?:\.\d+)?\s*")
 # Values at which is looked before all of them are: words are found out by a few.
 _GLANCE = 200
@@ -98,12 +100,14 @@ class Notation:
         decimal: Between the whole part and the fraction.
         thousands: Between groups of three digits; empty for none.
         unit: Stands beside the numbers, or some of them; empty for none. All are of this unit.
+        has_limits: Whether ``<0.5`` is 0.5: what could not be measured is taken for the limit below which it was.
         is_duration: Values such as ``1h 30m``, ``PT90S`` or ``26:03:07``, which are read as seconds.
     """
 
     decimal: DecimalMark = "."
     thousands: ThousandsMark = ""
     unit: str = ""
+    has_limits: bool = False
     is_duration: bool = False
 
     def __str__(self) -> str:
@@ -125,7 +129,7 @@ class Notation:
     def _parse_one(self, text: str) -> float:
         if self.is_duration:
             return _seconds(text)
-        found = _parts(text)
+        found = _parts(_LIMIT.sub("", text) if self.has_limits else text)
         if found is None:
             return float("nan")
         digits, sign, unit = found
@@ -185,6 +189,20 @@ def find(
     numbers = [digits for digits, _, its in read.values() if _plural(_base(its)) in ("", own)]
     marks = _marks(numbers, point, decimal, thousands)
     return None if marks is None else Notation(*marks, written[own])
+
+
+def with_limits(values: pd.Series[Any], notation: Notation | None) -> Notation | None:
+    """How a column of numbers and limits (``<0.5``, ``> 90``) is read; None where others are more, or something else.
+
+    Args:
+        values: Texts, none missing.
+        notation: Of those that are numbers.
+    """
+    limits = values.str.match(_LIMIT).to_numpy(bool)
+    if not limits.any() or 2 * limits.sum() >= len(values):
+        return None
+    read = replace(notation or Notation(), has_limits=True)
+    return None if np.isnan(read.parse(values)).any() else read
 
 
 def clock_durations(values: pd.Series[Any]) -> Notation | None:

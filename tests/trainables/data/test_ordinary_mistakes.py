@@ -217,3 +217,14 @@ def test_counts_are_told_how_to_be_numbers(tmp_path):
         table(tmp_path, {"x": WHOLE, "y": counts})
     assert "data.task: regression" in refused.value.problems[0].fix
     assert table(tmp_path, {"x": WHOLE, "y": counts}, task="regression").dataset.task == "regression"
+
+
+def test_limits_of_detection_are_numbers_and_said(tmp_path):
+    column = [f"<{n % 9 + 1}.5" if n % 4 == 0 else f"{n % 90}.25" for n in WHOLE]
+    loaded = table(tmp_path, {"x": column})
+    assert values(loaded, "x", ["<4.5", "> 90", "12.25", "≤3"]) == [4.5, 90.0, 12.25, 3.0]
+    (note,) = [note for note in loaded.notes if note.startswith("column x: ")]
+    assert f"{sum(text[0] == '<' for text in column)} of {ROWS}" in note
+    # Where they are more than the numbers, they are words.
+    (few,) = table(tmp_path, {"x": [["<18", "18-65", ">65"][n % 3] for n in WHOLE]}).preparation.schema.columns
+    assert few.kind == "categorical"
