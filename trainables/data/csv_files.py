@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +39,7 @@ _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 # Points between thousands, with or without a decimal comma behind; days are written with points, too.
 _WITH_POINT, _DAY = re.compile(r"[+-]?\d+(\.\d+)+(,\d+)?"), re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d")
 # A currency before a number or a unit behind it, which say nothing of its marks.
 _BESIDE_A_NUMBER = re.compile(r"^[€$£¥]\s*(?=[+-]?\d)|(?<=\d)\s*(?:[%‰°€$£¥]|[A-Za-zµ²³/]{1,6})$")
 _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
@@ -153,19 +153,29 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
 def _codes(text: str, delimiter: str) -> list[str]:
     """Names of columns whose values are digits, as many in each, of which some begin with a zero: 01009, 000028.
 
-    Fewer than CODE_DIGITS may be months, hours or the like.
+    Fewer than CODE_DIGITS may be months, hours or the like, and six a time of day (093000).
     """
     # The sample may end within a row.
-    names, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))[:-1] or [[]]
+    names, *rows = _rows(text, delimiter)[:-1] or [[]]
     columns = zip(*(row for row in rows if len(row) == len(names)), strict=False)
     found = []
     for name, cells in zip(names, columns, strict=False):
         values = {cell.strip() for cell in cells} - {*NULL_VALUES}
         lengths = {len(value) for value in values}
         are_digits = len(lengths) == 1 and min(lengths) >= CODE_DIGITS and all(map(str.isdecimal, values))
-        if are_digits and any(value.startswith("0") for value in values) and any(map(int, values)):
+        are_times = are_digits and all(map(_TIME_OF_DAY.fullmatch, values))
+        if are_digits and not are_times and any(value[0] == "0" for value in values) and any(map(int, values)):
             found.append(name)
     return found
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    """The rows of a text, as cells; cells in quotes may hold line breaks."""
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error:
+        # A quotation mark that is never closed makes a cell that is too long.
+        return [_cells(line, delimiter) for line in text.splitlines()]
 
 
 def _has_blanks_before_words(text: str, delimiter: str) -> bool:
@@ -215,8 +225,7 @@ def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
 
 def _refuse_title(text: str, delimiter: str, path: str, shown: str) -> None:
     """Lines before the one that names the columns have fewer cells than it and all that follow."""
-    # Cells in quotes may hold line breaks.
-    rows = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 50))
+    rows = _rows(text, delimiter)[:50]
     counts = [len(row) for row in (rows[:-1] if len(rows) > 2 else rows)]
     # An open quotation mark, or cells that were forgotten here and there, are another matter.
     width = counts[-1] if counts else 0

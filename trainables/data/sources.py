@@ -109,7 +109,7 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated == [""]:
         rule = "a name for each column"
-        fix = "if the names stand further down, skip the lines before them: data.csv.skip_rows: N"
+        fix = "if the names stand further down, data.csv.skip_rows says how many lines come before them"
         raise DataError([Problem(path, f"{names.count('')} of {len(names)} columns without a name", rule, fix)])
     if repeated:
         fix = "rename the columns so that each has its own name"

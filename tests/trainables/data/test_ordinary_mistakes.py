@@ -140,9 +140,10 @@ def test_dates_of_logs_and_of_chinese_tables(tmp_path, form, written):
 
 def test_codes_keep_their_zeros_and_short_numbers_are_numbers(tmp_path):
     codes, months = [f"{n % 9:07d}" for n in WHOLE], [f"{1 + n % 12:02d}" for n in WHOLE]
-    loaded = table(tmp_path, {"sku": codes, "month": months})
+    times = [f"{n % 24:02d}{n % 60:02d}00" for n in WHOLE]
+    loaded = table(tmp_path, {"sku": codes, "month": months, "time": times})
     kinds = {column.name: column.kind for column in loaded.preparation.schema.columns}
-    assert kinds == {"sku": "categorical", "month": "numeric"}
+    assert kinds == {"sku": "categorical", "month": "numeric", "time": "numeric"}
     assert any("sku" in note and "zeros" in note for note in loaded.notes)
     assert "sku_0000003" in loaded.preparation.feature_names
     assert table(tmp_path, {"x": WHOLE, "zip": codes}, target="zip").dataset.class_names[0].startswith("00")
@@ -209,6 +210,13 @@ def test_whole_numbers_that_read_as_days_are_said(tmp_path):
     (warning,) = [warning for warning in loaded.warnings if warning.path == "data.columns.BUDAT"]
     fix = yaml.safe_load(warning.fix.partition("data.columns: ")[2])
     assert table(tmp_path, {"x": WHOLE, "BUDAT": days}, columns=fix).preparation.schema.names("date") == ["BUDAT"]
+
+
+def test_a_quotation_mark_that_is_never_closed_is_told_in_a_long_file_too(tmp_path):
+    rows = "".join(f"{n},{y}\n" for n, y in zip(WHOLE * 300, Y * 300, strict=True))
+    (tmp_path / "t.csv").write_text('a,y\n1,"a\n' + rows)
+    with pytest.raises(DataError, match="quotation mark"):
+        read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
 
 
 def test_counts_are_told_how_to_be_numbers(tmp_path):
