@@ -122,7 +122,7 @@ class Files:
         if not features:
             rule, fix = "at least one column with values beside the target", "add feature columns"
             raise DataError([Problem(path, few(whole.column_names), rule, fix)])
-        inferred = kinds.infer(whole.select(features), config.columns, path, self.reading)
+        inferred = kinds.infer(whole.select(features), config.columns, path, self.reading, whole)
         said = tuple(f"column {name}: no row has a value: left out" for name in empty)
         inferred = replace(inferred, notes=(*inferred.notes, *said))
         _require_kinds(config, inferred, self.target)

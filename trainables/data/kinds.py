@@ -8,7 +8,7 @@ is said: a network can but memorise them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +58,13 @@ _NAME_OF_PLACE = re.compile(r"(.*[^a-z])?(zip|zip.?code|post.?code|postal.?code|
 _NAME_OF_ORDER = re.compile(r".*(year|date|time|day|month|week|hour|age|rank|size|count|amount|price).*")
 
 
-def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading: Reading | None = None) -> Schema:
+def infer(
+    table: pa.Table,
+    given: Mapping[str, ColumnConfig],
+    path: str,
+    reading: Reading | None = None,
+    whole: pa.Table | None = None,
+) -> Schema:
     """The schema of feature columns.
 
     Args:
@@ -66,6 +72,7 @@ def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading
         given: What the config says of columns.
         path: Config key of the table, for messages.
         reading: How the file was read.
+        whole: The table with its other columns: what means missing in one may be a value in another.
 
     Raises:
         DataError: Columns that cannot be features; all of them.
@@ -89,21 +96,12 @@ def infer(table: pa.Table, given: Mapping[str, ColumnConfig], path: str, reading
             notes += [f"column {name}: {said.replace('{name}', as_key(name))}" for said in (note, *doubts) if said]
         columns.append(replace(column, canonical=column.kind == "categorical" and _tells_apart(raw)))
     if refused:
-        raise DataError(list(_problems(refused, path, reading)))
+        raise DataError(list(stray_values.problems_of(refused, path, reading, table if whole is None else whole)))
     if len(named) == len(columns):
         # A table of nothing else: whoever wants to learn from it has nothing better.
         named = {}
     kept = tuple(column for column in columns if column.name not in named)
     return Schema(kept, reading, (*notes, *named.values()), tuple(named))
-
-
-def _problems(refused: Mapping[str, NotOfItsKindError], path: str, reading: Reading) -> Iterator[Problem]:
-    """What is said of columns that are none; a key that several of them need is told with what all of them need."""
-    words = dict.fromkeys([*reading.given.null_values, *(word for error in refused.values() for word in error.words)])
-    for name, error in refused.items():
-        where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
-        fix = stray_values.listed(error.fix, tuple(words)).replace("{name}", as_key(name))
-        yield Problem(path, where, error.rule, fix)
 
 
 def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMark) -> tuple[Column, str]:

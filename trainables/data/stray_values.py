@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from trainables.data.columns import NotOfItsKindError
+from trainables.data.reading import Reading
+from trainables.data.types import as_key
+from trainables.errors import Problem
 
 # Different values that are listed as ways to say "missing"; of more, most are mistakes.
 MOST_LISTED = 5
+# What to write where the words mean missing in the whole file, or in a column alone.
+EVERYWHERE, HERE = "data.csv.null_values: [{words}]", "data.columns: {{name}: {null_values: [{words}]}}"
 
 
 def rule(read: NDArray[np.bool_], kind: str) -> str:
@@ -27,7 +37,7 @@ def means_missing(stray: pd.Series[Any]) -> tuple[str, tuple[str, ...]]:
     """Half a sentence about the others, in which ``{words}`` stands for what is to be listed, and these values."""
     words = tuple(stray.unique())
     words = words if len(words) <= MOST_LISTED else words[:1]
-    return f"if {'it means' if len(words) == 1 else 'these mean'} missing, data.csv.null_values: [{{words}}]", words
+    return f"if {'it means' if len(words) == 1 else 'these mean'} missing, {EVERYWHERE}", words
 
 
 def listed(text: str, words: tuple[str, ...]) -> str:
@@ -40,3 +50,23 @@ def _quoted(word: str) -> str:
     if word.isprintable() and "'" not in word:
         return f"'{word}'"
     return json.dumps(word)
+
+
+def problems_of(
+    refused: Mapping[str, NotOfItsKindError], path: str, reading: Reading, whole: pa.Table
+) -> Iterator[Problem]:
+    """What is said of columns that are none; a key that several of them need is told with what all of them need."""
+    words = dict.fromkeys([*reading.given.null_values, *(word for error in refused.values() for word in error.words)])
+    for name, error in refused.items():
+        where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
+        fix = error.fix
+        if len(refused) == 1 and _has_elsewhere(whole, name, error.words):
+            fix, words = fix.replace(EVERYWHERE, HERE), dict.fromkeys(error.words)
+        fix = listed(fix, tuple(words)).replace("{name}", as_key(name))
+        yield Problem(path, where, error.rule, fix)
+
+
+def _has_elsewhere(whole: pa.Table, name: str, words: Sequence[str]) -> bool:
+    """Whether a word is a value of another column, too: ``-`` may be missing in one and a sign in the other."""
+    texts = [field.name for field in whole.schema if pa.types.is_string(field.type) and field.name != name]
+    return any(pc.any(pc.is_in(whole.column(text), pa.array(words, pa.string()))).as_py() for text in texts)

@@ -36,6 +36,11 @@ LEAST_ROWS_ALONE = 40
 # What people write for a missing number; and different numbers below which any is as far from the others as another.
 MARKS_FOR_MISSING = frozenset(sign * float(digit * n) for sign in (1, -1) for digit in "89" for n in range(2, 8))
 LEAST_NUMBERS = 4
+# Days, by their year, with which counting begins or ends.
+DAYS_FOR_MISSING = {
+    "0001": ("-01-01",), "1753": ("-01-01",), "1899": ("-12-30", "-12-31"), "1900": ("-01-01",), "1970": ("-01-01",),
+    "2999": ("-12-31",), "9999": ("-12-31", "-01-01"),
+}  # fmt: skip
 # Share of missing values from which a column is said to be nearly empty.
 EMPTY_SHARE = 0.95
 
@@ -121,6 +126,10 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
             fix = f'if they are, data.columns: {{{as_key(column.name)}: {{kind: date, format: "%Y%m%d"}}}}'
             problems.append(Problem(f"data.columns.{column.name}", f"{present.iloc[0]:.15g}", rule, fix))
             like_ids = [name for name in like_ids if name != column.name]
+        if column.kind == "date" and column.storage != "clock" and (day := _day_for_missing(present)) is not None:
+            rule = "dates; this one comes again and again, is the first or the last, and may mean missing"
+            fix = f"if it does, data.columns: {{{as_key(column.name)}: {{null_values: ['{day}']}}}}"
+            problems.append(Problem(f"data.columns.{column.name}", day, rule, fix))
         if column.kind == "numeric" and (mark := _mark_for_missing(present)) is not None:
             rule = "numbers that lie together; this one, far from all others, comes again and may mean missing"
             fix = f"if it does, data.columns: {{{as_key(column.name)}: {{null_values: [{mark:.15g}]}}}}"
@@ -147,6 +156,15 @@ def _is_like_id(column: Column, present: pd.Series[Any], different: int) -> bool
         return False
     # Numbers in the order of the rows count them; other whole numbers may be amounts.
     return bool(present.is_monotonic_increasing or present.is_monotonic_decreasing)
+
+
+def _day_for_missing(present: pd.Series[Any]) -> str | None:
+    """A day that databases and spreadsheets write for none, if a hundredth of the rows and more than one have it."""
+    for day in (present.min(), present.max()):
+        shown = f"{day:%Y-%m-%d}"
+        if shown[4:] in DAYS_FOR_MISSING.get(shown[:4], ()) and (present == day).sum() > max(1, len(present) / 100):
+            return shown
+    return None
 
 
 def _are_days(present: pd.Series[Any]) -> bool:

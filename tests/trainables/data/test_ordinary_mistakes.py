@@ -219,6 +219,29 @@ def test_a_quotation_mark_that_is_never_closed_is_told_in_a_long_file_too(tmp_pa
         read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
 
 
+@pytest.mark.parametrize("mark", ["9999-12-31", "1900-01-01"])
+def test_a_date_that_may_mean_missing_is_said_and_can_be_left_out(tmp_path, mark):
+    days = [mark if n % 7 == 0 else f"2024-{1 + n % 12:02d}-{1 + n % 28:02d}" for n in WHOLE]
+    (warning,) = [it for it in table(tmp_path, {"x": WHOLE, "d": days}).warnings if it.path == "data.columns.d"]
+    assert warning.value == mark
+    fix = yaml.safe_load(warning.fix.partition("data.columns: ")[2])
+    mended = table(tmp_path, {"x": WHOLE, "d": days}, columns=fix)
+    assert not [it for it in mended.warnings if it.path == "data.columns.d"]
+    plain = [day.replace(mark, "2024-03-03") for day in days]
+    assert not [it for it in table(tmp_path, {"x": WHOLE, "d": plain}).warnings if it.path == "data.columns.d"]
+
+
+def test_what_is_missing_in_one_column_and_a_value_in_another_is_said_of_the_one(tmp_path):
+    columns = {"x": ["-" if n % 9 == 0 else n for n in WHOLE], "y": ["+-"[n % 2] for n in range(ROWS)]}
+    with pytest.raises(DataError) as refused:
+        table(tmp_path, columns)
+    key, _, pasted = _key_to_set(refused.value.problems[0].fix).partition(": ")
+    assert key == "data.columns"
+    loaded = table(tmp_path, columns, columns=yaml.safe_load(pasted))
+    assert loaded.dataset.class_names == ("+", "-")
+    assert [column.kind for column in loaded.preparation.schema.columns] == ["numeric"]
+
+
 def test_counts_are_told_how_to_be_numbers(tmp_path):
     counts = [0, 1, 2, 3] * 29 + [4, 4, 5, 6]
     with pytest.raises(DataError) as refused:
