@@ -43,6 +43,7 @@ class Column:
         notation: How texts write numbers, where it is not as programs do.
         format: How texts write dates, as in ``strftime``, where it is not ISO.
         null_values: Values that mean missing.
+        digits: Of a code of digits such as 01009, how many it has: a number 1009 is the same code. 0 for others.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Column:
     notation: Notation | None = None
     format: str | None = None
     null_values: tuple[str | float, ...] = ()
+    digits: int = 0
 
 
 def missing(column: pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -131,7 +133,10 @@ def _to_categories(column: pa.ChunkedArray, of: Column) -> NDArray[Any]:
         texts = canonical_names(column, numbers=of.storage in ("whole", "number"))
     else:
         texts = category_names(column)
-    names = texts.to_pandas().to_numpy(dtype=object)
+    names = texts.to_pandas()
+    if of.digits and not pa.types.is_string(column.type):
+        names = names.str.zfill(of.digits)
+    names = names.to_numpy(dtype=object)
     names[missing(column)] = MISSING
     return np.asarray(names, dtype=object)
 

@@ -96,7 +96,8 @@ def infer(
             notes += [f"column {name}: {said.replace('{name}', as_key(name))}" for said in (note, *doubts) if said]
         columns.append(replace(column, canonical=column.kind == "categorical" and _tells_apart(raw)))
     if refused:
-        raise DataError(list(stray_values.problems_of(refused, path, reading, table if whole is None else whole)))
+        found = stray_values.said_of(refused, reading, table if whole is None else whole)
+        raise DataError([Problem(path, *said) for said in found])
     if len(named) == len(columns):
         # A table of nothing else: whoever wants to learn from it has nothing better.
         named = {}
@@ -112,7 +113,7 @@ def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMa
         column, note = Column(name, "text", "text"), ""
     elif kind == "categorical" and texts:
         # Text that is to be categories may be anything.
-        column, note = Column(name, "categorical", "text"), ""
+        column, note = Column(name, "categorical", "text", digits=_digits_of(raw.drop_null().to_pandas())), ""
     elif kind == "date" and asked.format is not None:
         if not written_dates.is_format(asked.format):
             rule, fix = "a format of dates, as of Python's strftime", "for example %d.%m.%Y, or %Y-%m-%d %H:%M:%S"
@@ -193,7 +194,7 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
     """A text column in which at least one value is there."""
     values = column.to_pandas()
     present = values[values.notna()].astype(object)
-    as_text = Column(name, "categorical", "text")
+    as_text = Column(name, "categorical", "text", digits=_digits_of(present))
     # A leading zero belongs to a code, not to a number.
     coded = bool(present.str.match(r"^0\d").any())
     numbers = _plain_numbers(present, point)
@@ -213,6 +214,14 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
     if found is None:
         _refuse_mostly_dates(column, present)
     return found or (as_text, "")
+
+
+def _digits_of(present: pd.Series[Any]) -> int:
+    """How many digits codes have of which some begin with a zero; 0 where values are something else."""
+    different = present.drop_duplicates()
+    lengths = different.str.len()
+    is_code = lengths.nunique() == 1 and different.str.startswith("0").any() and different.str.fullmatch(r"\d+").all()
+    return int(lengths.iloc[0]) if is_code else 0
 
 
 def _look_at_numbers(

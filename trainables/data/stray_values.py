@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from trainables.data.columns import NotOfItsKindError
 from trainables.data.reading import Reading
 from trainables.data.types import as_key
-from trainables.errors import Problem
 
 # Different values that are listed as ways to say "missing"; of more, most are mistakes.
 MOST_LISTED = 5
@@ -52,10 +51,10 @@ def _quoted(word: str) -> str:
     return json.dumps(word)
 
 
-def problems_of(
-    refused: Mapping[str, NotOfItsKindError], path: str, reading: Reading, whole: pa.Table
-) -> Iterator[Problem]:
-    """What is said of columns that are none; a key that several of them need is told with what all of them need."""
+def said_of(
+    refused: Mapping[str, NotOfItsKindError], reading: Reading, whole: pa.Table
+) -> Iterator[tuple[str, str, str]]:
+    """Place, rule and fix of columns that are none; a key that several need is told with what all of them need."""
     words = dict.fromkeys([*reading.given.null_values, *(word for error in refused.values() for word in error.words)])
     for name, error in refused.items():
         where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
@@ -63,7 +62,7 @@ def problems_of(
         if len(refused) == 1 and _has_elsewhere(whole, name, error.words):
             fix, words = fix.replace(EVERYWHERE, HERE), dict.fromkeys(error.words)
         fix = listed(fix, tuple(words)).replace("{name}", as_key(name))
-        yield Problem(path, where, error.rule, fix)
+        yield where, error.rule, fix
 
 
 def _has_elsewhere(whole: pa.Table, name: str, words: Sequence[str]) -> bool:

@@ -160,7 +160,7 @@ def _is_like_id(column: Column, present: pd.Series[Any], different: int) -> bool
 
 def _day_for_missing(present: pd.Series[Any]) -> str | None:
     """A day that databases and spreadsheets write for none, if a hundredth of the rows and more than one have it."""
-    for day in (present.min(), present.max()):
+    for day in (present.min(), present.max()) if len(present) else ():
         shown = f"{day:%Y-%m-%d}"
         if shown[4:] in DAYS_FOR_MISSING.get(shown[:4], ()) and (present == day).sum() > max(1, len(present) / 100):
             return shown

@@ -146,6 +146,10 @@ def test_codes_keep_their_zeros_and_short_numbers_are_numbers(tmp_path):
     assert kinds == {"sku": "categorical", "month": "numeric", "time": "numeric"}
     assert any("sku" in note and "zeros" in note for note in loaded.notes)
     assert "sku_0000003" in loaded.preparation.feature_names
+    # Whoever has read the file as numbers, or with gaps, has lost the zeros.
+    for raw in (pa.array([3, None]), pa.array([3.0, None]), pa.array(["0000003", None])):
+        rows = pa.table({"sku": raw, "month": pa.nulls(2), "time": pa.nulls(2)})
+        assert loaded.preparation.schema.typed(rows, "rows")["sku"][0] == "0000003"
     assert table(tmp_path, {"x": WHOLE, "zip": codes}, target="zip").dataset.class_names[0].startswith("00")
     # As in editions of the rules before the fourth.
     earlier = read(DataConfig(source=str(tmp_path / "t.csv"), target="zip", task="classification"), rules=3)
