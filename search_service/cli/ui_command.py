@@ -84,7 +84,9 @@ def _serve_dashboard(settings: Settings, study: str | None, port: int, *, open_i
 
     def follow() -> None:
         while not ended.wait(FOLLOW_S):
-            mirror.update()
+            # The study's folder may be removed under our feet; what was seen of it stays.
+            with contextlib.suppress(OSError):
+                mirror.update()
 
     with make_server("127.0.0.1", port, optuna_dashboard.wsgi(mirror.storage), _Threads, _Quiet) as server:
         threading.Thread(target=follow, daemon=True).start()

@@ -64,7 +64,7 @@ _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " ") | {"’":
 _NO_FRACTION = re.compile(r"(?<=\d)[.,]--?(?=\D*$)")
 _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
-    r"|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*)+(?:\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)?|\d+:\d{2}:\d{2}(?:\.\d+)?)"
+    r"|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*)+(?:\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)?|\d+:\d{2}(?::\d{2})?(?:\.\d+)?)"
 )
 # Before a number: it is less, or more.
 _LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
@@ -380,17 +380,18 @@ def _are_durations(texts: Any) -> bool:
     if not all(map(_is_duration, texts)):
         return False
     words = {_plural(word.lower()) for text in texts for word in re.findall(r"[a-zA-Z]+", text) if text[:1] != "P"}
-    # 26:03:07 is no time of day; where all could be, they are.
-    beyond_a_day = any(int(text.partition(":")[0]) > 23 for text in texts if re.fullmatch(r"\d+:\d\d:\d\d.*", text))
-    is_iso = any(text.strip().lstrip("+-")[:1] == "P" for text in texts)
-    return (
-        words <= _TIME_UNITS and (bool(words) or beyond_a_day or is_iso) and not np.isnan([*map(_seconds, texts)]).any()
-    )
+    # 26:03:07 is no time of day, nor is 59:59, minutes and seconds; where all could be, they are.
+    clocks = [text for text in texts if re.fullmatch(r"\d+:[\d:.]+", text)]
+    is_clear = bool(words) or any(text[0] == "P" or text[1:2] == "P" for text in texts)
+    is_clear = is_clear or any(int(text.partition(":")[0]) > 23 for text in clocks)
+    return words <= _TIME_UNITS and is_clear and not np.isnan([*map(_seconds, texts)]).any()
 
 
 def _seconds(text: str) -> float:
     if not _is_duration(text):
         return float("nan")
+    if short := re.fullmatch(r"(\d+):(\d{2}(?:\.\d+)?)", text.strip()):
+        return 60 * float(short[1]) + float(short[2])
     try:
         return float(pd.Timedelta(text.strip().replace(",", " ")).total_seconds())
     except ValueError:

@@ -246,6 +246,30 @@ def test_what_is_missing_in_one_column_and_a_value_in_another_is_said_of_the_one
     assert [column.kind for column in loaded.preparation.schema.columns] == ["numeric"]
 
 
+def test_minutes_and_seconds_beyond_a_day_are_seconds(tmp_path):
+    seconds = [n % 4200 for n in WHOLE]
+    written = [f"{s // 60}:{s % 60:02d}" for s in seconds]
+    assert values(table(tmp_path, {"x": written}), "x", ["50:23", "1:02:03"]) == [3023, 3723]
+    loaded = table(tmp_path, {"x": WHOLE, "y": written})
+    assert loaded.dataset.task == "regression"
+    assert loaded.dataset.scaling.restore(loaded.dataset.train.targets).max() <= 4200
+    # Below a day they may be times.
+    (column,) = table(tmp_path, {"x": [f"{n % 24}:{n % 60:02d}" for n in WHOLE]}).preparation.schema.columns
+    assert column.kind == "date"
+
+
+def test_rows_above_the_names_of_a_sheet_are_counted(tmp_path):
+    frame = pd.DataFrame({"a": WHOLE, "b": [n % 7 for n in WHOLE], "y": Y})
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        frame.to_excel(book, startrow=3, index=False)
+        book.sheets["Sheet1"].cell(1, 1, "Sales report 2024")
+    config = DataConfig(source=str(tmp_path / "t.xlsx"), target="y")
+    with pytest.raises(DataError) as refused:
+        read(config)
+    assert _key_to_set(refused.value.problems[0].fix) == "data.csv.skip_rows: 3"
+    read(config.model_copy(update={"csv": config.csv.model_copy(update={"skip_rows": 3})}))
+
+
 def test_counts_are_told_how_to_be_numbers(tmp_path):
     counts = [0, 1, 2, 3] * 29 + [4, 4, 5, 6]
     with pytest.raises(DataError) as refused:
