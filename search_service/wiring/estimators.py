@@ -25,7 +25,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from search_service.errors import CheckFailedError
 from search_service.wiring.searching import SearchResult, search
@@ -132,8 +132,13 @@ class _SearchEstimator(BaseEstimator):
             loaded.classes_, loaded._names = np.asarray(content["classes"]), content["names"]
         return loaded
 
-    def _checked(self, X: Any, y: Any) -> tuple[pa.Table, NDArray[Any]]:  # noqa: N803
-        """X as a table and y as N values, none of them missing, by scikit-learn's rules."""
+    def _checked(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any,
+    ) -> tuple[pa.Table, NDArray[Any], NDArray[np.float64] | None]:
+        """X as a table, y as N values, none of them missing, and weights above 0, by scikit-learn's rules."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None")
         table = self._as_table(X, reset=True)
@@ -142,18 +147,27 @@ class _SearchEstimator(BaseEstimator):
             raise ValueError(f"Input y contains NaN: {gaps} values are missing")
         if len(values) != table.num_rows:
             raise ValueError(f"X has {table.num_rows} rows, y {len(values)} values; give both of the same rows")
-        return table, np.asarray(values)
+        weights = self._weights(sample_weight, table.num_rows)
+        if weights is None:
+            return table, np.asarray(values), None
+        # A row without weight is not there.
+        counts = weights > 0
+        return table.filter(pa.array(counts)), np.asarray(values)[counts], weights[counts]
 
-    def _fit(self, table: pa.Table, target: pd.Series[Any]) -> Self:
-        """Search; ``target`` has N values and the name of their column."""
+    def _fit(self, table: pa.Table, target: pd.Series[Any], weights: NDArray[np.float64] | None) -> Self:
+        """Search; ``target`` has N values and the name of their column, ``weights`` N numbers above 0, or is None."""
         seed = {} if self.random_state is None else {"seed": self._seed()}
+        columns, weight = table.column_names, {}
+        if weights is not None:
+            name = _unused("sample_weight", (*columns, target.name))
+            table, weight = table.append_column(name, pa.array(weights)), {"data.weight": name}
         found = search(
             table,
             target,
             metric=self.metric,
             minutes=self.minutes,
             drop=self.drop,
-            changes={"data.task": self._task} | seed | dict(self.changes or {}),
+            changes={"data.task": self._task} | weight | seed | dict(self.changes or {}),
             name=self.name,
             home=self.home,
             runner=self.runner,
@@ -162,8 +176,18 @@ class _SearchEstimator(BaseEstimator):
         )
         self.model_: TableModel = _require_model(found)
         self.result_: SearchResult | None = found
-        self._columns: list[str] = table.column_names
+        self._columns: list[str] = columns
         return self
+
+    def _weights(self, given: Any, n: int) -> NDArray[np.float64] | None:
+        """Weights of N rows, ``[N]``; None where all count alike."""
+        if given is None:
+            return None
+        asked = (self.changes or {}).get("data.weight")
+        if asked is not None:
+            raise ValueError(f"weights are given twice: sample_weight, and data.weight: {asked} among the changes")
+        weights = np.asarray(_check_sample_weight(given, np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True))
+        return None if (weights == weights[0]).all() else weights
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
@@ -232,12 +256,14 @@ class SearchClassifier(ClassifierMixin, _SearchEstimator):
 
     _task = "classification"
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Search for the best network.
 
         Args:
             X: N rows: a NumPy array ``[N, D]``, or a data frame of pandas, Polars or Arrow.
             y: Their N classes: text, whole numbers, or true and false.
+            sample_weight: N numbers of at least 0: a row of weight 3 counts as three, in losses, checks and scores
+                (``data.weight``); None: all alike.
 
         Raises:
             ValueError: X or y are no such thing, by scikit-learn's rules.
@@ -245,7 +271,7 @@ class SearchClassifier(ClassifierMixin, _SearchEstimator):
             CheckFailedError: No model came out: a step of the recipe failed; says which, and why.
             OutsideError: Ray broke, or MLflow cannot be reached.
         """
-        table, values = self._checked(X, y)
+        table, values, weights = self._checked(X, y, sample_weight)
         check_classification_targets(values)
         classes, index = np.unique(values, return_inverse=True)
         if len(classes) < 2:
@@ -253,7 +279,7 @@ class SearchClassifier(ClassifierMixin, _SearchEstimator):
         texts = np.asarray([str(one) for one in classes], dtype=object)
         if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
             texts = np.asarray([f"class {at}" for at in range(len(classes))], dtype=object)
-        self._fit(table, pd.Series(texts[index], name=_name_of(y), dtype="str"))
+        self._fit(table, pd.Series(texts[index], name=_name_of(y), dtype="str"), weights)
         self.classes_, self._names = classes, texts.tolist()
         return self
 
@@ -296,21 +322,22 @@ class SearchRegressor(RegressorMixin, _SearchEstimator):
 
     _task = "regression"
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Search for the best network.
 
         Args:
             X: N rows, as ``SearchClassifier.fit``.
             y: Their N finite numbers.
+            sample_weight: As ``SearchClassifier.fit``.
 
         Raises:
             ValueError, InvalidSpecError, CheckFailedError, OutsideError: As ``SearchClassifier.fit``.
         """
-        table, column = self._checked(X, y)
+        table, column, weights = self._checked(X, y, sample_weight)
         values = column.astype(np.float64)
         if not np.isfinite(values).all():
             raise ValueError("Input y contains NaN or infinity; y is a finite number in each row")
-        return self._fit(table, pd.Series(values, name=_name_of(y)))
+        return self._fit(table, pd.Series(values, name=_name_of(y)), weights)
 
     @available_if(_has_interval)  # type: ignore[untyped-decorator]
     def predict_interval(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
@@ -321,6 +348,13 @@ class SearchRegressor(RegressorMixin, _SearchEstimator):
         """
         ends: NDArray[np.float64] = self._predicted(X)[["lower", "upper"]].to_numpy()
         return ends
+
+
+def _unused(name: str, names: Sequence[Any]) -> str:
+    """The name, longer where there is such a one."""
+    while name in names:
+        name += "_"
+    return name
 
 
 def _name_of(y: Any) -> str:
