@@ -236,8 +236,11 @@ def settled(plain: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
         overrides: ``key=value`` each.
     """
     keys = [config_file.assigned(override).partition("=")[0].strip() for override in overrides]
+    if "search_space" in keys:
+        # All of it is somebody's own.
+        return []
     fixed = [key.removeprefix("trial.") for key in keys if key.startswith("trial.")]
-    asked = [key.removeprefix("search_space.") for key in keys]
+    asked = [key.removeprefix("search_space.") for key in keys if key.startswith("search_space.")]
     # Another optimiser may know no weight decay apart from its gradient.
     others = [leaf for leaf in plain["search_space"] if leaf.startswith("optimizer.") and "optimizer.name" in fixed]
     return [

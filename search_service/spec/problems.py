@@ -95,16 +95,22 @@ _MEANINGS: Mapping[str, str] = {
 }
 
 
-# Keys that others have -> what says the same here.
-_ELSEWHERE: Mapping[str, str] = {
+# Keys that others have, by the section in which they mean this, or anywhere -> what says the same here.
+_ELSEWHERE: Mapping[tuple[str, str], str] = {
     **dict.fromkeys(
-        ["n_trials", "num_samples", "n_iter", "max_evals", "trials"],
+        [("", word) for word in ("n_trials", "num_samples", "n_iter", "max_evals", "trials")],
         "write search.coarse.max_trials and search.refined.max_trials, or search.minutes",
     ),
-    **dict.fromkeys(["epochs", "n_epochs", "max_iter"], "write search.coarse.max_epochs and search.refined.max_epochs"),
-    **dict.fromkeys(["direction", "mode", "maximize"], "remove it: objective.metric says which way is better"),
-    "features": "remove it: all columns are features, but for those of data.drop",
-    "type": "remove it: low and high are a range (log: true, integer: true), choices a list",
+    **dict.fromkeys(
+        [("", word) for word in ("epochs", "n_epochs", "max_iter")],
+        "write search.coarse.max_epochs and search.refined.max_epochs",
+    ),
+    **dict.fromkeys(
+        [("", "direction"), ("", "maximize"), ("objective", "mode")],
+        "remove it: objective.metric says which way is better",
+    ),
+    ("data", "features"): "remove it: all columns are features, but for those of data.drop",
+    ("search_space", "type"): "remove it: low and high are a range (log: true, integer: true), choices a list",
 }
 
 
@@ -155,7 +161,8 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
             # A key of the other kind of range.
             return Problem(path, details["input"], "low and high, or choices, not both", "remove one of the two")
         fix = (
-            _ELSEWHERE.get(str(last))
+            _ELSEWHERE.get((str(location[0]), str(last)))
+            or _ELSEWHERE.get(("", str(last)))
             or nearest(str(last), names)
             or (f"one of: {', '.join(names)}" if names else "remove it")
         )

@@ -88,13 +88,8 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         rule = str(of.notation or "numbers")
         fix = "mend the value, or make the column categorical"
         _require_all(values.notna().to_numpy(), ~np.isnan(result), values, rule, fix)
-    elif pa.types.is_duration(kind):
-        # In seconds.
-        nanoseconds = np.asarray(column.cast(pa.duration("ns"), safe=False).cast(pa.int64()).to_numpy(), np.float64)
-        result = np.where(missing(column), np.nan, nanoseconds / 1e9)
-    elif pa.types.is_time(kind):
-        microseconds = column.cast(pa.time64("us"), safe=False).cast(pa.int64()).cast(pa.float64())
-        result = np.asarray(microseconds.to_numpy(), dtype=np.float64) / 1e6
+    elif counts_seconds(kind):
+        result = seconds(column)
     elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         result = np.asarray(column.to_numpy(), dtype=np.float64)
     elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
@@ -112,6 +107,17 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         fix = "replace infinite values, and numbers beyond 3.4e38"
         raise NotOfItsKindError(at, float(result[at]), "finite numbers", fix)
     return result
+
+
+def counts_seconds(kind: pa.DataType) -> bool:
+    """Whether values are durations, or times of day, which as numbers are seconds."""
+    return bool(pa.types.is_duration(kind) or pa.types.is_time(kind))
+
+
+def seconds(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Durations, or times of day since midnight, as numbers ``[N]``; NaN where one is missing."""
+    exact = column.cast(pa.duration("ns") if pa.types.is_duration(column.type) else pa.time64("ns"), safe=False)
+    return np.asarray(exact.cast(pa.int64()).cast(pa.float64()).to_numpy(), dtype=np.float64) / 1e9
 
 
 def _to_truths(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:

@@ -11,14 +11,21 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from trainables.data import limits
+from trainables.data import limits, text_encoding
 from trainables.data.config import CsvConfig
-from trainables.data.reading import NULL_VALUES, Read, Reading, Wanted, null_values_of, without
+from trainables.data.reading import (
+    NULL_VALUES,
+    Read,
+    Reading,
+    Wanted,
+    null_values_of,
+    require_names_first,
+    without,
+)
 from trainables.data.types import few
 from trainables.errors import DataError, Problem
 
@@ -29,11 +36,6 @@ DELIMITERS = ",;\t|"
 CODE_DIGITS = 5
 # Share of words behind delimiters that begin with a blank, from which on blanks are no part of values.
 SPACED_SHARE = 0.95
-# In cp1252: one letter or sign among others (é, €, °, a dash), or two in a word (größer). In Shift-JIS, the other
-# encoding with letters behind such bytes, these are others.
-_WESTERN = re.compile(
-    rb"(?<![\x80-\xff])(?:[\x80\x85\x91-\x97\xa0-\xff]|(?<=[A-Za-z])[\xc0-\xff]{2}|[\xc0-\xff]{2}(?=[A-Za-z]))(?![\x80-\xff])"
-)
 # A comma between digits that may separate thousands as well as a fraction, and one that can only do the latter.
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 # Points between thousands, with or without a decimal comma behind; days are written with points, too.
@@ -51,15 +53,16 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     sample = _sample(file)
     before = wanted.before or Reading()
     usual = before.found or CsvConfig()
-    encoding = given.encoding or _encoding_of(sample, file, path, shown, usual.encoding)
-    text = _decode(sample, encoding, path, shown)
+    encoding = given.encoding or text_encoding.find(sample, file, path, shown, usual.encoding)
+    text = text_encoding.decode(sample, encoding)
     skipped = before.skipped(_cells(_first_line(text), usual.delimiter or ","), given)
     text = "".join(text.splitlines(keepends=True)[skipped:])
     if not text.strip():
         raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
     delimiter = given.delimiter or _delimiter_as_before(text, before) or _delimiter_of(text)
     limits.require(path, shown, columns=len(_cells(_first_line(text), delimiter)))
-    _refuse_title(text, delimiter, path, shown)
+    rows = _rows(text, delimiter)
+    _refuse_title(rows, delimiter, path, shown)
     header = given.header if given.header is not None else _has_header(text, delimiter, before, wanted.target)
     point: str | None = given.decimal_point
     if point is None and usual.decimal_point != delimiter:
@@ -78,7 +81,7 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
             "skip_initial_space": blanks,
         }
     )
-    codes = _codes(text, delimiter) if wanted.finds_codes and wanted.before is None and header else []
+    codes = _codes(rows) if wanted.finds_codes and wanted.before is None and header else []
     texts = dict.fromkeys([*wanted.texts, *codes], pa.string())
     types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
     with _without_blanks(file, found) if blanks else nullcontext((file, found)) as (plain, written):
@@ -150,14 +153,14 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
         return read(use_threads=False)
 
 
-def _codes(text: str, delimiter: str) -> list[str]:
+def _codes(rows: Sequence[list[str]]) -> list[str]:
     """Names of columns whose values are digits, as many in each, of which some begin with a zero: 01009, 000028.
 
     Fewer than CODE_DIGITS may be months, hours or the like, and six a time of day (093000).
     """
     # The sample may end within a row.
-    names, *rows = _rows(text, delimiter)[:-1] or [[]]
-    columns = zip(*(row for row in rows if len(row) == len(names)), strict=False)
+    names, *whole = rows[:-1] or [[]]
+    columns = zip(*(row for row in whole if len(row) == len(names)), strict=False)
     found = []
     for name, cells in zip(names, columns, strict=False):
         values = {cell.strip() for cell in cells} - {*NULL_VALUES}
@@ -223,19 +226,16 @@ def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
             raise DataError([Problem(path, shown, rule, f"close the quotation mark before {value_begins!r}")])
 
 
-def _refuse_title(text: str, delimiter: str, path: str, shown: str) -> None:
+def _refuse_title(rows: Sequence[list[str]], delimiter: str, path: str, shown: str) -> None:
     """Lines before the one that names the columns have fewer cells than it and all that follow."""
-    rows = _rows(text, delimiter)[:50]
+    rows = rows[:50]
     counts = [len(row) for row in (rows[:-1] if len(rows) > 2 else rows)]
     # An open quotation mark, or cells that were forgotten here and there, are another matter.
     width = counts[-1] if counts else 0
     title = next((at for at, count in enumerate(counts) if count == width), 0)
-    # A title may be followed by as many empty cells as the others have full ones.
-    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
-    names = next((at for at, count in enumerate(filled) if count == width), 0)
-    if width > 2 and names and counts[0] == width and filled[0] == 1 and rows[0][0].strip():
-        rule = f"a first line that names the columns; before the first line of {width} full cells there are {names}"
-        raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {names}")])
+    if counts and counts[0] == width:
+        # A title may be followed by as many empty cells as the others have full ones.
+        require_names_first([sum(bool(cell.strip()) for cell in row) for row in rows], path, shown)
     if (
         title
         and width > 1
@@ -254,70 +254,6 @@ def _refuse_title(text: str, delimiter: str, path: str, shown: str) -> None:
 def _sample(file: Path) -> bytes:
     with file.open("rb") as opened:
         return opened.read(SAMPLE_BYTES)
-
-
-def _encoding_of(sample: bytes, file: Path, path: str, shown: str, usual: str | None) -> str:
-    """The encoding of a file; the first bytes that are not plain English decide.
-
-    What is not UTF-8 is in the encoding ``usual`` of the training file, where there is one: a few rows say too little.
-    """
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if sample.startswith(mark):
-            return encoding
-    if sample.isascii():
-        sample = _first_beyond_ascii(file) or sample
-    for cut in range(4):
-        # The sample may end within a letter.
-        try:
-            sample[: len(sample) - cut].decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-        else:
-            return "utf-8"
-    if usual not in (None, "utf-8", "utf-8-sig"):
-        return str(usual)
-    if _is_western(sample):
-        return "cp1252"
-    import charset_normalizer
-
-    best = charset_normalizer.from_bytes(sample).best()
-    if best is None or "\x00" in str(best):
-        rule = "text in an encoding that can be recognised"
-        raise DataError([Problem(path, shown, rule, "save it as UTF-8, or name its encoding in data.csv.encoding")])
-    # Windows' variant holds all of Latin-1's letters and is what is usually meant.
-    return "cp1252" if best.encoding in ("latin_1", "cp1250", "cp1252") else str(best.encoding)
-
-
-def _first_beyond_ascii(file: Path) -> bytes | None:
-    """Bytes around the first one that is not ASCII."""
-    with file.open("rb") as opened:
-        while block := opened.read(16 * SAMPLE_BYTES):
-            if not block.isascii():
-                at = int(np.flatnonzero(np.frombuffer(block, np.uint8) > 127)[0])
-                return block[max(0, at - SAMPLE_BYTES) : at + SAMPLE_BYTES]
-    return None
-
-
-def _is_western(sample: bytes) -> bool:
-    """Whether letters beyond English stand alone among others, as é, ö and € do.
-
-    Of alphabets that share no letter with English, and of Chinese, whole words are beyond. A few accented names in a
-    large file are too few for statistics, by which Köln is of Hewlett-Packard's alphabet of 1984.
-    """
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
-        return False
-    alone = sum(len(run) for run in _WESTERN.findall(sample))
-    return 2 * alone > sum(len(run) for run in re.findall(rb"[\x80-\xff]+", sample))
-
-
-def _decode(sample: bytes, encoding: str, path: str, shown: str) -> str:
-    try:
-        return sample.decode(encoding, errors="ignore")
-    except LookupError as error:
-        rule, fix = "the name of an encoding", "for example utf-8, latin-1 or cp1252"
-        raise DataError([Problem("data.csv.encoding", encoding, rule, fix)]) from error
 
 
 def _first_line(text: str) -> str:

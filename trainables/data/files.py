@@ -117,7 +117,7 @@ class Files:
         _require_columns(config, whole.column_names)
         features = [name for name in whole.column_names if name not in no_features]
         # A column without a single value has nothing to be prepared from.
-        empty = [name for name in features if whole.column(name).null_count == whole.num_rows]
+        empty = dict.fromkeys(name for name in features if whole.column(name).null_count == whole.num_rows)
         features = [name for name in features if name not in empty]
         if not features:
             rule, fix = "at least one column with values beside the target", "add feature columns"

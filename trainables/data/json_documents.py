@@ -38,7 +38,7 @@ def holds_table(file: Path, config_keys: Collection[str] = ()) -> bool:
     try:
         with file.open(encoding="utf-8-sig", errors="replace") as opened:
             head = opened.read(_HEAD).lstrip()
-        if head.startswith("[") or _is_a_record(head.splitlines()):
+        if head.startswith("[") or _has_a_record_a_line(file):
             return True
         content = json.loads(file.read_text(encoding="utf-8-sig")) if head.startswith("{") else None
     except (OSError, ValueError, RecursionError):
@@ -49,23 +49,23 @@ def holds_table(file: Path, config_keys: Collection[str] = ()) -> bool:
     return not is_config and bool(_columns(content))
 
 
-def _is_a_record(lines: Sequence[str]) -> bool:
+def _has_a_record_a_line(file: Path) -> bool:
     """Whether the first line is an object by itself, and another begins behind it."""
+    with file.open(encoding="utf-8-sig", errors="replace") as opened:
+        lines = (line for line in opened if line.strip())
+        first, second = next(lines, ""), next(lines, "")
     try:
-        first = json.loads(lines[0]) if len(lines) > 1 else None
+        return second.lstrip().startswith("{") and isinstance(json.loads(first), dict)
     except ValueError:
         return False
-    return isinstance(first, dict) and any(line.lstrip().startswith("{") for line in lines[1:])
 
 
 def read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     """Read a document; arguments and errors are those of ``formats.read_file``."""
     limits.require(path, shown, unpacked_bytes=_UNPACKED * file.stat().st_size)
-    text = file.read_text(encoding="utf-8-sig")
-    if _is_a_record(text[:_HEAD].lstrip().splitlines()):
+    if _has_a_record_a_line(file):
         return Read(pyarrow.json.read_json(file), None)
-    content = json.loads(text)
-    columns = _columns(content)
+    columns = _columns(json.loads(file.read_text(encoding="utf-8-sig")))
     if not columns:
         fix = "write the table as [{column: value, ...}, ...]"
         raise DataError([Problem(path, shown, _RULE, fix)])

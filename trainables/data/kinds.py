@@ -30,7 +30,7 @@ from trainables.data.columns import (
 from trainables.data.config import ColumnConfig, ColumnKind
 from trainables.data.reading import Reading
 from trainables.data.schema import Schema
-from trainables.data.types import as_key, canonical_names, few, plain
+from trainables.data.types import as_key, canonical_names, few, plain, spelt_alike
 from trainables.data.written_dates import TwoOrdersError
 from trainables.data.written_numbers import DecimalMark, Notation, TwoReadingsError
 from trainables.errors import DataError, Problem
@@ -350,10 +350,7 @@ def _why_alike(column: Column, raw: pa.ChunkedArray) -> str:
     if column.kind != "categorical" or not pa.types.is_string(raw.type):
         return ""
     values = pc.unique(raw.drop_null()).to_pylist()
-    spelt: dict[str, list[str]] = {}
-    for value in values[:MOST_SPELT]:
-        spelt.setdefault(" ".join(value.split()).casefold(), []).append(value)
-    alike = [sorted(group) for group in spelt.values() if len(group) > 1]
+    alike = [sorted(group) for group in spelt_alike(values[:MOST_SPELT])]
     if not alike:
         return ""
     more = f", and {len(alike) - 1} more such" if len(alike) > 1 else ""

@@ -7,7 +7,7 @@ a category here. ``Schema.reading`` keeps it, and ``schema.json`` in a model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -17,6 +17,7 @@ import pyarrow.csv
 from pydantic import TypeAdapter
 
 from trainables.data.config import CsvConfig
+from trainables.errors import DataError, Problem
 
 # Arrow's own list, which holds what spreadsheets and pandas write for a missing value.
 NULL_VALUES = tuple(pyarrow.csv.ConvertOptions().null_values)
@@ -107,6 +108,25 @@ def without(
 
 AS_JSON = TypeAdapter(Reading)
 """Checks and converts what ``schema.json`` has of it."""
+
+
+def require_names_first(filled: Sequence[int], path: str, shown: str) -> None:
+    """Refuse a title, or nothing, above the row that names the columns: the first with as many full cells as any.
+
+    Args:
+        filled: How many of its cells are full, of each of the first rows.
+        path: Config key, for messages.
+        shown: What the file is called, for messages.
+
+    Raises:
+        DataError: Says how many rows come before.
+    """
+    most = max(filled)
+    names = filled.index(most)
+    # Of two columns one may have no name, as an index.
+    if names and filled[0] <= 1 < most - 1:
+        rule = f"a first line that names the columns; before the first line of {most} full cells there are {names}"
+        raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {names}")])
 
 
 class Wanted(NamedTuple):

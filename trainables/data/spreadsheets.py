@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables.data import limits
-from trainables.data.reading import Read, Reading, Wanted
+from trainables.data.reading import Read, Reading, Wanted, require_names_first
 from trainables.data.types import few
 from trainables.errors import DataError, Problem
 
@@ -40,7 +40,7 @@ def read_spreadsheet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if not rows:
         raise DataError([Problem(path, shown, "a sheet with rows", f"sheet {sheet} is empty: name another")])
     limits.require(path, shown, rows=len(rows), columns=len(rows[0]))
-    _refuse_title(rows, path, shown)
+    require_names_first([sum(cell != "" for cell in row) for row in rows[:_LOOKED_AT]], path, shown)
     names = [_text_of(cell).strip() for cell in rows[0]]
     # Cells that were only formatted make empty columns at the end.
     cells = {at: [row[at] for row in rows[1:]] for at in range(len(names))}
@@ -50,16 +50,6 @@ def read_spreadsheet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         [f"sheet {sheet} of {len(book.sheet_names)}; data.csv.sheet names another"] if len(book.sheet_names) > 1 else []
     )
     return Read(table, None, tuple(said))
-
-
-def _refuse_title(rows: Sequence[Sequence[Any]], path: str, shown: str) -> None:
-    """A title, or nothing, above the row that names the columns: the first row with as many cells as any."""
-    filled = [sum(cell != "" for cell in row) for row in rows[:_LOOKED_AT]]
-    names = filled.index(max(filled))
-    # Of two columns one may have no name, as an index.
-    if filled[0] <= 1 < max(filled) - 1 and names:
-        rule = f"a first row that names the columns; before the first row of {max(filled)} cells there are {names}"
-        raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {names}")])
 
 
 def _of_cells(cells: Sequence[Any]) -> pa.Array:

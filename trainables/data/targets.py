@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainables.data import stray_values, written_numbers
-from trainables.data.columns import LARGEST, category_names, missing
+from trainables.data.columns import LARGEST, category_names, counts_seconds, missing, seconds
 from trainables.data.config import ColumnConfig
 from trainables.data.types import as_key, canonical_names, plain
 from trainables.data.written_numbers import DecimalMark, Notation, TwoReadingsError
@@ -52,12 +52,10 @@ class Reader:
 
     Attributes:
         notation: How texts write numbers; None where they are none.
-        in_seconds: Whether durations, or times of day, are numbers of seconds.
         notes: What should be said of it.
     """
 
     notation: Notation | None = None
-    in_seconds: bool = False
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -87,9 +85,9 @@ class Reader:
         if is_time or pa.types.is_duration(kind):
             what = f"{'times' if is_time else 'durations'} are read as seconds"
             said = f"target {name}: {what}; data.task: classification keeps them as classes"
-            return cls(Notation(is_duration=True), in_seconds=True, notes=(said,))
+            return cls(Notation(is_duration=True), (said,))
         notation, notes = _find_notation(target, name, asked, task, point)
-        return cls(notation, notes=tuple(notes))
+        return cls(notation, tuple(notes))
 
     def read(self, target: pa.ChunkedArray, path: str) -> pa.ChunkedArray:
         """A target, of the training rows or later ones, as numbers if it is one.
@@ -97,11 +95,11 @@ class Reader:
         Raises:
             DataError: A value is none.
         """
-        kind = target.type
-        if self.in_seconds and (pa.types.is_duration(kind) or pa.types.is_time(kind)):
-            exact = target.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"), safe=False)
-            return pc.divide(exact.cast(pa.int64()).cast(pa.float64()), 1e6)
-        return target if self.notation is None else _as_numbers(target, self.notation, path)
+        if self.notation is None:
+            return target
+        if self.notation.is_duration and counts_seconds(target.type):
+            return pa.chunked_array([pa.array(seconds(target), from_pandas=True)])
+        return _as_numbers(target, self.notation, path)
 
 
 def _find_notation(

@@ -18,7 +18,7 @@ from trainables.data.columns import MISSING, Column
 from trainables.data.kinds import ID_SHARE, LEAST_ROWS_IDS
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
-from trainables.data.types import as_key, few
+from trainables.data.types import as_key, few, spelt_alike
 from trainables.errors import Problem
 
 # Rows of the sample in which columns are looked at.
@@ -36,11 +36,14 @@ LEAST_ROWS_ALONE = 40
 # What people write for a missing number; and different numbers below which any is as far from the others as another.
 MARKS_FOR_MISSING = frozenset(sign * float(digit * n) for sign in (1, -1) for digit in "89" for n in range(2, 8))
 LEAST_NUMBERS = 4
-# Days, by their year, with which counting begins or ends.
-DAYS_FOR_MISSING = {
-    "0001": ("-01-01",), "1753": ("-01-01",), "1899": ("-12-30", "-12-31"), "1900": ("-01-01",), "1970": ("-01-01",),
-    "2999": ("-12-31",), "9999": ("-12-31", "-01-01"),
-}  # fmt: skip
+# Days with which counting begins or ends.
+DAYS_FOR_MISSING = frozenset(
+    ["0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01", "2999-12-31", "9999-01-01",
+     "9999-12-31"]
+)  # fmt: skip
+# What is expected of numbers, one of which may mean missing, and of classes, two of which may be one.
+_MARK = "numbers that lie together; this one, far from all others, comes again and may mean missing"
+_ALIKE = "classes that differ in more than blanks and capitals"
 # Share of missing values from which a column is said to be nearly empty.
 EMPTY_SHARE = 0.95
 
@@ -89,23 +92,14 @@ def sample_rows(n_rows: int, n_columns: int) -> NDArray[np.int64]:
 
 def _of_target(targets: NDArray[Any], classes: Sequence[str], name: str) -> list[Problem]:
     """A class that is written in two ways, and a number that may mean missing: as of features."""
-    if not classes:
-        mark = _mark_for_missing(pd.Series(targets))
-        if mark is None:
-            return []
-        rule = "numbers that lie together; this one, far from all others, comes again and may mean missing"
-        fix = f"if it does, data.columns: {{{as_key(name)}: {{null_values: [{mark:.15g}]}}}}, data.missing_target: drop"
-        return [Problem("data.target", f"{mark:.15g}", rule, fix)]
-    spelt: dict[str, list[str]] = {}
-    for one in classes:
-        spelt.setdefault(" ".join(one.split()).casefold(), []).append(one)
-    alike = next((group for group in spelt.values() if len(group) > 1), None)
-    if alike is None:
+    if classes:
+        fix = "write them alike in the table if they are one"
+        return [Problem("data.target", few([*map(repr, group)]), _ALIKE, fix) for group in spelt_alike(classes)[:1]]
+    mark = _mark_for_missing(pd.Series(targets))
+    if mark is None:
         return []
-    rule = "classes that differ in more than blanks and capitals"
-    return [
-        Problem("data.target", few([repr(one) for one in alike]), rule, "write them alike in the table if they are one")
-    ]
+    fix = f"if it does, data.columns: {{{as_key(name)}: {{null_values: [{mark:.15g}]}}}}, data.missing_target: drop"
+    return [Problem("data.target", f"{mark:.15g}", _MARK, fix)]
 
 
 def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
@@ -114,26 +108,25 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
         values = sample[column.name]
         present = values[~values.isin([MISSING, ""])] if values.dtype == object else values.dropna()
         different = present.nunique()
+        are_days = (column.kind, column.storage) == ("numeric", "whole") and _are_days(present)
         # A column with gaps says at least where they are.
         if different == 0 or (different == 1 and len(present) == len(values)):
             constant.append(column.name)
         elif len(present) <= (1 - EMPTY_SHARE) * len(values):
             empty.append(column.name)
-        elif len(present) >= LEAST_ROWS_IDS and _is_like_id(column, present, different):
+        elif not are_days and len(present) >= LEAST_ROWS_IDS and _is_like_id(column, present, different):
             like_ids.append(column.name)
-        if (column.kind, column.storage) == ("numeric", "whole") and _are_days(present):
+        if are_days:
             rule = "numbers; these read as days, such as 20260224"
             fix = f'if they are, data.columns: {{{as_key(column.name)}: {{kind: date, format: "%Y%m%d"}}}}'
             problems.append(Problem(f"data.columns.{column.name}", f"{present.iloc[0]:.15g}", rule, fix))
-            like_ids = [name for name in like_ids if name != column.name]
         if column.kind == "date" and column.storage != "clock" and (day := _day_for_missing(present)) is not None:
             rule = "dates; this one comes again and again, is the first or the last, and may mean missing"
             fix = f"if it does, data.columns: {{{as_key(column.name)}: {{null_values: ['{day}']}}}}"
             problems.append(Problem(f"data.columns.{column.name}", day, rule, fix))
         if column.kind == "numeric" and (mark := _mark_for_missing(present)) is not None:
-            rule = "numbers that lie together; this one, far from all others, comes again and may mean missing"
             fix = f"if it does, data.columns: {{{as_key(column.name)}: {{null_values: [{mark:.15g}]}}}}"
-            problems.append(Problem(f"data.columns.{column.name}", f"{mark:.15g}", rule, fix))
+            problems.append(Problem(f"data.columns.{column.name}", f"{mark:.15g}", _MARK, fix))
     if constant:
         rule = "columns that vary; these have one value in the rows looked at"
         problems.append(Problem("data.drop", few(constant), rule, "leave them out: they say nothing"))
@@ -161,8 +154,9 @@ def _is_like_id(column: Column, present: pd.Series[Any], different: int) -> bool
 def _day_for_missing(present: pd.Series[Any]) -> str | None:
     """A day that databases and spreadsheets write for none, if a hundredth of the rows and more than one have it."""
     for day in (present.min(), present.max()) if len(present) else ():
-        shown = f"{day:%Y-%m-%d}"
-        if shown[4:] in DAYS_FOR_MISSING.get(shown[:4], ()) and (present == day).sum() > max(1, len(present) / 100):
+        # Not by strftime, which has no zeros before a year.
+        shown = str(day.isoformat())[:10]
+        if shown in DAYS_FOR_MISSING and (present == day).sum() > max(1, len(present) / 100):
             return shown
     return None
 

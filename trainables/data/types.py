@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,14 @@ _PLAIN_KEY = re.compile(r"(?!(?i:yes|no|on|off|y|n|true|false|null)$)[A-Za-z]([\
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _CODED_NUMBER = re.compile(r"([+-]?)0*(\d+)(\.\d+)?")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d)(:\d\d)?(\.\d+)?(Z|[+-]00:?00)?")
+
+
+def spelt_alike(values: Iterable[str]) -> list[list[str]]:
+    """Groups of texts that differ in blanks and capitals alone; each has two or more."""
+    spelt: dict[str, list[str]] = {}
+    for value in values:
+        spelt.setdefault(" ".join(value.split()).casefold(), []).append(value)
+    return [group for group in spelt.values() if len(group) > 1]
 
 
 def few(names: list[str]) -> str:

@@ -68,14 +68,12 @@ _DURATION = re.compile(
 )
 # Before a number: it is less, or more.
 _LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
+_COMPARISONS = frozenset("<>≤≥~")
 _CLOCK = re.compile(r"\s*\d{1,2}:\d{2}:\d{2}(?:\.\d+)?\s*")
 # Values at which is looked before all of them are: words are found out by a few.
 _GLANCE = 200
 # A unit is a column's own if this share of the values that have one have it; the others are mistakes.
 _SHARE_OF_UNIT = 0.9
-
-
-_COMPARISONS = frozenset("<>≤≥~")
 
 
 class TwoReadingsError(Exception):

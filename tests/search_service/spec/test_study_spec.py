@@ -103,6 +103,8 @@ def test_the_smallest_config_is_enough():
         ({"finalists": {"baselines": "yes"}}, "finalists.baselines", "true or false"),
         ({"objective": {"metric": "AUC"}}, "objective.metric", "did you mean roc_auc?"),
         ({"search": {"n_trials": 50}}, "search.n_trials", "search.coarse.max_trials and search.refined.max_trials"),
+        ({"search_space": {"optimizer.lr": {"type": "uniform"}}}, "search_space.optimizer.lr.type", "a range"),
+        ({"trial": {"optimizer": {"type": "adam"}}}, "trial.optimizer.type", "one of: "),
         ({"objective": {"direction": "max"}}, "objective.direction", "objective.metric says which way is better"),
         ({"data": {"source": "digits", "test_size": 0.2}}, "data.test_size", "did you mean test_fraction?"),
         ({"data": {"source": "digits", "csv": {"sep": ";"}}}, "data.csv.sep", "did you mean delimiter?"),

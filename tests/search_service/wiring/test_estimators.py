@@ -236,19 +236,19 @@ def test_e1_a_search_without_record_leaves_a_folder_that_can_be_recorded_later(s
 
 def test_e1_rows_that_weigh_more_are_learnt_and_rows_without_weight_are_not_there(settings):
     random = np.random.default_rng(2)
-    X = random.normal(size=(300, 2))  # noqa: N806
+    X = random.normal(size=(600, 2))  # noqa: N806
     y = np.where(X[:, 0] > 0, "up", "down")
-    wrong = random.permutation(300) < 140
+    wrong = random.permutation(600) < 280
     told = np.where(wrong, np.where(y == "up", "down", "up"), y)
     # All labels are as they were but for those of the rows that weigh a hundredth.
     light = SearchClassifier(**settings).fit(X, told, sample_weight=np.where(wrong, 0.01, 1.0))
     assert light.score(X, y) > 0.9
     assert light.score(X, y) > SearchClassifier(**settings).fit(X, told).score(X, y) + 0.1
-    third = np.where(np.arange(300) < 30, "sideways", told)
+    third = np.where(np.arange(600) < 30, "sideways", told)
     absent = SearchClassifier(**settings).fit(X, third, sample_weight=(third != "sideways").astype(float))
     assert absent.classes_.tolist() == ["down", "up"]
     assert absent.n_features_in_ == 2
-    assert absent.predict_proba(X).shape == (300, 2)
+    assert absent.predict_proba(X).shape == (600, 2)
 
 
 def test_e1_equal_weights_are_none_and_weights_of_two_places_are_refused(settings):

@@ -140,6 +140,12 @@ def test_d2_what_is_settled_of_a_tables_config_is_not_searched(ordinary, tmp_pat
     assert set(parse(made.plain).search_space) == searched
 
 
+def test_d2_a_search_space_of_ones_own_stays_beside_a_network_of_ones_own(ordinary, tmp_path):
+    own = {"network.dropout": {"low": 0.0, "high": 0.1}}
+    changes = ["data.target=y", f"search_space={json.dumps(own)}", "trial.network={hidden_sizes: [8], dropout: 0.05}"]
+    assert wiring.config_of(ordinary, changes, settings=Settings(home=tmp_path)).plain["search_space"] == own
+
+
 @pytest.mark.parametrize(("change", "value"), [("data.csv.decimal_point=,", ","), ("data.csv.delimiter=|", "|")])
 def test_c1_a_mark_is_given_as_it_stands(change, value):
     raw = config_file.overridden({"data": {}}, [change])

@@ -78,6 +78,7 @@ def test_c1_json_that_is_none_is_refused_where_it_ends(tmp_path):
     [
         ('\n [{"a": 1}]', True),
         ('{"a": 1}\n{"a": 2}\n', True),
+        (f'{{"a": "{"long " * 2000}"}}\n{{"a": "short"}}\n', True),
         ('{"a": {"0": 1, "1": 2}, "y": {"0": "p", "1": "q"}}', True),
         ('{"data": [{"a": 1, "y": 2}]}', True),
         ('{"name": "n", "data": {"source": "digits"}}', False),

@@ -223,7 +223,7 @@ def test_a_quotation_mark_that_is_never_closed_is_told_in_a_long_file_too(tmp_pa
         read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
 
 
-@pytest.mark.parametrize("mark", ["9999-12-31", "1900-01-01"])
+@pytest.mark.parametrize("mark", ["9999-12-31", "1900-01-01", "0001-01-01"])
 def test_a_date_that_may_mean_missing_is_said_and_can_be_left_out(tmp_path, mark):
     days = [mark if n % 7 == 0 else f"2024-{1 + n % 12:02d}-{1 + n % 28:02d}" for n in WHOLE]
     (warning,) = [it for it in table(tmp_path, {"x": WHOLE, "d": days}).warnings if it.path == "data.columns.d"]
