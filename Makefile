@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Today's plugin or the older program, whichever is here.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help run test test-quick test-browser check docs errors wheels chaos format bench up down clean
+.PHONY: help run test test-quick test-browser check docs errors wheels stranger chaos format bench up down clean
 .DEFAULT_GOAL := help
 
 help:            ## Show what can be made.
@@ -63,6 +63,10 @@ chaos: $(INSTALLED)   ## Kill studies at random moments, and look at what is lef
 # More: make wheels WHEELS="python3.11 --clients python3.12 python3.13".
 wheels: $(INSTALLED)  ## Try wheel and sdist in empty environments: the client alone, and all of it (tests/wheels.py).
 	$(BIN)/python tests/wheels.py $(WHEELS)
+
+# More: make stranger STRANGER="--build-network host", or --with-tests, --without-containers.
+stranger:        ## Follow the README word by word in an empty clone, containers included (tests/word_by_word.py).
+	$(PYTHON) tests/word_by_word.py $(STRANGER)
 
 format: $(INSTALLED)  ## Rewrite the code in the project's format.
 	$(BIN)/ruff format .

@@ -181,8 +181,10 @@ def _finalists_and_model(
     spec, dataset, tell, once = place.spec, place.dataset, place.listen, StudyFolder(place.folder).once
     tell(StepStarted.of(Step.FINALISTS))
     rounds = [result for cycle in cycles for result in (cycle.coarse, cycle.refined)]
-    rows = dataset, table.test_rows
-    train_again = partial(finalists.run, spec, rounds, *rows, place.folder, table.folds or (), place.run_tasks, act)
+    train_again = partial(
+        finalists.run, spec, rounds, dataset, table.test_rows, place.folder,
+        folds=table.folds or (), run_tasks=place.run_tasks, act=act, grids=table.grids,
+    )  # fmt: skip
     final = once("finalists", FinalistsResult, train_again, lambda found: _has_networks(found, place.folder))
     shutil.rmtree(place.folder / layout.NETWORKS, ignore_errors=True)
     final = _in_folder(final, place.folder)

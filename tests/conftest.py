@@ -22,6 +22,7 @@ import pytest
 
 # It looks for each of numpy's functions in whatever was imported before it, which will be much.
 import skops.io  # noqa: F401
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from search_service.cli.commands import COLLECT_AFTER
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from search_service.runners.ray_tune import RayTuneRunner
 
 REPOSITORY = Path(__file__).parent.parent
+# Tests do not fail because another process has the processor.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 # Folders of tests, and what is in them, that wait for processes and servers: begun last, they would be waited for.
 LONG = ("end_to_end", "faults", "contracts", "attacks", "export", "service", "cli")

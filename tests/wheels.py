@@ -6,6 +6,7 @@ Python, and exits with 1 where something is not as it should be. It takes minute
 
     python tests/wheels.py                     # the Pythons of PATH
     python tests/wheels.py python3.11 --clients /opt/python3.13/bin/python3    # of some the client alone
+    python tests/wheels.py python3.11 --sbom sbom.json      # and a list of all that an installation consists of
 """
 
 from __future__ import annotations
@@ -95,6 +96,20 @@ def install_all(python: str, sdist: Path, folder: Path) -> Path:
     return folder / "bin/search-service"
 
 
+def write_sbom(environment: Path, to: Path, folder: Path) -> int:
+    """Software bill of materials of a whole installation, CycloneDX as JSON; how many packages it names."""
+    call(sys.executable, "-m", "venv", folder / "cyclonedx", where=folder)
+    python = folder / "cyclonedx/bin/python"
+    call(python, "-m", "pip", "install", "--quiet", "cyclonedx-bom", where=folder)
+    listed = folder / "sbom.json"
+    describe = [folder / "cyclonedx/bin/cyclonedx-py", "environment", "--output-reproducible", "--output-file", listed]
+    call(*describe, "--pyproject", REPOSITORY / "pyproject.toml", environment / "bin/python", where=folder)
+    shutil.copy(listed, to)
+    packages = [component["name"] for component in json.loads(listed.read_text())["components"]]
+    assert {"torch", "ray", "mlflow", "optuna"} <= set(packages), packages
+    return len(packages)
+
+
 def follow_a_study(client: Path, service: Path, folder: Path) -> str:
     """Serve from one installation, submit from another; the study's score."""
     with (folder / "serve.log").open("w+") as log:
@@ -143,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pythons", nargs="*", help="default: those of PATH")
     parser.add_argument("--clients", nargs="*", default=[], metavar="PYTHON", help="the client alone, with the others'")
+    parser.add_argument("--sbom", type=Path, metavar="FILE", help="of the first whole installation, as CycloneDX")
     asked = parser.parse_args()
     pythons = asked.pythons or [python for python in PYTHONS if shutil.which(python)]
     fine = bool(pythons)
@@ -163,6 +179,8 @@ def main() -> None:
                 service = install_all(python, sdist, own / "all")
                 said += f"; all of it in {time.perf_counter() - started:.0f} s, and a study was run"
                 call(service, "run", REPOSITORY / "configs/06_raw_table.yaml", "--home", own / "home", where=own)
+                if asked.sbom is not None and number == 0:
+                    said += f"; {write_sbom(own / 'all', asked.sbom.resolve(), own)} packages in {asked.sbom.name}"
             assert service is not None
             follow_a_study(client, service, own)
             version = call(client.parent / "python", "--version", where=own).strip()

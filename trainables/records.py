@@ -158,6 +158,11 @@ class ColumnImportance:
     worse: float
     spread: float
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether the score is worse by more than one standard deviation over networks and shuffles."""
+        return self.worse > self.spread
+
 
 @dataclass(frozen=True)
 class ColumnImportances:
@@ -178,6 +183,32 @@ class ColumnImportances:
     networks: int = 0
     repeats: int = 0
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class PartialDependence:
+    """What networks say at some values of a column, all other columns as they are; G values.
+
+    Attributes:
+        column: Its name.
+        kind: Of the column.
+        values: G: numbers, or the text of dates (ISO 8601), truths and categories.
+        means: Of each class that is shown its mean probability (G), or, named by nothing, the mean of a target of
+            numbers in its own units. Of two classes it is the second; without probabilities, the share of rows.
+        spreads: Standard deviation over the networks of the same.
+        shares: How many of the training rows have that value (G), of categories; else nothing.
+        rows: Rows that were averaged over.
+        networks: Networks.
+    """
+
+    column: str
+    kind: Literal["numeric", "boolean", "categorical", "date", "text"]
+    values: tuple[float, ...] | tuple[str, ...]
+    means: Mapping[str, tuple[float, ...]]
+    spreads: Mapping[str, tuple[float, ...]]
+    shares: tuple[float, ...] = ()
+    rows: int = 0
+    networks: int = 0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ app = typer.Typer()
 LOG_EVERY_S = 1.0
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Watch until it has ended.")]
 
 
 class JobsChoice(StrEnum):
@@ -76,7 +77,7 @@ def submit(
     metric: Metric = None,
     minutes: Minutes = None,
     drop: Drop = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Watch until it has ended.")] = False,
+    follow: Follow = False,
     priority: Annotated[int, typer.Option(min=-100, max=100, help="Larger ones begin first.")] = 0,
     key: Annotated[
         str | None, typer.Option("--idempotency-key", help="Said again with the same key, it is submitted once.")
@@ -102,16 +103,22 @@ def submit(
                 say(f"  or look at it  search-service show {study.id}")
                 say(f"  or at its page {client.url}{study.links.page}")
             return
-        for event in client.events(study.id):
-            if not as_json:
-                _print_event(event)
-        done = client.study(study.id)
-        if as_json:
-            print_json(done)
-        else:
-            _print_study(done)
-            _print_answer(client, done)
+        done = _follow(client, study.id, as_json)
     _exit_as(done)
+
+
+def _follow(client: Client, study: str, as_json: bool) -> Study:
+    """Print what happens until a study has ended, and how it did."""
+    for event in client.events(study):
+        if not as_json:
+            _print_event(event)
+    done = client.study(study)
+    if as_json:
+        print_json(done)
+    else:
+        _print_study(done)
+        _print_answer(client, done)
+    return done
 
 
 @app.command("list")
@@ -212,11 +219,16 @@ def cancel(study: StudyId, home: Home = None, as_json: AsJson = False) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
-def resume(study: StudyId, as_json: AsJson = False) -> None:
-    """Go on with a study that was cancelled or interrupted."""
+def resume(study: StudyId, follow: Follow = False, as_json: AsJson = False) -> None:
+    """Go on with a study that was cancelled or interrupted; followed, it exits as ``submit --follow`` does."""
     home_studies.require_of_a_service(study)
     with client_of_service() as client:
-        print_asked(client.resume(study), as_json)
+        going_on = client.resume(study)
+        if not follow:
+            print_asked(going_on, as_json)
+            return
+        done = _follow(client, study, as_json)
+    _exit_as(done)
 
 
 @app.command(rich_help_panel=PANEL)

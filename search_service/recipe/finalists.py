@@ -11,7 +11,7 @@ tested are still the networks of the study's own division.
 Several of the networks that were trained so are better together than any of them alone: the model is their mean, where
 validation rows say so (averaging.py). What becomes of it, and what simpler models reach beside it: handing_over.py.
 And for the report, choosing nothing: every other metric, and which columns of the table the winner's networks go by
-(trainables/column_importance.py).
+(trainables/column_importance.py), and what they say at these columns' values (trainables/partial_dependence.py).
 Source: Bouthillier et al. 2021, "Accounting for variance in machine learning benchmarks".
 """
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,14 +51,15 @@ from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.runners.base import run_here
 from search_service.spec.study_spec import StudySpec
-from trainables import advantage, checkpoint, column_importance
+from trainables import advantage, checkpoint, column_importance, partial_dependence
 from trainables.advantage import Drawn
 from trainables.baselines import Fitted
 from trainables.data.dataset import Dataset, TestRows
+from trainables.data.grids import Grid
 from trainables.metrics import METRICS, MetricName, effective_rows, metrics_for
 from trainables.network import count_parameters
 from trainables.process import device_for
-from trainables.records import ColumnImportances
+from trainables.records import ColumnImportances, PartialDependence
 from trainables.row_tensors import to_tensors
 from trainables.threshold import scores_at
 from trainables.training import PopulationTraining, trivial_scores
@@ -76,6 +77,7 @@ def run(
     folds: Iterable[Dataset] = (),
     run_tasks: RunTasks = run_here,
     act: LastAct | None = None,
+    grids: Mapping[str, Grid] | None = None,
 ) -> FinalistsResult:
     """Train the finalists, choose the winner, evaluate it.
 
@@ -88,6 +90,7 @@ def run(
         folds: Divisions of training and validation rows, each prepared by its own training part; inputs may differ.
         run_tasks: Where finalists, baselines and the refit are trained, as much of it at once as there is room for.
         act: Says how much of it there is time for; by default all.
+        grids: Of columns, the values at which the winner's networks are asked.
 
     Raises:
         CheckFailedError: Every finalist diverged.
@@ -109,6 +112,7 @@ def run(
     final = _evaluated(spec, trained, model, handed, fitted, training, dataset, test_rows, folder)
     return replace(
         final,
+        dependences=_dependences(training, dataset, grids or {}, final.columns),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
         rule=f"{rule} {act.said}".rstrip(),
@@ -188,6 +192,14 @@ def _columns(
     return column_importance.importances(
         training, training.validation_rows, dataset.sources, metric, scaling=dataset.scaling, shift=shift
     )
+
+
+def _dependences(
+    training: PopulationTraining, dataset: Dataset, grids: Mapping[str, Grid], columns: ColumnImportances | None
+) -> tuple[PartialDependence, ...]:
+    """What the winner's networks say at the values of the columns that they go by, on validation rows."""
+    names = [] if columns is None else [column.name for column in columns.columns if column.is_missed]
+    return partial_dependence.dependences(training, training.validation_rows, dataset, grids, names)
 
 
 def _trained(

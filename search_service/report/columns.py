@@ -17,7 +17,7 @@ def shown_of(found: ColumnImportances) -> tuple[Sequence[ColumnImportance], str]
     Missed is what makes the score worse by more than one standard deviation over networks and shuffles, and the first
     in any case.
     """
-    missed = [column for column in found.columns if column.worse > column.spread]
+    missed = [column for column in found.columns if column.is_missed]
     shown = (missed or list(found.columns[:1]))[:MOST]
     parts = []
     if (more := len(missed) - len(shown)) > 0:

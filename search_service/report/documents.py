@@ -29,6 +29,7 @@ from trainables.records import (
     Baseline,
     Calibration,
     ColumnImportances,
+    PartialDependence,
     PopulationSize,
     PredictionInterval,
     Threshold,
@@ -300,6 +301,9 @@ class BestDocument(Document):
     columns: ColumnImportances | None = Field(
         default=None, description="Which columns the winner's networks go by; null: not measured."
     )
+    dependences: list[PartialDependence] = Field(
+        default_factory=list, description="What these networks say at the values of the columns that matter most."
+    )
     pareto: ParetoSet | None
     seeds: list[int]
     gradient_health: HealthDocument | None
@@ -336,6 +340,7 @@ class BestDocument(Document):
             threshold=final.threshold,
             prediction_interval=final.prediction_interval,
             columns=final.columns,
+            dependences=list(final.dependences),
             pareto=final.pareto,
             seeds=list(winner.seeds),
             gradient_health=HealthDocument.of(winner.health),

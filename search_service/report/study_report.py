@@ -11,6 +11,7 @@ from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
 from search_service.report.columns import columns_section
+from search_service.report.dependences import dependences_section
 from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
 from search_service.report.worth import worth
 from search_service.spec.study_spec import StudySpec
@@ -136,6 +137,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *compare_finalists(final, spec.finalists.prefer),
         *_comparison(final),
         *columns_section(final.columns),
+        *dependences_section(final.dependences, spec.data.target),
         *describe_pareto(final),
     ]
 

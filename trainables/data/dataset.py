@@ -16,9 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainables import target_scaling
-from trainables.data import preparation, splits, targets, traps
+from trainables.data import grids, preparation, splits, targets, traps
 from trainables.data.config import DataConfig
 from trainables.data.files import Files, roles
+from trainables.data.grids import Grid
 from trainables.data.parts import Part, as_part, divide, division_of
 from trainables.data.preparation import RULES, Preparation
 from trainables.data.profile import Profile, profile
@@ -132,6 +133,7 @@ class Loaded:
         warnings: Leaks and traps.
         folds: The training and validation rows divided again, if asked for.
         profile: Every column, if asked for.
+        grids: Of columns by name, values at which one may ask what a network says.
     """
 
     dataset: Dataset
@@ -145,6 +147,7 @@ class Loaded:
     warnings: tuple[Problem, ...]
     folds: Folds | None
     profile: Profile | None
+    grids: Mapping[str, Grid]
 
 
 def load(config: DataConfig, task: Task | None = None) -> tuple[Dataset, TestRows]:
@@ -184,15 +187,14 @@ def read(
     dataset, fitted = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task, rules)
     test_rows = TestRows(*_finish(fitted.transform(parts["test"].table, "data.test"), parts["test"], dataset.scaling))
     sample = traps.sample_rows(len(parts["train"]), len(table_schema))
+    raw = parts["train"].table.take(sample)
+    typed = table_schema.typed(raw, "data")
     found = traps.find(
         table_schema,
-        table_schema.typed(parts["train"].table.take(sample), "data"),
+        typed,
         parts["train"].targets[sample],
         task,
-        {
-            name: traps.Side(rows.inputs, rows.targets)
-            for name, rows in (("train", dataset.train), ("validation", dataset.validation), ("test", test_rows))
-        },
+        _sides(dataset, test_rows),
         classes,
         files.target,
     )
@@ -212,7 +214,14 @@ def read(
         warnings=found,
         folds=Folds(parts, table_schema, config, classes, task, folds, rules) if folds else None,
         profile=_profile(files, config, table_schema, fitted, classes) if profiled else None,
+        grids=grids.of_columns(raw, typed, fitted),
     )
+
+
+def _sides(dataset: Dataset, test_rows: TestRows) -> dict[str, traps.Side]:
+    """The prepared rows of each part, by its name."""
+    rows = {"train": dataset.train, "validation": dataset.validation, "test": test_rows}
+    return {name: traps.Side(of_part.inputs, of_part.targets) for name, of_part in rows.items()}
 
 
 def _profile(files: Files, config: DataConfig, of: Schema, fitted: Preparation, classes: tuple[str, ...]) -> Profile:

@@ -15,6 +15,7 @@ from search_service.records.checks import LearningRatesResult
 from search_service.records.events import TaskDone
 from search_service.records.results import DataSummary, StudyResult
 from search_service.report.columns import how_measured
+from search_service.report.dependences import how_asked
 from search_service.report.documents import Document, StudyDocument
 from search_service.report.page.answer import (
     BaselinePart,
@@ -116,6 +117,7 @@ class ReportPage(Document):
     finalists_said: str
     baselines: list[BaselinePart]
     columns_said: str = Field(default="", description="How it was measured which columns matter; empty if it was not.")
+    dependences_said: str = Field(default="", description="Where what is said at columns' values comes from; or empty.")
     data: list[str]
     warnings: list[str]
     again: AgainPart
@@ -171,6 +173,7 @@ def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told
         finalists_said=describe_finalists(spec, final) if final else "",
         baselines=baselines_of(final) if final else [],
         columns_said=how_measured(final.columns) if final and final.columns else "",
+        dependences_said=how_asked(final.dependences) if final else "",
         data=[s for s in describe_data(result.data) if not s.startswith("⚠ ")] if result.data else [],
         warnings=list(result.data.warnings) if result.data else [],
         again=_again(spec, result.study_id, result.data, told.versions),

@@ -164,3 +164,50 @@ function columnTable(found) {
     h("summary", {}, others.length === 1 ? "The other column" : `The other ${others.length} columns`),
     of(others, "Table of the other columns")) : null];
 }
+
+// What the network says at each value of a column, a chart for each; all on one axis of what is said.
+function dependenceCharts(asked) {
+  const labels = Object.keys(asked[0].means), ends = asked.flatMap((one) => labels.flatMap((label) =>
+    one.means[label].flatMap((mean, i) => [mean - one.spreads[label][i], mean + one.spreads[label][i]])));
+  const low = Math.min(...ends), high = Math.max(...ends);
+  const title = labels.length > 1 ? "mean probability" : labels[0] === "" ? "mean prediction"
+      : `mean probability of ${labels[0]}`;
+  const legend = labels.length > 1 ? h("p", { class: "legend" }, labels.map((label, i) => h("span", {},
+      s("svg", { width: 28, height: 10, "aria-hidden": "true" },
+        s("path", { class: `line c${i % 5} d${i % 5}`, d: "M0 5H28" })), " ", name_(label)))) : null;
+  return [legend, h("div", { class: "columns" }, asked.map((one) => h("figure", {},
+      h("figcaption", {}, name_(one.column)), dependenceChart(one, labels, low, high, title))))];
+}
+
+function dependenceChart(one, labels, low, high, title) {
+  const listed = one.kind === "categorical" || one.kind === "boolean", isDate = one.kind === "date";
+  const numbers = isDate ? one.values.map((value) => Date.parse(value.endsWith("Z") ? value : value + "Z")) : one.values;
+  const dated = (value) => {
+    const whole = new Date(value).toISOString();
+    return whole.startsWith("1970-01-01") ? whole.slice(11, 16) : whole.slice(0, 10);
+  };
+  const said = (i) => labels.map((label) => `${label ? label + " " : ""}${shown(one.means[label][i])}`).join(", ");
+  return chart(`${one.column}: ${one.values.map((value, i) => `${isDate ? dated(numbers[i]) : shown(value)}: ${said(i)}`)
+      .join("; ")}`, (width) => {
+    const height = 210, svg = s("svg", {}), area = { left: 58, right: width - 12, top: 22, bottom: height - 26 };
+    const x = listed ? places(one.values, area.left, area.right)
+        : scale(Math.min(...numbers), Math.max(...numbers), area.left + 4, area.right - 4, { most: width / 110 });
+    const y = scale(low, high, area.bottom, area.top, { most: 6 });
+    frame(svg, area, x, y, { yTitle: cut(title, Math.floor(width / 7)), xText: isDate ? dated : shown });
+    labels.forEach((label, k) => {
+      const at = numbers.map((value, i) => ({ x: x(value), y: y(one.means[label][i]),
+        up: y(one.means[label][i] + one.spreads[label][i]), down: y(one.means[label][i] - one.spreads[label][i]) }));
+      if (listed) for (const point of at)
+        svg.append(s("path", { class: `stroke c${k % 5}`, d: `M${point.x} ${point.up}V${point.down}` }));
+      else {
+        svg.append(s("path", { class: `band fill c${k % 5}`,
+          d: line([...at.map((p) => [p.x, p.up]), ...at.map((p) => [p.x, p.down]).reverse()]) + "Z" }));
+        svg.append(s("path", { class: `line c${k % 5} d${k % 5}`, d: line(at.map((p) => [p.x, p.y])) }));
+      }
+      at.forEach((point, i) => svg.append(s("circle", { class: `fill c${k % 5}`, cx: point.x, cy: point.y, r: 3 },
+        s("title", {}, `${isDate ? dated(numbers[i]) : shown(one.values[i])}: ${label ? label + " " : ""}${
+          shown(one.means[label][i])}${one.shares.length ? `, ${percent(one.shares[i])} of the rows` : ""}`))));
+    });
+    return { svg, height };
+  });
+}

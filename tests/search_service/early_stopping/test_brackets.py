@@ -38,7 +38,7 @@ def tunes(plan):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     grace_period=st.integers(1, 3),
     # Whole: Tune's rungs may lie between epochs, ours are rounded.

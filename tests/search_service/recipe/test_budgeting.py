@@ -56,7 +56,7 @@ def test_e3_seconds_of_the_rounds_by_hand():
     assert found.seconds_of_last == pytest.approx(found.last.seconds(costs()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(5.0, 5_000.0), st.floats(1e-3, 10.0), st.integers(1, 16), st.booleans())
 def test_e3_what_is_said_to_fit_fits_and_what_does_not_is_the_least(seconds, epoch, slots, with_coarse):
     found = size(seconds, costs(epoch, slots), asked(), with_coarse=with_coarse)
@@ -71,7 +71,7 @@ def test_e3_what_is_said_to_fit_fits_and_what_does_not_is_the_least(seconds, epo
     assert found.refined.epochs == found.last.epochs
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(20.0, 2_000.0), st.floats(1e-3, 1.0))
 def test_e3_twice_the_time_is_never_used_for_shorter_trainings(seconds, epoch):
     less, more = (size(time, costs(epoch), asked()) for time in (seconds, 2 * seconds))

@@ -159,12 +159,12 @@ LEAVES = {
 UNITS = {"parameters": lambda values: math.log10(values["network.hidden_sizes"][0])}
 
 
-def front(method, seed):
-    """Area that 48 configurations of a sampler dominate: of a score that wider networks have, if the rate fits them."""
+def front(method, seed, asks):
+    """Area that so many configurations of a sampler dominate: wider networks score better, if the rate fits them."""
     cost = UNITS["parameters"]
     sampler = Sampler(LEAVES, plain(), method=method, mode="max", seed=seed, cost=cost)
     points = []
-    for _ in range(48):
+    for _ in range(asks):
         (drawn,) = sampler.ask(1)
         width = cost(drawn.values)
         score = width / 3 - abs(math.log10(drawn.values["optimizer.lr"]) + width)
@@ -177,12 +177,16 @@ def front(method, seed):
     return area
 
 
-@pytest.mark.parametrize("method", sorted(OF_TWO_OBJECTIVES))
-def test_b_what_knows_two_objectives_finds_more_of_the_front_than_what_knows_one(method):
-    seeds = range(4)
-    assert sum(front(method, seed) for seed in seeds) > max(
-        sum(front(other, seed) for seed in seeds) for other in ("random", "tpe")
-    )
+# Asking the Gaussian process takes a third of a second each, and it finds the front with half as many.
+@pytest.mark.parametrize(("method", "asks", "seeds"), [("gp", 24, 2), ("optuna_tpe", 48, 4)])
+def test_b_what_knows_two_objectives_finds_more_of_the_front_than_what_knows_one(method, asks, seeds):
+    assert method in OF_TWO_OBJECTIVES
+    found = {name: sum(front(name, seed, asks) for seed in range(seeds)) for name in (method, "random", "tpe")}
+    assert found[method] > max(found["random"], found["tpe"])
+
+
+def test_b_each_sampler_of_two_objectives_is_tried_here():
+    assert {"gp", "optuna_tpe"} == OF_TWO_OBJECTIVES
 
 
 @pytest.fixture(scope="module", params=["optuna_tpe", "tpe"])

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from search_service.recipe import step1_initial_loss, step2_overfit_small_sample, step3_learning_rates
-from search_service.recorders.figures import activations, columns, gradients, losses, schedules, search_map
+from search_service.recorders.figures import activations, columns, dependences, gradients, losses, schedules, search_map
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading, HealthVerdict
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
@@ -20,7 +20,15 @@ from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.sections import InitialLossSpec, LearningRatesSpec, OverfitSpec
 from tests.plans import make_plan, plain
 from trainables.config import TrialConfig
-from trainables.records import Baseline, ColumnImportance, ColumnImportances, EpochPoint, Health, LayerHealth
+from trainables.records import (
+    Baseline,
+    ColumnImportance,
+    ColumnImportances,
+    EpochPoint,
+    Health,
+    LayerHealth,
+    PartialDependence,
+)
 
 LR = NumericRange(1e-4, 1e-1, log=True)
 DECAY = NumericRange(1e-4, 1.0, log=True)
@@ -324,3 +332,47 @@ def test_b_columns_are_drawn_with_all_their_words_whatever_they_are_called(names
         box = text.get_window_extent(renderer)
         assert box.x0 >= 0
         assert box.x1 <= figure.bbox.width
+
+
+NUMBERS = PartialDependence(
+    "size $1", "numeric", (10.0, 20.0, 40.0), {"": (1.0, 3.0, 2.0)}, {"": (0.1, 0.1, 0.5)}, rows=9, networks=2
+)
+TOWNS = PartialDependence(
+    "t" * 99, "categorical", ("1", "zwei\n$"), {"": (1.5, 2.5)}, {"": (0.1, 0.2)}, shares=(0.7, 0.3), rows=9, networks=2
+)
+DAYS = PartialDependence(
+    "when",
+    "date",
+    ("2001-01-01T00:00:00", "2001-03-01T00:00:00"),
+    {"": (2.0, 1.0)},
+    {"": (0.0, 0.0)},
+    rows=9,
+    networks=2,
+)
+
+
+def test_e1_what_is_said_at_values_is_drawn_on_one_axis_for_all_columns():
+    figure = dependences.draw([NUMBERS, TOWNS, DAYS], "price $")
+    assert drawn(figure).startswith(b"\x89PNG")
+    numbers, towns, days = figure.axes
+    assert numbers.get_ylim() == towns.get_ylim() == days.get_ylim()
+    assert numbers.get_ylabel() == r"mean prediction of price \$"
+    assert [tuple(point) for point in numbers.lines[0].get_xydata()] == [(10, 1.0), (20, 3.0), (40, 2.0)]
+    band = numbers.collections[0].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == pytest.approx((0.9, 3.1))
+    assert [label.get_text() for label in towns.get_xticklabels()] == ["1", r"zwei \$"]
+    first, last = days.lines[0].get_xdata()
+    assert last - first == 59
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for axis in figure.axes:
+        for text in (axis.title, *axis.get_xticklabels()):
+            assert text.get_window_extent(renderer).x1 <= figure.bbox.width
+
+
+def test_e1_classes_have_a_line_each_and_a_legend():
+    means = {"red": (0.1, 0.7), "green": (0.5, 0.2)}
+    spreads = dict.fromkeys(means, (0.0, 0.0))
+    one = PartialDependence("size", "numeric", (1.0, 2.0), means, spreads, rows=9, networks=2)
+    figure = dependences.draw([one], None)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["red", "green"]
+    assert figure.axes[0].get_ylabel() == "mean probability"

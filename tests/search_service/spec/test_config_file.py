@@ -95,7 +95,7 @@ def test_set_changes_keys_of_any_depth(tmp_path):
             load(path, [wrong])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=60) | st.binary(max_size=60))
 def test_any_file_at_all_is_a_config_or_one_clear_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("any") / "c.yaml"
@@ -113,7 +113,7 @@ JSON_VALUES = st.recursive(
 SECTIONS = ["schema_version", "name", "data", "trial", "search_space", "objective", "checks", "search", "finalists"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(SECTIONS) | st.text(max_size=5), JSON_VALUES, max_size=4))
 def test_any_keys_and_values_are_a_config_or_one_clear_error(raw):
     from search_service.spec.study_spec import parse

@@ -653,7 +653,7 @@ _PATHS = sorted(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(_PATHS), _ANYTHING)
 def test_e2_whatever_stands_at_a_key_is_a_spec_or_a_clear_mistake(path, value):
     section, key = path

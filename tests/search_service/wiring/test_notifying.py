@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
 import socketserver
+import ssl
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from search_service import wiring
 from search_service.errors import DataError, OutsideError
@@ -67,28 +75,71 @@ def hook(*answers):
 
 
 @contextmanager
-def mail_server():
-    """One that takes every mail, without TLS; it keeps what it hears."""
+def mail_server(tls=None, *, from_the_start=False):
+    """One that takes every mail; it keeps what it hears, and which of that came over TLS.
+
+    With a context it offers STARTTLS and a login, or speaks nothing but TLS `from_the_start`.
+    """
     heard = []
 
-    class Handler(socketserver.StreamRequestHandler):
+    class Handler(socketserver.BaseRequestHandler):
         def handle(self):
-            self.wfile.write(b"220 here\r\n")
+            connection, is_safe = self.request, False
+            if from_the_start:
+                connection, is_safe = tls.wrap_socket(connection, server_side=True), True
+            lines = connection.makefile("rb")
+            connection.sendall(b"220 here\r\n")
             in_data = False
-            while line := self.rfile.readline():
-                heard.append(line.decode().rstrip())
+            while line := lines.readline():
+                heard.append(f"{'safe ' if is_safe else ''}{line.decode().rstrip()}")
                 if in_data:
                     in_data = line != b".\r\n"
                     if in_data:
                         continue
-                if line.upper().startswith(b"QUIT"):
-                    self.wfile.write(b"221 bye\r\n")
+                word = line.upper().split()[0] if line.split() else b""
+                if word == b"QUIT":
+                    connection.sendall(b"221 bye\r\n")
                     return
-                in_data = line.upper().startswith(b"DATA")
-                self.wfile.write(b"354 go on\r\n" if in_data else b"250 yes\r\n")
+                if word == b"EHLO" and tls is not None:
+                    connection.sendall(b"250-here\r\n250 " + (b"AUTH PLAIN\r\n" if is_safe else b"STARTTLS\r\n"))
+                elif word == b"STARTTLS":
+                    connection.sendall(b"220 go on\r\n")
+                    connection, is_safe = tls.wrap_socket(connection, server_side=True), True
+                    lines = connection.makefile("rb")
+                elif word == b"AUTH":
+                    connection.sendall(b"235 welcome\r\n")
+                else:
+                    in_data = word == b"DATA"
+                    connection.sendall(b"354 go on\r\n" if in_data else b"250 yes\r\n")
 
     with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as server:
+        # A client that does not trust the certificate ends the handshake: that is the test, no error of the server.
+        server.handle_error = lambda request, address: None
         yield server.server_address[1], heard
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 that signs itself, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
+    now = datetime.now(tz=UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("mail") / "mail.pem"
+    without_password = serialization.NoEncryption()
+    as_text = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, without_password)
+    path.write_bytes(key.private_bytes(*as_text) + signed.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 def run(home, notify, listeners=(), say=lambda text: None, **changes):
@@ -169,6 +220,34 @@ def test_e1_a_password_goes_nowhere_without_tls(monkeypatch):
         notifying._send(settings, {"text": "x", "study_id": "y"}, said.append)
     assert "no TLS" in said[0]
     assert not any("AUTH" in line for line in mails)
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_e1_a_mail_and_its_password_go_over_tls(scheme, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    said = []
+    with mail_server(tls, from_the_start=scheme == "smtps") as (port, heard):
+        settings = Settings(notify=f"{scheme}://ada:pass%2Fw0rd@127.0.0.1:{port}/?to=ada@example.org")
+        notifying._send(settings, {"text": "it is over", "study_id": "y"}, said.append)
+    assert said == []
+    login = base64.b64encode(b"\0ada\0pass/w0rd").decode()
+    assert f"safe AUTH PLAIN {login}" in heard
+    assert "safe it is over" in heard
+    assert {line for line in heard if not line.startswith("safe ")} <= {*heard[:1], "STARTTLS"}
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_e1_a_server_that_nobody_vouches_for_gets_neither_password_nor_mail(scheme, certificate):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    said = []
+    with mail_server(tls, from_the_start=scheme == "smtps") as (port, heard):
+        settings = Settings(notify=f"{scheme}://ada:passw0rd@127.0.0.1:{port}/?to=ada@example.org")
+        notifying._send(settings, {"text": "it is over", "study_id": "y"}, said.append)
+    assert "certificate verify failed" in said[0]
+    assert not any(line.startswith("safe ") for line in heard)
 
 
 @pytest.mark.parametrize(
