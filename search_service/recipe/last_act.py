@@ -92,6 +92,9 @@ class LastActInMinutes(LastAct):
     # Two tell something of noise, and soon; beyond ten the mean hardly moves.
     FIRST_SEEDS: ClassVar[int] = 2
     MOST_SEEDS: ClassVar[int] = 10
+    # Without simpler models nobody knows whether the network is worth it: for them the end may be missed by so many
+    # times the slack.
+    SLACK_OF_BASELINES: ClassVar[float] = 2.5
 
     def __init__(
         self,
@@ -183,7 +186,7 @@ class LastActInMinutes(LastAct):
         simpler = [pace.LEAST_BASELINE_S + task.effort for task in baselines]
         if refit + pace.seconds_of([*length, *simpler], 1.0, slots) <= left:
             return Extras()
-        if refit + pace.seconds_of(simpler, 1.0, slots) <= left:
+        if refit + pace.seconds_of(simpler, 1.0, slots) <= left + (self.SLACK_OF_BASELINES - 1) * self._slack_s:
             return Extras(length=False)
         if refit <= left:
             return Extras(length=False, baselines=False)
