@@ -51,7 +51,7 @@ DEEP_SIGMOID = (
 # Enough trials that the page shows a search in its middle.
 LONG = {"search.coarse.max_trials": "240"}
 SHOWN_AFTER_TRIALS = 90
-PATIENCE_S = 300
+PATIENCE_S = 900
 # Milliseconds for what is drawn late: pages of MLflow and Optuna never stop asking, and do not say when they are done.
 SETTLING_MS = 5_000
 # What docs/screens.md shows beside report.png and running.png.
@@ -112,8 +112,10 @@ def main(wanted: Sequence[str]) -> None:
                 page.goto((study / "report.html").as_uri())
                 _shoot(page, place / "screen_report_phone.png")
             with _browser(scheme="dark") as page:
-                page.goto((study / "report.html").as_uri() + "#again")
-                page.evaluate("document.querySelector('#search').scrollIntoView()")
+                page.goto((study / "report.html").as_uri())
+                page.wait_for_timeout(SETTLING_MS)
+                page.locator("#search").evaluate("part => part.scrollIntoView()")
+                page.wait_for_timeout(SETTLING_MS)
                 _shoot(page, place / "screen_report_dark.png")
             _run(DEEP_SIGMOID, place)
             failed = max((place / "runs" / "studies").iterdir(), key=lambda folder: folder.stat().st_ctime)
@@ -227,6 +229,10 @@ def _record_pages(place: Path, study: str) -> None:
         run = _address(said)
         page.goto(run)
         page.get_by_text("worth it").first.wait_for()
+        # An assistant that opens by itself takes a third of the page.
+        page.get_by_role("button", name="Close").first.click()
+        page.get_by_role("button", name="Expand description").click()
+        page.get_by_role("button", name="Edit description").evaluate("button => button.scrollIntoView()")
         _settled(page)
         _shoot(page, place / "screen_mlflow_study.png")
         page.goto(str(page.get_by_role("link", name="trials by score").first.evaluate("link => link.href")))

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data import stray_values, written_dates, written_numbers
+from trainables.data import calendar_words, row_names, stray_values, written_dates, written_numbers
 from trainables.data.columns import (
     CONVERSIONS,
     Column,
@@ -29,6 +29,7 @@ from trainables.data.columns import (
 )
 from trainables.data.config import ColumnConfig, ColumnKind
 from trainables.data.reading import Reading
+from trainables.data.row_names import in_words
 from trainables.data.schema import Schema
 from trainables.data.types import as_key, canonical_names, few, plain, spelt_alike
 from trainables.data.written_dates import TwoOrdersError
@@ -40,22 +41,15 @@ from trainables.errors import DataError, Problem
 FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
 # Share of dates from which a column is one of dates, and the rest a mistake; a third that says "never" is a category.
 MOSTLY = 0.8
-# Share of different values from which texts name rows, and rows below which that is left to chance.
-ID_SHARE, LEAST_ROWS_IDS = 0.95, 20
-# Whole numbers of which none comes twice, out of at most this many times as many: drawn by chance, a hundred of two
-# hundred would have some twenty pairs. They count something, in whatever order.
-DENSE = 2
-# Words of a value in the mean, and share of different values, from which a column is free text.
-WORDS, DIFFERENT_TEXTS = 4, 0.5
 # Categories of a column whose spelling is looked at; of more, most come too seldom to matter.
 MOST_SPELT = 2_000
 _DATE_FIX = "data.columns: {{name}: {kind: date, format: '{format}'}}"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]{3,}([ _-][^\W\d_]+)*")
-_INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
-_NAME_OF_ID = re.compile(r"(^|.*[^a-z])(id|ids|uuid|guid|key|number|no|nr|num|idx|index|rowid|row)|unnamed: \d+")
 _NAME_OF_PLACE = re.compile(r"(.*[^a-z])?(zip|zip.?code|post.?code|postal.?code|plz|area.?code|fips)s?")
-_NAME_OF_ORDER = re.compile(r".*(year|date|time|day|month|week|hour|age|rank|size|count|amount|price).*")
+_NAME_OF_INSTANT = re.compile(
+    r"(.*[^a-z])?(ts|unix|epoch|utc|when|at|on|created|updated|modified|seen|start|end|begin|login)([^a-z].*)?|.*(date|time|stamp).*"
+)
 
 
 def infer(
@@ -89,7 +83,7 @@ def infer(
         except NotOfItsKindError as error:
             refused[name] = error
             continue
-        if asked.meant is None and (reason := _why_left_out(column, raw)):
+        if asked.meant is None and (reason := row_names.why_left_out(column, raw)):
             named[column.name] = f"column {name}: {reason.replace('{name}', as_key(name))}"
         else:
             doubts = [] if asked.meant is not None else [_why_codes(column), _why_alike(column, raw)]
@@ -179,6 +173,8 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
         pa.types.is_timestamp: ("date", "time"),
         pa.types.is_time: ("date", "clock"),
     }
+    if pa.types.is_integer(kind) and (instants := _look_at_instants(name, column)) is not None:
+        return instants
     for is_of_it, (found, storage) in by_type.items():
         if is_of_it(kind):
             return Column(name, found, storage), "durations are read as seconds" if pa.types.is_duration(kind) else ""
@@ -188,6 +184,24 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         fix += "; if it is text, save the file as UTF-8, or name its encoding in data.csv.encoding"
     raise NotOfItsKindError(-1, None, f"numbers, true/false, text or dates, not {kind}", fix)
+
+
+def _look_at_instants(name: str, column: pa.ChunkedArray) -> tuple[Column, str] | None:
+    """Whole numbers that count seconds or milliseconds since 1970, as logs do; None for others.
+
+    As numbers they tell earlier from later; as dates, the hour and the weekday, too.
+    """
+    ends = pc.min_max(column).as_py()
+    if ends["min"] is None or not _NAME_OF_INSTANT.fullmatch(in_words(name)):
+        return None
+    form = calendar_words.since_1970((ends["min"], ends["max"]))
+    if form is None:
+        return None
+    unit = {"s": "seconds", "ms": "milliseconds"}[calendar_words.SINCE_1970[form]]
+    first = calendar_words.parse(pd.Series([ends["min"]]), form).iloc[0]
+    said = f"{ends['min']} is read as {unit} since 1970, {first:%Y-%m-%d %H:%M}"
+    said += "; data.columns: {{name}: numeric} keeps the number"
+    return Column(name, "date", "whole", format=form), said
 
 
 def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Column, str]:
@@ -356,41 +370,3 @@ def _why_alike(column: Column, raw: pa.ChunkedArray) -> str:
     more = f", and {len(alike) - 1} more such" if len(alike) > 1 else ""
     named = few([repr(value) for value in alike[0]])
     return f"{named} are categories of their own{more}; write them alike in the table if they are one"
-
-
-# ---- columns that only name rows -------------------------------------------------------------------------------------
-
-
-def _why_left_out(column: Column, raw: pa.ChunkedArray) -> str:
-    """Why a column is no feature unless somebody says that it is one; empty where it is."""
-    kept = "data.columns: {{name}: %s} keeps it"
-    if column.storage == "whole" and _INDEX_OF_PANDAS.fullmatch(column.name):
-        # Of rows that were drawn from a sorted table the numbers lie far apart, and tell the target.
-        return f"the index of a data frame, as pandas writes it into Parquet: left out; {kept % 'numeric'}"
-    present = len(raw) - raw.null_count
-    if present < LEAST_ROWS_IDS:
-        return ""
-    if column.kind == "categorical" and pa.types.is_string(raw.type):
-        different = len(pc.unique(raw.drop_null()))
-        if different >= DIFFERENT_TEXTS * present and _words(raw) >= WORDS:
-            return f"text of many words: left out; {kept % 'text'}, by its words"
-        if different >= ID_SHARE * present:
-            return f"{different:,} different texts in {present:,} rows, as ids have: left out; {kept % 'categorical'}"
-    if column.storage == "whole" and not raw.null_count and _counts_rows(column.name, raw):
-        return f"whole numbers of which none comes twice, as ids are: left out; {kept % 'numeric'}"
-    return ""
-
-
-def _words(raw: pa.ChunkedArray) -> float:
-    """Words of a text in the mean, of the first that there are."""
-    texts = raw.slice(0, 1_000).drop_null().to_pylist()
-    return sum(len(text.split()) for text in texts) / max(1, len(texts))
-
-
-def _counts_rows(name: str, raw: pa.ChunkedArray) -> bool:
-    """Whether whole numbers all differ, and lie close together or are called an id."""
-    if _NAME_OF_ORDER.fullmatch(name.lower()) or pc.count_distinct(raw).as_py() < len(raw):
-        return False
-    ends = pc.min_max(raw).as_py()
-    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-    return ends["max"] - ends["min"] < DENSE * len(raw) or _NAME_OF_ID.fullmatch(words) is not None

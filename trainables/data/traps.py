@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainables.data import written_dates
 from trainables.data.columns import MISSING, Column
-from trainables.data.kinds import ID_SHARE, LEAST_ROWS_IDS
+from trainables.data.row_names import ID_SHARE, LEAST_ROWS_IDS
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
 from trainables.data.types import as_key, few, spelt_alike

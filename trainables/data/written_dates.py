@@ -16,6 +16,8 @@ from typing import Any
 
 import pandas as pd
 
+from trainables.data import calendar_words
+
 # Values at which is looked before all of them are.
 _GLANCE = 200
 # Times of day, as Arrow does not know them: 06:24 PM. The day is then 1 January 1900 for all.
@@ -27,9 +29,9 @@ _DAYS = (
     "%Y{0}%b{0}%d",
 )  # fmt: skip
 _NAMED = (
-    "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y", "%a, %d %b %Y",
-    "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y", "%d%b%Y", "%d%b%Y:%H:%M:%S",
-    "%Y年%m月%d日",
+    "%d %b %Y", "%d %B %Y", "%d. %b %Y", "%d-%B-%Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y",
+    "%a, %d %b %Y", "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y", "%d%b%Y",
+    "%d%b%Y:%H:%M:%S", "%Y年%m月%d日",
 )  # fmt: skip
 _CLOCKS = (
     "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S",
@@ -37,8 +39,10 @@ _CLOCKS = (
     " %H:%M GMT", " %H:%M:%S GMT", " %H:%M:%S,%f",
 )  # fmt: skip
 _LOOKS_LIKE_A_DATE = re.compile(
-    r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{1,4}|\d{4}年\d{1,2}月\d{1,2}日|.*[A-Za-z]{3,9}.*\d{2,4}).*"
+    r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{1,4}|\d{4}年\d{1,2}月\d{1,2}日|.*[^\W\d_]{3,12}.*\d{2,4}).*"
 )
+# A quarter or a week, and a year before or behind it.
+_LOOKS_LIKE_A_PERIOD = re.compile(r"\s*(\d{4}[ /-]?[QqWw]\d{1,2}|([QqWw]|KW ?)\d{1,2}[ /-]\d{4})\s*")
 _LOOKS_LIKE_A_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})? ?[AaPp][Mm]\s*")
 
 
@@ -96,12 +100,17 @@ def looks_like_one(text: str) -> bool:
     # Of a long text, the pattern would take minutes.
     if len(text) > _LONGEST:
         return False
-    return (_LOOKS_LIKE_A_DATE.fullmatch(text) or _LOOKS_LIKE_A_TIME.fullmatch(text)) is not None
+    patterns = (_LOOKS_LIKE_A_DATE, _LOOKS_LIKE_A_TIME, _LOOKS_LIKE_A_PERIOD)
+    return any(pattern.fullmatch(text) for pattern in patterns)
 
 
 def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
     """Texts as dates, those with an offset in UTC; NaT where one is missing or not of this format."""
     texts = values.where(values.isna(), values.astype(str).str.strip())
+    if calendar_words.is_ours(form):
+        return calendar_words.parse(texts, form)
+    if any(letter in form for letter in ("%b", "%B")):
+        texts = calendar_words.in_english(texts)
     dates = pd.to_datetime(texts, format=form, errors="coerce", utc="%z" in form or None)
     return (dates.dt.tz_localize(None) if "%z" in form else dates).astype("datetime64[us]")
 
@@ -127,6 +136,8 @@ def in_the_future(values: pd.Series[Any], form: str) -> str:
 
 def is_format(form: str) -> bool:
     """Whether ``parse`` knows what a format's letters stand for."""
+    if calendar_words.is_ours(form):
+        return form in calendar_words.SINCE_1970 or form in (*calendar_words.QUARTERS, *calendar_words.WEEKS)
     try:
         pd.to_datetime("", format=form, errors="coerce", utc=True)
     except (ValueError, KeyError):
@@ -139,6 +150,11 @@ def _formats(example: str) -> Iterator[str]:
     if _LOOKS_LIKE_A_TIME.fullmatch(example):
         yield from (form for form in _TIMES if pd.notna(pd.to_datetime(example.strip(), format=form, errors="coerce")))
         return
+    if _LOOKS_LIKE_A_PERIOD.fullmatch(example):
+        periods = (*calendar_words.QUARTERS, *calendar_words.WEEKS)
+        yield from (form for form in periods if parse(pd.Series([example]), form).notna().all())
+        return
+    example = calendar_words.in_english(pd.Series([example])).iloc[0]
     for day in (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED):
         for clock in _CLOCKS if "%H" not in day else ("",):
             form = day + clock

@@ -1,0 +1,98 @@
+"""Months, quarters and weeks as calendars of several languages write them, made into what ``strptime`` knows.
+
+``24. März 2024``, ``3 févr. 2024``, ``15 de mayo de 2024`` become dates with English months; a quarter (``2024-Q3``)
+and a week (``2024-W05``, ``KW 5/2024``) become their first days. And instants counted in seconds since 1970.
+
+>>> in_english(pd.Series(["24. März 2024", "3 févr. 2024"])).tolist()
+['24. March 2024', '3 Feb 2024']
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pandas as pd
+
+# Names in full, then abbreviations; those that are English already are not repeated. No word means two months.
+_MONTHS: tuple[tuple[str, str, str], ...] = (
+    ("January", "januar jänner jaenner janvier enero gennaio janeiro januari stycznia styczeń", "janv ene gen jän sty"),
+    (
+        "February",
+        "februar feber février fevrier febrero febbraio fevereiro februari lutego luty",
+        "févr fevr fév fev lut",
+    ),
+    ("March", "märz maerz mars marzo março marco maart marca marzec", "mär mrz mrt"),
+    ("April", "avril abril aprile kwietnia kwiecień", "avr abr kwi"),
+    ("May", "mai mayo maggio maio mei maja maj", "mag"),
+    ("June", "juni juin junio giugno junho czerwca czerwiec", "giu cze"),
+    ("July", "juli juillet julio luglio julho lipca lipiec", "juil lug lip"),
+    ("August", "août aout agosto augustus sierpnia sierpień", "ago sie"),
+    ("September", "septembre septiembre setiembre settembre setembro września wrzesień", "sept set wrz"),
+    ("October", "oktober octobre octubre ottobre outubro października październik", "okt ott out paź"),
+    ("November", "novembre noviembre novembro listopada listopad", "lis"),
+    ("December", "dezember décembre decembre diciembre dicembre dezembro grudnia grudzień", "dez déc dic gru"),
+)
+_ENGLISH = {word: month for month, full, _ in _MONTHS for word in full.split()}
+_ENGLISH |= {word: month[:3] for month, _, short in _MONTHS for word in short.split()}
+# A word with the point that abbreviates it. "de" and "del" stand between the parts of a Spanish or Portuguese date.
+_WORD = re.compile(r"[^\W\d_]+\.?")
+_BETWEEN = {"de", "del"}
+
+# What ``strptime`` has no letters for: %q is a quarter from 1 to 4; %s and %Q are seconds and milliseconds since 1970.
+QUARTERS = ("%Y-Q%q", "%YQ%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y")
+WEEKS = ("%G-W%V", "%GW%V", "%G W%V", "W%V %G", "W%V-%G", "W%V/%G", "KW%V/%G", "KW %V/%G", "KW%V %G", "KW %V %G")
+SINCE_1970 = {"%s": "s", "%Q": "ms"}
+# The first moment that a column of seconds since 1970 is thought to hold, and the last: the years 2000 and 2040.
+FIRST_S, LAST_S = 946_684_800, 2_208_988_800
+
+
+def in_english(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Texts with English names of months in the place of others'; what is none of them stays."""
+    return texts.where(texts.isna(), texts.astype(str).map(_translated))
+
+
+def _translated(text: str) -> str:
+    words = _WORD.findall(text)
+    if not any(word.rstrip(".").lower() in _ENGLISH for word in words):
+        return text
+    kept = _WORD.sub(_in_english, text)
+    return " ".join(part for part in kept.split() if part.lower() not in _BETWEEN)
+
+
+def _in_english(found: re.Match[str]) -> str:
+    return _ENGLISH.get(found[0].rstrip(".").lower(), found[0])
+
+
+def is_ours(form: str) -> bool:
+    """Whether a format is none of ``strptime``'s."""
+    return "%q" in form or form in SINCE_1970 or ("%V" in form and "%u" not in form)
+
+
+def parse(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
+    """Texts of such a format as dates; NaT for others."""
+    if form in SINCE_1970:
+        numbers = pd.to_numeric(texts, errors="coerce")
+        return pd.to_datetime(numbers, unit=SINCE_1970[form], errors="coerce").astype("datetime64[us]")
+    if "%q" not in form:
+        # A week is known by its Monday.
+        return pd.to_datetime(texts + "-1", format=f"{form}-%u", errors="coerce").astype("datetime64[us]")
+    pattern = re.escape(form).replace("%Y", r"(?P<year>\d{4})").replace("%q", "(?P<quarter>[1-4])")
+    parts = texts.astype(str).str.extract(f"(?i)^{pattern}$")
+    months = pd.to_numeric(parts["quarter"], errors="coerce") * 3 - 2
+    written = parts["year"] + "-" + months.astype("Int64").astype(str).str.zfill(2)
+    return pd.to_datetime(written, format="%Y-%m", errors="coerce").astype("datetime64[us]")
+
+
+def since_1970(values: Any) -> str | None:
+    """Of whole numbers that may be instants since 1970 the format; None where they are too small, too large or differ.
+
+    Args:
+        values: Smallest and largest.
+    """
+    smallest, largest = values
+    for form, unit in SINCE_1970.items():
+        factor = 1 if unit == "s" else 1_000
+        if factor * FIRST_S <= smallest and largest <= factor * LAST_S:
+            return form
+    return None
