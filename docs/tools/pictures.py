@@ -30,7 +30,7 @@ from typing import Literal
 import httpx
 import mlflow
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
@@ -304,7 +304,10 @@ def _browser(size: tuple[int, int] = (WIDTH, HEIGHT), scheme: Literal["dark", "l
     program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+        # As sharp as a phone's own screen is.
+        sharpness = 3 if size == PHONE else 1
+        viewport: ViewportSize = {"width": size[0], "height": size[1]}
+        yield browser.new_page(viewport=viewport, color_scheme=scheme, device_scale_factor=sharpness)
         browser.close()
 
 

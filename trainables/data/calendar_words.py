@@ -3,8 +3,8 @@
 ``24. März 2024``, ``3 févr. 2024``, ``15 de mayo de 2024`` become dates with English months; a quarter (``2024-Q3``)
 and a week (``2024-W05``, ``KW 5/2024``) become their first days. And instants counted in seconds since 1970.
 
->>> in_english(pd.Series(["24. März 2024", "3 févr. 2024"])).tolist()
-['24. March 2024', '3 Feb 2024']
+>>> in_english(pd.Series(["24. März 2024", "3 févr. 2024"]), "%d. %B %Y").tolist()
+['24. March 2024', '3 February 2024']
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MONTHS: tuple[tuple[str, str, str], ...] = (
     ("December", "dezember décembre decembre diciembre dicembre dezembro grudnia grudzień", "dez déc dic gru"),
 )
 _ENGLISH = {word: month for month, full, _ in _MONTHS for word in full.split()}
-_ENGLISH |= {word: month[:3] for month, _, short in _MONTHS for word in short.split()}
+_ENGLISH |= {word: month for month, _, short in _MONTHS for word in short.split()}
 # A word with the point that abbreviates it. "de" and "del" stand between the parts of a Spanish or Portuguese date.
 _WORD = re.compile(r"[^\W\d_]+\.?")
 _BETWEEN = {"de", "del"}
@@ -47,21 +47,23 @@ SINCE_1970 = {"%s": "s", "%Q": "ms"}
 FIRST_S, LAST_S = 946_684_800, 2_208_988_800
 
 
-def in_english(texts: pd.Series[Any]) -> pd.Series[Any]:
-    """Texts with English names of months in the place of others'; what is none of them stays."""
-    return texts.where(texts.isna(), texts.astype(str).map(_translated))
+def in_english(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
+    """Texts with English names of months in the place of others', in full or short as a format has them.
+
+    Languages that abbreviate some months write the others in full all the same (janv., mars). What is none stays.
+    """
+    if "%b" not in form and "%B" not in form:
+        return texts
+    letters = None if "%B" in form else 3
+    return texts.where(texts.isna(), texts.astype(str).map(lambda text: _translated(text, letters)))
 
 
-def _translated(text: str) -> str:
-    words = _WORD.findall(text)
-    if not any(word.rstrip(".").lower() in _ENGLISH for word in words):
+def _translated(text: str, letters: int | None) -> str:
+    words = {word: _ENGLISH.get(word.rstrip(".").lower()) for word in _WORD.findall(text)}
+    if not any(words.values()):
         return text
-    kept = _WORD.sub(_in_english, text)
+    kept = _WORD.sub(lambda found: (words[found[0]] or found[0])[: letters if words[found[0]] else None], text)
     return " ".join(part for part in kept.split() if part.lower() not in _BETWEEN)
-
-
-def _in_english(found: re.Match[str]) -> str:
-    return _ENGLISH.get(found[0].rstrip(".").lower(), found[0])
 
 
 def is_ours(form: str) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainables.data import written_dates
+from trainables.data import calendar_words, written_dates
 from trainables.data.config import ColumnKind
 from trainables.data.types import canonical_names
 from trainables.data.written_numbers import Notation
@@ -158,6 +158,10 @@ def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
 
 
 def _read_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
+    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if of.format in calendar_words.SINCE_1970 and is_number:
+        numbers = pd.Series(column.cast(pa.float64()).to_numpy())
+        return np.asarray(calendar_words.parse(numbers, of.format).to_numpy(), dtype="datetime64[us]")
     if of.format is not None and pa.types.is_integer(column.type):
         # 20260224 may have been read as a number.
         column = column.cast(pa.string())

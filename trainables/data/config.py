@@ -90,6 +90,9 @@ class CsvConfig(FrozenModel):
         default=None, description="Whether the first line names the columns; null: unless it holds only numbers."
     )
     skip_rows: int = Field(default=0, ge=0, description="Lines before the one that names the columns, such as a title.")
+    skip_last_rows: int | None = Field(
+        default=None, ge=0, description="Rows at the end that are none, in any file; null: none, and no total is there."
+    )
     skip_initial_space: bool | None = Field(
         default=None,
         description="Whether blanks behind a delimiter are no part of a value, as in `a, b`; null: found out.",

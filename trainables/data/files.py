@@ -136,10 +136,14 @@ class Files:
 
 def _written(config: DataConfig, rules: int) -> CsvConfig:
     """How CSV files are written, as far as it is given or an edition of the rules says so."""
+    given: dict[str, object] = {}
     if rules < 4 and config.csv.skip_initial_space is None:
         # Editions before the fourth kept blanks behind delimiters.
-        return config.csv.model_copy(update={"skip_initial_space": False})
-    return config.csv
+        given["skip_initial_space"] = False
+    if rules < 5 and config.csv.skip_last_rows is None:
+        # Editions before the fifth took totals for rows.
+        given["skip_last_rows"] = 0
+    return config.csv.model_copy(update=given) if given else config.csv
 
 
 def _is_read_as_text(column: ColumnConfig) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables import redaction
-from trainables.data import formats, locations, named_sets
+from trainables.data import formats, locations, named_sets, totals
 from trainables.data.config import CsvConfig
 from trainables.data.reading import Read, Reading, Wanted, without
 from trainables.data.types import few, plain_table
@@ -119,7 +119,10 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         raise DataError([Problem(path, "a column without a name", "a name for each column", fix)])
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
-    return found._replace(table=without(plain_table(table), wanted.csv.null_values))
+    table = without(plain_table(table), wanted.csv.null_values)
+    if wanted.needs_target:
+        table = totals.without(table, wanted.csv, path, redaction.shown(source))
+    return found._replace(table=table)
 
 
 def _begins_with_an_index(table: pa.Table) -> bool:

@@ -109,8 +109,7 @@ def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
     texts = values.where(values.isna(), values.astype(str).str.strip())
     if calendar_words.is_ours(form):
         return calendar_words.parse(texts, form)
-    if any(letter in form for letter in ("%b", "%B")):
-        texts = calendar_words.in_english(texts)
+    texts = calendar_words.in_english(texts, form)
     dates = pd.to_datetime(texts, format=form, errors="coerce", utc="%z" in form or None)
     return (dates.dt.tz_localize(None) if "%z" in form else dates).astype("datetime64[us]")
 
@@ -154,10 +153,11 @@ def _formats(example: str) -> Iterator[str]:
         periods = (*calendar_words.QUARTERS, *calendar_words.WEEKS)
         yield from (form for form in periods if parse(pd.Series([example]), form).notna().all())
         return
-    example = calendar_words.in_english(pd.Series([example])).iloc[0]
+    # By whether months are short.
+    in_english = [calendar_words.in_english(pd.Series([example.strip()]), form).iloc[0] for form in ("%B", "%b")]
     for day in (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED):
         for clock in _CLOCKS if "%H" not in day else ("",):
             form = day + clock
             # Cheap, and there are hundreds.
-            if pd.notna(pd.to_datetime(example.strip(), format=form, errors="coerce")):
+            if pd.notna(pd.to_datetime(in_english[form.count("%b")], format=form, errors="coerce")):
                 yield form

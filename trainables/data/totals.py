@@ -1,0 +1,59 @@
+"""Rows at the end of a table that are none: totals, as spreadsheets and reports have them.
+
+Read as one of the rows, the sum of a column lies far from all of its values, and a network learns from it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainables.data.config import CsvConfig
+from trainables.errors import DataError, Problem
+
+# The last rows that are looked at: an average may stand below the total.
+_LOOKED_AT = 3
+_WORDS = re.compile(
+    r"((grand|sub|overall)[ -]?)?totals?|sum|summe|gesamt(summe)?|insgesamt|somme|suma|totale|totaal|totaux|razem|"
+    r"итого|всего|合计|总计|合計|総計|average|mean|durchschnitt|moyenne|promedio",
+    re.IGNORECASE,
+)
+
+
+def without(table: pa.Table, given: CsvConfig, path: str, shown: str) -> pa.Table:
+    """The table without its last rows, if the config says how many of them are none.
+
+    Args:
+        table: As it was read, with plain types.
+        given: What the config says.
+        path: Config key, for messages.
+        shown: What the file is called, for messages.
+
+    Raises:
+        DataError: The config says nothing, and a row at the end is called a total.
+    """
+    if given.skip_last_rows is not None:
+        return table.slice(0, max(0, table.num_rows - given.skip_last_rows))
+    for back in range(min(_LOOKED_AT, table.num_rows - 1), 0, -1):
+        if (named := _total_in(table, table.num_rows - back)) is not None:
+            column, word = named
+            value = f"{shown}, row {table.num_rows - back + 1} of {table.num_rows}: {word!r} in column {column}"
+            rule = "rows, and no total of them at the end"
+            fix = f"data.csv.skip_last_rows: {back} leaves it out; 0 keeps it, if it is a row as the others are"
+            raise DataError([Problem(path, value, rule, fix)])
+    return table
+
+
+def _total_in(table: pa.Table, row: int) -> tuple[str, str] | None:
+    """The column of a row, and its value, that calls it a total; None where none does."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not pa.types.is_string(column.type):
+            continue
+        value = column[row].as_py()
+        word = (value or "").strip().rstrip(":").strip()
+        # What is a value of other rows, too, is a category.
+        if word and _WORDS.fullmatch(word) and pc.sum(pc.equal(column, value)).as_py() == 1:
+            return name, value
+    return None
