@@ -20,7 +20,7 @@ from search_service.report.page.story import Story
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
-from trainables.records import EpochPoint
+from trainables.records import EpochPoint, PartialDependence
 
 SPEC: dict[str, Any] = {
     "name": "wine",
@@ -132,6 +132,14 @@ HOSTILE = (
 HALF_A_LETTER = "\ud800"
 
 
+def _of_hostile_columns() -> tuple[PartialDependence, ...]:
+    """What is said at values of columns, of classes and at categories with such names."""
+    values, classes = tuple(dict.fromkeys(HOSTILE)), HOSTILE[:2]
+    flat = dict.fromkeys(classes, (0.5,) * len(values))
+    shares = (0.1,) * len(values)
+    return tuple(PartialDependence(name, "categorical", values, flat, flat, shares, 9, 2) for name in HOSTILE[:3])
+
+
 def hostile(events: Sequence[Event]) -> list[Event]:
     """The same study with such names wherever a table, a worker or a library's error can bring some."""
     changed = []
@@ -153,7 +161,9 @@ def hostile(events: Sequence[Event]) -> list[Event]:
                 result.data, target=HOSTILE[0], source=HOSTILE[4], class_names=HOSTILE, notes=HOSTILE, warnings=HOSTILE
             )
             rounds = tuple(e.result for e in changed if isinstance(e, RoundFinished))
-            found = dataclasses.replace(result, reason=HOSTILE[1], data=data, rounds=rounds)
+            assert result.finalists is not None
+            final = dataclasses.replace(result.finalists, dependences=_of_hostile_columns())
+            found = dataclasses.replace(result, reason=HOSTILE[1], data=data, rounds=rounds, finalists=final)
             changed.append(StudyFinished(found, event.report))
         else:
             changed.append(event)

@@ -208,3 +208,19 @@ def test_c8_a_large_study_is_on_the_screen_within_seconds(opened):
     # Milliseconds; with room for a loaded machine.
     assert spent < 10_000
     assert page.locator("#search .chart").first.locator(".trial").count() == len(data_of(page)["trials"])
+
+
+def test_e1_what_is_said_at_a_columns_values_is_drawn_with_a_mark_for_each_value(opened):
+    for size in ("desktop", "phone"):
+        page = opened("completed", size)
+        asked = data_of(page)["study"]["best"]["dependences"]
+        assert asked
+        figures = page.locator("#columns figure")
+        expect(figures).to_have_count(len(asked))
+        for one, figure in zip(asked, figures.all(), strict=True):
+            expect(figure.locator("figcaption")).to_have_text(one["column"])
+            expect(figure.locator("circle")).to_have_count(len(one["values"]) * len(one["means"]))
+            # Who cannot see it hears each value.
+            description = figure.locator("svg").get_attribute("aria-label")
+            assert description.startswith(f"{one['column']}: ")
+            assert description.count("; ") == len(one["values"]) - 1
