@@ -211,6 +211,11 @@ def test_d6_one_study_killed_left_by_its_service_cancelled_resumed_and_stopped_h
         assert len(of_more) == len(set(of_more)) == extended.trials == done.trials + 4
         assert set(of_more) > set(finished) == set(told(folder))
 
+        # One that was cancelled before it began, followed to its end.
+        followed = command("resume", waiting, "--follow")
+        assert (followed.exit_code, "completed after" in followed.output) == (0, True), followed.output
+        assert client.study(waiting).state == "completed"
+
         assert command("delete", study).exit_code == 0
         assert command("delete", more).exit_code == 0
         assert client.studies(name="long").total == 0
