@@ -162,7 +162,7 @@ def hostile(events: Sequence[Event]) -> list[Event]:
             )
             rounds = tuple(e.result for e in changed if isinstance(e, RoundFinished))
             assert result.finalists is not None
-            final = dataclasses.replace(result.finalists, dependences=_of_hostile_columns())
+            final = dataclasses.replace(result.finalists, partial_dependences=_of_hostile_columns())
             found = dataclasses.replace(result, reason=HOSTILE[1], data=data, rounds=rounds, finalists=final)
             changed.append(StudyFinished(found, event.report))
         else:

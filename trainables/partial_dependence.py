@@ -33,7 +33,7 @@ WORK = 50_000_000_000
 FEWEST_ROWS = 100
 
 
-def dependences(
+def partial_dependences(
     training: PopulationTraining,
     rows: RowTensors,
     dataset: Dataset,

@@ -112,7 +112,7 @@ def run(
     final = _evaluated(spec, trained, model, handed, fitted, training, dataset, test_rows, folder)
     return replace(
         final,
-        dependences=_dependences(training, dataset, grids or {}, final.columns),
+        partial_dependences=_partial_dependences(training, dataset, grids or {}, final.columns),
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
         rule=f"{rule} {act.said}".rstrip(),
@@ -194,12 +194,12 @@ def _columns(
     )
 
 
-def _dependences(
+def _partial_dependences(
     training: PopulationTraining, dataset: Dataset, grids: Mapping[str, Grid], columns: ColumnImportances | None
 ) -> tuple[PartialDependence, ...]:
     """What the winner's networks say at the values of the columns that they go by, on validation rows."""
     names = [] if columns is None else [column.name for column in columns.columns if column.is_missed]
-    return partial_dependence.dependences(training, training.validation_rows, dataset, grids, names)
+    return partial_dependence.partial_dependences(training, training.validation_rows, dataset, grids, names)
 
 
 def _trained(

@@ -242,7 +242,7 @@ class FinalistsResult:
             others.
         prediction_interval: What holds the true number of a share of new rows; None if nobody asked.
         columns: Which columns the winner's networks go by; None in studies of earlier versions.
-        dependences: What these networks say at the values of the columns that matter most; none likewise.
+        partial_dependences: What these networks say at the values of the columns that matter most; none likewise.
         pareto: The trials by both objectives; None if there is only one.
         contenders: Trial ids of the finalist with the best mean and of those that cannot be told from it, by mean.
         refit: The winner on training and validation rows together; None if nobody asked.
@@ -266,7 +266,7 @@ class FinalistsResult:
     threshold: Threshold | None = None
     prediction_interval: PredictionInterval | None = None
     columns: ColumnImportances | None = None
-    dependences: tuple[PartialDependence, ...] = ()
+    partial_dependences: tuple[PartialDependence, ...] = ()
     contenders: tuple[str, ...] = ()
     pareto: ParetoSet | None = None
     refit: Refit | None = None

@@ -301,7 +301,7 @@ class BestDocument(Document):
     columns: ColumnImportances | None = Field(
         default=None, description="Which columns the winner's networks go by; null: not measured."
     )
-    dependences: list[PartialDependence] = Field(
+    partial_dependences: list[PartialDependence] = Field(
         default_factory=list, description="What these networks say at the values of the columns that matter most."
     )
     pareto: ParetoSet | None
@@ -340,7 +340,7 @@ class BestDocument(Document):
             threshold=final.threshold,
             prediction_interval=final.prediction_interval,
             columns=final.columns,
-            dependences=list(final.dependences),
+            partial_dependences=list(final.partial_dependences),
             pareto=final.pareto,
             seeds=list(winner.seeds),
             gradient_health=HealthDocument.of(winner.health),

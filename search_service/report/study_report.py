@@ -11,8 +11,8 @@ from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
 from search_service.report.columns import columns_section
-from search_service.report.dependences import dependences_section
 from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
+from search_service.report.partial_dependence import partial_dependence_section
 from search_service.report.worth import worth
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
@@ -137,7 +137,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *compare_finalists(final, spec.finalists.prefer),
         *_comparison(final),
         *columns_section(final.columns),
-        *dependences_section(final.dependences, spec.data.target),
+        *partial_dependence_section(final.partial_dependences, spec.data.target),
         *describe_pareto(final),
     ]
 

@@ -213,7 +213,7 @@ def test_c8_a_large_study_is_on_the_screen_within_seconds(opened):
 def test_e1_what_is_said_at_a_columns_values_is_drawn_with_a_mark_for_each_value(opened):
     for size in ("desktop", "phone"):
         page = opened("completed", size)
-        asked = data_of(page)["study"]["best"]["dependences"]
+        asked = data_of(page)["study"]["best"]["partial_dependences"]
         assert asked
         figures = page.locator("#columns figure")
         expect(figures).to_have_count(len(asked))

@@ -14,7 +14,7 @@ from tests.plans import plain
 from trainables import partial_dependence
 from trainables.data.dataset import Dataset, Rows
 from trainables.data.grids import Grid
-from trainables.partial_dependence import dependences
+from trainables.partial_dependence import partial_dependences
 from trainables.target_scaling import UNSCALED, TargetScaling
 from trainables.training import PopulationTraining
 
@@ -105,7 +105,7 @@ def expected(training, dataset, kind, weights=None):
 def test_e1_of_a_number_it_is_scikit_learns_in_the_targets_units(transform):
     dataset = table("regression", scaling=TargetScaling(30.0, 4.0, transform))
     training = trained(dataset, "mse")
-    size, city = dependences(training, training.validation_rows, dataset, GRIDS, ["size", "city"])
+    size, city = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size", "city"])
     mean, spread = expected(training, dataset, Number)
     assert size.means[""] == pytest.approx(mean[0], rel=1e-5)
     assert size.spreads[""] == pytest.approx(spread[0], rel=1e-3)
@@ -125,7 +125,7 @@ def test_e1_of_a_number_it_is_scikit_learns_in_the_targets_units(transform):
 def test_e1_of_classes_it_is_scikit_learns_probability(loss, classes, shown):
     dataset = table("classification", classes)
     training = trained(dataset, loss)
-    (found,) = dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
+    (found,) = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
     mean, _ = expected(training, dataset, Classes)
     assert list(found.means) == list(shown)
     for row, label in zip(mean[-len(shown) :], shown, strict=True):
@@ -136,7 +136,7 @@ def test_e1_rows_count_by_their_weight():
     weights = np.random.default_rng(1).uniform(0.1, 5, N).astype(np.float32)
     dataset = table("regression", weights=weights)
     training = trained(dataset, "mse")
-    (found,) = dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
+    (found,) = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
     mean, _ = expected(training, dataset, Number, dataset.validation.weights)
     assert found.means[""] == pytest.approx(mean[0], rel=1e-5)
 
@@ -144,7 +144,7 @@ def test_e1_rows_count_by_their_weight():
 def test_e1_without_probabilities_it_is_the_share_of_the_rows_that_are_given_a_class():
     dataset = table("classification", 3)
     training = trained(dataset, "hinge")
-    (found,) = dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
+    (found,) = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
     sums = [sum(means[at] for means in found.means.values()) for at in range(3)]
     assert sums == pytest.approx([1, 1, 1])
     inputs = torch.from_numpy(dataset.validation.inputs.copy())
@@ -156,24 +156,24 @@ def test_e1_without_probabilities_it_is_the_share_of_the_rows_that_are_given_a_c
 def test_e1_of_many_classes_those_are_shown_that_move_most_and_the_same_everywhere():
     dataset = table("classification", 8)
     training = trained(dataset, "cross_entropy")
-    size, city = dependences(training, training.validation_rows, dataset, GRIDS, ["size", "city"])
+    size, city = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size", "city"])
     assert len(size.means) == partial_dependence.MOST_CLASSES
     assert list(size.means) == list(city.means) == sorted(size.means)
-    whole = dependences(training, training.validation_rows, dataset, GRIDS, ["size", "city"])
+    whole = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size", "city"])
     assert whole == (size, city)
 
 
 def test_e1_who_has_diverged_says_nothing_and_what_nobody_asked_or_has_a_grid_for_is_left_out():
     dataset = table("regression")
     training = trained(dataset, "mse", seeds=2)
-    (alone,) = dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
+    (alone,) = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
     training.network.parameters[1] = torch.nan
-    (found,) = dependences(training, training.validation_rows, dataset, GRIDS, ["age", "size"])
+    (found,) = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["age", "size"])
     assert (found.column, found.networks, alone.networks) == ("size", 1, 2)
     assert np.isfinite(found.means[""]).all()
     training.network.parameters[0] = torch.nan
-    assert dependences(training, training.validation_rows, dataset, GRIDS, ["size"]) == ()
-    assert dependences(training, training.validation_rows, dataset, GRIDS, ["age"]) == ()
+    assert partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size"]) == ()
+    assert partial_dependences(training, training.validation_rows, dataset, GRIDS, ["age"]) == ()
 
 
 def test_e1_large_networks_are_asked_of_fewer_rows_and_the_largest_not_at_all(monkeypatch):
@@ -181,7 +181,7 @@ def test_e1_large_networks_are_asked_of_fewer_rows_and_the_largest_not_at_all(mo
     training = trained(dataset, "mse")
     of_a_row = 3 * (4 * 8 + 8) * 3
     monkeypatch.setattr(partial_dependence, "WORK", of_a_row * 150)
-    (found,) = dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
+    (found,) = partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size"])
     assert found.rows == 150
     monkeypatch.setattr(partial_dependence, "WORK", of_a_row * 99)
-    assert dependences(training, training.validation_rows, dataset, GRIDS, ["size"]) == ()
+    assert partial_dependences(training, training.validation_rows, dataset, GRIDS, ["size"]) == ()

@@ -86,13 +86,8 @@ def parse(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
     return pd.to_datetime(written, format="%Y-%m", errors="coerce").astype("datetime64[us]")
 
 
-def since_1970(values: Any) -> str | None:
-    """Of whole numbers that may be instants since 1970 the format; None where they are too small, too large or differ.
-
-    Args:
-        values: Smallest and largest.
-    """
-    smallest, largest = values
+def since_1970(smallest: int, largest: int) -> str | None:
+    """The format of whole numbers that may be instants since 1970, by their ends; None where they are none."""
     for form, unit in SINCE_1970.items():
         factor = 1 if unit == "s" else 1_000
         if factor * FIRST_S <= smallest and largest <= factor * LAST_S:

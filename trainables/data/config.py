@@ -91,7 +91,9 @@ class CsvConfig(FrozenModel):
     )
     skip_rows: int = Field(default=0, ge=0, description="Lines before the one that names the columns, such as a title.")
     skip_last_rows: int | None = Field(
-        default=None, ge=0, description="Rows at the end that are none, in any file; null: none, and no total is there."
+        default=None,
+        ge=0,
+        description="Rows at the end to leave out; null: none, and a total there is refused.",
     )
     skip_initial_space: bool | None = Field(
         default=None,

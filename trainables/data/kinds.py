@@ -194,7 +194,7 @@ def _look_at_instants(name: str, column: pa.ChunkedArray) -> tuple[Column, str] 
     ends = pc.min_max(column).as_py()
     if ends["min"] is None or not _NAME_OF_INSTANT.fullmatch(in_words(name)):
         return None
-    form = calendar_words.since_1970((ends["min"], ends["max"]))
+    form = calendar_words.since_1970(ends["min"], ends["max"])
     if form is None:
         return None
     unit = {"s": "seconds", "ms": "milliseconds"}[calendar_words.SINCE_1970[form]]

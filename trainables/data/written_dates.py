@@ -136,7 +136,7 @@ def in_the_future(values: pd.Series[Any], form: str) -> str:
 def is_format(form: str) -> bool:
     """Whether ``parse`` knows what a format's letters stand for."""
     if calendar_words.is_ours(form):
-        return form in calendar_words.SINCE_1970 or form in (*calendar_words.QUARTERS, *calendar_words.WEEKS)
+        return form in calendar_words.SINCE_1970 or ("%Y" if "%q" in form else "%G") in form
     try:
         pd.to_datetime("", format=form, errors="coerce", utc=True)
     except (ValueError, KeyError):

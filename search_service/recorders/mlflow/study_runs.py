@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from mlflow import MlflowClient
 
 from search_service.folder import layout
-from search_service.recorders.figures import activations, columns, dependences, gradients, losses
+from search_service.recorders.figures import activations, columns, gradients, losses, partial_dependence
 from search_service.recorders.mlflow import finalist_runs, notes, registry, views
 from search_service.recorders.mlflow import metrics as values
 from search_service.recorders.mlflow import models as mlflow_models
@@ -230,10 +230,10 @@ class StudyRuns:
         mlflow_search.log_pareto(self._client, self._study, final)
         if final.columns is not None and final.columns.columns:
             log_picture(self._client, self._study, "columns.png", partial(columns.draw, final.columns))
-        if final.dependences:
+        if final.partial_dependences:
             target = self._spec.data.target if self._spec is not None else None
-            draw = partial(dependences.draw, final.dependences, target)
-            log_picture(self._client, self._study, "dependences.png", draw)
+            draw = partial(partial_dependence.draw, final.partial_dependences, target)
+            log_picture(self._client, self._study, "partial_dependence.png", draw)
         for path in final.checkpoints:
             self._client.log_artifact(self._study, str(path), "winner")
         # Of a study of an earlier version there is none.

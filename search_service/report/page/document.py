@@ -15,7 +15,6 @@ from search_service.records.checks import LearningRatesResult
 from search_service.records.events import TaskDone
 from search_service.records.results import DataSummary, StudyResult
 from search_service.report.columns import how_measured
-from search_service.report.dependences import how_asked
 from search_service.report.documents import Document, StudyDocument
 from search_service.report.page.answer import (
     BaselinePart,
@@ -41,6 +40,7 @@ from search_service.report.page.search import (
 )
 from search_service.report.page.steps import RatesPart, StepPart, steps_of
 from search_service.report.page.worked import pauses_said
+from search_service.report.partial_dependence import how_asked
 from search_service.report.study_report import describe_data
 from search_service.spec import config_file
 from search_service.spec.study_spec import StudySpec
@@ -117,7 +117,9 @@ class ReportPage(Document):
     finalists_said: str
     baselines: list[BaselinePart]
     columns_said: str = Field(default="", description="How it was measured which columns matter; empty if it was not.")
-    dependences_said: str = Field(default="", description="Where what is said at columns' values comes from; or empty.")
+    partial_dependence_said: str = Field(
+        default="", description="Where what is said at columns' values comes from; or empty."
+    )
     data: list[str]
     warnings: list[str]
     again: AgainPart
@@ -173,7 +175,7 @@ def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told
         finalists_said=describe_finalists(spec, final) if final else "",
         baselines=baselines_of(final) if final else [],
         columns_said=how_measured(final.columns) if final and final.columns else "",
-        dependences_said=how_asked(final.dependences) if final else "",
+        partial_dependence_said=how_asked(final.partial_dependences) if final else "",
         data=[s for s in describe_data(result.data) if not s.startswith("⚠ ")] if result.data else [],
         warnings=list(result.data.warnings) if result.data else [],
         again=_again(spec, result.study_id, result.data, told.versions),

@@ -85,10 +85,10 @@ function baselinesSection() {
 function columnsSection() {
   const found = data.study.best && data.study.best.columns;
   if (!found || !found.columns.length) return section("columns", "Which columns matter", missing("columns"));
-  const asked = data.study.best.dependences || [];
+  const asked = data.study.best.partial_dependences || [];
   return section("columns", "Which columns matter", h("p", {}, name_(data.columns_said)), columnTable(found),
-    asked.length ? [h("h3", {}, "What the network says at their values"), h("p", {}, name_(data.dependences_said)),
-        ...dependenceCharts(asked)] : null);
+    asked.length ? [h("h3", {}, "What the network says at their values (partial dependence)"),
+        h("p", {}, name_(data.partial_dependence_said)), ...dependenceCharts(asked)] : null);
 }
 
 function again() {

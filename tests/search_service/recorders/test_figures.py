@@ -12,7 +12,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from search_service.recipe import step1_initial_loss, step2_overfit_small_sample, step3_learning_rates
-from search_service.recorders.figures import activations, columns, dependences, gradients, losses, schedules, search_map
+from search_service.recorders.figures import (
+    activations,
+    columns,
+    gradients,
+    losses,
+    partial_dependence,
+    schedules,
+    search_map,
+)
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.readings import FitReading, HealthReading, HealthVerdict
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
@@ -352,7 +360,7 @@ DAYS = PartialDependence(
 
 
 def test_e1_what_is_said_at_values_is_drawn_on_one_axis_for_all_columns():
-    figure = dependences.draw([NUMBERS, TOWNS, DAYS], "price $")
+    figure = partial_dependence.draw([NUMBERS, TOWNS, DAYS], "price $")
     assert drawn(figure).startswith(b"\x89PNG")
     numbers, towns, days = figure.axes
     assert numbers.get_ylim() == towns.get_ylim() == days.get_ylim()
@@ -373,6 +381,6 @@ def test_e1_classes_have_a_line_each_and_a_legend():
     means = {"red": (0.1, 0.7), "green": (0.5, 0.2)}
     spreads = dict.fromkeys(means, (0.0, 0.0))
     one = PartialDependence("size", "numeric", (1.0, 2.0), means, spreads, rows=9, networks=2)
-    figure = dependences.draw([one], None)
+    figure = partial_dependence.draw([one], None)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["red", "green"]
     assert figure.axes[0].get_ylabel() == "mean probability"

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from search_service.recorders.figures.style import COLOURS, DASHES, new_grid
 from search_service.records.numbers import score_text
-from search_service.report.dependences import what_is_said
+from search_service.report.partial_dependence import what_is_said
 from trainables.records import PartialDependence
 from trainables.visible import visible_lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from search_service.report.dependences import dependences_section, how_asked, what_is_said
+from search_service.report.partial_dependence import how_asked, partial_dependence_section, what_is_said
 from trainables.records import PartialDependence
 
 MEANS = {"": (410_000.4, 390_123.0, 707_000.0)}
@@ -18,7 +18,7 @@ BOTH = PartialDependence(
 
 
 def test_e1_least_and_most_are_said_with_their_values():
-    said = "\n".join(dependences_section([PRICE, DAY], "price"))
+    said = "\n".join(partial_dependence_section([PRICE, DAY], "price"))
     assert "| column | mean prediction of price is least at | and most at |" in said
     assert "| gr\\|ade | 7: 390,000 | 13: 707,000 |" in said
     assert "| when | 2001-01-01: 1 | 2001-01-01T06:30:00: 2 |" in said
@@ -27,7 +27,7 @@ def test_e1_least_and_most_are_said_with_their_values():
 
 
 def test_e1_each_class_is_said_by_its_name():
-    said = "\n".join(dependences_section([BOTH], "colour"))
+    said = "\n".join(partial_dependence_section([BOTH], "colour"))
     assert "| town (a) | 1: 0.25 | more: 0.5 |" in said
     assert "| town (b) | more: 0.1 | 1: 0.6 |" in said
     one = PartialDependence("x", "numeric", (1.0,), {"yes": (0.5,)}, {"yes": (0.0,)})
@@ -35,7 +35,7 @@ def test_e1_each_class_is_said_by_its_name():
 
 
 def test_e1_of_studies_that_did_not_ask_nothing_is_said():
-    assert dependences_section([], "price") == []
+    assert partial_dependence_section([], "price") == []
     assert how_asked([]) == ""
 
 

@@ -28,11 +28,11 @@ def how_asked(found: Sequence[PartialDependence]) -> str:
     )
 
 
-def dependences_section(found: Sequence[PartialDependence], target: str | None) -> list[str]:
+def partial_dependence_section(found: Sequence[PartialDependence], target: str | None) -> list[str]:
     """A section of the report, in Markdown; nothing of studies that did not ask."""
     if not found:
         return []
-    lines = ["### What the network says at their values", "", how_asked(found), ""]
+    lines = ["### What the network says at their values (partial dependence)", "", how_asked(found), ""]
     lines += [f"| column | {_cell(what_is_said(found[0], target))} is least at | and most at |", "| --- | --- | --- |"]
     for one in found:
         for label, means in one.means.items():
