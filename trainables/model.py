@@ -301,6 +301,9 @@ def as_json_rows(table: pa.Table) -> list[dict[str, Any]]:
 def _as_json(value: Any) -> Any:
     if isinstance(value, datetime.date | datetime.datetime | datetime.time):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        # As a column of durations is read: in seconds.
+        value = value.total_seconds()
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):

@@ -96,6 +96,8 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         result = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     else:
         raise NotOfItsKindError(0, _first(column), f"numbers, not {kind}", "choose another kind for the column")
+    if of.notation is not None and of.notation.unit == "%":
+        _require_per_cent(column, result)
     if of.null_values:
         # However they are written: -999 kg is -999, and so is the float32 that is nearest to -999.9.
         marks = pd.to_numeric(pd.Series([*of.null_values], dtype=object), errors="coerce").dropna().to_numpy(np.float64)
@@ -107,6 +109,23 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         fix = "replace infinite values, and numbers beyond 3.4e38"
         raise NotOfItsKindError(at, float(result[at]), "finite numbers", fix)
     return result
+
+
+def _require_per_cent(column: pa.ChunkedArray, numbers: NDArray[np.float64]) -> None:
+    """Refuse shares where training had per cent: a sheet holds 47.4 % as 0.474, and shows the former.
+
+    Raises:
+        NotOfItsKindError: No value has a sign, and none is beyond 1.
+    """
+    present = np.flatnonzero(~np.isnan(numbers))
+    if pa.types.is_string(column.type):
+        present = np.array([at for at in present if "%" not in str(column[int(at)])], dtype=np.int64)
+    shares = np.abs(numbers[present])
+    if len(shares) and shares.max() <= 1 and shares.max() > 0:
+        at = int(present[int(shares.argmax())])
+        rule = "numbers in per cent; these look like shares, of which 1 is 100 %"
+        fix = "multiply them by 100, or write them with their sign: 47.4%"
+        raise NotOfItsKindError(at, column[at].as_py(), rule, fix)
 
 
 def counts_seconds(kind: pa.DataType) -> bool:

@@ -41,6 +41,8 @@ _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 # Points between thousands, with or without a decimal comma behind; days are written with points, too.
 _WITH_POINT, _DAY = re.compile(r"[+-]?\d+(\.\d+)+(,\d+)?"), re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
+_NAMES_DELIMITER = re.compile(r"sep=([,;\t|])\r?\n")
+_MONTH = re.compile(r"(0[1-9]|1[0-2])\.(19|20)\d{2}")
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d")
 # A currency before a number or a unit behind it, which say nothing of its marks.
 _BESIDE_A_NUMBER = re.compile(r"^[€$£¥]\s*(?=[+-]?\d)|(?<=\d)\s*(?:[%‰°€$£¥]|[A-Za-zµ²³/]{1,6})$")
@@ -56,12 +58,15 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     encoding = given.encoding or text_encoding.find(sample, file, path, shown, usual.encoding)
     text = text_encoding.decode(sample, encoding)
     skipped = before.skipped(_cells(_first_line(text), usual.delimiter or ","), given)
+    # Excel's own first line, which names the delimiter.
+    named = _NAMES_DELIMITER.match(text) if not skipped else None
+    skipped += named is not None
     text = "".join(text.splitlines(keepends=True)[skipped:])
     if not text.strip():
         raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
-    delimiter = given.delimiter or _delimiter_as_before(text, before) or _delimiter_of(text)
+    delimiter = given.delimiter or (named and named[1]) or _delimiter_as_before(text, before) or _delimiter_of(text)
     limits.require(path, shown, columns=len(_cells(_first_line(text), delimiter)))
-    rows = _rows(text, delimiter)
+    rows = _rows(text, delimiter, blanks=given.skip_initial_space or False)
     _refuse_title(rows, delimiter, path, shown)
     header = given.header if given.header is not None else _has_header(text, delimiter, before, wanted.target)
     point: str | None = given.decimal_point
@@ -81,8 +86,10 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
             "skip_initial_space": blanks,
         }
     )
-    codes = _codes(rows) if wanted.finds_codes and wanted.before is None and header else []
-    texts = dict.fromkeys([*wanted.texts, *codes], pa.string())
+    is_found_out = wanted.finds_codes and wanted.before is None and header
+    codes = _codes(rows) if is_found_out else []
+    letters = _not_numbers(rows) if is_found_out and point == "." and not given.decimal_point else []
+    texts = dict.fromkeys([*wanted.texts, *codes, *letters], pa.string())
     types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
     with _without_blanks(file, found) if blanks else nullcontext((file, found)) as (plain, written):
         try:
@@ -172,10 +179,32 @@ def _codes(rows: Sequence[list[str]]) -> list[str]:
     return found
 
 
-def _rows(text: str, delimiter: str) -> list[list[str]]:
-    """The rows of a text, as cells; cells in quotes may hold line breaks."""
+def _not_numbers(rows: Sequence[list[str]]) -> list[str]:
+    """Names of columns that a reader takes for fractions and that may be something else, by all of their values.
+
+    Thousands with points beside numbers below a thousand without (1.064, 858), and months (03.2024): what they are is
+    found out, or asked, where columns are looked at by themselves (kinds.py).
+    """
+    names, *whole = rows[:-1] or [[]]
+    columns = zip(*(row for row in whole if len(row) == len(names)), strict=False)
+    found = []
+    for name, cells in zip(names, columns, strict=False):
+        values = {cell.strip() for cell in cells} - {*NULL_VALUES}
+        grouped = {value for value in values if _THOUSANDS.fullmatch(value)}
+        bare = values - grouped
+        are_thousands = grouped and bare and all(re.fullmatch(r"[1-9]\d{0,2}|0", value) for value in bare)
+        # Fractions of three digits lie about as low as the whole numbers beside them.
+        if are_thousands and any(len(value) == 3 for value in bare):
+            found.append(name)
+        if len(values) > 1 and all(map(_MONTH.fullmatch, values)):
+            found.append(name)
+    return found
+
+
+def _rows(text: str, delimiter: str, *, blanks: bool = False) -> list[list[str]]:
+    """The rows of a text, as cells, which may hold line breaks in quotes and have blanks before these."""
     try:
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=blanks))
     except csv.Error:
         # A quotation mark that is never closed makes a cell that is too long.
         return [_cells(line, delimiter) for line in text.splitlines()]
@@ -275,7 +304,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 def _delimiter_of(text: str) -> str:
     """The character that cuts the first lines into the most pieces, equally many in each."""
-    lines = [line for line in text.splitlines()[:50] if line.strip()]
+    lines = [line for line in _lines(text)[:50] if line.strip()]
     # The sample may end within a line.
     lines = lines[:-1] if len(lines) > 2 else lines
 
@@ -285,6 +314,18 @@ def _delimiter_of(text: str) -> str:
 
     best = max(DELIMITERS, key=lambda mark: (pieces(mark)[1] > 0, pieces(mark)))
     return best if pieces(best)[1] > 0 else ","
+
+
+def _lines(text: str) -> list[str]:
+    """Lines, those in quotes as one; where a quotation mark stands for inches or the like, as they are."""
+    physical = text.splitlines()[:200]
+    lines, opened = [], ""
+    for line in physical:
+        opened = f"{opened} {line}" if opened else line
+        if opened.count('"') % 2 == 0:
+            lines.append(opened)
+            opened = ""
+    return lines if len(lines) >= len(physical) / 2 else physical
 
 
 def _count_outside_quotes(line: str, mark: str) -> int:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainables import target_scaling
 from trainables.data import grids, preparation, splits, targets, traps
-from trainables.data.config import DataConfig
+from trainables.data.config import ColumnConfig, DataConfig
 from trainables.data.files import Files, roles
 from trainables.data.grids import Grid
 from trainables.data.parts import Part, as_part, divide, division_of
@@ -180,7 +180,7 @@ def read(
     """
     files = Files.read(config, allowed, task, rules=rules)
     table_schema = files.infer(config)  # First: of the table's mistakes it says most, and together.
-    task, reason = _settle_task(config, task, files.whole.column(files.target))
+    task, reason = _settle_task(config, task, files)
     classes = _classes(config, files.whole.column(files.target), reason) if task == "classification" else ()
     given = {place: as_part(table, files, config, classes, task, place) for place, table in files.tables.items()}
     parts = divide(config, given, classes, task)
@@ -228,13 +228,16 @@ def _profile(files: Files, config: DataConfig, of: Schema, fitted: Preparation, 
     return profile(files.whole, roles(config, files.target, of), fitted, files.target, classes)
 
 
-def _settle_task(config: DataConfig, task: Task | None, target: pa.ChunkedArray) -> tuple[Task, str]:
+def _settle_task(config: DataConfig, task: Task | None, files: Files) -> tuple[Task, str]:
     if config.task is not None:
         if task not in (None, config.task):
             rule, fix = f"the task of the loss, which is {task}", "change data.task or trial.loss"
             raise DataError([Problem("data.task", config.task, rule, fix)])
         return config.task, "as data.task says"
-    found, reason = targets.infer_task(target)
+    meant = targets.task_of(config.columns.get(files.target, ColumnConfig()))
+    if task is None and meant is not None:
+        return meant, "as data.columns says"
+    found, reason = targets.infer_task(files.whole.column(files.target))
     # What the table says by itself is the better reason.
     return (found, reason) if task in (None, found) else (task, "as the loss or the metric says")
 

@@ -188,7 +188,7 @@ def _require_kinds(config: DataConfig, inferred: Schema, target: str) -> None:
         for name, column in config.columns.items()
         # How the target's numbers are written may be said, too, and how the times are by which rows are divided.
         if name not in names
-        and (name != target or column.meant not in ("numeric", None))
+        and (name != target or column.meant not in ("numeric", "categorical", "boolean", None))
         and (name != config.time or column.meant not in ("numeric", "date", None))
     ]
     if problems:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data import calendar_words, row_names, stray_values, written_dates, written_numbers
+from trainables.data import calendar_words, row_names, stray_values, units, written_dates, written_numbers
 from trainables.data.columns import (
     CONVERSIONS,
     Column,
@@ -133,7 +133,9 @@ def _numeric(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: Decima
     if _plain_numbers(texts, point).notna().all() and asked.decimal is None and asked.thousands is None:
         return column
     try:
-        notation = written_numbers.find(texts, point=point, decimal=asked.decimal, thousands=asked.thousands)
+        notation = written_numbers.find(
+            texts, point=point, decimal=asked.decimal, thousands=asked.thousands, are_numbers=True
+        )
     except TwoReadingsError as error:
         raise _of_two_readings(error, raw) from error
     return replace(column, notation=notation or written_numbers.clock_durations(texts))
@@ -213,6 +215,10 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
     coded = bool(present.str.match(r"^0\d").any())
     numbers = _plain_numbers(present, point)
     if numbers.notna().all() and not coded:
+        try:
+            written_numbers.require_fractions(present)
+        except TwoReadingsError as error:
+            raise _of_two_readings(error, column) from error
         return Column(name, "numeric", "text"), ""
     if as_times(present).notna().all():
         return Column(name, "date", "text"), ""
@@ -261,7 +267,7 @@ def _look_at_numbers(
         said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}); data.columns can say otherwise"
         return Column(name, "numeric", "text", notation=notation), said
     # Mostly numbers: the rest is more likely a way to say "missing", or a mistake, than a category.
-    if 2 * read.sum() > len(read) and (notation is None or written_numbers.is_known_unit(notation.unit)):
+    if 2 * read.sum() > len(read) and (notation is None or units.is_known_unit(notation.unit)):
         value = present.iloc[int(np.flatnonzero(~read)[0])]
         rule = stray_values.rule(read, "numbers")
         means, words = stray_values.means_missing(present[~read])

@@ -120,6 +120,10 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
     table = without(plain_table(table), wanted.csv.null_values)
+    table, repeated_names = totals.without_repeated_names(table)
+    if repeated_names:
+        rows = "1 row repeats" if repeated_names == 1 else f"{repeated_names:,} rows repeat"
+        found = found._replace(notes=(*found.notes, f"{rows} the names of the columns, as joined files do: left out"))
     if wanted.needs_target:
         table = totals.without(table, wanted.csv, path, redaction.shown(source))
     return found._replace(table=table)

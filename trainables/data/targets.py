@@ -102,6 +102,11 @@ class Reader:
         return _as_numbers(target, self.notation, path)
 
 
+def task_of(asked: ColumnConfig) -> Task | None:
+    """The task that a config means by the kind of the target's column; None where it says none."""
+    return "classification" if asked.meant in ("categorical", "boolean") else None
+
+
 def _find_notation(
     target: pa.ChunkedArray, name: str, asked: ColumnConfig, task: Task | None, point: DecimalMark
 ) -> tuple[Notation | None, list[str]]:
@@ -120,7 +125,7 @@ def _find_notation(
     target = plain(target)
     texts = target.drop_null().to_pandas() if pa.types.is_string(target.type) else pd.Series([], dtype=object)
     given = asked.meant == "numeric" or task == "regression"
-    if texts.empty or task == "classification" or not (given or texts.nunique() > FEW_VALUES):
+    if texts.empty or "classification" in (task, task_of(asked)) or not (given or texts.nunique() > FEW_VALUES):
         return None, []
     try:
         notation = written_numbers.find(texts, point=point, decimal=asked.decimal, thousands=asked.thousands)

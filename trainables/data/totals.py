@@ -1,6 +1,7 @@
-"""Rows at the end of a table that are none: totals, as spreadsheets and reports have them.
+"""Rows of a table that are none: totals at its end, as spreadsheets and reports have them, and repeated names.
 
-Read as one of the rows, the sum of a column lies far from all of its values, and a network learns from it.
+Read as one of the rows, the sum of a column lies far from all of its values, and a network learns from it. Files that
+were joined have their first line, the names of the columns, again and again.
 """
 
 from __future__ import annotations
@@ -44,6 +45,18 @@ def without(table: pa.Table, given: CsvConfig, path: str, shown: str) -> pa.Tabl
             fix = f"data.csv.skip_last_rows: {back} leaves it out; 0 keeps it, if it is a row as the others are"
             raise DataError([Problem(path, value, rule, fix)])
     return table
+
+
+def without_repeated_names(table: pa.Table) -> tuple[pa.Table, int]:
+    """The table without rows whose every value is its column's name, and how many they were."""
+    if table.num_columns < 2 or not all(pa.types.is_string(field.type) for field in table.schema):
+        return table, 0
+    repeats = None
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        same = pc.fill_null(pc.equal(column, name), fill_value=False)
+        repeats = same if repeats is None else pc.and_(repeats, same)
+    count = int(pc.sum(repeats).as_py() or 0)
+    return (table.filter(pc.invert(repeats)) if count else table), count
 
 
 def _total_in(table: pa.Table, row: int) -> tuple[str, str] | None:

@@ -31,18 +31,30 @@ _DAYS = (
 _NAMED = (
     "%d %b %Y", "%d %B %Y", "%d. %b %Y", "%d-%B-%Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y",
     "%a, %d %b %Y", "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y", "%d%b%Y",
-    "%d%b%Y:%H:%M:%S", "%Y年%m月%d日",
+    "%d%b%Y:%H:%M:%S", "%Y年%m月%d日", "%a, %b %d, %Y", "%d%b%y", "%B-%Y", "%Y-%b",
 )  # fmt: skip
 _CLOCKS = (
     "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S",
     " %H:%M UTC", " %H:%M:%S UTC", " %H:%M:%S.%f UTC", " %H:%M:%S %z", ":%H:%M:%S %z",
-    " %H:%M GMT", " %H:%M:%S GMT", " %H:%M:%S,%f",
+    " %H:%M GMT", " %H:%M:%S GMT", " %H:%M:%S,%f", ", %I:%M %p", ", %I:%M:%S %p", " %I:%M%p", " @ %H:%M:%S.%f",
 )  # fmt: skip
+# Months of a year, which have no day.
+_MONTHS = ("%m/%Y", "%m-%Y", "%m.%Y", "%Y年%m月")
 _LOOKS_LIKE_A_DATE = re.compile(
     r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{1,4}|\d{4}年\d{1,2}月\d{1,2}日|.*[^\W\d_]{3,12}.*\d{2,4}).*"
 )
 # A quarter or a week, and a year before or behind it.
-_LOOKS_LIKE_A_PERIOD = re.compile(r"\s*(\d{4}[ /-]?[QqWw]\d{1,2}|([QqWw]|KW ?)\d{1,2}[ /-]\d{4})\s*")
+_LOOKS_LIKE_A_PERIOD = re.compile(
+    r"\s*(\d{4}[ /-]?[QqWw]\d{1,2}|([QqWw]|KW ?)\d{1,2}[ /-]\d{4}"
+    r"|(0?[1-9]|1[0-2])[./-](19|20)\d{2}|\d{4}年\d{1,2}月)\s*"
+)
+# Behind a time: its zone, where a format cannot say it (Google's forms: GMT+1), or a word.
+_ZONE = re.compile(
+    r"(?<=[\dMm.])\s*(\(?(GMT|UTC)[+-]\d{1,2}(:?\d{2})?\)?|CES?T|E[SD]T|C[SD]T|P[SD]T|M[SD]T|BST|IST|JST|MSK|Uhr|г\.)$"
+)
+# 1st of January; 10 a.m.
+_ORDINAL = re.compile(r"(?<=\d)(st|nd|rd|th)\b")
+_HALF_OF_DAY = re.compile(r"(?<=[\d ])([ap])\.?\s?m\.?$", re.IGNORECASE)
 _LOOKS_LIKE_A_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})? ?[AaPp][Mm]\s*")
 
 
@@ -72,7 +84,8 @@ def find(values: pd.Series[Any]) -> str | None:
     glance = different.iloc[:_GLANCE]
     if not glance.map(looks_like_one).all():
         return None
-    fitting = [form for form in _formats(str(glance.iloc[0])) if parse(glance, form).notna().all()]
+    # The longest: a sheet leaves midnight out.
+    fitting = [form for form in _formats(max(glance.astype(str), key=len)) if parse(glance, form).notna().all()]
     fitting = [form for form in fitting if parse(different, form).notna().all()]
     if not fitting:
         return None
@@ -109,9 +122,28 @@ def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
     texts = values.where(values.isna(), values.astype(str).str.strip())
     if calendar_words.is_ours(form):
         return calendar_words.parse(texts, form)
-    texts = calendar_words.in_english(texts, form)
-    dates = pd.to_datetime(texts, format=form, errors="coerce", utc="%z" in form or None)
-    return (dates.dt.tz_localize(None) if "%z" in form else dates).astype("datetime64[us]")
+    texts = calendar_words.in_english(_plainly(texts, form), form)
+    has_zone = "%z" in form or "%Z" in form
+    dates = pd.to_datetime(texts, format=form, errors="coerce", utc=has_zone or None)
+    dates = (dates.dt.tz_localize(None) if has_zone else dates).astype("datetime64[us]")
+    day = re.split(r",? @?,? ?%[HI]", form)[0]
+    if day and day != form and dates.isna().any():
+        # Midnight, which sheets leave out.
+        dates = dates.fillna(pd.to_datetime(texts, format=day, errors="coerce").astype("datetime64[us]"))
+    return dates
+
+
+def _plainly(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
+    """Texts without what no format says: zones by name, ordinals, points in a.m."""
+    if "%z" in form or "%Z" in form:
+        return texts
+    plain = texts.where(texts.isna(), texts.astype(str).str.replace(_ZONE, "", regex=True))
+    plain = plain.where(plain.isna(), plain.astype(str).str.replace(_ORDINAL, "", regex=True))
+    if "%p" not in form:
+        return plain
+    return plain.where(
+        plain.isna(), plain.astype(str).str.replace(_HALF_OF_DAY, lambda half: f"{half[1]}m", regex=True)
+    )
 
 
 def in_the_future(values: pd.Series[Any], form: str) -> str:
@@ -150,11 +182,12 @@ def _formats(example: str) -> Iterator[str]:
         yield from (form for form in _TIMES if pd.notna(pd.to_datetime(example.strip(), format=form, errors="coerce")))
         return
     if _LOOKS_LIKE_A_PERIOD.fullmatch(example):
-        periods = (*calendar_words.QUARTERS, *calendar_words.WEEKS)
+        periods = (*calendar_words.QUARTERS, *calendar_words.WEEKS, *_MONTHS)
         yield from (form for form in periods if parse(pd.Series([example]), form).notna().all())
         return
     # By whether months are short.
-    in_english = [calendar_words.in_english(pd.Series([example.strip()]), form).iloc[0] for form in ("%B", "%b")]
+    plain = _plainly(pd.Series([example.strip()]), "%p")
+    in_english = [calendar_words.in_english(plain, form).iloc[0] for form in ("%B", "%b")]
     for day in (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED):
         for clock in _CLOCKS if "%H" not in day else ("",):
             form = day + clock

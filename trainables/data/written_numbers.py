@@ -24,51 +24,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trainables.data.units import MULTIPLIERS, base_of, is_currency, is_known_unit, singular
+from trainables.data.written_durations import are_durations, is_duration, seconds_of
+
 DecimalMark = Literal[".", ","]
 ThousandsMark = Literal["", ",", ".", " ", "'"]
 
-# What numbers of several sizes end with, in tables of money.
-_SIZES = {
-    "k": 1e3, "K": 1e3, "tsd": 1e3, "thousand": 1e3, "M": 1e6, "mn": 1e6, "mio": 1e6, "mil": 1e6, "million": 1e6,
-    "B": 1e9, "bn": 1e9, "mrd": 1e9, "billion": 1e9, "T": 1e12, "trillion": 1e12,
-    "mln": 1e6, "mld": 1e9, "тыс": 1e3, "млн": 1e6, "млрд": 1e9, "lakh": 1e5, "lakhs": 1e5, "crore": 1e7, "crores": 1e7,
-    "千": 1e3, "万": 1e4, "萬": 1e4, "百万": 1e6, "亿": 1e8, "億": 1e8,
-}  # fmt: skip
-# Words, and no single letters, may be written large.
-MULTIPLIERS = _SIZES | {
-    form: size for word, size in _SIZES.items() if len(word) > 2 for form in (word.capitalize(), word.upper())
-}
-# Currencies by ISO 4217 and as they are written; symbols are known by their Unicode category.
-_CURRENCIES = frozenset(
-    """usd eur gbp jpy chf inr cny rmb rub brl cad aud nzd sek nok dkk pln czk huf try zar krw mxn sgd hkd ils thb
-    rs kr zł fr us$ r$ a$ c$ ca$ au$ nz$ hk$ s$""".split()  # noqa: SIM905 (a list would be forty lines)
-)
-# Units that are known not to mean the same beside one another.
-_UNITS = frozenset(
-    """% ‰ bps mcg µg mg g kg t lb oz mm cm m km in ft yd mi ml cl l gal ms s sec min h hr hour d day week month year
-    yr mo
-    mph km/h kmh kn m/s rpm hp kw w kwh wh v mv a ma hz khz mhz ghz kb mb gb tb °c °f k pa hpa kpa bar psi m² m2 sqm
-    ft² sqft ha acre m³ m3 kcal cal kj j""".split()  # noqa: SIM905
-)
-_TIME_UNITS = frozenset(["ms", "s", "sec", "second", "m", "min", "minute", "h", "hr", "hour", "d", "day", "w", "week"])
+# Letters that are as often part of a code (14B), a size (2T) or another unit beside the column's own (1.6L, 2.0T).
+_DOUBTFUL = frozenset("MBT")
+# A thousand in Spanish and Portuguese, a million in English.
+_TWO_SIZES = "mil"
 # A value is a sign, a currency, digits with marks, and a unit: letters or a sign, and no number but for m2 and m3.
 _VALUE = re.compile(
     r"(?P<open>\()?(?P<sign>[-+]?)\s*(?P<before>[^\d\s.,'()+-][^\d\s()+-]{0,3})?\s*(?P<inner>[-+]?)"
     r"(?P<number>(?:\d[\d., ']*|[.,]\d+)(?:[eE][-+]?\d+)?)"
-    r"\s*(?P<after>[^\W\d_][^\s()\d]{0,11}[23]?(?: [^\W\d_]{1,8})?"
+    r"\s*(?P<after>[^\W\d_][^\s()\d]{0,11}[23]?(?: (?:[^\W\d_]{1,8}|[€$£¥₹]))?"
     r"|[%‰°²µ\"][^\s\d()]{0,5}|(?![-+.,'/:;()])[^\w\s]{1,2})?"
     r"(?P<behind>-)?(?P<close>\))?"
 )
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " ") | {"’": "'", "−": "-", "–": "-"})
+# A dash behind a comma says that the points before it stand between thousands, and the other way round.
+_NO_FRACTION_OF_THOUSANDS = re.compile(r"(?<=\.\d{3})(,)--?(?=\D*$)|(?<=[,']\d{3})(\.)--?(?=\D*$)")
 # Instead of a fraction, a dash says that there is none: 139,- and 2.950,-- and 296.- as in Germany and Switzerland.
 _NO_FRACTION = re.compile(r"(?<=\d)[.,]--?(?=\D*$)")
-_DURATION = re.compile(
-    r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
-    r"|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*)+(?:\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)?|\d+:\d{2}(?::\d{2})?(?:\.\d+)?)"
-)
 # Before a number: it is less, or more.
 _LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
-_COMPARISONS = frozenset("<>≤≥~")
 _CLOCK = re.compile(r"\s*\d{1,2}:\d{2}:\d{2}(?:\.\d+)?\s*")
 # Values at which is looked before all of them are: words are found out by a few.
 _GLANCE = 200
@@ -126,16 +106,16 @@ class Notation:
 
     def _parse_one(self, text: str) -> float:
         if self.is_duration:
-            return _seconds(text)
+            return seconds_of(text)
         found = _parts(_LIMIT.sub("", text) if self.has_limits else text)
         if found is None:
             return float("nan")
         digits, sign, unit = found
         factor = MULTIPLIERS.get(unit, 0.0)
-        mine = _plural(self.unit)
-        if unit and _plural(unit) != mine and not factor:
+        mine = singular(self.unit)
+        if unit and singular(unit) != mine and not factor:
             head, _, tail = unit.rpartition(" ")
-            factor = MULTIPLIERS.get(tail, 0.0) if _plural(head) == mine else 0.0
+            factor = MULTIPLIERS.get(tail, 0.0) if singular(head) == mine else 0.0
             if not factor:
                 return float("nan")
         # A column of numbers below a thousand does not say what stands between thousands; a later file may.
@@ -149,7 +129,7 @@ class Notation:
 
 def find(
     values: pd.Series[Any], *, point: DecimalMark = ".", decimal: DecimalMark | None = None,
-    thousands: ThousandsMark | None = None,
+    thousands: ThousandsMark | None = None, are_numbers: bool = False,
 ) -> Notation | None:  # fmt: skip
     """How a text column writes its numbers; None where it does not hold numbers for the most part.
 
@@ -158,33 +138,37 @@ def find(
         point: The decimal mark of the file's other columns, which decides where a value says nothing.
         decimal: The column's decimal mark, where the config gives it.
         thousands: The mark between its thousands, where the config gives it.
+        are_numbers: Whether the config says that they are numbers.
 
     Raises:
         TwoReadingsError: They can be read in two ways.
     """
     different = values.drop_duplicates()
     glance = list(different.iloc[np.linspace(0, len(different) - 1, min(len(different), _GLANCE)).astype(int)])
-    if 2 * sum(_parts(text) is not None or _is_duration(text) for text in glance) <= len(glance):
+    if 2 * sum(_parts(text) is not None or is_duration(text) for text in glance) <= len(glance):
         return None
     counts = values.value_counts()
     read = {text: found for text in counts.index if (found := _parts(text)) is not None}
     weights = {text: int(counts[text]) for text in read}
     if not read or _has_leading_zeros(read):
-        return Notation(is_duration=True) if _are_durations(counts.index) else None
+        return Notation(is_duration=True) if are_durations(counts.index) else None
+    if _are_grades(read):
+        return None
     units, written = Counter[str](), {"": ""}
     for text, (_, _, unit) in read.items():
-        units[_plural(_base(unit))] += weights[text]
-        written.setdefault(_plural(_base(unit)), _base(unit))
+        units[singular(base_of(unit))] += weights[text]
+        written.setdefault(singular(base_of(unit)), base_of(unit))
     bare = units.pop("", 0)
-    if len(units) > 1 and _are_durations(counts.index):
+    if len(units) > 1 and are_durations(counts.index):
         return Notation(is_duration=True)
     own = _own_unit(units, bare, read)
     if own is None:
         return None
+    _require_sizes(read, own, are_numbers=are_numbers)
     if own == "m" and (million := next((text for text, (_, _, its) in read.items() if its in MULTIPLIERS), None)):
         fix = "write M where millions are meant, or take them for categories: data.columns: {{name}: categorical}"
         raise TwoReadingsError(million, "amounts of one unit in a column; beside this one m may be million", fix)
-    numbers = [digits for digits, _, its in read.values() if _plural(_base(its)) in ("", own)]
+    numbers = [digits for digits, _, its in read.values() if singular(base_of(its)) in ("", own)]
     marks = _marks(numbers, point, decimal, thousands)
     return None if marks is None else Notation(*marks, written[own])
 
@@ -212,14 +196,11 @@ def clock_durations(values: pd.Series[Any]) -> Notation | None:
     return Notation(is_duration=True) if values.drop_duplicates().str.fullmatch(_CLOCK).all() else None
 
 
-def is_known_unit(unit: str) -> bool:
-    """Whether a unit says that a value is an amount: none at all, a currency, per cent, a unit of measurement."""
-    return not unit or unit.lower() in _UNITS or _is_currency(unit)
-
-
 def _parts(text: str) -> tuple[str, float, str] | None:
     """Digits with their marks, the sign (1 or -1), and the unit, of a text that is a number; None of another."""
-    found = _VALUE.fullmatch(_NO_FRACTION.sub("", text.strip().translate(_SPACES)))
+    written = text.strip().translate(_SPACES)
+    written = _NO_FRACTION_OF_THOUSANDS.sub(lambda mark: f"{mark[1] or mark[2]}00", written)
+    found = _VALUE.fullmatch(_NO_FRACTION.sub("", written))
     if found is None:
         return None
     part = {name: value or "" for name, value in found.groupdict().items()}
@@ -230,36 +211,14 @@ def _parts(text: str) -> tuple[str, float, str] | None:
     if any(unicodedata.category(letter) == "No" and letter not in "²³" for letter in before + after):
         # 11½ is no 11 of a unit.
         return None
-    if before and not _is_currency(before):
+    if before and not is_currency(before):
         return None
+    first, _, last = after.partition(" ")
+    if last and first.rstrip(".") in MULTIPLIERS and is_currency(last):
+        # 1,5 Mio. € as € 1,5 Mio.
+        before, after = last, first.rstrip(".")
     negative = bool(part["open"]) or "-" in signs
     return part["number"].strip(), -1.0 if negative else 1.0, " ".join(filter(None, (before.rstrip("."), after)))
-
-
-def _is_currency(text: str) -> bool:
-    if set(text) & _COMPARISONS:
-        # <$10k is no amount, but anything below one.
-        return False
-    return any(unicodedata.category(letter) == "Sc" for letter in text) or text.rstrip(".").lower() in _CURRENCIES
-
-
-def _base(unit: str) -> str:
-    """A unit without what only says how many zeros are left out."""
-    if unit in MULTIPLIERS:
-        return ""
-    head, _, tail = unit.rpartition(" ")
-    return head if head and tail in MULTIPLIERS else unit
-
-
-def _plural(unit: str) -> str:
-    """Year and years are one unit, and so are USD and usd."""
-    lower = unit.lower()
-    # Two letters and an s: most words of three letters end in it by themselves.
-    if lower in ("lbs", "yrs", "mos", "hrs"):
-        return lower[:-1]
-    if lower in _UNITS or _is_currency(lower):
-        return lower
-    return lower[:-1] if len(lower) > 3 and lower.endswith("s") else lower
 
 
 def _own_unit(units: Counter[str], bare: int, read: dict[str, Any]) -> str | None:
@@ -274,7 +233,7 @@ def _own_unit(units: Counter[str], bare: int, read: dict[str, Any]) -> str | Non
     known = [it for it in units if is_known_unit(it)]
 
     def example(of: str) -> str:
-        return next(text for text, (_, _, its) in read.items() if _plural(_base(its)) == of)
+        return next(text for text, (_, _, its) in read.items() if singular(base_of(its)) == of)
 
     rule = "amounts of one unit in a column"
     fix = "write all of them in one, or take them for categories: data.columns: {{name}: categorical}"
@@ -283,6 +242,37 @@ def _own_unit(units: Counter[str], bare: int, read: dict[str, Any]) -> str | Non
     if unit == "%" and bare:
         raise TwoReadingsError(example(""), f"{rule}; {most:,} others are per cent", fix)
     return unit if most >= _SHARE_OF_UNIT * total and total > bare / 9 else None
+
+
+def _are_grades(read: dict[str, Any]) -> bool:
+    """Whether a minus stands behind numbers of one digit: 4- is a mark at school, and 1.234,50- an amount."""
+    behind = [text for text in read if text.strip().endswith("-") and not _NO_FRACTION.search(text)]
+    return bool(behind) and all(digits.isdigit() and len(digits) == 1 for digits, _, _ in read.values())
+
+
+def _require_sizes(read: dict[str, Any], own: str, *, are_numbers: bool) -> None:
+    """Refuse letters that may be millions or part of a code, and words that are two sizes.
+
+    Raises:
+        TwoReadingsError: There are some.
+    """
+    for text, (_, _, unit) in read.items():
+        if unit.rpartition(" ")[2].lower() == _TWO_SIZES:
+            rule = "numbers that can be read in one way only; mil is a thousand in Spanish, and a million in English"
+            raise TwoReadingsError(text, rule, "write thousand or million, or the number in full")
+    sized = {text: (digits, unit) for text, (digits, _, unit) in read.items() if unit in MULTIPLIERS and len(unit) == 1}
+    if not sized or is_currency(own):
+        return
+    if own and own != "m":
+        fix = "write all of them in one, or take them for categories: data.columns: {{name}: categorical}"
+        raise TwoReadingsError(next(iter(sized)), f"amounts of one unit in a column; others are in {own}", fix)
+    # Who writes millions writes 1.2M, or thousands beside them.
+    doubtful = all(unit in _DOUBTFUL and digits.isdigit() for digits, unit in sized.values())
+    if doubtful and not are_numbers and not own:
+        text = next(iter(sized))
+        rule = f"numbers that can be read in one way only; the {sized[text][1]} of this may be a size or part of a code"
+        fix = "if a size such as million, data.columns: {{name}: numeric}; else data.columns: {{name}: categorical}"
+        raise TwoReadingsError(text, rule, fix)
 
 
 def _has_leading_zeros(read: dict[str, Any]) -> bool:
@@ -347,6 +337,20 @@ def _require_clear(numbers: list[str], decimal: DecimalMark, thousands: Thousand
         raise _two_readings(once[0], thousands)
 
 
+def require_fractions(texts: pd.Series[Any]) -> None:
+    """Refuse plain numbers that may as well be thousands: 1.064 beside 858, which lies about as high as 1 064.
+
+    Args:
+        texts: Each a number with a point for its fraction, or without any.
+
+    Raises:
+        TwoReadingsError: Three digits behind each point, and beside them whole numbers of up to three digits.
+    """
+    different = [text.strip() for text in texts.drop_duplicates()]
+    if any(len(text) == 3 and text.isdigit() for text in different):
+        _require_fractions(different)
+
+
 def _require_fractions(numbers: list[str]) -> None:
     """Refuse fractions that may as well be thousands: three digits each, beside numbers of up to three without any."""
     with_point = [number for number in numbers if "." in number]
@@ -364,33 +368,3 @@ def _two_readings(number: str, mark: str) -> TwoReadingsError:
         "data.columns: {{name}: {kind: numeric, thousands: '{mark}'}}; if these are codes, "
         "data.columns: {{name}: categorical}".replace("{mark}", mark),
     )
-
-
-# ---- durations -------------------------------------------------------------------------------------------------------
-
-
-def _is_duration(text: str) -> bool:
-    return _DURATION.fullmatch(text.strip()) is not None
-
-
-def _are_durations(texts: Any) -> bool:
-    """Whether texts of hours, minutes and so on are all that there is; times of day are none."""
-    if not all(map(_is_duration, texts)):
-        return False
-    words = {_plural(word.lower()) for text in texts for word in re.findall(r"[a-zA-Z]+", text) if text[:1] != "P"}
-    # 26:03:07 is no time of day, nor is 59:59, minutes and seconds; where all could be, they are.
-    clocks = [text for text in texts if re.fullmatch(r"\d+:[\d:.]+", text)]
-    is_clear = bool(words) or any(text[0] == "P" or text[1:2] == "P" for text in texts)
-    is_clear = is_clear or any(int(text.partition(":")[0]) > 23 for text in clocks)
-    return words <= _TIME_UNITS and is_clear and not np.isnan([*map(_seconds, texts)]).any()
-
-
-def _seconds(text: str) -> float:
-    if not _is_duration(text):
-        return float("nan")
-    if short := re.fullmatch(r"(\d+):(\d{2}(?:\.\d+)?)", text.strip()):
-        return 60 * float(short[1]) + float(short[2])
-    try:
-        return float(pd.Timedelta(text.strip().replace(",", " ")).total_seconds())
-    except ValueError:
-        return float("nan")

@@ -1,0 +1,199 @@
+"""E1: what looks like a number, a date or a row and is meant otherwise is read so, or asked for; fixes work."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from trainables.data import written_dates
+from trainables.data.config import DataConfig
+from trainables.data.dataset import read
+from trainables.data.sources import read_rows
+from trainables.errors import DataError
+from trainables.model import as_json_rows
+
+ROWS = 96
+
+
+def csv(folder, cells, *, delimiter=",", first="", target=None, **config):
+    """A table of one column of these cells, again and again, and a target."""
+    values = [cells[n % len(cells)] for n in range(ROWS)]
+    target = target or [f"{n % 7}.5" for n in range(ROWS)]
+    lines = [f"{value}{delimiter}{goal}" for value, goal in zip(values, target, strict=True)]
+    (folder / "t.csv").write_text(first + f"x{delimiter}y\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return read(DataConfig(source=str(folder / "t.csv"), target="y", **config))
+
+
+def kind_of(loaded):
+    return {column.name: column.kind for column in loaded.preparation.schema.columns}.get("x")
+
+
+def values_of(loaded):
+    """All of them: there are few."""
+    grid = loaded.grids["x"]
+    return [pd.Timestamp(value) for value in grid.values] if grid.kind == "date" else list(grid.values)
+
+
+def refused(folder, cells, **options):
+    with pytest.raises(DataError) as error:
+        csv(folder, cells, **options)
+    return " ".join(f"{problem.value} | {problem.rule} | {problem.fix}" for problem in error.value.problems)
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["1.6L", "2.0T", "1.8L"], ["25M", "31F", "19F"], ["512M", "1G", "2G"], ["4.0K", "12M", "1.5G"], ["34B", "36C"]],
+)
+def test_e1_letters_beside_another_unit_are_no_millions(tmp_path, cells):
+    assert "amounts of one unit" in refused(tmp_path, cells)
+    assert kind_of(csv(tmp_path, cells, columns={"x": "categorical"})) == "categorical"
+
+
+def test_e1_letters_that_may_be_part_of_a_code_are_asked_for_and_both_fixes_work(tmp_path):
+    cells = ["12", "14B", "3", "22B"]
+    assert "the B of this may be a size or part of a code" in refused(tmp_path, cells)
+    assert kind_of(csv(tmp_path, cells, columns={"x": "categorical"})) == "categorical"
+    assert 14e9 in values_of(csv(tmp_path, cells, columns={"x": "numeric"}))
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1.2M", "300K", "450"], [450, 3e5, 1.2e6]),
+        (["$1.2M", "$3B", "$500"], [500, 1.2e6, 3e9]),
+        (["0.5 Mio. €", "5 Tsd. €"], [5e3, 5e5]),
+        (["AED 3920", "AED 71"], [71, 3920]),
+    ],
+)
+def test_e1_sizes_of_money_are_read(tmp_path, cells, expected):
+    assert values_of(csv(tmp_path, cells, delimiter=";")) == pytest.approx(expected)
+
+
+def test_e1_a_dash_behind_a_comma_says_what_points_are(tmp_path):
+    assert values_of(csv(tmp_path, ["€ 5.165,-", "€ 2.950,-"], delimiter=";")) == [2950.0, 5165.0]
+
+
+def test_e1_mil_is_asked_for(tmp_path):
+    assert "a thousand in Spanish" in refused(tmp_path, ["R$ 10 mil", "R$ 20 mil"])
+
+
+def test_e1_scores_are_categories_and_marks_at_school_no_negative_numbers(tmp_path):
+    assert kind_of(csv(tmp_path, ["98:87", "101:99", "88:90"])) == "categorical"
+    marks = ["5", "4", "4-", "3", "5-"]
+    assert "if these are codes, data.columns: {x: categorical}" in refused(tmp_path, marks)
+    assert kind_of(csv(tmp_path, marks, columns={"x": "categorical"})) == "categorical"
+
+
+@pytest.mark.parametrize("delimiter", [";", ","])
+def test_e1_points_between_thousands_beside_smaller_numbers_are_asked_for(tmp_path, delimiter):
+    cells = ["1.064", "858", "4.831", "377"]
+    assert "this point may separate thousands or a fraction" in refused(tmp_path, cells, delimiter=delimiter)
+    thousands = csv(tmp_path, cells, delimiter=delimiter, columns={"x": {"kind": "numeric", "thousands": "."}})
+    assert values_of(thousands) == [377, 858, 1064, 4831]
+    fractions = csv(tmp_path, cells, delimiter=delimiter, columns={"x": {"kind": "numeric", "decimal": "."}})
+    assert values_of(fractions) == [1.064, 4.831, 377, 858]
+
+
+def test_e1_fractions_beside_whole_numbers_of_their_size_are_fractions(tmp_path):
+    assert values_of(csv(tmp_path, ["1.125", "2.375", "3", "2.5"])) == [1.125, 2.375, 2.5, 3]
+
+
+def test_e1_shares_are_refused_where_training_had_per_cent(tmp_path):
+    loaded = csv(tmp_path, ["47.4%", "12.1%", "3%"])
+    for written in ("0.474", "0.121"), (0.474, 0.121):
+        with pytest.raises(DataError, match=r"in per cent; these look like shares(.|\n)*47\.4%"):
+            loaded.preparation.transform(pa.table({"x": written}))
+    as_text = loaded.preparation.transform(pa.table({"x": ["47.4%"]}))
+    assert np.array_equal(as_text, loaded.preparation.transform(pa.table({"x": [47.4]})))
+
+
+def test_e1_durations_are_examples_of_a_model_in_seconds():
+    """The example of a model's input could not be written, after all of the training."""
+    rows = pa.table({"took": [datetime.timedelta(minutes=2, milliseconds=500), None]})
+    assert as_json_rows(rows) == [{"took": 120.5}, {"took": None}]
+
+
+# ---- dates -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2024/01/21 10:00:05 PM GMT+1", "2024-01-21 22:00:05"),
+        ("Jan 21, 2023, 12:00:00 AM", "2023-01-21"),
+        ("1/21/2023 3:10pm", "2023-01-21 15:10"),
+        ("1/21/2023 3:10 p.m.", "2023-01-21 15:10"),
+        ("Sun, Jan 21, 2024", "2024-01-21"),
+        ("Jan 21, 2023 @ 10:00:00.000", "2023-01-21 10:00"),
+        ("2023-05-01 10:00:00 CEST", "2023-05-01 10:00"),
+        ("March 22nd, 2023", "2023-03-22"),
+        ("22Feb23", "2023-02-22"),
+        ("11/2023", "2023-11-01"),
+        ("2023年11月", "2023-11-01"),
+        ("March-2023", "2023-03-01"),
+        ("21.1.24 10:00 Uhr", "2024-01-21 10:00"),
+    ],
+)
+def test_e1_more_ways_to_write_a_date(written, expected):
+    values = pd.Series([written])
+    form = written_dates.find(values)
+    assert form is not None
+    assert written_dates.parse(values, form).iloc[0] == pd.Timestamp(expected)
+
+
+def test_e1_months_with_points_are_dates_and_no_fractions(tmp_path):
+    loaded = csv(tmp_path, ["03.2024", "11.2023", "12.2019"])
+    assert values_of(loaded)[0] == pd.Timestamp("2019-12-01")
+
+
+def test_e1_a_sheet_leaves_midnight_out(tmp_path):
+    loaded = csv(tmp_path, ["01.02.2024", "01.02.2024 10:01", "21.02.2024 22:30"])
+    assert values_of(loaded)[:2] == [pd.Timestamp("2024-02-01"), pd.Timestamp("2024-02-01 10:01")]
+
+
+@pytest.mark.parametrize("zones", [["UTC"], ["UTC", "America/New_York"]])
+def test_e1_a_format_may_name_zones(tmp_path, zones):
+    cells = [f"2024-03-0{n + 1} 10:00 {zones[n % len(zones)]}" for n in range(4)]
+    loaded = csv(tmp_path, cells, columns={"x": {"kind": "date", "format": "%Y-%m-%d %H:%M %Z"}})
+    assert pd.Timestamp("2024-03-01 10:00") in values_of(loaded)
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_e1_excels_own_first_line_names_the_delimiter(tmp_path):
+    assert values_of(csv(tmp_path, ["1,5", "2,25"], delimiter=";", first="sep=;\n")) == [1.5, 2.25]
+
+
+def test_e1_names_of_two_lines_are_no_reason_for_another_delimiter(tmp_path):
+    lines = [f"{n % 5};{n % 3};{n % 2}" for n in range(ROWS)]
+    (tmp_path / "t.csv").write_text('"Umsatz\n(EUR)";menge;y\n' + "\n".join(lines) + "\n")
+    loaded = read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
+    assert len(loaded.preparation.schema.columns) == 2
+
+
+@pytest.mark.parametrize("cells", [["red", "blue"], ["1.5", "2.5"]])
+def test_e1_names_that_come_again_in_joined_files_are_no_rows(tmp_path, cells):
+    csv(tmp_path, cells)
+    whole = (tmp_path / "t.csv").read_text()
+    (tmp_path / "t.csv").write_text(whole * 3)
+    loaded = read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
+    parts = (loaded.dataset.train, loaded.dataset.validation, loaded.test_rows)
+    assert sum(map(len, parts)) == 3 * ROWS
+    assert any("2 rows repeat the names of the columns" in note for note in loaded.notes)
+    assert kind_of(loaded) == ("categorical" if cells[0] == "red" else "numeric")
+    assert read_rows(str(tmp_path / "t.csv"), "rows").num_rows == 3 * ROWS
+
+
+def test_e1_a_target_that_is_said_to_be_categorical_is_one_of_classes(tmp_path):
+    goals = [("37 km", "74 m", "12 km")[n % 3] for n in range(ROWS)]
+    loaded = csv(tmp_path, ["1", "2"], target=goals, columns={"y": "categorical"})
+    assert (loaded.dataset.task, loaded.task_reason) == ("classification", "as data.columns says")
+    assert loaded.dataset.class_names == ("12 km", "37 km", "74 m")
