@@ -81,17 +81,17 @@ def _construct_int(loader: _Loader, node: Any) -> int:
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
+def load(path: Path | str, overrides: Sequence[str] = ()) -> StudySpec:
     """Read a config file.
 
     Args:
-        path: YAML, or JSON, which is YAML too. Relative paths of data files are relative to it.
+        path: A path of YAML, or of JSON, which is YAML too. Relative paths of data files are relative to it.
         overrides: ``key=value`` each, with a dotted key and the value as YAML, applied in order.
 
     Raises:
         InvalidSpecError: Every mistake found.
     """
-    return spec_module.parse(load_plain(path, overrides))
+    return spec_module.parse(load_plain(Path(path), overrides))
 
 
 def load_plain(path: Path, overrides: Sequence[str] = ()) -> Any:

@@ -109,6 +109,27 @@ _ELSEWHERE: Mapping[tuple[str, str], str] = {
         [("", "direction"), ("", "maximize"), ("objective", "mode")],
         "remove it: objective.metric says which way is better",
     ),
+    **dict.fromkeys(
+        [("search", "max_trials"), ("search", "max_epochs")],
+        "each round has its own: write it in search.coarse and search.refined",
+    ),
+    **{
+        ("", word): f"write {key}"
+        for word, key in {
+            "metric": "objective.metric",
+            "target": "data.target",
+            "source": "data.source",
+            "minutes": "search.minutes",
+            "max_cycles": "search.max_cycles",
+            "hidden_sizes": "trial.network.hidden_sizes",
+            "hidden_layer_sizes": "trial.network.hidden_sizes",
+            "dropout": "trial.network.dropout",
+            "learning_rate": "trial.optimizer.lr",
+            "lr": "trial.optimizer.lr",
+        }.items()
+    },
+    ("search", "seed"): "write seed, beside search",
+    ("data", "stratify"): "remove it: each class keeps its share in all parts by itself",
     ("data", "features"): "remove it: all columns are features, but for those of data.drop",
     ("search_space", "type"): "remove it: low and high are a range (log: true, integer: true), choices a list",
 }
@@ -162,6 +183,8 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
             return Problem(path, details["input"], "low and high, or choices, not both", "remove one of the two")
         fix = (
             _ELSEWHERE.get((str(location[0]), str(last)))
+            # By another name it may be a key of this very place.
+            or (nearest(str(last), names) if _MEANINGS.get(str(last)) in names else None)
             or _ELSEWHERE.get(("", str(last)))
             or nearest(str(last), names)
             or (f"one of: {', '.join(names)}" if names else "remove it")

@@ -193,10 +193,12 @@ def search(
     # Before a table that is in memory is written down.
     runner_kind(runner)
     settings = Settings() if home is None else Settings(home=Path(home))
+    changed = _as_changes(changes)
     source, column, name, is_new = _where(data, target, name, settings)
-    asked = {"name": name, "data.target": column, "objective.metric": metric, "data.drop": list(drop) or None}
-    asked |= {"search.minutes": minutes}
-    given = {key: value for key, value in asked.items() if value is not None} | dict(changes or {})
+    left_out = [drop] if isinstance(drop, str) else list(drop)  # Not the letters of a name.
+    asked = {"name": name, "data.target": column, "objective.metric": metric, "search.minutes": minutes}
+    asked |= {"data.drop": left_out or None}
+    given = {key: value for key, value in asked.items() if value is not None} | changed
     with _removed_if_refused(Path(source) if is_new else None, settings.home):
         written = [f"{key}={config_file.written(value)}" for key, value in given.items()]
         config = config_of(source, written, settings=settings)
@@ -212,6 +214,18 @@ def search(
         study, settings=settings, runner=runner, listeners=listeners, say=say, record=record, began_at=began_at
     )
     return SearchResult(study.spec, config.text, finished, settings)
+
+
+def _as_changes(changes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Keys of the config with their values.
+
+    Raises:
+        InvalidSpecError: It is something else.
+    """
+    if changes is not None and not isinstance(changes, Mapping):
+        rule, fix = "keys of the config with their values", 'for example {"search.coarse.max_trials": 8}'
+        raise InvalidSpecError([Problem("changes", changes, rule, fix)])
+    return dict(changes or {})
 
 
 def _where(data: Any, target: Any, name: str | None, settings: Settings) -> tuple[str, Any, str | None, bool]:

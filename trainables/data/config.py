@@ -242,6 +242,13 @@ class DataConfig(FrozenModel):
                     "split: {split} needs {column}: the column to divide by",
                     {"split": split, "column": column},
                 )
+        for split, column in (("grouped", "group"), ("time", "time")):
+            if getattr(self, column) is not None and self.split not in ("auto", split):
+                raise PydanticCustomError(
+                    "split_against_column",
+                    "split: {split} does not divide by {column}: leave split out, or put the column into drop",
+                    {"split": self.split, "column": column},
+                )
         if self.group is not None and self.time is not None:
             raise PydanticCustomError("two_divisions", "give group or time, not both: rows are divided by one of them")
         roles = [name for name in (self.target, self.group, self.time, self.weight) if name is not None]

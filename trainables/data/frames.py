@@ -83,6 +83,9 @@ def _table_of(data: Any) -> pa.Table:
         return pa.table({f"x{i}": _column_of(rows[:, i], f"x{i}") for i in range(rows.shape[1])})
     if isinstance(data, pd.DataFrame):
         return _table_of_frame(data)
+    if isinstance(data, pd.Series):
+        found, rule = "a single column", "a table: a target, and at least one column to predict it by"
+        raise DataError([Problem("data", found, rule, "give the whole data frame")])
     if hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
     rule = "a data frame of pandas or Polars, an Arrow table, a NumPy array, or the path of a file"
@@ -106,6 +109,13 @@ def _table_of_frame(frame: pd.DataFrame) -> pa.Table:
 
 
 def _column_of(values: Any, name: str) -> pa.Array:
+    if isinstance(values, pd.Series):
+        kinds = (values.dtype, getattr(getattr(values.dtype, "categories", None), "dtype", None))
+        if any(isinstance(kind, pd.IntervalDtype) for kind in kinds):
+            # As pandas.cut and qcut make them: (0, 10].
+            values = values.astype(object).map(str, na_action="ignore")
+        elif isinstance(values.dtype, pd.PeriodDtype):
+            values = values.dt.to_timestamp()
     try:
         return pa.array(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ Reference: ``sklearn.model_selection``, which divides; by time it is a sort and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -119,7 +120,8 @@ def require_enough_rows(
         if rare:
             rule = f"at least {parts} rows of each class, one for each of {parts} parts"
             fix = "add rows of these classes (count in brackets), or drop or merge them"
-            if len(class_names) > MANY_CLASSES or all(name.isdecimal() for name in class_names):
+            are_numbers = all(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in class_names)
+            if are_numbers and (len(class_names) > MANY_CLASSES or all(name.isdecimal() for name in class_names)):
                 fix += "; or, if the target is a quantity, set data.task: regression"
             raise DataError([Problem("data.target", ", ".join(rare[:8]), rule, fix)])
     elif len(target) < 2 * parts:

@@ -233,7 +233,7 @@ def _identical(sides: Mapping[str, Side]) -> list[Problem]:
         if twice >= max(1, IDENTICAL_SHARE * len(hashes)):
             value = f"{twice} of {len(hashes)} {part} rows"
             rule = "rows that were not trained on; these stand among the training rows as well, target included"
-            fix = "remove repeated rows, or keep them on one side: data.split: grouped"
+            fix = "remove repeated rows, or keep them on one side, by a column that is the same in them: data.group"
             problems.append(Problem("data", value, rule, fix))
     return problems
 

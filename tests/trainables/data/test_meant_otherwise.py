@@ -12,6 +12,7 @@ import pytest
 from trainables.data import written_dates
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
+from trainables.data.frames import as_table
 from trainables.data.sources import read_rows
 from trainables.errors import DataError
 from trainables.model import as_json_rows
@@ -197,3 +198,28 @@ def test_e1_a_target_that_is_said_to_be_categorical_is_one_of_classes(tmp_path):
     loaded = csv(tmp_path, ["1", "2"], target=goals, columns={"y": "categorical"})
     assert (loaded.dataset.task, loaded.task_reason) == ("classification", "as data.columns says")
     assert loaded.dataset.class_names == ("12 km", "37 km", "74 m")
+
+
+# ---- what was said of it ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [{"group": "g", "split": "random"}, {"time": "g", "split": "stratified"}])
+def test_e1_a_split_that_does_not_divide_by_its_column_is_refused(given):
+    with pytest.raises(ValueError, match=r"split: \w+ does not divide by (group|time)"):
+        DataConfig(source="t.csv", target="y", **given)
+
+
+def test_e1_texts_of_few_rows_each_are_no_quantity(tmp_path):
+    goals = [f"{n}:{n % 60:02d}" for n in range(ROWS)]
+    said = refused(tmp_path, ["1", "2"], target=goals, task="classification")
+    assert "data.task: regression" not in said
+
+
+def test_e1_pandas_intervals_and_periods_are_columns_and_a_column_is_no_table():
+    numbers = pd.Series(range(20))
+    frame = pd.DataFrame({"a": pd.cut(numbers, 4), "p": pd.period_range("2020-01", periods=20, freq="M"), "y": numbers})
+    table, _ = as_table(frame, "y")
+    assert table["a"][0].as_py() == str(frame["a"].iloc[0])
+    assert table["p"][0].as_py() == datetime.datetime(2020, 1, 1)
+    with pytest.raises(DataError, match="give the whole data frame"):
+        as_table(frame["a"], "y")
