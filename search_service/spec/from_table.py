@@ -27,7 +27,7 @@ from trainables.metrics import MetricName, balanced_rows
 CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 # Of tables in formats that are not read, and no configs: who gives one is told which are.
 UNREAD_SUFFIXES = (
-    ".txt", ".dat", ".data", ".zip", ".7z", ".tar", ".tgz", ".arff", ".xml", ".html", ".h5", ".hdf5", ".orc", ".avro",
+    ".dat", ".zip", ".7z", ".tar", ".tgz", ".arff", ".xml", ".html", ".h5", ".hdf5", ".orc", ".avro",
     ".pkl", ".pickle", ".sav", ".dta", ".sas7bdat", ".rds", ".db", ".sqlite",
 )  # fmt: skip
 # Share of the rows below which accuracy says next to nothing of a class, and part of an equal share of all classes

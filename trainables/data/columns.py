@@ -139,10 +139,15 @@ def seconds(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(exact.cast(pa.int64()).cast(pa.float64()).to_numpy(), dtype=np.float64) / 1e9
 
 
+_TRUTHS = dict.fromkeys(["true", "yes", "y", "t", "on", "1"], 1.0) | dict.fromkeys(
+    ["false", "no", "n", "f", "off", "0"], 0.0
+)
+
+
 def _to_truths(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
     if pa.types.is_string(column.type):
         values = column.to_pandas()
-        truths = values.str.lower().map({"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0})
+        truths = values.str.strip().str.lower().map(_TRUTHS)
         _require_all(values.notna().to_numpy(), truths.notna().to_numpy(), values, "true or false", "mend the value")
         return np.asarray(truths.to_numpy(np.float64, na_value=np.nan))
     result = _to_numbers(column, of)

@@ -36,6 +36,7 @@ MAX_NPZ_BYTES = 8 * 2**30
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 # Bytes unpacked before it is looked whether they are too many.
 UNPACKED_AT_ONCE = 4 * 2**20
+_HTML = re.compile(rb"\s*(\xef\xbb\xbf)?\s*<(!doctype|html|head|table|meta|script)", re.IGNORECASE)
 # Deflate, which NPZ files are compressed by, makes at most 1032 bytes of one.
 MOST_DEFLATED = 1_032
 
@@ -67,6 +68,8 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         raise DataError([Problem(path, shown, rule, "the folder holds no .parquet file: check the path")])
     if file.is_file() and file.stat().st_size == 0:
         raise DataError([Problem(path, shown, "a file with content", "the file is empty (0 bytes): write it again")])
+    if file.is_file():
+        _require_its_kind(file, suffix, path, shown)
     try:
         found = _READERS[suffix](file, wanted, path, shown)
         _require_text(found.table)
@@ -82,6 +85,35 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         raise DataError([Problem(path, shown, rule, fix)]) from error
     limits.require(path, shown, rows=found.table.num_rows, columns=found.table.num_columns)
     return found
+
+
+def _require_its_kind(file: Path, suffix: str, path: str, shown: str) -> None:
+    """Refuse a file whose first bytes are those of another format than its name says.
+
+    Raises:
+        DataError: Says what it is.
+    """
+    with file.open("rb") as opened:
+        begins = opened.read(512)
+    is_text, is_sheet = _READERS[suffix] is read_csv, _READERS[suffix] is read_spreadsheet
+    kinds = {
+        "a page of HTML": is_text or is_sheet if _HTML.match(begins) else False,
+        "a Parquet file": begins.startswith(b"PAR1") and suffix != ".parquet",
+        "an Excel file, or another that is zipped": begins.startswith(b"PK\x03\x04") and is_text,
+        "an old Excel file": begins.startswith(b"\xd0\xcf\x11\xe0") and is_text,
+        "text, as CSV is": is_sheet and begins.isascii() and b"\0" not in begins and not begins.startswith(b"PK"),
+    }
+    found = next((kind for kind, holds in kinds.items() if holds), None)
+    if found is None:
+        return
+    fixes = {
+        "a page of HTML": "open it in a browser or in Excel and save the table as CSV",
+        "a Parquet file": "let its name end in .parquet",
+        "an Excel file, or another that is zipped": "let its name end in .xlsx; if it is a zip archive, unpack it",
+        "an old Excel file": "let its name end in .xls",
+        "text, as CSV is": "let its name end in .csv",
+    }
+    raise DataError([Problem(path, shown, f"a readable {suffix[1:].upper()} file; this is {found}", fixes[found])])
 
 
 def suffix_of(name: str) -> str:
@@ -314,5 +346,8 @@ _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {
     ".xlsx": read_spreadsheet,
     ".xls": read_spreadsheet,
     ".ods": read_spreadsheet,
+    ".tab": read_csv,
+    ".txt": read_csv,
+    ".data": read_csv,
 }
 SUFFIXES = tuple(_READERS)

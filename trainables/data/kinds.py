@@ -220,7 +220,9 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
         except TwoReadingsError as error:
             raise _of_two_readings(error, column) from error
         return Column(name, "numeric", "text"), ""
-    if as_times(present).notna().all():
+    # 0871 is no year.
+    is_code = coded and present.str.fullmatch(r"\d+").all()
+    if not is_code and as_times(present).notna().all():
         return Column(name, "date", "text"), ""
     if not coded:
         if _are_few_categories(present, numbers):
@@ -230,8 +232,8 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
             return found
     if as_clock_times(present).notna().all():
         return Column(name, "date", "clock"), ""
-    found = _look_at_dates(name, column, present)
-    if found is None:
+    found = None if is_code else _look_at_dates(name, column, present)
+    if found is None and not is_code:
         _refuse_mostly_dates(column, present)
     return found or (as_text, "")
 

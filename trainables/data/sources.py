@@ -120,6 +120,7 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
     table = without(plain_table(table), wanted.csv.null_values)
+    table = _without_guards(table)
     table, repeated_names = totals.without_repeated_names(table)
     if repeated_names:
         rows = "1 row repeats" if repeated_names == 1 else f"{repeated_names:,} rows repeat"
@@ -127,6 +128,20 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     if wanted.needs_target:
         table = totals.without(table, wanted.csv, path, redaction.shown(source))
     return found._replace(table=table)
+
+
+_GUARDS = (r'^="(?P<code>[^"]*)"$', r"^'(?P<code>[^']+)$")
+
+
+def _without_guards(table: pa.Table) -> pa.Table:
+    """Codes without what keeps a sheet from taking them for numbers: ``="0871"``, and ``'0871``."""
+    for at, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        if not pa.types.is_string(column.type) or column.null_count == len(column):
+            continue
+        for guarded in _GUARDS:
+            if pc.all(pc.match_substring_regex(column, guarded.replace("?P<code>", ""))).as_py():
+                table = table.set_column(at, name, pc.struct_field(pc.extract_regex(column, guarded), "code"))
+    return table
 
 
 def _begins_with_an_index(table: pa.Table) -> bool:

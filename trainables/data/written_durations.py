@@ -30,6 +30,8 @@ def are_durations(texts: Any) -> bool:
     # 26:03:07 is no time of day, nor is 59:59, minutes and seconds; where all could be, they are.
     clocks = [text for text in texts if re.fullmatch(r"\d+:[\d:.]+", text)]
     is_clear = bool(words) or any(text[0] == "P" or text[1:2] == "P" for text in texts)
+    # 1:23.456 is a time of a lap.
+    is_clear = is_clear or any(re.fullmatch(r"\d+:\d{2}\.\d+", text) for text in clocks)
     is_clear = is_clear or any(int(text.partition(":")[0]) > 23 for text in clocks)
     return words <= _TIME_UNITS and is_clear and not np.isnan([*map(seconds_of, texts)]).any()
 

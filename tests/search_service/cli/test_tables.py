@@ -47,7 +47,7 @@ def test_a_table_without_a_target_is_asked_for_it_by_the_option(table, called):
         assert "'petal_width', 'species'" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["t.txt", "t.zip", "t.arff"])
+@pytest.mark.parametrize("name", ["t.dat", "t.zip", "t.arff"])
 @pytest.mark.parametrize("command", ["inspect", "run"])
 def test_a_table_of_another_format_is_told_which_are_read(tmp_path, called, name, command):
     (tmp_path / name).write_bytes(b"a,b\n1,2\n\x92")

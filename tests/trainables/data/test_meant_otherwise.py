@@ -223,3 +223,41 @@ def test_e1_pandas_intervals_and_periods_are_columns_and_a_column_is_no_table():
     assert table["p"][0].as_py() == datetime.datetime(2020, 1, 1)
     with pytest.raises(DataError, match="give the whole data frame"):
         as_table(frame["a"], "y")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "fix"),
+    [
+        ("t.csv", b"PK\x03\x04rest", "an Excel file", "end in .xlsx"),
+        ("t.csv", b"PAR1rest", "a Parquet file", "end in .parquet"),
+        ("t.csv", b"\n<!DOCTYPE html><html><body>Log in", "a page of HTML", "save the table as CSV"),
+        ("t.xls", b"<html><table>", "a page of HTML", "save the table as CSV"),
+        ("t.xlsx", b"a,b,y\n1,2,3\n", "text, as CSV is", "end in .csv"),
+    ],
+)
+def test_e1_a_file_of_another_kind_than_its_name_says_is_called_what_it_is(tmp_path, name, content, kind, fix):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read(DataConfig(source=str(tmp_path / name), target="y"))
+    (problem,) = error.value.problems
+    assert (kind in problem.rule, fix in problem.fix) == (True, True)
+
+
+@pytest.mark.parametrize("ending", [".txt", ".tab", ".data"])
+def test_e1_text_by_other_endings_is_read_as_csv(tmp_path, ending):
+    csv(tmp_path, ["1", "2"], delimiter="\t")
+    (tmp_path / "t.csv").rename(tmp_path / f"t{ending}")
+    assert read(DataConfig(source=str(tmp_path / f"t{ending}"), target="y")).dataset.n_inputs == 1
+
+
+def test_e1_guards_of_sheets_are_no_part_of_codes(tmp_path):
+    for cells in (['"=""0871"""', '"=""0042"""'], ["'0871", "'0042"]):
+        loaded = csv(tmp_path, cells)
+        assert kind_of(loaded) == "categorical"
+        assert set(loaded.grids["x"].values) == {"0871", "0042"}
+
+
+def test_e1_truths_by_one_letter_and_times_of_laps(tmp_path):
+    for yes, no in (("Y", "N"), ("t", "f"), ("on", "off")):
+        assert values_of(csv(tmp_path, [yes, no], columns={"x": "boolean"})) == ["false", "true"]
+    assert values_of(csv(tmp_path, ["1:23.5", "2:03.25"])) == [83.5, 123.25]
