@@ -22,6 +22,7 @@ from trainables.data.reading import (
     Read,
     Reading,
     Wanted,
+    how_to_skip,
     null_values_of,
     require_names_first,
     without,
@@ -277,7 +278,7 @@ def _refuse_title(rows: Sequence[list[str]], delimiter: str, path: str, shown: s
             fix = f"add the name that is missing, or quote cells that hold a {delimiter!r}"
             raise DataError([Problem(path, shown, rule, fix)])
         rule = f"a first line that names the columns; before the first line of {width} cells there are {title} of fewer"
-        raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {title}")])
+        raise DataError([Problem(path, shown, rule, how_to_skip(title, path))])
 
 
 def _sample(file: Path) -> bytes:

@@ -126,7 +126,14 @@ def require_names_first(filled: Sequence[int], path: str, shown: str) -> None:
     # Of two columns one may have no name, as an index.
     if names and filled[0] <= 1 < most - 1:
         rule = f"a first line that names the columns; before the first line of {most} full cells there are {names}"
-        raise DataError([Problem(path, shown, rule, f"skip them: data.csv.skip_rows: {names}")])
+        raise DataError([Problem(path, shown, rule, how_to_skip(names, path))])
+
+
+def how_to_skip(lines: int, path: str) -> str:
+    """What to do about lines before the names: of rows to predict there is no config that could say so."""
+    if path.startswith("data."):
+        return f"skip them: data.csv.skip_rows: {lines}"
+    return "remove them" if lines > 1 else "remove it"
 
 
 class Wanted(NamedTuple):

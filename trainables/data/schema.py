@@ -105,6 +105,9 @@ class Schema:
             except NotOfItsKindError as error:
                 where = f"column {column.name}, row {error.row + 1}: {error.value!r}"
                 fix = error.fix.replace("{name}", as_key(column.name))
+                if not path.startswith("data"):
+                    # Of rows to predict, what a column is has been decided.
+                    fix = fix.replace(", or make the column categorical", "")
                 problems.append(Problem(path, where, f"{error.rule}, as column {column.name} has", fix))
         if problems:
             raise DataError(problems)

@@ -130,13 +130,19 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     return found._replace(table=table)
 
 
+# Rows in which a guard has to be seen.
+_GLANCE = 1_000
 _GUARDS = (r'^="(?P<code>[^"]*)"$', r"^'(?P<code>[^']+)$")
 
 
 def _without_guards(table: pa.Table) -> pa.Table:
     """Codes without what keeps a sheet from taking them for numbers: ``="0871"``, and ``'0871``."""
     for at, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
-        if not pa.types.is_string(column.type) or column.null_count == len(column):
+        if not pa.types.is_string(column.type):
+            continue
+        # All have it or none, so that a glance tells of nearly every column that it has none.
+        glance = column.slice(0, _GLANCE).drop_null()
+        if not len(glance) or not str(glance[0].as_py()).startswith(("=", "'")):
             continue
         for guarded in _GUARDS:
             if pc.all(pc.match_substring_regex(column, guarded.replace("?P<code>", ""))).as_py():

@@ -261,3 +261,12 @@ def test_e1_truths_by_one_letter_and_times_of_laps(tmp_path):
     for yes, no in (("Y", "N"), ("t", "f"), ("on", "off")):
         assert values_of(csv(tmp_path, [yes, no], columns={"x": "boolean"})) == ["false", "true"]
     assert values_of(csv(tmp_path, ["1:23.5", "2:03.25"])) == [83.5, 123.25]
+
+
+def test_e1_of_rows_to_predict_no_config_is_to_be_changed(tmp_path):
+    loaded = csv(tmp_path, ["1", "2"])
+    (tmp_path / "rows.csv").write_text("Rows of May\nx,z,w\n1,2,3\n2,3,4\n")
+    with pytest.raises(DataError, match="fix:  remove it$"):
+        read_rows(str(tmp_path / "rows.csv"), "FILE", loaded.preparation.schema.reading, ["x"])
+    with pytest.raises(DataError, match="fix:  mend the value$"):
+        loaded.preparation.transform(pa.table({"x": ["many"]}), "FILE")
