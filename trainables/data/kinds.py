@@ -180,7 +180,7 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
     for is_of_it, (found, storage) in by_type.items():
         if is_of_it(kind):
             return Column(name, found, storage), "durations are read as seconds" if pa.types.is_duration(kind) else ""
-    fix = "leave it out: data.drop: [{name}]"
+    fix = f"leave it out: {stray_values.LEAVE_OUT}"
     if pa.types.is_interval(kind):
         fix += "; or write it as a number, of seconds for example"
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):

@@ -19,6 +19,7 @@ from trainables.data.types import as_key
 # Different values that are listed as ways to say "missing"; of more, most are mistakes.
 MOST_LISTED = 5
 # What to write where the words mean missing in the whole file, or in a column alone.
+LEAVE_OUT = "data.drop: [{name}]"
 EVERYWHERE, HERE = "data.csv.null_values: [{words}]", "data.columns: {{name}: {null_values: [{words}]}}"
 
 
@@ -56,12 +57,14 @@ def said_of(
 ) -> Iterator[tuple[str, str, str]]:
     """Place, rule and fix of columns that are none; a key that several need is told with what all of them need."""
     words = dict.fromkeys([*reading.given.null_values, *(word for error in refused.values() for word in error.words)])
+    # Said one by one, the second list would take the place of the first.
+    drop = f"data.drop: [{', '.join(as_key(name) for name, error in refused.items() if LEAVE_OUT in error.fix)}]"
     for name, error in refused.items():
         where = f"column {name}, row {error.row + 1}: {error.value!r}" if error.row >= 0 else f"column {name}"
         fix = error.fix
         if len(refused) == 1 and _has_elsewhere(whole, name, error.words):
             fix, words = fix.replace(EVERYWHERE, HERE), dict.fromkeys(error.words)
-        fix = listed(fix, tuple(words)).replace("{name}", as_key(name))
+        fix = listed(fix.replace(LEAVE_OUT, drop), tuple(words)).replace("{name}", as_key(name))
         yield where, error.rule, fix
 
 

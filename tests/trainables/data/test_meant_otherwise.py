@@ -7,6 +7,7 @@ import datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from trainables.data import written_dates
@@ -270,3 +271,12 @@ def test_e1_of_rows_to_predict_no_config_is_to_be_changed(tmp_path):
         read_rows(str(tmp_path / "rows.csv"), "FILE", loaded.preparation.schema.reading, ["x"])
     with pytest.raises(DataError, match="fix:  mend the value$"):
         loaded.preparation.transform(pa.table({"x": ["many"]}), "FILE")
+
+
+def test_e1_columns_that_cannot_be_read_are_left_out_together(tmp_path):
+    lists = [[n] for n in range(ROWS)]
+    pq.write_table(pa.table({"a": lists, "b c": lists, "x": range(ROWS), "y": range(ROWS)}), tmp_path / "t.parquet")
+    with pytest.raises(DataError) as error:
+        read(DataConfig(source=str(tmp_path / "t.parquet"), target="y"))
+    assert [problem.fix for problem in error.value.problems] == ["leave it out: data.drop: [a, b c]"] * 2
+    assert read(DataConfig(source=str(tmp_path / "t.parquet"), target="y", drop=["a", "b c"])).dataset.n_inputs == 1
