@@ -284,7 +284,8 @@ class FinalistsResult:
         return (
             f"test {self.metric} {score_text(self.model_test_score)} is no better than the "
             f"{score_text(self.trivial_test_score)} of ignoring the inputs, beyond what {over.rows:,} rows leave "
-            f"to chance (better by {spread_text(over.difference)} ± {spread_text(over.error)})"
+            f"to chance (better by {spread_text(over.difference)} ± {spread_text(over.error)}"
+            f"{'; more than 2.6 times that error would be sure' if over.difference > 0 else ''})"
         )
 
     @property
