@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 
@@ -187,12 +189,16 @@ def test_d6_one_study_killed_left_by_its_service_cancelled_resumed_and_stopped_h
         done = client.wait(study, timeout_s=240)
         assert (done.state, done.attempt) == ("cancelled", 2)
 
-        assert command("resume", study, "--json").exit_code == 0
+        resume = [sys.executable, "-m", "search_service", "resume", study, "--follow"]
+        following = subprocess.Popen(resume, stdout=subprocess.PIPE, text=True)
+        request.addfinalizer(following.kill)
         until(lambda: client.study(study).trials > done.trials)
         assert "stopping" in command("stop", study).output
         done = client.wait(study, timeout_s=400)
         assert (done.state, client.best(study).final) == ("completed", True), done.reason
         assert "a stop was requested" in done.reason
+        said, _ = following.communicate(timeout=60)
+        assert (following.returncode, "completed after" in said) == (0, True), said
         assert done.trials < LONG["search"]["coarse"]["max_trials"]
 
         events = list(client.events(study))
@@ -210,11 +216,6 @@ def test_d6_one_study_killed_left_by_its_service_cancelled_resumed_and_stopped_h
         of_more = told(tmp_path / "studies" / more)
         assert len(of_more) == len(set(of_more)) == extended.trials == done.trials + 4
         assert set(of_more) > set(finished) == set(told(folder))
-
-        # One that was cancelled before it began, followed to its end.
-        followed = command("resume", waiting, "--follow")
-        assert (followed.exit_code, "completed after" in followed.output) == (0, True), followed.output
-        assert client.study(waiting).state == "completed"
 
         assert command("delete", study).exit_code == 0
         assert command("delete", more).exit_code == 0
