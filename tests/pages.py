@@ -137,7 +137,13 @@ def _of_hostile_columns() -> tuple[PartialDependence, ...]:
     values, classes = tuple(dict.fromkeys(HOSTILE)), HOSTILE[:2]
     flat = dict.fromkeys(classes, (0.5,) * len(values))
     shares = (0.1,) * len(values)
-    return tuple(PartialDependence(name, "categorical", values, flat, flat, shares, 9, 2) for name in HOSTILE[:3])
+    days = ("1999-12-31T23:59:59.999999", "2024-02-29T00:00:00")
+    ends = dict.fromkeys(classes, (0.25, 0.75))
+    return (
+        *(PartialDependence(name, "categorical", values, flat, flat, shares, 9, 2) for name in HOSTILE[:3]),
+        PartialDependence("when", "date", days, ends, ends, (), 9, 2),
+        PartialDependence("clock", "date", ("1970-01-01T08:30:00", "1970-01-01T17:00:00"), ends, ends, (), 9, 2),
+    )
 
 
 def hostile(events: Sequence[Event]) -> list[Event]:

@@ -224,3 +224,13 @@ def test_e1_what_is_said_at_a_columns_values_is_drawn_with_a_mark_for_each_value
             description = figure.locator("svg").get_attribute("aria-label")
             assert description.startswith(f"{one['column']}: ")
             assert description.count("; ") == len(one["values"]) - 1
+
+
+def test_e1_days_and_times_of_day_are_written_as_such(opened):
+    page = opened("hostile")
+    described = [svg.get_attribute("aria-label") for svg in page.locator("#columns figure svg").all()]
+    (when,) = (text for text in described if text.startswith("when: "))
+    (clock,) = (text for text in described if text.startswith("clock: "))
+    assert "when: 1999-12-31: " in when
+    assert "; 2024-02-29: " in when
+    assert "clock: 08:30: " in clock
