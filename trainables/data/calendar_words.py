@@ -59,10 +59,10 @@ def in_english(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
 
 
 def _translated(text: str, letters: int | None) -> str:
-    words = {word: _ENGLISH.get(word.rstrip(".").lower()) for word in _WORD.findall(text)}
+    words = {word: _ENGLISH.get(word.rstrip(".").lower(), "")[:letters] for word in _WORD.findall(text)}
     if not any(words.values()):
         return text
-    kept = _WORD.sub(lambda found: (words[found[0]] or found[0])[: letters if words[found[0]] else None], text)
+    kept = _WORD.sub(lambda found: words[found[0]] or found[0], text)
     return " ".join(part for part in kept.split() if part.lower() not in _BETWEEN)
 
 

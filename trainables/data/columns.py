@@ -117,9 +117,10 @@ def _require_per_cent(column: pa.ChunkedArray, numbers: NDArray[np.float64]) -> 
     Raises:
         NotOfItsKindError: No value has a sign, and none is beyond 1.
     """
-    present = np.flatnonzero(~np.isnan(numbers))
+    bare = ~np.isnan(numbers)
     if pa.types.is_string(column.type):
-        present = np.array([at for at in present if "%" not in str(column[int(at)])], dtype=np.int64)
+        bare &= ~pc.fill_null(pc.match_substring(column, "%"), fill_value=False).to_numpy()
+    present = np.flatnonzero(bare)
     shares = np.abs(numbers[present])
     if len(shares) and shares.max() <= 1 and shares.max() > 0:
         at = int(present[int(shares.argmax())])

@@ -161,17 +161,21 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
         return read(use_threads=False)
 
 
+def _different(rows: Sequence[list[str]]) -> Iterator[tuple[str, set[str]]]:
+    """Each column's name and its different values, of the rows of a sample, the last of which may be cut."""
+    names, *whole = rows[:-1] or [[]]
+    columns = zip(*(row for row in whole if len(row) == len(names)), strict=False)
+    for name, cells in zip(names, columns, strict=False):
+        yield name, {cell.strip() for cell in cells} - {*NULL_VALUES}
+
+
 def _codes(rows: Sequence[list[str]]) -> list[str]:
     """Names of columns whose values are digits, as many in each, of which some begin with a zero: 01009, 000028.
 
     Fewer than CODE_DIGITS may be months, hours or the like, and six a time of day (093000).
     """
-    # The sample may end within a row.
-    names, *whole = rows[:-1] or [[]]
-    columns = zip(*(row for row in whole if len(row) == len(names)), strict=False)
     found = []
-    for name, cells in zip(names, columns, strict=False):
-        values = {cell.strip() for cell in cells} - {*NULL_VALUES}
+    for name, values in _different(rows):
         lengths = {len(value) for value in values}
         are_digits = len(lengths) == 1 and min(lengths) >= CODE_DIGITS and all(map(str.isdecimal, values))
         are_times = are_digits and all(map(_TIME_OF_DAY.fullmatch, values))
@@ -186,11 +190,8 @@ def _not_numbers(rows: Sequence[list[str]]) -> list[str]:
     Thousands with points beside numbers below a thousand without (1.064, 858), and months (03.2024): what they are is
     found out, or asked, where columns are looked at by themselves (kinds.py).
     """
-    names, *whole = rows[:-1] or [[]]
-    columns = zip(*(row for row in whole if len(row) == len(names)), strict=False)
     found = []
-    for name, cells in zip(names, columns, strict=False):
-        values = {cell.strip() for cell in cells} - {*NULL_VALUES}
+    for name, values in _different(rows):
         grouped = {value for value in values if _THOUSANDS.fullmatch(value)}
         bare = values - grouped
         are_thousands = grouped and bare and all(re.fullmatch(r"[1-9]\d{0,2}|0", value) for value in bare)

@@ -96,24 +96,20 @@ def _require_its_kind(file: Path, suffix: str, path: str, shown: str) -> None:
     with file.open("rb") as opened:
         begins = opened.read(512)
     is_text, is_sheet = _READERS[suffix] is read_csv, _READERS[suffix] is read_spreadsheet
-    kinds = {
-        "a page of HTML": is_text or is_sheet if _HTML.match(begins) else False,
-        "a Parquet file": begins.startswith(b"PAR1") and suffix != ".parquet",
-        "an Excel file, or another that is zipped": begins.startswith(b"PK\x03\x04") and is_text,
-        "an old Excel file": begins.startswith(b"\xd0\xcf\x11\xe0") and is_text,
-        "text, as CSV is": is_sheet and begins.isascii() and b"\0" not in begins and not begins.startswith(b"PK"),
-    }
-    found = next((kind for kind, holds in kinds.items() if holds), None)
-    if found is None:
+    if (is_text or is_sheet) and _HTML.match(begins):
+        kind, fix = "a page of HTML", "open it in a browser or in Excel and save the table as CSV"
+    elif begins.startswith(b"PAR1") and suffix != ".parquet":
+        kind, fix = "a Parquet file", "let its name end in .parquet"
+    elif is_text and begins.startswith(b"PK\x03\x04"):
+        kind = "an Excel file, or another that is zipped"
+        fix = "let its name end in .xlsx; if it is a zip archive, unpack it"
+    elif is_text and begins.startswith(b"\xd0\xcf\x11\xe0"):
+        kind, fix = "an old Excel file", "let its name end in .xls"
+    elif is_sheet and begins.isascii() and b"\0" not in begins and not begins.startswith(b"PK"):
+        kind, fix = "text, as CSV is", "let its name end in .csv"
+    else:
         return
-    fixes = {
-        "a page of HTML": "open it in a browser or in Excel and save the table as CSV",
-        "a Parquet file": "let its name end in .parquet",
-        "an Excel file, or another that is zipped": "let its name end in .xlsx; if it is a zip archive, unpack it",
-        "an old Excel file": "let its name end in .xls",
-        "text, as CSV is": "let its name end in .csv",
-    }
-    raise DataError([Problem(path, shown, f"a readable {suffix[1:].upper()} file; this is {found}", fixes[found])])
+    raise DataError([Problem(path, shown, f"a readable {suffix[1:].upper()} file; this is {kind}", fix)])
 
 
 def suffix_of(name: str) -> str:

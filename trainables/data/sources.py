@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainables import redaction
-from trainables.data import formats, locations, named_sets, totals
+from trainables.data import formats, locations, named_sets, stray_rows
 from trainables.data.config import CsvConfig
 from trainables.data.reading import Read, Reading, Wanted, without
 from trainables.data.types import few, plain_table
@@ -121,12 +121,12 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
     table = without(plain_table(table), wanted.csv.null_values)
     table = _without_guards(table)
-    table, repeated_names = totals.without_repeated_names(table)
+    table, repeated_names = stray_rows.without_repeated_names(table)
     if repeated_names:
         rows = "1 row repeats" if repeated_names == 1 else f"{repeated_names:,} rows repeat"
         found = found._replace(notes=(*found.notes, f"{rows} the names of the columns, as joined files do: left out"))
     if wanted.needs_target:
-        table = totals.without(table, wanted.csv, path, redaction.shown(source))
+        table = stray_rows.without(table, wanted.csv, path, redaction.shown(source))
     return found._replace(table=table)
 
 

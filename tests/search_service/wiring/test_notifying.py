@@ -222,11 +222,17 @@ def test_e1_a_password_goes_nowhere_without_tls(monkeypatch):
     assert not any("AUTH" in line for line in mails)
 
 
+@pytest.fixture
+def tls(certificate):
+    """What a server with that certificate speaks."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_e1_a_mail_and_its_password_go_over_tls(scheme, certificate, monkeypatch):
+def test_e1_a_mail_and_its_password_go_over_tls(scheme, tls, certificate, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
     said = []
     with mail_server(tls, from_the_start=scheme == "smtps") as (port, heard):
         settings = Settings(notify=f"{scheme}://ada:pass%2Fw0rd@127.0.0.1:{port}/?to=ada@example.org")
@@ -239,9 +245,7 @@ def test_e1_a_mail_and_its_password_go_over_tls(scheme, certificate, monkeypatch
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_e1_a_server_that_nobody_vouches_for_gets_neither_password_nor_mail(scheme, certificate):
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+def test_e1_a_server_that_nobody_vouches_for_gets_neither_password_nor_mail(scheme, tls):
     said = []
     with mail_server(tls, from_the_start=scheme == "smtps") as (port, heard):
         settings = Settings(notify=f"{scheme}://ada:passw0rd@127.0.0.1:{port}/?to=ada@example.org")
