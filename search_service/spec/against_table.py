@@ -10,6 +10,7 @@ from search_service.spec.search_space import ChoicesSpec, RangeSpec
 from search_service.spec.study_spec import StudySpec
 from trainables import conformal
 from trainables.data.dataset import Dataset
+from trainables.metrics import METRICS
 
 
 def problems_against_table(spec: StudySpec, dataset: Dataset, test_rows: int) -> list[Problem]:
@@ -28,6 +29,19 @@ def problems_against_table(spec: StudySpec, dataset: Dataset, test_rows: int) ->
         *_threshold_of_other_than_two(spec, dataset),
         *_prediction_interval(spec, dataset, test_rows),
     ]
+
+
+def metric_of_another_task(spec: StudySpec, task: str, reason: str) -> Problem:
+    """A metric that alone says what is predicted, and a target that says otherwise.
+
+    Args:
+        spec: What was asked.
+        task: What the target column makes of the table.
+        reason: Why, in words.
+    """
+    fitting = ", ".join(name for name, metric in METRICS.items() if metric.task == task)
+    fix = f"use one of {fitting}, or choose another target"
+    return Problem("objective.metric", spec.objective.metric, f"a metric for {task}, since {reason}", fix)
 
 
 def _batches_too_large(spec: StudySpec, rows: int) -> list[Problem]:

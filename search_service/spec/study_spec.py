@@ -71,6 +71,13 @@ class StudySpec(FrozenModel):
         return self.data.task or (METRICS[self.objective.metric].task if self.objective.metric else None)
 
     @property
+    def metric_says_task(self) -> bool:
+        """Whether nothing but the metric says what the task is."""
+        return (
+            self.objective.metric is not None and self.data.task is None and "loss" not in self.trial.model_fields_set
+        )
+
+    @property
     def asked(self) -> Asked:
         """The ranges, beside the trial."""
         return Asked(self.search_space, self.trial)

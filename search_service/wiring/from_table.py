@@ -12,10 +12,9 @@ from search_service.settings import Settings
 from search_service.spec import config_file, from_table
 from search_service.spec.from_table import Found, StartingConfig
 from search_service.spec.study_spec import StudySpec, parse
-from trainables.data import dataset as datasets
+from search_service.wiring import tables
 from trainables.data.dataset import Dataset, Loaded
 from trainables.data.types import few
-from trainables.errors import DataError
 
 # What says which networks are trained, and in which ranges: a config that has neither leaves both to its table.
 _NETWORKS = ("trial", "search_space")
@@ -59,10 +58,7 @@ def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
         InvalidSpecError: The table cannot be used.
     """
     config = spec.data.model_copy(update={"strict": False})
-    try:
-        return datasets.read(config, spec.task_given, allowed=settings.allowed_sources, profiled=True)
-    except DataError as error:
-        raise InvalidSpecError(error.problems) from error
+    return tables.read(spec, config, allowed=settings.allowed_sources, profiled=True)
 
 
 def leaves_networks_open(spec: StudySpec) -> bool:

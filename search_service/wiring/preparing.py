@@ -13,8 +13,7 @@ from search_service.records.earlier import EarlierStudy
 from search_service.settings import Settings
 from search_service.spec.against_table import problems_against_table
 from search_service.spec.study_spec import StudySpec, for_task, parse
-from search_service.wiring import from_table
-from trainables.data import dataset as datasets
+from search_service.wiring import from_table, tables
 from trainables.data.dataset import Dataset, Loaded, TestRows
 from trainables.data.preparation import RULES
 from trainables.errors import DataError
@@ -87,16 +86,8 @@ def _read_table(
 
 
 def _read(spec: StudySpec, settings: Settings | None, rules: int) -> Loaded:
-    try:
-        return datasets.read(
-            spec.data,
-            spec.task_given,
-            folds=spec.finalists.folds,
-            allowed=settings.allowed_sources if settings else None,
-            rules=rules,
-        )
-    except DataError as error:
-        raise InvalidSpecError(error.problems) from error
+    allowed = settings.allowed_sources if settings else None
+    return tables.read(spec, folds=spec.finalists.folds, allowed=allowed, rules=rules)
 
 
 def _divided(spec: StudySpec, table: Loaded, settings: Settings | None, rules: int) -> tuple[Loaded, StudySpec]:

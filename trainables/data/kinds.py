@@ -116,7 +116,7 @@ def _find(name: str, raw: pa.ChunkedArray, asked: ColumnConfig, point: DecimalMa
     elif kind == "numeric" and texts:
         column, note = _numeric(name, raw, asked, point), ""
     elif kind == "numeric" and pa.types.is_time(raw.type):
-        column, note = Column(name, "numeric", "number", notation=Notation(is_duration=True)), ""
+        column, note = Column(name, "numeric", "number", notation=Notation(is_duration=True, hours_first=True)), ""
     else:
         column, note = _look(name, raw, point)
         column = replace(column, kind=kind or column.kind)
@@ -179,7 +179,8 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
         return instants
     for is_of_it, (found, storage) in by_type.items():
         if is_of_it(kind):
-            return Column(name, found, storage), "durations are read as seconds" if pa.types.is_duration(kind) else ""
+            said = "durations are read as seconds" if pa.types.is_duration(kind) else ""
+            return Column(name, found, storage), _why_durations(column) if pa.types.is_time(kind) else said
     fix = f"leave it out: {stray_values.LEAVE_OUT}"
     if pa.types.is_interval(kind):
         fix += "; or write it as a number, of seconds for example"
@@ -231,7 +232,7 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
         if (found := _look_at_numbers(name, column, present, numbers, point)) is not None:
             return found
     if as_clock_times(present).notna().all():
-        return Column(name, "date", "clock"), ""
+        return Column(name, "date", "clock"), _why_durations(column)
     found = None if is_code else _look_at_dates(name, column, present)
     if found is None and not is_code:
         _refuse_mostly_dates(column, present)
@@ -365,6 +366,13 @@ def _why_codes(column: Column) -> str:
     if column.kind == "numeric" and _NAME_OF_PLACE.fullmatch(column.name.lower()):
         return "numbers that name places, by its name; data.columns: {{name}: categorical} makes them categories"
     return ""
+
+
+def _why_durations(column: pa.ChunkedArray) -> str:
+    """Why times of day may be minutes and seconds: 09:30 is a time of day, and 21:15 either."""
+    if any(str(value).startswith("0") for value in pc.unique(column.drop_null()).to_pylist()):
+        return ""
+    return "values are read as times of day; data.columns: {{name}: numeric} makes them durations"
 
 
 def _why_alike(column: Column, raw: pa.ChunkedArray) -> str:

@@ -85,7 +85,7 @@ class Reader:
         if is_time or pa.types.is_duration(kind):
             what = f"{'times' if is_time else 'durations'} are read as seconds"
             said = f"target {name}: {what}; data.task: classification keeps them as classes"
-            return cls(Notation(is_duration=True), (said,))
+            return cls(Notation(is_duration=True, hours_first=is_time), (said,))
         notation, notes = _find_notation(target, name, asked, task, point)
         return cls(notation, tuple(notes))
 

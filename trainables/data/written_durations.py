@@ -1,4 +1,4 @@
-"""Durations as people write them: ``1h 30m``, ``PT90S``, ``26:03:07``, ``59:59``; in seconds."""
+"""Durations as people write them, in seconds: ``1h 30m``, ``6h45``, ``PT90S``, ``26:03:07``, ``3 years 2 months``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ import pandas as pd
 
 from trainables.data.units import singular
 
-_TIME_UNITS = frozenset(["ms", "s", "sec", "second", "m", "min", "minute", "h", "hr", "hour", "d", "day", "w", "week"])
+# Units in seconds; years and months of the Gregorian calendar's mean length.
+_YEAR = 365.2425 * 86_400
+_SECONDS = {
+    unit: seconds
+    for units, seconds in {
+        "ms": 0.001, "s sec second": 1.0, "m min minute": 60.0, "h hr hour": 3_600.0, "d day": 86_400.0,
+        "w week": 7 * 86_400.0, "mo mon mth month": _YEAR / 12, "y yr year": _YEAR,
+    }.items()
+    for unit in units.split()
+}  # fmt: skip
+_PART = r"\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*(?:and\s+)?"
 _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
-    r"|(?:\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*)+(?:\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)?|\d+:\d{2}(?::\d{2})?(?:\.\d+)?)"
+    rf"|(?:{_PART})+(?:\d{{1,2}}:\d{{2}}:\d{{2}}(?:\.\d+)?)?|\d+:\d{{2}}(?::\d{{2}})?(?:\.\d+)?|\d+\s?h\s?[0-5]\d)"
 )
+
+_CLOCK = re.compile(r"(\d+):(\d{2}(?:\.\d+)?)")
+_HOURS_AND_MINUTES = re.compile(r"(\d+)\s?h\s?(\d{2})")
 
 
 def is_duration(text: str) -> bool:
@@ -33,19 +46,37 @@ def are_durations(texts: Any) -> bool:
     # 1:23.456 is a time of a lap.
     is_clear = is_clear or any(re.fullmatch(r"\d+:\d{2}\.\d+", text) for text in clocks)
     is_clear = is_clear or any(int(text.partition(":")[0]) > 23 for text in clocks)
-    return words <= _TIME_UNITS and is_clear and not np.isnan([*map(seconds_of, texts)]).any()
+    return words - {"and"} <= _SECONDS.keys() and is_clear and not np.isnan([*map(seconds_of, texts)]).any()
 
 
-def seconds_of(text: str) -> float:
-    """A duration in seconds; NaN where a text is none."""
-    if not is_duration(text):
+def seconds_of(text: str, *, hours_first: bool = False) -> float:
+    """A duration in seconds; NaN where a text is none.
+
+    Args:
+        text: What is written.
+        hours_first: Whether ``21:15`` is hours and minutes; else it is minutes and seconds.
+    """
+    text = text.strip()
+    # 98:87 is a score.
+    if not is_duration(text) or re.fullmatch(r"\d+:[6-9]\d(?:\.\d+)?", text):
         return float("nan")
-    if re.fullmatch(r"\d+:[6-9]\d(?:\.\d+)?", text.strip()):
-        # 98:87 is a score.
-        return float("nan")
-    if short := re.fullmatch(r"(\d+):(\d{2}(?:\.\d+)?)", text.strip()):
-        return 60 * float(short[1]) + float(short[2])
+    if short := _CLOCK.fullmatch(text):
+        return (60.0 * float(short[1]) + float(short[2])) * (60.0 if hours_first else 1.0)
+    if short := _HOURS_AND_MINUTES.fullmatch(text):
+        return 3_600.0 * float(short[1]) + 60.0 * float(short[2])
+    if text[0].isdigit() and ":" not in text:
+        return _sum_of_parts(text)
     try:
-        return float(pd.Timedelta(text.strip().replace(",", " ")).total_seconds())
+        return float(pd.Timedelta(text.replace(",", " ")).total_seconds())
     except ValueError:
         return float("nan")
+
+
+def _sum_of_parts(text: str) -> float:
+    """Numbers with a unit each; NaN where a unit is none of time."""
+    parts = [(float(number), singular(unit)) for number, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]+)", text)]
+    of = _SECONDS
+    if {"y", "yr", "year"} & {unit for _, unit in parts}:
+        # Beside years, an m is a month.
+        of = _SECONDS | {"m": _SECONDS["month"]}
+    return sum(number * of.get(unit, float("nan")) for number, unit in parts)

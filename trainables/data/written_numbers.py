@@ -39,7 +39,7 @@ _VALUE = re.compile(
     r"(?P<open>\()?(?P<sign>[-+]?)\s*(?P<before>[^\d\s.,'()+-][^\d\s()+-]{0,3})?\s*(?P<inner>[-+]?)"
     r"(?P<number>(?:\d[\d., ']*|[.,]\d+)(?:[eE][-+]?\d+)?)"
     r"\s*(?P<after>[^\W\d_][^\s()\d]{0,11}[23]?(?: (?:[^\W\d_]{1,8}|[€$£¥₹]))?"
-    r"|[%‰°²µ\"][^\s\d()]{0,5}|(?![-+.,'/:;()])[^\w\s]{1,2})?"
+    r"|[€$£¥₹]?/ ?[^\W\d_]{1,7}|[%‰°²µ\"][^\s\d()]{0,5}|° [NSEW]|(?![-+.,'/:;()])[^\w\s]{1,2})?"
     r"(?P<behind>-)?(?P<close>\))?"
 )
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " ") | {"’": "'", "−": "-", "–": "-"})
@@ -49,7 +49,9 @@ _NO_FRACTION_OF_THOUSANDS = re.compile(r"(?<=\.\d{3})(,)--?(?=\D*$)|(?<=[,']\d{3
 _NO_FRACTION = re.compile(r"(?<=\d)[.,]--?(?=\D*$)")
 # Before a number: it is less, or more.
 _LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
-_CLOCK = re.compile(r"\s*\d{1,2}:\d{2}:\d{2}(?:\.\d+)?\s*")
+_CLOCK = re.compile(r"\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*")
+# Instead of a sign: degrees north and south, east and west; what is credited and debited. 12E and 14W are doors.
+_BELOW_ZERO = {"n": "s", "e": "w", "°n": "°s", "°e": "°w", "cr": "dr"}
 # Values at which is looked before all of them are: words are found out by a few.
 _GLANCE = 200
 # A unit is a column's own if this share of the values that have one have it; the others are mistakes.
@@ -80,6 +82,8 @@ class Notation:
         unit: Stands beside the numbers, or some of them; empty for none. All are of this unit.
         has_limits: Whether ``<0.5`` is 0.5: what could not be measured is taken for the limit below which it was.
         is_duration: Values such as ``1h 30m``, ``PT90S`` or ``26:03:07``, which are read as seconds.
+        hours_first: Whether a duration such as ``21:15`` is one of hours and minutes, as a time of day is.
+        below_zero: A unit that stands instead of a minus, as ``12.5 S`` beside ``12.5 N``; empty for none.
     """
 
     decimal: DecimalMark = "."
@@ -87,6 +91,8 @@ class Notation:
     unit: str = ""
     has_limits: bool = False
     is_duration: bool = False
+    hours_first: bool = False
+    below_zero: str = ""
 
     def __str__(self) -> str:
         """In words, for notes."""
@@ -95,7 +101,10 @@ class Notation:
         marks = {",": "a comma", ".": "a point", " ": "a space", "'": "an apostrophe"}
         parts = [f"{marks[self.thousands]} between thousands"] if self.thousands else []
         parts += ["a decimal comma"] if self.decimal == "," else []
-        parts += [f"the unit {self.unit}"] if self.unit else []
+        if self.below_zero:
+            parts += [f"{self.below_zero} for a minus and {self.unit} for a plus"]
+        elif self.unit:
+            parts += [f"the unit {self.unit}"]
         return f"numbers with {', '.join(parts)}" if parts else "numbers"
 
     def parse(self, values: pd.Series[Any]) -> NDArray[np.float64]:
@@ -106,11 +115,13 @@ class Notation:
 
     def _parse_one(self, text: str) -> float:
         if self.is_duration:
-            return seconds_of(text)
+            return seconds_of(text, hours_first=self.hours_first)
         found = _parts(_LIMIT.sub("", text) if self.has_limits else text)
         if found is None:
             return float("nan")
         digits, sign, unit = found
+        if self.below_zero and singular(unit) == singular(self.below_zero):
+            sign, unit = -sign, self.unit
         factor = MULTIPLIERS.get(unit, 0.0)
         mine = singular(self.unit)
         if unit and singular(unit) != mine and not factor:
@@ -159,18 +170,21 @@ def find(
         units[singular(base_of(unit))] += weights[text]
         written.setdefault(singular(base_of(unit)), base_of(unit))
     bare = units.pop("", 0)
-    if len(units) > 1 and are_durations(counts.index):
+    # Hours beside hours and minutes are of two units, too.
+    if (len(units) > 1 or len(read) < len(counts)) and are_durations(counts.index):
         return Notation(is_duration=True)
-    own = _own_unit(units, bare, read)
+    above = _unit_above_zero(units, bare, read)
+    own = above or _own_unit(units, bare, read)
     if own is None:
         return None
     _require_sizes(read, own, are_numbers=are_numbers)
     if own == "m" and (million := next((text for text, (_, _, its) in read.items() if its in MULTIPLIERS), None)):
         fix = "write M where millions are meant, or take them for categories: data.columns: {{name}: categorical}"
         raise TwoReadingsError(million, "amounts of one unit in a column; beside this one m may be million", fix)
-    numbers = [digits for digits, _, its in read.values() if singular(base_of(its)) in ("", own)]
+    below = _BELOW_ZERO[above] if above else ""
+    numbers = [digits for digits, _, its in read.values() if singular(base_of(its)) in ("", own, below)]
     marks = _marks(numbers, point, decimal, thousands)
-    return None if marks is None else Notation(*marks, written[own])
+    return None if marks is None else Notation(*marks, written[own], below_zero=written[below] if below else "")
 
 
 def with_limits(values: pd.Series[Any], notation: Notation | None) -> Notation | None:
@@ -190,10 +204,13 @@ def with_limits(values: pd.Series[Any], notation: Notation | None) -> Notation |
 def clock_durations(values: pd.Series[Any]) -> Notation | None:
     """How texts such as ``2:52:27`` are amounts, where it is known that they are; by themselves, they are times of day.
 
+    ``21:15`` is hours and minutes then, as it is in a file whose format knows times.
+
     Args:
         values: Texts, none missing.
     """
-    return Notation(is_duration=True) if values.drop_duplicates().str.fullmatch(_CLOCK).all() else None
+    are_clocks = values.drop_duplicates().str.fullmatch(_CLOCK).all()
+    return Notation(is_duration=True, hours_first=True) if are_clocks else None
 
 
 def _parts(text: str) -> tuple[str, float, str] | None:
@@ -207,7 +224,7 @@ def _parts(text: str) -> tuple[str, float, str] | None:
     signs = [mark for mark in (part["sign"], part["inner"], part["behind"]) if mark]
     if bool(part["open"]) != bool(part["close"]) or len(signs) > 1 or (part["open"] and signs):
         return None
-    before, after = part["before"], part["after"].rstrip(".")
+    before, after = part["before"], part["after"].rstrip(".").replace("° ", "°")
     if any(unicodedata.category(letter) == "No" and letter not in "²³" for letter in before + after):
         # 11½ is no 11 of a unit.
         return None
@@ -242,6 +259,12 @@ def _own_unit(units: Counter[str], bare: int, read: dict[str, Any]) -> str | Non
     if unit == "%" and bare:
         raise TwoReadingsError(example(""), f"{rule}; {most:,} others are per cent", fix)
     return unit if most >= _SHARE_OF_UNIT * total and total > bare / 9 else None
+
+
+def _unit_above_zero(units: Counter[str], bare: int, read: dict[str, Any]) -> str:
+    """Of two units that are signs, the one that means plus; empty where they are units or part of a code."""
+    found = next((above for above, below in _BELOW_ZERO.items() if {above, below} == set(units) and not bare), "")
+    return found if len(found) > 1 or any("." in digits or "," in digits for digits, _, _ in read.values()) else ""
 
 
 def _are_grades(read: dict[str, Any]) -> bool:

@@ -82,6 +82,59 @@ def test_e1_a_dash_behind_a_comma_says_what_points_are(tmp_path):
     assert values_of(csv(tmp_path, ["€ 5.165,-", "€ 2.950,-"], delimiter=";")) == [2950.0, 5165.0]
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["40.5N", "33.25S"], [-33.25, 40.5]),
+        (["40.5° E", "33° W"], [-33, 40.5]),
+        (["900 Cr", "1,250.50 Dr"], [-1250.5, 900]),
+        (["$500/mo", "$750/mo"], [500, 750]),
+        (["12.5 €/ha", "9 €/ha"], [9, 12.5]),
+    ],
+)
+def test_e1_what_stands_behind_a_number_is_its_sign_or_what_it_is_paid_for(tmp_path, cells, expected):
+    loaded = csv(tmp_path, cells, delimiter=";")
+    assert values_of(loaded) == pytest.approx(expected)
+    (column,) = loaded.preparation.schema.columns
+    later = pa.table({"x": [cells[1], cells[0]]})
+    assert loaded.preparation.transform(later).shape == (2, loaded.dataset.n_inputs)
+    assert sorted(column.notation.parse(pd.Series(cells))) == pytest.approx(expected)
+
+
+def test_e1_doors_are_no_degrees(tmp_path):
+    assert kind_of(csv(tmp_path, ["12E", "14W", "3E"])) == "categorical"
+
+
+_MONTH = 365.2425 / 12 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["6h01", "0h48"], [48 * 60, 6 * 3600 + 60]),
+        (["2h", "1h 30m", "45m"], [2700, 5400, 7200]),
+        (["3 yrs 2 mo", "11 mo", "1 yr"], [11 * _MONTH, 12 * _MONTH, 38 * _MONTH]),
+        (["2 years and 1 month", "1 year, 6 months"], [18 * _MONTH, 25 * _MONTH]),
+        (["2y 3m", "1y 11m"], [23 * _MONTH, 27 * _MONTH]),
+        (["1 month 2 weeks", "3 weeks"], [21 * 86_400, _MONTH + 14 * 86_400]),
+    ],
+)
+def test_e1_durations_of_hours_and_minutes_and_of_years_and_months(tmp_path, cells, expected):
+    assert values_of(csv(tmp_path, cells, delimiter=";")) == pytest.approx(expected)
+
+
+def test_e1_times_of_day_may_be_durations_and_are_the_same_from_every_file(tmp_path):
+    """A file to predict may hold them as text: 1 275 seconds beside 76 500 in training, silently."""
+    loaded = csv(tmp_path, ["21:15", "23:21"])
+    assert kind_of(loaded) == "date"
+    assert "column x: values are read as times of day; data.columns: {x: numeric} makes them durations" in loaded.notes
+    loaded = csv(tmp_path, ["21:15", "23:21"], columns={"x": "numeric"})
+    assert values_of(loaded) == [76_500.0, 84_060.0]
+    as_times = loaded.preparation.transform(pa.table({"x": [datetime.time(21, 15), datetime.time(23, 21)]}))
+    as_texts = loaded.preparation.transform(pa.table({"x": ["21:15", "23:21"]}))
+    assert np.array_equal(as_times, as_texts)
+
+
 def test_e1_mil_is_asked_for(tmp_path):
     assert "a thousand in Spanish" in refused(tmp_path, ["R$ 10 mil", "R$ 20 mil"])
 
