@@ -297,13 +297,20 @@ def _scaling(train: Part, config: DataConfig, rules: int) -> TargetScaling:
 
 
 def _said_of(dataset: Dataset, train: Part, config: DataConfig, files: Files) -> list[str]:
-    """What was decided about a target of numbers, in words."""
+    """What was decided about a target of numbers, and which shares divide nothing, in words."""
+    said = [
+        f"data.{part}_fraction: {getattr(config, f'{part}_fraction')} divides nothing: data.{part} has those rows"
+        for part in ("validation", "test")
+        if getattr(config, part)
+        and getattr(config, f"{part}_fraction") != DataConfig.model_fields[f"{part}_fraction"].default
+    ]
     if config.target_transform != "auto" or dataset.scaling.transform == "none":
-        return []
+        return said
     skewness = target_scaling.skewness(train.targets)
     return [
+        *said,
         f"target {files.target}: networks learn its square root, since a few rows have by far the largest values "
-        f"(skewness {skewness:.1f}); data.target_transform: none keeps it as it is"
+        f"(skewness {skewness:.1f}); data.target_transform: none keeps it as it is",
     ]
 
 

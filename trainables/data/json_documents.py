@@ -3,6 +3,7 @@
 [{"a": 1, "b": "x"}, {"a": 2}]                     records; a key that one lacks is missing there
 {"a": [1, 2], "b": ["x", null]}                    columns
 {"a": {"0": 1, "1": 2}, "b": {"0": "x"}}           columns by row, pandas' default
+{"columns": ["a", "b"], "data": [[1, "x"], [2, null]]}   names and rows, pandas' ``orient="split"``
 {"a": 1}                                           records, a line each
 {"a": 2}
 """
@@ -78,6 +79,8 @@ def _columns(content: Any) -> dict[str, list[Any]]:
         return _of_records(content)
     if not isinstance(content, Mapping):
         return {}
+    if content.keys() - {"index"} == {"columns", "data"}:
+        return _of_rows(content["columns"], content["data"])
     lists = [part for part in content.values() if isinstance(part, list) and part and isinstance(part[0], Mapping)]
     if len(lists) == 1 and not all(isinstance(part, list | Mapping) and len(part) > 1 for part in content.values()):
         # What an interface answers: {"count": 2, "results": [...]}.
@@ -96,6 +99,14 @@ def _of_records(content: Sequence[Any]) -> dict[str, list[Any]]:
         return {}
     names = dict.fromkeys(name for record in content for name in record)
     return {name: [record.get(name) for record in content] for name in names}
+
+
+def _of_rows(names: Any, rows: Any) -> dict[str, list[Any]]:
+    """Columns of a list of names and one of rows; none if they are something else."""
+    are_lists = isinstance(names, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows)
+    if not are_lists or any(len(row) != len(names) for row in rows) or len({*map(str, names)}) < len(names):
+        return {}
+    return {str(name): [row[at] for row in rows] for at, name in enumerate(names)}
 
 
 def _of_columns(content: Mapping[str, Any]) -> dict[str, list[Any]]:

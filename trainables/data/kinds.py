@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data import calendar_words, row_names, stray_values, units, written_dates, written_numbers
+from trainables.data import calendar_words, number_marks, row_names, stray_values, units, written_dates, written_numbers
 from trainables.data.columns import (
     CONVERSIONS,
     Column,
@@ -28,12 +28,13 @@ from trainables.data.columns import (
     without_nulls,
 )
 from trainables.data.config import ColumnConfig, ColumnKind
+from trainables.data.number_marks import DecimalMark, TwoReadingsError
 from trainables.data.reading import Reading
 from trainables.data.row_names import in_words
 from trainables.data.schema import Schema
 from trainables.data.types import as_key, canonical_names, few, plain, spelt_alike
 from trainables.data.written_dates import TwoOrdersError
-from trainables.data.written_numbers import DecimalMark, Notation, TwoReadingsError
+from trainables.data.written_numbers import Notation
 from trainables.errors import DataError, Problem
 
 # A column of whole numbers and words is one of categories up to so many numbers and words, each this often in the mean:
@@ -217,7 +218,7 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
     numbers = _plain_numbers(present, point)
     if numbers.notna().all() and not coded:
         try:
-            written_numbers.require_fractions(present)
+            number_marks.require_fractions(present)
         except TwoReadingsError as error:
             raise _of_two_readings(error, column) from error
         return Column(name, "numeric", "text"), ""

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from trainables.data import stray_values, written_numbers
 from trainables.data.columns import LARGEST, category_names, counts_seconds, missing, seconds
 from trainables.data.config import ColumnConfig
+from trainables.data.number_marks import DecimalMark, TwoReadingsError
 from trainables.data.types import as_key, canonical_names, plain
-from trainables.data.written_numbers import DecimalMark, Notation, TwoReadingsError
+from trainables.data.written_numbers import Notation
 from trainables.errors import DataError, Problem
 
 Task = Literal["classification", "regression"]
@@ -136,6 +137,11 @@ def _find_notation(
     if notation is None:
         return None, []
     wrong = np.isnan(notation.parse(texts))
+    if wrong.any() and (limited := written_numbers.with_limits(texts, notation)) is not None:
+        limit = texts[wrong].iloc[0]
+        return limited, [
+            f"target {name}: {limit!r} and the like, {wrong.sum()} of {len(wrong)}, are the limits themselves"
+        ]
     if wrong.mean() > STRAY_SHARE:
         return None, []
     if wrong.any():

@@ -15,20 +15,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trainables.data.number_marks import DecimalMark, ThousandsMark, TwoReadingsError, find_marks, shape
 from trainables.data.units import MULTIPLIERS, base_of, is_currency, is_known_unit, singular
 from trainables.data.written_durations import are_durations, is_duration, seconds_of
-
-DecimalMark = Literal[".", ","]
-ThousandsMark = Literal["", ",", ".", " ", "'"]
+from trainables.data.written_lengths import are_lengths, inches_of
 
 # Letters that are as often part of a code (14B), a size (2T) or another unit beside the column's own (1.6L, 2.0T).
 _DOUBTFUL = frozenset("MBT")
@@ -58,20 +55,6 @@ _GLANCE = 200
 _SHARE_OF_UNIT = 0.9
 
 
-class TwoReadingsError(Exception):
-    """Numbers that may be read in two ways.
-
-    Args:
-        value: One of them.
-        rule: What would be clear.
-        fix: What to do; ``{name}`` stands for the column's name.
-    """
-
-    def __init__(self, value: str, rule: str, fix: str) -> None:
-        super().__init__(rule)
-        self.value, self.rule, self.fix = value, rule, fix
-
-
 @dataclass(frozen=True)
 class Notation:
     """How a column writes its numbers.
@@ -82,6 +65,7 @@ class Notation:
         unit: Stands beside the numbers, or some of them; empty for none. All are of this unit.
         has_limits: Whether ``<0.5`` is 0.5: what could not be measured is taken for the limit below which it was.
         is_duration: Values such as ``1h 30m``, ``PT90S`` or ``26:03:07``, which are read as seconds.
+        is_length: Values such as ``5'10"``, which are read as inches.
         hours_first: Whether a duration such as ``21:15`` is one of hours and minutes, as a time of day is.
         below_zero: A unit that stands instead of a minus, as ``12.5 S`` beside ``12.5 N``; empty for none.
     """
@@ -91,6 +75,7 @@ class Notation:
     unit: str = ""
     has_limits: bool = False
     is_duration: bool = False
+    is_length: bool = False
     hours_first: bool = False
     below_zero: str = ""
 
@@ -98,6 +83,8 @@ class Notation:
         """In words, for notes."""
         if self.is_duration:
             return "durations, in seconds"
+        if self.is_length:
+            return "feet and inches, in inches"
         marks = {",": "a comma", ".": "a point", " ": "a space", "'": "an apostrophe"}
         parts = [f"{marks[self.thousands]} between thousands"] if self.thousands else []
         parts += ["a decimal comma"] if self.decimal == "," else []
@@ -116,6 +103,8 @@ class Notation:
     def _parse_one(self, text: str) -> float:
         if self.is_duration:
             return seconds_of(text, hours_first=self.hours_first)
+        if self.is_length:
+            return inches_of(text)
         found = _parts(_LIMIT.sub("", text) if self.has_limits else text)
         if found is None:
             return float("nan")
@@ -131,7 +120,7 @@ class Notation:
                 return float("nan")
         # A column of numbers below a thousand does not say what stands between thousands; a later file may.
         marks = [self.thousands] if self.thousands else ["", *(mark for mark in "., '" if mark != self.decimal)]
-        thousands = next((mark for mark in marks if _shape(self.decimal, mark).fullmatch(digits)), None)
+        thousands = next((mark for mark in marks if shape(self.decimal, mark).fullmatch(digits)), None)
         if thousands is None:
             return float("nan")
         plain = digits.replace(thousands, "") if thousands else digits
@@ -155,6 +144,8 @@ def find(
         TwoReadingsError: They can be read in two ways.
     """
     different = values.drop_duplicates()
+    if are_lengths(different):
+        return Notation(is_length=True)
     glance = list(different.iloc[np.linspace(0, len(different) - 1, min(len(different), _GLANCE)).astype(int)])
     if 2 * sum(_parts(text) is not None or is_duration(text) for text in glance) <= len(glance):
         return None
@@ -163,8 +154,6 @@ def find(
     weights = {text: int(counts[text]) for text in read}
     if not read or _has_leading_zeros(read):
         return Notation(is_duration=True) if are_durations(counts.index) else None
-    if _are_grades(read):
-        return None
     units, written = Counter[str](), {"": ""}
     for text, (_, _, unit) in read.items():
         units[singular(base_of(unit))] += weights[text]
@@ -174,7 +163,7 @@ def find(
     if (len(units) > 1 or len(read) < len(counts)) and are_durations(counts.index):
         return Notation(is_duration=True)
     above = _unit_above_zero(units, bare, read)
-    own = above or _own_unit(units, bare, read)
+    own = None if _are_grades(read) else above or _own_unit(units, bare, read)
     if own is None:
         return None
     _require_sizes(read, own, are_numbers=are_numbers)
@@ -183,7 +172,7 @@ def find(
         raise TwoReadingsError(million, "amounts of one unit in a column; beside this one m may be million", fix)
     below = _BELOW_ZERO[above] if above else ""
     numbers = [digits for digits, _, its in read.values() if singular(base_of(its)) in ("", own, below)]
-    marks = _marks(numbers, point, decimal, thousands)
+    marks = find_marks(numbers, point, decimal, thousands)
     return None if marks is None else Notation(*marks, written[own], below_zero=written[below] if below else "")
 
 
@@ -301,93 +290,3 @@ def _require_sizes(read: dict[str, Any], own: str, *, are_numbers: bool) -> None
 def _has_leading_zeros(read: dict[str, Any]) -> bool:
     """Whether a number begins like a code: 007."""
     return any(len(digits) > 1 and digits[0] == "0" and digits[1].isdigit() for digits, _, _ in read.values())
-
-
-# ---- marks between digits --------------------------------------------------------------------------------------------
-
-
-@cache
-def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
-    fraction, exponent = rf"(?:{re.escape(decimal)}\d*)?", r"(?:[eE][-+]?\d+)?"
-    plain = rf"\d+{fraction}{exponent}|{re.escape(decimal)}\d+{exponent}"
-    if not thousands:
-        return re.compile(plain)
-    mark = re.escape(thousands)
-    grouped = rf"[1-9]\d{{0,2}}(?:{mark}\d{{3}})+{fraction}"
-    if thousands == ",":
-        # As in India: 12,34,567.
-        grouped += rf"|[1-9]\d?(?:,\d\d)+,\d{{3}}{fraction}"
-    return re.compile(f"{grouped}|{plain}")
-
-
-def _candidates(point: DecimalMark) -> Iterator[tuple[DecimalMark, ThousandsMark]]:
-    """Marks in the order in which they are tried: those of the file first, and none before some."""
-    first: DecimalMark = point
-    other: DecimalMark = "," if point == "." else "."
-    for decimal, grouping in ((first, other), (other, first)):
-        for thousands in ("", grouping, " ", "'"):
-            yield decimal, thousands
-
-
-def _marks(
-    numbers: list[str], point: DecimalMark, decimal: DecimalMark | None, thousands: ThousandsMark | None
-) -> tuple[DecimalMark, ThousandsMark] | None:
-    """The first marks by which all numbers can be read, else those by which most can; None if that is half of them."""
-    best, most = None, len(numbers) / 2
-    for marks in _candidates(point):
-        if (decimal or marks[0], marks[1] if thousands is None else thousands) != marks:
-            continue
-        shape = _shape(*marks)
-        fitting = sum(shape.fullmatch(number) is not None for number in numbers)
-        if fitting > most:
-            best, most = marks, fitting
-        if fitting == len(numbers):
-            break
-    if best is not None and thousands is None and decimal is None:
-        if best[1] in (",", "."):
-            _require_clear(numbers, *best)
-        elif best == (".", ""):
-            _require_fractions(numbers)
-    return best
-
-
-def _require_clear(numbers: list[str], decimal: DecimalMark, thousands: ThousandsMark) -> None:
-    """Refuse groups of three digits that may as well be fractions: where some thousands have no mark."""
-    once = [number for number in numbers if number.count(thousands) == 1 and decimal not in number]
-    sure = any(number.count(thousands) > 1 or decimal in number for number in numbers)
-    bare = any(thousands not in number and len(number) > 3 for number in numbers)
-    if once and bare and not sure:
-        raise _two_readings(once[0], thousands)
-
-
-def require_fractions(texts: pd.Series[Any]) -> None:
-    """Refuse plain numbers that may as well be thousands: 1.064 beside 858, which lies about as high as 1 064.
-
-    Args:
-        texts: Each a number with a point for its fraction, or without any.
-
-    Raises:
-        TwoReadingsError: Three digits behind each point, and beside them whole numbers of up to three digits.
-    """
-    different = [text.strip() for text in texts.drop_duplicates()]
-    if any(len(text) == 3 and text.isdigit() for text in different):
-        _require_fractions(different)
-
-
-def _require_fractions(numbers: list[str]) -> None:
-    """Refuse fractions that may as well be thousands: three digits each, beside numbers of up to three without any."""
-    with_point = [number for number in numbers if "." in number]
-    bare = [number for number in numbers if "." not in number]
-    if with_point and bare and all(map(_shape(",", ".").fullmatch, with_point)) and max(map(len, bare)) <= 3:
-        raise _two_readings(with_point[0], ".")
-
-
-def _two_readings(number: str, mark: str) -> TwoReadingsError:
-    name = "comma" if mark == "," else "point"
-    return TwoReadingsError(
-        number,
-        f"numbers that can be read in one way only; this {name} may separate thousands or a fraction",
-        "if a fraction, data.columns: {{name}: {kind: numeric, decimal: '{mark}'}}; if thousands, "
-        "data.columns: {{name}: {kind: numeric, thousands: '{mark}'}}; if these are codes, "
-        "data.columns: {{name}: categorical}".replace("{mark}", mark),
-    )

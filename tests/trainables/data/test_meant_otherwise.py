@@ -14,6 +14,7 @@ from trainables.data import written_dates
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
 from trainables.data.frames import as_table
+from trainables.data.json_documents import holds_table
 from trainables.data.sources import read_rows
 from trainables.errors import DataError
 from trainables.model import as_json_rows
@@ -121,6 +122,54 @@ _MONTH = 365.2425 / 12 * 86_400
 )
 def test_e1_durations_of_hours_and_minutes_and_of_years_and_months(tmp_path, cells, expected):
     assert values_of(csv(tmp_path, cells, delimiter=";")) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["5'10\"", "6'1\"", "6'"], [70, 72, 73]),
+        (["5' 10", "4' 11"], [59, 70]),
+        (["5 ft 10.5 in", "6ft", "6 feet 1 inch"], [70.5, 72, 73]),
+    ],
+)
+def test_e1_feet_and_inches_are_inches(tmp_path, cells, expected):
+    loaded = csv(
+        tmp_path, [cell.replace('"', '""').join('""') if '"' in cell else cell for cell in cells], delimiter=";"
+    )
+    assert values_of(loaded) == expected
+    assert any("feet and inches, in inches" in note for note in loaded.notes)
+
+
+def test_e1_more_than_eleven_inches_are_none(tmp_path):
+    assert kind_of(csv(tmp_path, ["5'10", "5'14", "6'1"], delimiter=";")) == "categorical"
+
+
+def test_e1_limits_in_a_target_are_the_limits(tmp_path):
+    target = ["<0.5" if n % 9 == 0 else f"{n / 10}" for n in range(ROWS)]
+    loaded = csv(tmp_path, ["1", "2"], target=target)
+    assert loaded.dataset.task == "regression"
+    assert any("'<0.5' and the like, 11 of 96, are the limits themselves" in note for note in loaded.notes)
+    true = [0.5 if n % 9 == 0 else n / 10 for n in range(ROWS)]
+    found = np.concatenate(
+        [rows.targets for rows in (loaded.dataset.train, loaded.dataset.validation, loaded.test_rows)]
+    )
+    assert sorted(loaded.dataset.scaling.restore(found)) == pytest.approx(sorted(true), rel=1e-5)
+
+
+def test_e1_a_fraction_beside_a_file_divides_nothing_and_this_is_said(tmp_path):
+    csv(tmp_path, ["1", "2"])
+    files = {"train": str(tmp_path / "t.csv"), "test": str(tmp_path / "t.csv")}
+    said = "data.test_fraction: 0.3 divides nothing: data.test has those rows"
+    assert said in read(DataConfig(**files, target="y", test_fraction=0.3)).notes
+    assert not any("divides nothing" in note for note in read(DataConfig(**files, target="y")).notes)
+
+
+def test_e1_json_of_names_and_rows_is_a_table(tmp_path):
+    frame = pd.DataFrame({"x": range(ROWS), "y": [n % 7 + 0.5 for n in range(ROWS)]})
+    frame.to_json(tmp_path / "t.json", orient="split")
+    assert holds_table(tmp_path / "t.json")
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    assert read_rows(str(tmp_path / "t.json"), "FILE", None, ["x", "y"]).equals(table)
 
 
 def test_e1_times_of_day_may_be_durations_and_are_the_same_from_every_file(tmp_path):
