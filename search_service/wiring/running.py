@@ -32,7 +32,14 @@ from search_service.study import run_study
 from search_service.wiring import notifying, times
 from search_service.wiring.preparing import PreparedStudy, read_again, require_unfinished
 from search_service.wiring.record import places_of, recording, wait_for_record
-from search_service.wiring.surroundings import installed_versions, make_folder, new_id, one_listener, scratch_folder
+from search_service.wiring.surroundings import (
+    installed_versions,
+    make_folder,
+    new_id,
+    one_listener,
+    scratch_folder,
+    write_spec,
+)
 from trainables.errors import DataError
 from trainables.process import prepare_process
 
@@ -180,6 +187,9 @@ def _in_folder(files: StudyFolder, recorder: Recorder) -> tuple[Listener, Listen
 def _opened(settings: Settings, study: PreparedStudy, stack: ExitStack) -> StudyFolder:
     """The folder of a study that begins or goes on, until the stack is left."""
     files = study.folder or _new_folder(settings, study, stack)
+    if files.beginning is None:
+        # Who goes on reads what its table stood for, and not what a config that was submitted has left to its table.
+        write_spec(files.path, study.spec)
     stack.enter_context(notifying.told_if_broken(settings, study.spec, files.path.name))
     stack.enter_context(scratch_folder(files.path))
     (files.path / layout.CANCEL).unlink(missing_ok=True)  # That of the last time.

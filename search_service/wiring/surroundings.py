@@ -65,8 +65,13 @@ def make_folder(settings: Settings, kind: str, name: str, spec: StudySpec) -> Pa
     """The folder of a study or comparison, with what was asked."""
     folder = settings.home.absolute() / kind / name
     folder.mkdir(parents=True)
-    journals.write_whole(folder / layout.SPEC, spec.model_dump(mode="json", exclude_unset=True))
+    write_spec(folder, spec)
     return folder
+
+
+def write_spec(folder: Path, spec: StudySpec) -> None:
+    """Write down what is asked, in place of what may stand there."""
+    journals.write_whole(folder / layout.SPEC, spec.model_dump(mode="json", exclude_unset=True))
 
 
 def installed_versions(gpus: float = 0) -> dict[str, str]:

@@ -35,6 +35,8 @@ _MONTHS: tuple[tuple[str, str, str], ...] = (
 )
 _ENGLISH = {word: month for month, full, _ in _MONTHS for word in full.split()}
 _ENGLISH |= {word: month for month, _, short in _MONTHS for word in short.split()}
+# English itself, where a point is behind it: 3 oct. 2024.
+_ABBREVIATED = {month[:3].lower(): month for month, _, _ in _MONTHS}
 # A word with the point that abbreviates it. "de" and "del" stand between the parts of a Spanish or Portuguese date.
 _WORD = re.compile(r"[^\W\d_]+\.?")
 _BETWEEN = {"de", "del"}
@@ -59,7 +61,10 @@ def in_english(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
 
 
 def _translated(text: str, letters: int | None) -> str:
-    words = {word: _ENGLISH.get(word.rstrip(".").lower(), "")[:letters] for word in _WORD.findall(text)}
+    known = {False: _ENGLISH, True: _ABBREVIATED | _ENGLISH}
+    words = {
+        word: known[word.endswith(".")].get(word.rstrip(".").lower(), "")[:letters] for word in _WORD.findall(text)
+    }
     if not any(words.values()):
         return text
     kept = _WORD.sub(lambda found: words[found[0]] or found[0], text)

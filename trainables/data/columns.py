@@ -96,7 +96,7 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         result = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     else:
         raise NotOfItsKindError(0, _first(column), f"numbers, not {kind}", "choose another kind for the column")
-    if of.notation is not None and of.notation.unit == "%":
+    if of.notation is not None and of.notation.unit == "%" and not of.notation.at_most_1:
         _require_per_cent(column, result)
     if of.null_values:
         # However they are written: -999 kg is -999, and so is the float32 that is nearest to -999.9.

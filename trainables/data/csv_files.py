@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from trainables.data import limits, text_encoding
 from trainables.data.config import CsvConfig
+from trainables.data.number_marks import shape
 from trainables.data.reading import (
     NULL_VALUES,
     Read,
@@ -28,6 +28,7 @@ from trainables.data.reading import (
     without,
 )
 from trainables.data.types import few
+from trainables.data.written_numbers import parts_of
 from trainables.errors import DataError, Problem
 
 # Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
@@ -45,8 +46,6 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 _NAMES_DELIMITER = re.compile(r"sep=([,;\t|])\r?\n")
 _MONTH = re.compile(r"(0[1-9]|1[0-2])\.(19|20)\d{2}")
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d")
-# A currency before a number or a unit behind it, which say nothing of its marks.
-_BESIDE_A_NUMBER = re.compile(r"^[€$£¥]\s*(?=[+-]?\d)|(?<=\d)\s*(?:[%‰°€$£¥]|[A-Za-zµ²³/]{1,6})$")
 _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
 
 
@@ -237,13 +236,23 @@ def _without_blanks(file: Path, written: CsvConfig) -> Iterator[tuple[Path, CsvC
 
 
 def _with_decimal_points(table: pa.Table, names: Sequence[str], point: str) -> pa.Table:
-    """Texts of number columns as they are written with a point."""
+    """Texts of number columns as they are written with a point and nothing between thousands."""
     if point == ".":
         return table
     for name in set(names) & set(table.column_names):
         at = table.column_names.index(name)
-        table = table.set_column(at, name, pc.replace_substring(table.column(at), pattern=point, replacement="."))
+        texts = [None if text is None else _with_decimal_point(text) for text in table.column(at).to_pylist()]
+        table = table.set_column(at, name, pa.chunked_array([pa.array(texts, pa.string())]))
     return table
+
+
+def _with_decimal_point(text: str) -> str:
+    """A number with a decimal comma as programs write it; what is none stays as it is."""
+    sign, digits = re.fullmatch(r"\s*([-+]?)(.*?)\s*", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    mark = next((mark for mark in ("", ".", " ", "'") if shape(",", mark).fullmatch(digits)), None)
+    if mark is None:
+        return text
+    return sign + (digits.replace(mark, "") if mark else digits).replace(",", ".")
 
 
 def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:
@@ -344,9 +353,10 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
         return "."
     # The sample may end within a number.
     lines = text.splitlines()[:-1] or text.splitlines()
-    cells = {
-        _BESIDE_A_NUMBER.sub("", cell.strip()) for line in lines for cell in line.replace('"', "").split(delimiter)
-    }
+    cells = {cell.strip() for line in lines for cell in line.replace('"', "").split(delimiter)}
+    # A currency or a unit, a sign and brackets say nothing of a number's marks.
+    read = [parts_of(cell) for cell in cells if re.search(r"\d[.,]\d", cell)]
+    cells = {found[0] for found in read if found is not None} | {cell for cell in cells if _WITH_POINT.fullmatch(cell)}
     with_comma = sorted(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
     if re.search(r"\d\.\d", text):
         with_point = [cell for cell in cells if _WITH_POINT.fullmatch(cell) and not _DAY.fullmatch(cell)]
@@ -360,7 +370,7 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
         rule = "numbers that can be read in one way only; this comma may separate thousands or a fraction"
         fix = 'if it separates a fraction, data.csv.decimal_point: ","; if thousands, data.csv.decimal_point: "."'
         raise DataError([Problem(path, with_comma[0], rule, fix)])
-    return ","
+    return "," if with_comma else "."
 
 
 def _has_header(text: str, delimiter: str, before: Reading, target: str | None) -> bool:

@@ -45,6 +45,8 @@ MOSTLY = 0.8
 # Categories of a column whose spelling is looked at; of more, most come too seldom to matter.
 MOST_SPELT = 2_000
 _DATE_FIX = "data.columns: {{name}: {kind: date, format: '{format}'}}"
+# By the first letter of a format.
+_AHEAD = {"d": "day", "m": "month", "y": "year"}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]{3,}([ _-][^\W\d_]+)*")
 _NAME_OF_PLACE = re.compile(r"(.*[^a-z])?(zip|zip.?code|post.?code|postal.?code|plz|area.?code|fips)s?")
@@ -271,7 +273,7 @@ def _look_at_numbers(
         said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}); data.columns can say otherwise"
         return Column(name, "numeric", "text", notation=notation), said
     # Mostly numbers: the rest is more likely a way to say "missing", or a mistake, than a category.
-    if 2 * read.sum() > len(read) and (notation is None or units.is_known_unit(notation.unit)):
+    if 2 * read.sum() > len(read) and (notation is None or units.may_be_unit(notation.unit)):
         value = present.iloc[int(np.flatnonzero(~read)[0])]
         rule = stray_values.rule(read, "numbers")
         means, words = stray_values.means_missing(present[~read])
@@ -295,11 +297,12 @@ def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) 
         form = written_dates.find(present)
     except TwoOrdersError as error:
         first, second = (_DATE_FIX.replace("{format}", form) for form in error.formats)
+        ahead, behind = (_AHEAD[form[1]] for form in error.formats)
         raise NotOfItsKindError(
             _row_of(column, error.value),
             error.value,
-            "dates of which one is clear; in all of these, day and month may be either",
-            f"if the day comes first, {first}; if the month does, {second}",
+            f"dates of which one is clear; in all of these, {ahead} and {behind} may be either",
+            f"if the {ahead} comes first, {first}; if the {behind} does, {second}",
         ) from error
     if form is None:
         return None

@@ -37,6 +37,11 @@ def is_known_unit(unit: str) -> bool:
     return not unit or unit.lower() in _UNITS or is_currency(unit)
 
 
+def may_be_unit(unit: str) -> bool:
+    """Whether what stands behind numbers may be a unit that is not listed (mg/dL, kmpl); a letter is part of a code."""
+    return is_known_unit(unit) or "/" in unit or sum(letter.isalpha() for letter in unit) > 1
+
+
 def is_currency(text: str) -> bool:
     """Whether letters or a sign beside a number name a currency."""
     if set(text) & _COMPARISONS:

@@ -22,11 +22,13 @@ from trainables.data import calendar_words
 _GLANCE = 200
 # Times of day, as Arrow does not know them: 06:24 PM. The day is then 1 January 1900 for all.
 _TIMES = ("%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
+# Of what may be the day or a year of two digits, so many times as many different values are days, and at least so many.
+_DAYS_PER_YEAR, _FEWEST_DAYS = 2, 5
 # Letters of the longest date: Wednesday, September 30, 2026 12:59:59.123456 PM.
 _LONGEST = 60
 _DAYS = (
     "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y",
-    "%Y{0}%b{0}%d",
+    "%Y{0}%b{0}%d", "%y{0}%m{0}%d",
 )  # fmt: skip
 _NAMED = (
     "%d %b %Y", "%d %B %Y", "%d. %b %Y", "%d-%B-%Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y",
@@ -59,7 +61,7 @@ _LOOKS_LIKE_A_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})? ?[AaPp][Mm]\s*")
 
 
 class TwoOrdersError(Exception):
-    """Dates of which day and month cannot be told apart.
+    """Dates of which day and month, or day and year, cannot be told apart.
 
     Args:
         value: One of them.
@@ -78,7 +80,7 @@ def find(values: pd.Series[Any]) -> str | None:
         values: Texts, none missing.
 
     Raises:
-        TwoOrdersError: Day and month may be either.
+        TwoOrdersError: Day and month may be either, or day and year.
     """
     different = values.drop_duplicates()
     glance = different.iloc[:_GLANCE]
@@ -89,11 +91,31 @@ def find(values: pd.Series[Any]) -> str | None:
     fitting = [form for form in fitting if parse(different, form).notna().all()]
     if not fitting:
         return None
-    first = fitting[0]
+    first = _by_their_days(different, fitting)
     swapped = first.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
     if first.startswith("%d") and first[2] != "." and swapped in fitting and swapped != first:
         raise TwoOrdersError(str(different.iloc[0]), (first, swapped))
     return first
+
+
+def _by_their_days(different: pd.Series[Any], fitting: list[str]) -> str:
+    """The first of some formats, or the one with the year in front: days are many, and years are few.
+
+    Raises:
+        TwoOrdersError: Neither is so.
+    """
+    first = fitting[0]
+    other = first.replace("%d", "%?").replace("%y", "%d").replace("%?", "%y")
+    if other == first or other not in fitting:
+        return first
+    days, years = (parse(different, form).dt.day.nunique() for form in (first, other))
+    if days >= _FEWEST_DAYS and days > _DAYS_PER_YEAR * years:
+        return first
+    if years >= _FEWEST_DAYS and years > _DAYS_PER_YEAR * days:
+        return other
+    if first[2] == ".":
+        return first
+    raise TwoOrdersError(str(different.iloc[0]), (first, other))
 
 
 def nearest(values: pd.Series[Any]) -> str | None:

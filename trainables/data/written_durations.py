@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ _SECONDS = {
     }.items()
     for unit in units.split()
 }  # fmt: skip
+# What tells an m apart: a month beside years, a minute beside hours and seconds.
+YEARS = frozenset(["y", "yr", "year"])
+WEEKS_AND_DAYS, HOURS_AND_SECONDS = (
+    frozenset(["w", "week", "d", "day"]),
+    frozenset(["h", "hr", "hour", "s", "sec", "second"]),
+)
 _PART = r"\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*(?:and\s+)?"
 _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
@@ -39,7 +46,7 @@ def are_durations(texts: Any) -> bool:
     """Whether texts of hours, minutes and so on are all that there is; times of day are none."""
     if not all(map(is_duration, texts)):
         return False
-    words = {singular(word.lower()) for text in texts for word in re.findall(r"[a-zA-Z]+", text) if text[:1] != "P"}
+    words = units_of(text for text in texts if text[:1] != "P")
     # 26:03:07 is no time of day, nor is 59:59, minutes and seconds; where all could be, they are.
     clocks = [text for text in texts if re.fullmatch(r"\d+:[\d:.]+", text)]
     is_clear = bool(words) or any(text[0] == "P" or text[1:2] == "P" for text in texts)
@@ -49,12 +56,18 @@ def are_durations(texts: Any) -> bool:
     return words - {"and"} <= _SECONDS.keys() and is_clear and not np.isnan([*map(seconds_of, texts)]).any()
 
 
-def seconds_of(text: str, *, hours_first: bool = False) -> float:
+def units_of(texts: Iterable[str]) -> set[str]:
+    """The words and letters in texts, as units."""
+    return {singular(word.lower()) for text in texts for word in re.findall(r"[a-zA-Z]+", text)}
+
+
+def seconds_of(text: str, *, hours_first: bool = False, m_is_month: bool = False) -> float:
     """A duration in seconds; NaN where a text is none.
 
     Args:
         text: What is written.
         hours_first: Whether ``21:15`` is hours and minutes; else it is minutes and seconds.
+        m_is_month: Whether ``6m`` is months; else it is minutes.
     """
     text = text.strip()
     # 98:87 is a score.
@@ -65,18 +78,14 @@ def seconds_of(text: str, *, hours_first: bool = False) -> float:
     if short := _HOURS_AND_MINUTES.fullmatch(text):
         return 3_600.0 * float(short[1]) + 60.0 * float(short[2])
     if text[0].isdigit() and ":" not in text:
-        return _sum_of_parts(text)
+        return _sum_of_parts(text, _SECONDS | {"m": _SECONDS["month"]} if m_is_month else _SECONDS)
     try:
         return float(pd.Timedelta(text.replace(",", " ")).total_seconds())
     except ValueError:
         return float("nan")
 
 
-def _sum_of_parts(text: str) -> float:
+def _sum_of_parts(text: str, seconds: Mapping[str, float]) -> float:
     """Numbers with a unit each; NaN where a unit is none of time."""
-    parts = [(float(number), singular(unit)) for number, unit in re.findall(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]+)", text)]
-    of = _SECONDS
-    if {"y", "yr", "year"} & {unit for _, unit in parts}:
-        # Beside years, an m is a month.
-        of = _SECONDS | {"m": _SECONDS["month"]}
-    return sum(number * of.get(unit, float("nan")) for number, unit in parts)
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]+)", text)
+    return sum(float(number) * seconds.get(singular(unit), float("nan")) for number, unit in parts)

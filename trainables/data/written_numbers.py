@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 
 from trainables.data.number_marks import DecimalMark, ThousandsMark, TwoReadingsError, find_marks, shape
 from trainables.data.units import MULTIPLIERS, base_of, is_currency, is_known_unit, singular
-from trainables.data.written_durations import are_durations, is_duration, seconds_of
+from trainables.data.written_durations import (
+    HOURS_AND_SECONDS,
+    WEEKS_AND_DAYS,
+    YEARS,
+    are_durations,
+    is_duration,
+    seconds_of,
+    units_of,
+)
 from trainables.data.written_lengths import are_lengths, inches_of
 
 # Letters that are as often part of a code (14B), a size (2T) or another unit beside the column's own (1.6L, 2.0T).
@@ -36,9 +44,11 @@ _VALUE = re.compile(
     r"(?P<open>\()?(?P<sign>[-+]?)\s*(?P<before>[^\d\s.,'()+-][^\d\s()+-]{0,3})?\s*(?P<inner>[-+]?)"
     r"(?P<number>(?:\d[\d., ']*|[.,]\d+)(?:[eE][-+]?\d+)?)"
     r"\s*(?P<after>[^\W\d_][^\s()\d]{0,11}[23]?(?: (?:[^\W\d_]{1,8}|[€$£¥₹]))?"
-    r"|[€$£¥₹]?/ ?[^\W\d_]{1,7}|[%‰°²µ\"][^\s\d()]{0,5}|° [NSEW]|(?![-+.,'/:;()])[^\w\s]{1,2})?"
+    r"|[€$£¥₹]?/ ?[^\W\d_]{1,7}|[€$£¥₹]|[%‰°²µ\"][^\s\d()]{0,5}|° [NSEW]|(?![-+.,'/:;()])[^\w\s]{1,2})?"
     r"(?P<behind>-)?(?P<close>\))?"
 )
+# An amount below zero as Excel shows it, with its currency or sign outside: $ (55.10) and (5.2)%.
+_BRACKETS = re.compile(r"^([^\d\s(),.+-]{1,3})?\s*\(([^()]*\d)\)\s*(%)?$")
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " ") | {"’": "'", "−": "-", "–": "-"})
 # A dash behind a comma says that the points before it stand between thousands, and the other way round.
 _NO_FRACTION_OF_THOUSANDS = re.compile(r"(?<=\.\d{3})(,)--?(?=\D*$)|(?<=[,']\d{3})(\.)--?(?=\D*$)")
@@ -67,6 +77,8 @@ class Notation:
         is_duration: Values such as ``1h 30m``, ``PT90S`` or ``26:03:07``, which are read as seconds.
         is_length: Values such as ``5'10"``, which are read as inches.
         hours_first: Whether a duration such as ``21:15`` is one of hours and minutes, as a time of day is.
+        m_is_month: Whether ``6m`` is a duration of months, as beside ``2y``.
+        at_most_1: Whether per cents are all so small (0.15%) that bare numbers as small are no shares.
         below_zero: A unit that stands instead of a minus, as ``12.5 S`` beside ``12.5 N``; empty for none.
     """
 
@@ -77,6 +89,8 @@ class Notation:
     is_duration: bool = False
     is_length: bool = False
     hours_first: bool = False
+    m_is_month: bool = False
+    at_most_1: bool = False
     below_zero: str = ""
 
     def __str__(self) -> str:
@@ -102,10 +116,10 @@ class Notation:
 
     def _parse_one(self, text: str) -> float:
         if self.is_duration:
-            return seconds_of(text, hours_first=self.hours_first)
+            return seconds_of(text, hours_first=self.hours_first, m_is_month=self.m_is_month)
         if self.is_length:
             return inches_of(text)
-        found = _parts(_LIMIT.sub("", text) if self.has_limits else text)
+        found = parts_of(_LIMIT.sub("", text) if self.has_limits else text)
         if found is None:
             return float("nan")
         digits, sign, unit = found
@@ -147,21 +161,36 @@ def find(
     if are_lengths(different):
         return Notation(is_length=True)
     glance = list(different.iloc[np.linspace(0, len(different) - 1, min(len(different), _GLANCE)).astype(int)])
-    if 2 * sum(_parts(text) is not None or is_duration(text) for text in glance) <= len(glance):
+    if 2 * sum(parts_of(text) is not None or is_duration(text) for text in glance) <= len(glance):
         return None
     counts = values.value_counts()
-    read = {text: found for text in counts.index if (found := _parts(text)) is not None}
-    weights = {text: int(counts[text]) for text in read}
-    if not read or _has_leading_zeros(read):
-        return Notation(is_duration=True) if are_durations(counts.index) else None
+    read = {text: found for text in counts.index if (found := parts_of(text)) is not None}
+    is_none = not read or _has_leading_zeros(read)
+    # Hours beside hours and minutes are of two units, too.
+    has_units = len({singular(base_of(unit)) for _, _, unit in read.values()} - {""}) > 1 or len(read) < len(counts)
+    durations = _of_durations(counts.index) if is_none or has_units else None
+    if is_none or durations is not None:
+        return durations
+    return _of_amounts(read, counts, (point, decimal, thousands), are_numbers=are_numbers)
+
+
+def _of_amounts(
+    read: dict[str, tuple[str, float, str]],
+    counts: pd.Series[int],
+    marks_given: tuple[DecimalMark, DecimalMark | None, ThousandsMark | None],
+    *,
+    are_numbers: bool,
+) -> Notation | None:
+    """How amounts are written, by their parts and how often each comes; None where a unit is none.
+
+    Raises:
+        TwoReadingsError: They can be read in two ways.
+    """
     units, written = Counter[str](), {"": ""}
     for text, (_, _, unit) in read.items():
-        units[singular(base_of(unit))] += weights[text]
+        units[singular(base_of(unit))] += int(counts[text])
         written.setdefault(singular(base_of(unit)), base_of(unit))
     bare = units.pop("", 0)
-    # Hours beside hours and minutes are of two units, too.
-    if (len(units) > 1 or len(read) < len(counts)) and are_durations(counts.index):
-        return Notation(is_duration=True)
     above = _unit_above_zero(units, bare, read)
     own = None if _are_grades(read) else above or _own_unit(units, bare, read)
     if own is None:
@@ -172,8 +201,29 @@ def find(
         raise TwoReadingsError(million, "amounts of one unit in a column; beside this one m may be million", fix)
     below = _BELOW_ZERO[above] if above else ""
     numbers = [digits for digits, _, its in read.values() if singular(base_of(its)) in ("", own, below)]
-    marks = find_marks(numbers, point, decimal, thousands)
-    return None if marks is None else Notation(*marks, written[own], below_zero=written[below] if below else "")
+    marks = find_marks(numbers, *marks_given)
+    if marks is None:
+        return None
+    notation = Notation(*marks, written[own], below_zero=written[below] if below else "")
+    return replace(notation, at_most_1=own == "%" and bool(np.nanmax(np.abs(notation.parse(pd.Series([*read])))) <= 1))
+
+
+def _of_durations(different: pd.Index[Any]) -> Notation | None:
+    """How durations are read, where texts are such.
+
+    Raises:
+        TwoReadingsError: An m may be a minute or a month.
+    """
+    if not are_durations(different):
+        return None
+    units = units_of(different)
+    if "m" in units and not units & YEARS and units & WEEKS_AND_DAYS and not units & HOURS_AND_SECONDS:
+        value = next(text for text in different if "m" in units_of([text]))
+        rule = "durations that can be read in one way only; this m may be minutes or months"
+        raise TwoReadingsError(
+            value, rule, "write min or mo, or take them for categories: data.columns: {{name}: categorical}"
+        )
+    return Notation(is_duration=True, m_is_month=bool(units & YEARS))
 
 
 def with_limits(values: pd.Series[Any], notation: Notation | None) -> Notation | None:
@@ -202,10 +252,11 @@ def clock_durations(values: pd.Series[Any]) -> Notation | None:
     return Notation(is_duration=True, hours_first=True) if are_clocks else None
 
 
-def _parts(text: str) -> tuple[str, float, str] | None:
+def parts_of(text: str) -> tuple[str, float, str] | None:
     """Digits with their marks, the sign (1 or -1), and the unit, of a text that is a number; None of another."""
     written = text.strip().translate(_SPACES)
     written = _NO_FRACTION_OF_THOUSANDS.sub(lambda mark: f"{mark[1] or mark[2]}00", written)
+    written = _BRACKETS.sub(lambda found: f"({found[1] or ''}{found[2]}{found[3] or ''})", written)
     found = _VALUE.fullmatch(_NO_FRACTION.sub("", written))
     if found is None:
         return None
@@ -272,14 +323,15 @@ def _require_sizes(read: dict[str, Any], own: str, *, are_numbers: bool) -> None
         if unit.rpartition(" ")[2].lower() == _TWO_SIZES:
             rule = "numbers that can be read in one way only; mil is a thousand in Spanish, and a million in English"
             raise TwoReadingsError(text, rule, "write thousand or million, or the number in full")
-    sized = {text: (digits, unit) for text, (digits, _, unit) in read.items() if unit in MULTIPLIERS and len(unit) == 1}
+    sized = {text: (digits, unit) for text, (digits, _, unit) in read.items() if unit in MULTIPLIERS}
     if not sized or is_currency(own):
         return
     if own and own != "m":
         fix = "write all of them in one, or take them for categories: data.columns: {{name}: categorical}"
         raise TwoReadingsError(next(iter(sized)), f"amounts of one unit in a column; others are in {own}", fix)
+    sized = {text: found for text, found in sized.items() if len(found[1]) == 1}
     # Who writes millions writes 1.2M, or thousands beside them.
-    doubtful = all(unit in _DOUBTFUL and digits.isdigit() for digits, unit in sized.values())
+    doubtful = bool(sized) and all(unit in _DOUBTFUL and digits.isdigit() for digits, unit in sized.values())
     if doubtful and not are_numbers and not own:
         text = next(iter(sized))
         rule = f"numbers that can be read in one way only; the {sized[text][1]} of this may be a size or part of a code"

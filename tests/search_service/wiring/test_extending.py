@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 
 import pytest
@@ -215,3 +216,27 @@ def test_21_a_copy_that_is_cut_short_is_no_study(copied, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         extending.extend(StudyFolder(folder), home / "studies" / "new", trials=4)
     assert [path.name for path in (home / "studies").iterdir()] == [first.study_id]
+
+
+def test_d6_a_study_of_a_service_that_leaves_its_networks_to_the_table_goes_on_and_is_extended(tmp_path):
+    """A service writes the config down as it was submitted: it was read another way by whoever went on."""
+    search = SEARCH | {"coarse": {"max_trials": 6, "max_epochs": 2}, "refined": {"max_trials": 2, "max_epochs": 2}}
+    finalists = {"top": 1, "seeds": 2, "folds": None}
+    submitted = {"name": "open", "data": {"source": "wine"}, "search": search, "finalists": finalists}
+    folder = tmp_path / "studies" / "open-1"
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text(json.dumps(submitted), encoding="utf-8")
+    settings, seen = Settings(home=tmp_path), []
+
+    def stop(event):
+        seen.append(event)
+        if sum(isinstance(event, TrialFinished) for event in seen) == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(wiring.prepare_again("open-1", settings=settings), tmp_path, stop)
+    result = run(wiring.prepare_again("open-1", settings=settings), tmp_path)
+    assert result.status is StudyStatus.COMPLETED
+    assert "network.hidden_sizes" in json.loads((folder / "spec.json").read_text(encoding="utf-8"))["search_space"]
+    again = run(more(tmp_path, "open-1", trials=2), tmp_path)
+    assert curves(again)[:2] == curves(result)

@@ -125,6 +125,53 @@ def test_e1_durations_of_hours_and_minutes_and_of_years_and_months(tmp_path, cel
 
 
 @pytest.mark.parametrize(
+    "cells", ["45 Lakh/1.2 Cr", "1.2tn/500bn", "345mm/1.2bn", "1.2 bln/5 mln", "5 hundred/2 thousand"]
+)
+def test_e1_sizes_beside_an_unknown_one_are_refused(tmp_path, cells):
+    """The unknown one was taken for the column's unit, and the known ones multiplied: a factor of a billion."""
+    assert "amounts of one unit in a column; others are in" in refused(tmp_path, cells.split("/"))
+
+
+@pytest.mark.parametrize("cells", ["USD 1,200/USD 99", "(1,200)/99", "₹1,200/₹99", "1,200 sq ft/950 sq ft"])
+def test_e1_commas_beside_any_currency_sign_or_unit_are_asked_for(tmp_path, cells):
+    said = refused(tmp_path, cells.split("/"), delimiter=";", target=[str(n % 30) for n in range(ROWS)])
+    assert "this comma may separate thousands or a fraction" in said
+
+
+def test_e1_commas_in_words_are_no_decimal_commas(tmp_path):
+    loaded = csv(tmp_path, ["room 1,234", "room 12"], delimiter=";")
+    assert not any("decimal comma" in note for note in loaded.notes)
+
+
+def test_e1_a_later_file_with_points_between_thousands_is_read_by_the_commas_of_training(tmp_path):
+    """1.234 was 1.234 beside 7,5 in training, silently."""
+    loaded = csv(tmp_path, ["7,5", "14,5"], delimiter=";", target=[f"{n % 7},5" for n in range(ROWS)])
+    (tmp_path / "later.csv").write_text("x;z\n1.234;1\n-12.500;2\n1.234,5;3\n2,5;4\n7;5\n", encoding="utf-8")
+    schema = loaded.preparation.schema
+    later = read_rows(str(tmp_path / "later.csv"), "FILE", schema.reading, ["x"])
+    assert schema.typed(later, "FILE")["x"].tolist() == [1234.0, -12500.0, 1234.5, 2.5, 7.0]
+
+
+def test_e1_months_and_minutes_are_told_apart_by_the_whole_column(tmp_path):
+    assert values_of(csv(tmp_path, ["18m", "2y", "6m"])) == pytest.approx([6 * _MONTH, 18 * _MONTH, 24 * _MONTH])
+    assert "this m may be minutes or months" in refused(tmp_path, ["3d", "2w", "5m"])
+    assert values_of(csv(tmp_path, ["3d", "5m 2h"])) == [7_500.0, 3 * 86_400.0]
+
+
+def test_e1_brackets_beside_a_currency_are_a_minus(tmp_path):
+    assert values_of(csv(tmp_path, ["$ (55.10)", "$ 3.00", "$(5.20)"])) == [-55.1, -5.2, 3.0]
+    assert values_of(csv(tmp_path, ["(5.2)%", "3.1%"])) == [-5.2, 3.1]
+    assert values_of(csv(tmp_path, ["(5,20 €)", "7,10 €"], delimiter=";")) == [-5.2, 7.1]
+
+
+def test_e1_small_per_cents_are_no_shares(tmp_path):
+    schema = csv(tmp_path, ["0.15%", "0.95%"]).preparation.schema
+    assert schema.typed(pa.table({"x": ["0.25", "0.75"]}), "FILE")["x"].tolist() == [0.25, 0.75]
+    with pytest.raises(DataError, match="of which 1 is 100 %"):
+        csv(tmp_path, ["15%", "95%"]).preparation.schema.typed(pa.table({"x": ["0.25", "0.75"]}), "FILE")
+
+
+@pytest.mark.parametrize(
     ("cells", "expected"),
     [
         (["5'10\"", "6'1\"", "6'"], [70, 72, 73]),
@@ -382,3 +429,56 @@ def test_e1_columns_that_cannot_be_read_are_left_out_together(tmp_path):
         read(DataConfig(source=str(tmp_path / "t.parquet"), target="y"))
     assert [problem.fix for problem in error.value.problems] == ["leave it out: data.drop: [a, b c]"] * 2
     assert read(DataConfig(source=str(tmp_path / "t.parquet"), target="y", drop=["a", "b c"])).dataset.n_inputs == 1
+
+
+# ---- dates with years of two digits, units that nobody has listed, and limits ----------------------------------------
+
+
+def dates(tmp_path, form, start="2024-01-05", step=9):
+    days = pd.date_range(start, periods=ROWS, freq=f"{step}D")
+    return csv(tmp_path, [day.strftime(form) for day in days], target=[str(n % 30) for n in range(ROWS)]), days
+
+
+@pytest.mark.parametrize("mark", ["-", "/", "."])
+def test_e1_years_of_two_digits_in_front_are_years(tmp_path, mark):
+    """They were days, and later rows were trained on where time divides."""
+    for form in (f"%y{mark}%m{mark}%d", f"%d{mark}%m{mark}%y"):
+        loaded, days = dates(tmp_path, form)
+        assert values_of(loaded)[0] >= days[0]
+        assert values_of(loaded)[-1] <= days[-1]
+        assert any(form in note for note in loaded.notes)
+
+
+def test_e1_where_days_and_years_are_equally_few_is_asked(tmp_path):
+    cells = ["22/01/01", "22/02/01", "23/07/01", "24/12/01"]
+    said = refused(tmp_path, cells)
+    assert "in all of these, day and year may be either" in said
+    assert "if the year does, data.columns: {x: {kind: date, format: '%y/%m/%d'}}" in said
+        "{x:", "{{name}:"
+    )
+    loaded = csv(tmp_path, cells, columns={"x": {"kind": "date", "format": "%y/%m/%d"}})
+    assert values_of(loaded)[-1] == pd.Timestamp("2024-12-01")
+
+
+@pytest.mark.parametrize("unit", ["mg/dL", "kmpl", "IU/L", "bhp"])
+def test_e1_a_value_without_the_unit_of_the_others_is_no_reason_for_categories(tmp_path, unit):
+    cells = [f"{n / 4:.2f} {unit}" for n in range(40)]
+    said = refused(tmp_path, [*cells, "n.d."])
+    assert "data.csv.null_values: ['n.d.']" in said
+    assert kind_of(csv(tmp_path, [*cells, "n.d."], csv={"null_values": ["n.d."]})) == "numeric"
+
+
+def test_e1_limits_are_not_listed_among_what_means_missing(tmp_path):
+    cells = ["<0.05", *[f"{n / 10:.2f}" for n in range(1, 20)], "n.d."]
+    assert "data.csv.null_values: ['n.d.']" in refused(tmp_path, cells)
+    assert 0.05 in values_of(csv(tmp_path, cells, csv={"null_values": ["n.d."]}))
+
+
+@pytest.mark.parametrize(
+    "months", ["janv. févr. mars oct. nov.", "Jan. Feb. März Okt. Nov.", "ene. abr. oct. nov. dic."]
+)
+def test_e1_months_may_be_abbreviated_as_english_ones_are(tmp_path, months):
+    cells = [f"{day} {month} 2024" for month in months.split() for day in (3, 14, 25)]
+    loaded = csv(tmp_path, cells)
+    assert kind_of(loaded) == "date"
+    assert values_of(loaded)[-1].month in (11, 12)
