@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ import torch
 
 from search_service.export import texts as export_texts
 from search_service.folder import layout
+from search_service.folder.study_folder import StudyFolder
 from search_service.settings import Settings
 from trainables.data import locations, sources
 from trainables.data.types import few
@@ -60,10 +62,23 @@ def find(name: str, settings: Settings, path: str) -> Iterator[Path]:
         else:
             found = _of_study(name, settings, Path(scratch))
             rule = f"a folder, a study under {settings.home} or in its record, or models:/NAME/VERSION"
-            fix = "check the name, or --home; a study that failed has no model"
+            fix = _why_none(name, settings)
         if found is None:
             raise DataError([Problem(path, name, rule, fix)])
         yield found
+
+
+def _why_none(name: str, settings: Settings) -> str:
+    """What to do where there is no model of that name."""
+    known = StudyFolder(settings.studies / name) if Path(name).name == name else None
+    if known is not None and (known.path / layout.SPEC).is_file():
+        if known.ending is None:
+            return f"it has not ended: go on with search-service run --study {name}"
+        return f"it has no model, since it {known.ending}"
+    fix = "check the name, or --home; a study that failed has no model"
+    if service := os.environ.get("SEARCH_SERVICE_URL"):
+        fix += f"; for a study of the service at {service}, first search-service export {name} --to FOLDER"
+    return fix
 
 
 def export(study: str, target: Path, settings: Settings) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -215,7 +217,11 @@ def _example(kind: str, path: str, given: Any) -> str | None:
     if isinstance(given, bool | dict):
         return None
     if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float):
-        return f"write [{given}]"
+        # As YAML reads it: ? and * by themselves are signs of its own, and -999 is a number.
+        takes_text = path == "data.drop" or path.endswith("null_values")
+        is_word = isinstance(given, int | float) if path.startswith("data.columns.") else False
+        is_word = is_word or re.fullmatch(r"[A-Za-z_][\w ]*", str(given)) is not None
+        return f"write [{json.dumps(str(given), ensure_ascii=False) if takes_text and not is_word else given}]"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         if path.startswith("search_space."):
             ends = given if isinstance(given, list) else []

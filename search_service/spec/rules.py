@@ -68,7 +68,9 @@ def _target_in_reach(spec: StudySpec) -> list[Problem]:
 def _second_differs(spec: StudySpec) -> list[Problem]:
     """Trials must be able to differ in the second objective."""
     second = spec.objective.second
-    if second is None or {DEPTH, WIDTH} & spec.search_space.keys():
+    # A config that leaves its networks to its table has ranges once that is read.
+    is_open = not spec.model_fields_set & {"trial", "search_space"}
+    if second is None or is_open or {DEPTH, WIDTH} & spec.search_space.keys():
         return []
     if any(len(spec.asked.possible(leaf)) > 1 for leaf in _DECIDES[second]):
         return []
@@ -81,8 +83,12 @@ def _can_be_calibrated(spec: StudySpec) -> list[Problem]:
     if calibration == "none" or spec.trial.gives_probabilities:
         return []
     rule = f"none, since trial.loss: {spec.trial.loss} gives no probabilities"
-    fix = "remove it, or use trial.loss: cross_entropy"
-    return [Problem("finalists.calibration", calibration, rule, fix)]
+    return [Problem("finalists.calibration", calibration, rule, _remove_or_classify(spec))]
+
+
+def _remove_or_classify(spec: StudySpec) -> str:
+    """What to do about what needs probabilities: numbers have none by any loss."""
+    return "remove it, or use trial.loss: cross_entropy" if spec.trial.task == "classification" else "remove it"
 
 
 def _threshold(spec: StudySpec) -> list[Problem]:
@@ -91,7 +97,7 @@ def _threshold(spec: StudySpec) -> list[Problem]:
     if not isinstance(asked, float) or spec.trial.gives_probabilities:
         return []
     rule = f"none or auto, since trial.loss: {spec.trial.loss} gives no probabilities"
-    return [Problem("model.threshold", asked, rule, "remove it, or use trial.loss: cross_entropy")]
+    return [Problem("model.threshold", asked, rule, _remove_or_classify(spec))]
 
 
 # What model.prediction_interval must be where the target is a class.

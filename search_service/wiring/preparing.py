@@ -159,5 +159,8 @@ def require_unfinished(folder: StudyFolder) -> None:
         DataError: It has.
     """
     if folder.ending is not None:
-        rule, fix = f"a study that has not ended; this one has {folder.ending}", "start a new study, with its config"
+        rule, fix = (
+            f"a study that has not ended; this one has {folder.ending}",
+            f"give it more: search-service extend {folder.path.name} --trials 20",
+        )
         raise DataError([Problem(study_folder.OPTION, folder.path.name, rule, fix)])

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from search_service.errors import CheckFailedError, InvalidSpecError
 from search_service.export import exporting
+from search_service.records.numbers import score_text
 from search_service.records.results import StudyResult
 from search_service.report.progress import ProgressDisplay
 from search_service.report.study_report import report
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 TABLES = "tables"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """What a search has found: call ``predict``; in a notebook, it shows its report.
 
@@ -146,6 +147,13 @@ class SearchResult:
     def _require_model(self) -> None:
         if "model" not in self.places:
             raise CheckFailedError(f"there is no model: the study {self.result.status}: {self.result.reason}")
+
+    def __repr__(self) -> str:
+        """In a line; everything that was learnt would be pages."""
+        found = self.result.reason
+        if self.result.finalists is not None:
+            found = f"test {self.result.finalists.metric} {score_text(self.result.finalists.model_test_score)}"
+        return f"<SearchResult {self.study_id}: {self.result.status}, {found}; print(result.report) for all of it>"
 
     def _repr_html_(self) -> str:
         from markdown_it import MarkdownIt

@@ -232,7 +232,10 @@ def without_nulls(column: pa.ChunkedArray, null_values: Sequence[str | float]) -
         return column
     kind = column.type
     if pa.types.is_string(kind):
-        written = [value if isinstance(value, str) else f"{value:.15g}" for value in null_values]
+        written = [value for value in null_values if isinstance(value, str)]
+        for number in (value for value in null_values if not isinstance(value, str)):
+            # As pandas writes whole numbers of a column with gaps, too: 99.0.
+            written += [f"{number:.15g}", f"{number:.1f}"] if number == round(number) else [f"{number:.15g}"]
         gaps = pc.is_in(column, value_set=pa.array(written, pa.string()))
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numbers = pd.to_numeric(pd.Series([*null_values], dtype=object), errors="coerce").dropna()

@@ -41,11 +41,28 @@ def as_table(data: Any, target: Any = None) -> tuple[pa.Table, str | None]:
     name = str(getattr(target, "name", None) or TARGET)
     while name in table.column_names:
         name += "_"
+    if isinstance(target, pd.DataFrame) or np.ndim(target) > 1:
+        found = f"a table of shape {np.shape(target)}"
+        raise DataError([Problem("target", found, "one value for each row", "give one column, such as df['y']")])
+    _require_same_order(data, target)
     values = _column_of(target if hasattr(target, "__arrow_array__") else np.asarray(target), name)
     if len(values) != table.num_rows:
         rule, fix = f"as many values as the table has rows, which are {table.num_rows:,}", "give both of the same rows"
         raise DataError([Problem("target", f"{len(values):,} values", rule, fix)])
     return table.append_column(name, values), name
+
+
+def _require_same_order(data: Any, target: Any) -> None:
+    """Rows and targets are paired by their places; labels in another order say that this is not meant.
+
+    Raises:
+        DataError: They are.
+    """
+    if not (isinstance(data, pd.DataFrame) and isinstance(target, pd.Series)) or len(data) != len(target):
+        return
+    if not data.index.equals(target.index) and data.index.is_unique and set(data.index) == set(target.index):
+        rule, fix = "rows in the order of the table's; its labels are in another", "give target.loc[table.index]"
+        raise DataError([Problem("target", f"labels {few([*map(str, target.index[:3])])} ...", rule, fix)])
 
 
 def write(table: pa.Table, folder: Path, name: str) -> Path:
@@ -75,6 +92,10 @@ def write(table: pa.Table, folder: Path, name: str) -> Path:
 def _table_of(data: Any) -> pa.Table:
     if isinstance(data, pa.Table):
         return data
+    if isinstance(data, np.ma.MaskedArray):
+        # What is masked is missing.
+        is_number = data.dtype.kind in "iufb"
+        data = np.ma.filled(data.astype(np.float64 if is_number else object), np.nan if is_number else None)
     if isinstance(data, np.ndarray):
         if data.ndim < 2 or not data.size:
             found = f"an array of shape {data.shape}"

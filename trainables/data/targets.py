@@ -148,10 +148,9 @@ def _find_notation(
         raise DataError([_problem_of_stray_texts(target, texts, wrong)])
     value = max(texts, key=len)
     number = float(notation.parse(pd.Series([value]))[0])
-    said = (
-        f"target {name}: {value!r} is read as {number:.15g} ({notation}); data.task: classification keeps it as classes"
-    )
-    return notation, [said]
+    said = f"target {name}: {value!r} is read as {number:.15g} ({notation})"
+    may_be_classes = texts.nunique() <= MOST_CLASSES
+    return notation, [f"{said}; data.task: classification keeps it as classes" if may_be_classes else said]
 
 
 def _problem_of_stray_texts(target: pa.ChunkedArray, texts: pd.Series[str], wrong: NDArray[np.bool_]) -> Problem:

@@ -34,6 +34,7 @@ from typer.testing import CliRunner
 from search_service import wiring
 from search_service.cli.commands import app
 from search_service.export import exporting, texts
+from search_service.folder.study_folder import StudyFolder
 from search_service.recipe import packing
 from search_service.recorders.memory import MemoryRecorder
 from search_service.recorders.mlflow.recorder import MlflowRecorder
@@ -579,3 +580,23 @@ def test_d4_files_outside_the_folders_that_may_be_read_are_refused(study, tmp_pa
     settings = Settings(home=study.settings.home, tracking_uri=None, data_folders=str(study.file.parent / "none"))
     with pytest.raises(DataError, match="SEARCH_SERVICE_DATA_FOLDERS"):
         exporting.predict(study.id, str(tmp_path / "rows.csv"), settings)
+
+
+def test_d4_where_there_is_no_model_it_is_said_why_and_where_to_go(tmp_path, monkeypatch):
+    settings, rows = Settings(home=tmp_path), str(tmp_path / "rows.csv")
+    cut, failed = (StudyFolder(tmp_path / "studies" / name) for name in ("cut-1", "failed-1"))
+    for folder in (cut, failed):
+        folder.path.mkdir(parents=True)
+        (folder.path / "spec.json").write_text("{}")
+    failed.end("failed", "step 2: it cannot memorise")
+    for name, fix in {
+        "cut-1": "it has not ended: go on with search-service run --study cut-1",
+        "failed-1": "it has no model, since it failed: step 2: it cannot memorise",
+        "elsewhere-1": "check the name, or --home; a study that failed has no model",
+    }.items():
+        with pytest.raises(DataError) as error:
+            exporting.predict(name, rows, settings)
+        assert error.value.problems[0].fix == fix
+    monkeypatch.setenv("SEARCH_SERVICE_URL", "http://127.0.0.1:8000")
+    with pytest.raises(DataError, match="first search-service export elsewhere-1 --to FOLDER"):
+        exporting.predict("elsewhere-1", rows, settings)

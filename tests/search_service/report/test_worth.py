@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from search_service.records.finalists import Finalist, FinalistsResult
-from search_service.report.worth import Answer, judge
+from search_service.report.worth import Answer, judge, worth
 from tests.plans import plain
 from trainables.advantage import Drawn
 from trainables.metrics import METRICS
-from trainables.records import Baseline
+from trainables.records import Advantage, Baseline
 from trainables.row_tensors import RowTensors
 
 ROWS, TABLES = 400, 60
@@ -35,6 +35,29 @@ def verdict(metric, outputs, others, targets) -> Answer:
     found = judge(final)
     assert found is not None
     return found.answer
+
+
+def test_23_probabilities_that_say_less_than_how_frequent_classes_are_are_told():
+    """A study whose classes were weighted was registered as champion without a word on its probabilities."""
+    lead = Advantage(0.1, 0.01, ROWS)
+    linear = Baseline("linear", "logistic regression", test={"roc_auc": 0.6}, lead=lead, leads={"roc_auc": lead})
+    for config, why in (
+        (plain(), ""),
+        (plain().replace({"class_weights": "balanced"}), ", as weighted classes make them"),
+    ):
+        finalist = Finalist("r1-000", config, (1,), (0.7,), ((),), None, None, ())
+        trivial = {"roc_auc": 0.5, "log_loss": 0.1538}
+
+        def said(log_loss, finalist=finalist, trivial=trivial):
+            metrics = {"roc_auc": 0.7, "log_loss": log_loss}
+            final = FinalistsResult(
+                (finalist,), "roc_auc", (0.7,), 0, trivial, Path("x"), 1.0, test_metrics=metrics, baselines=(linear,)
+            )
+            return worth(final)
+
+        clause = "; but its networks' probabilities are further off than the classes' frequencies (log_loss "
+        assert said(0.2389).endswith(f"{clause}0.2389 against 0.1538){why}")
+        assert "probabilities" not in said(0.1389)
 
 
 def classes(log_odds):

@@ -110,6 +110,9 @@ def test_the_smallest_config_is_enough():
         ({"data": {"source": "digits", "csv": {"sep": ";"}}}, "data.csv.sep", "did you mean delimiter?"),
         ({"data": {"source": "digits", "columns": {"a": "cat"}}}, "data.columns.a", "did you mean categorical?"),
         ({"data": {"source": "digits", "drop": "city"}}, "data.drop", "write [city]"),
+        ({"data": {"source": "digits", "drop": 2024}}, "data.drop", 'write ["2024"]'),
+        ({"data": {"source": "digits", "csv": {"null_values": "?"}}}, "data.csv.null_values", 'write ["?"]'),
+        ({"data": {"source": "digits", "csv": {"null_values": -9}}}, "data.csv.null_values", 'write ["-9"]'),
         ({"trial": {"network": {"hidden_sizes": "64,64"}}}, "trial.network.hidden_sizes", "write [64,64]"),
         ({"trial": {"optimizer": "adam"}}, "trial.optimizer", "write trial.optimizer.name: adam"),
         ({"search_space": {"optimizer.lr": [1e-4, 0.1]}}, "search_space.optimizer.lr", "{low: 0.0001, high: 0.1}"),
@@ -121,7 +124,7 @@ def test_the_smallest_config_is_enough():
         ({"trial": {"network": {"init": "he"}}}, "trial.network.init", "did you mean kaiming?"),
         ({"search_space": {"wd": {"low": 1, "high": 2}}}, "search_space.wd", "did you mean optimizer.weight_decay?"),
         ({"objective": {"second": "paramters"}}, "objective.second", "did you mean parameters?"),
-        ({"objective": {"second": "parameters"}}, "objective.second", "search network.hidden_sizes"),
+        ({"objective": {"second": "parameters"}, "trial": {}}, "objective.second", "search network.hidden_sizes"),
         (
             {
                 "objective": {"second": "parameters"},

@@ -94,6 +94,14 @@ def test_e1_in_a_notebook_it_shows_its_report_and_nothing_of_a_table_is_html(fou
     assert found.plot().axes
 
 
+def test_e1_in_a_shell_it_is_a_line(found):
+    """It was 160 000 letters."""
+    assert repr(found) == (
+        f"<SearchResult {found.study_id}: completed, test accuracy {found.test_score:.4g}; "
+        "print(result.report) for all of it>"
+    )
+
+
 def test_e1_it_exports_what_the_command_exports(found, tmp_path):
     found.export(tmp_path / "model")
     model = TableModel.load(tmp_path / "model" / "mlflow_model" / "artifacts" / "model")
@@ -137,6 +145,7 @@ def test_e1_a_search_that_fails_a_check_says_so_when_it_is_asked(tmp_path):
     with pytest.raises(CheckFailedError, match="step 2"):
         found.predict(frame(3))
     assert "step 2" in found._repr_html_()
+    assert "failed, step 2" in repr(found)
 
 
 def test_e1_progress_is_shown_as_the_command_shows_it(tmp_path, capsys):

@@ -69,3 +69,25 @@ def test_e1_a_table_is_written_once_by_its_content(tmp_path):
     assert first == again != other
     assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == sorted((first.name, other.name))
     assert pa.parquet.read_table(first).equals(table)
+
+
+def test_e1_what_is_masked_is_missing():
+    """-999 behind a mask was a value."""
+    masked = np.ma.masked_array([[1.0, -999.0], [2.0, 5.0]], mask=[[0, 1], [0, 0]])
+    assert frames.as_table(masked)[0].to_pydict() == {"x0": [1.0, 2.0], "x1": [None, 5.0]}
+
+
+def test_e1_rows_in_another_order_are_not_paired():
+    """By their places, each would have another's target."""
+    table, target = pd.DataFrame({"x": [1, 2, 3]}, index=[10, 11, 12]), pd.Series(list("cab"), index=[12, 10, 11])
+    with pytest.raises(DataError, match=r"give target.loc\[table.index\]"):
+        frames.as_table(table, target)
+    assert frames.as_table(table, target.loc[table.index])[0]["target"].to_pylist() == ["a", "b", "c"]
+    # Labels that are no labels of these rows say nothing.
+    assert frames.as_table(table, target.reset_index(drop=True))[0].num_rows == 3
+
+
+@pytest.mark.parametrize("target", [pd.DataFrame({"y": [1, 2]}), np.ones((2, 1))])
+def test_e1_a_target_of_two_axes_is_refused_with_what_to_give(target):
+    with pytest.raises(DataError, match=r"such as df\['y'\]"):
+        frames.as_table(pd.DataFrame({"x": [1, 2]}), target)

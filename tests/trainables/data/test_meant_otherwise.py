@@ -454,8 +454,6 @@ def test_e1_where_days_and_years_are_equally_few_is_asked(tmp_path):
     said = refused(tmp_path, cells)
     assert "in all of these, day and year may be either" in said
     assert "if the year does, data.columns: {x: {kind: date, format: '%y/%m/%d'}}" in said
-        "{x:", "{{name}:"
-    )
     loaded = csv(tmp_path, cells, columns={"x": {"kind": "date", "format": "%y/%m/%d"}})
     assert values_of(loaded)[-1] == pd.Timestamp("2024-12-01")
 
@@ -482,3 +480,8 @@ def test_e1_months_may_be_abbreviated_as_english_ones_are(tmp_path, months):
     loaded = csv(tmp_path, cells)
     assert kind_of(loaded) == "date"
     assert values_of(loaded)[-1].month in (11, 12)
+
+
+def test_e1_a_number_that_means_missing_does_so_in_categories_however_it_is_written(tmp_path):
+    loaded = csv(tmp_path, ["1.0", "2.0", "99.0"], columns={"x": {"kind": "categorical", "null_values": [99]}})
+    assert set(loaded.grids["x"].values) == {"1", "2", "(missing)"}
