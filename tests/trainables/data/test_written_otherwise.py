@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import yaml
 
-from trainables.data import sources
+from trainables.data import sources, text_encoding
 from trainables.data.config import CsvConfig, DataConfig
 from trainables.data.dataset import Loaded, read
 from trainables.errors import DataError
@@ -92,6 +92,11 @@ def test_m_beside_other_millions_is_asked_for_and_metres_alone_are_not(tmp_path)
         ("größer", "cp1252", "cp1252"),
         ("12 €", "cp1252", "cp1252"),
         ("Москва и область", "cp1251", "cp1251"),
+        ("муж или жена", "cp1251", "cp1251"),
+        ("Санкт-Петербург", "koi8_r", "koi8_r"),
+        ("НИЖНИЙ НОВГОРОД", "cp866", "cp866"),
+        ("Львів", "cp1251", "cp1251"),
+        ("Пловдив", "cp1251", "cp1251"),
         ("東京都と大阪府", "shift_jis", "cp932"),
         ("アイスクリーム", "shift_jis", "cp932"),
     ],
@@ -101,6 +106,23 @@ def test_a_few_letters_beyond_english_are_western_and_other_alphabets_what_they_
     table = csv(tmp_path, towns, delimiter=",", encoding=encoding)
     assert text in shown(table) or text == "12 €"
     assert any(note.endswith(f"t.csv: read as {read_as}") for note in table.notes)
+
+
+OTHERS = {
+    "cp1255": "ירושלים, תל אביב, חיפה",
+    "cp874": "กรุงเทพ",
+    "euc_kr": "서울, 부산",
+    "gbk": "广州市",
+    "cp1253": "Αθήνα, Πάτρα, Ηράκλειο",
+}
+
+
+@pytest.mark.parametrize("encoding", OTHERS)
+def test_other_alphabets_are_never_russian(tmp_path, encoding):
+    (tmp_path / "t.csv").write_bytes(f"a;b\n{OTHERS[encoding]};1\n".encode(encoding) * 50)
+    found = text_encoding.find((tmp_path / "t.csv").read_bytes(), tmp_path / "t.csv", "data.source", "t.csv", None)
+    assert found not in ("cp1251", "koi8_r", "cp866")
+    assert encoding != "cp1253" or found == "cp1253"
 
 
 @pytest.mark.parametrize("odd", ["-", "unknown", "TBD", "2024-02-30", "0000-00-00", "00.00.0000"])
