@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +15,17 @@ import pyarrow.csv
 
 from trainables.data import limits, text_encoding
 from trainables.data.config import CsvConfig
+from trainables.data.csv_samples import (
+    SAMPLE_BYTES,
+    THOUSANDS,
+    cells_of,
+    codes_in,
+    not_numbers_in,
+    rows_of,
+    with_rows_further_on,
+)
 from trainables.data.number_marks import shape
 from trainables.data.reading import (
-    NULL_VALUES,
     Read,
     Reading,
     Wanted,
@@ -31,21 +38,14 @@ from trainables.data.types import few
 from trainables.data.written_numbers import parts_of
 from trainables.errors import DataError, Problem
 
-# Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
-SAMPLE_BYTES = 256 * 1024
 DELIMITERS = ",;\t|"
-# Digits from which on a number that begins with zeros is a code: four may be a time, 0830.
-CODE_DIGITS = 5
 # Share of words behind delimiters that begin with a blank, from which on blanks are no part of values.
 SPACED_SHARE = 0.95
 # A comma between digits that may separate thousands as well as a fraction, and one that can only do the latter.
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 # Points between thousands, with or without a decimal comma behind; days are written with points, too.
 _WITH_POINT, _DAY = re.compile(r"[+-]?\d+(\.\d+)+(,\d+)?"), re.compile(r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})")
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 _NAMES_DELIMITER = re.compile(r"sep=([,;\t|])\r?\n")
-_MONTH = re.compile(r"(0[1-9]|1[0-2])\.(19|20)\d{2}")
-_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d")
 _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
 
 
@@ -57,7 +57,7 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     usual = before.found or CsvConfig()
     encoding = given.encoding or text_encoding.find(sample, file, path, shown, usual.encoding)
     text = text_encoding.decode(sample, encoding)
-    skipped = before.skipped(_cells(_first_line(text), usual.delimiter or ","), given)
+    skipped = before.skipped(cells_of(_first_line(text), usual.delimiter or ","), given)
     # Excel's own first line, which names the delimiter.
     named = _NAMES_DELIMITER.match(text) if not skipped else None
     skipped += named is not None
@@ -65,8 +65,8 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if not text.strip():
         raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
     delimiter = given.delimiter or (named and named[1]) or _delimiter_as_before(text, before) or _delimiter_of(text)
-    limits.require(path, shown, columns=len(_cells(_first_line(text), delimiter)))
-    rows = _rows(text, delimiter, blanks=given.skip_initial_space or False)
+    limits.require(path, shown, columns=len(cells_of(_first_line(text), delimiter)))
+    rows = rows_of(text, delimiter, blanks=given.skip_initial_space or False)
     _refuse_title(rows, delimiter, path, shown)
     header = given.header if given.header is not None else _has_header(text, delimiter, before, wanted.target)
     point: str | None = given.decimal_point
@@ -87,8 +87,9 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         }
     )
     is_found_out = wanted.finds_codes and wanted.before is None and header
-    codes = _codes(rows) if is_found_out else []
-    letters = _not_numbers(rows) if is_found_out and point == "." and not given.decimal_point else []
+    looked_at = with_rows_further_on(rows, file, found) if is_found_out else rows
+    codes = codes_in(looked_at) if is_found_out else []
+    letters = not_numbers_in(looked_at) if is_found_out and point == "." and not given.decimal_point else []
     texts = dict.fromkeys([*wanted.texts, *codes, *letters], pa.string())
     types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in before.types.items()}
     with _without_blanks(file, found) if blanks else nullcontext((file, found)) as (plain, written):
@@ -160,62 +161,11 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
         return read(use_threads=False)
 
 
-def _different(rows: Sequence[list[str]]) -> Iterator[tuple[str, set[str]]]:
-    """Each column's name and its different values, of the rows of a sample, the last of which may be cut."""
-    names, *whole = rows[:-1] or [[]]
-    columns = zip(*(row for row in whole if len(row) == len(names)), strict=False)
-    for name, cells in zip(names, columns, strict=False):
-        yield name, {cell.strip() for cell in cells} - {*NULL_VALUES}
-
-
-def _codes(rows: Sequence[list[str]]) -> list[str]:
-    """Names of columns whose values are digits, as many in each, of which some begin with a zero: 01009, 000028.
-
-    Fewer than CODE_DIGITS may be months, hours or the like, and six a time of day (093000).
-    """
-    found = []
-    for name, values in _different(rows):
-        lengths = {len(value) for value in values}
-        are_digits = len(lengths) == 1 and min(lengths) >= CODE_DIGITS and all(map(str.isdecimal, values))
-        are_times = are_digits and all(map(_TIME_OF_DAY.fullmatch, values))
-        if are_digits and not are_times and any(value[0] == "0" for value in values) and any(map(int, values)):
-            found.append(name)
-    return found
-
-
-def _not_numbers(rows: Sequence[list[str]]) -> list[str]:
-    """Names of columns that a reader takes for fractions and that may be something else, by all of their values.
-
-    Thousands with points beside numbers below a thousand without (1.064, 858), and months (03.2024): what they are is
-    found out, or asked, where columns are looked at by themselves (kinds.py).
-    """
-    found = []
-    for name, values in _different(rows):
-        grouped = {value for value in values if _THOUSANDS.fullmatch(value)}
-        bare = values - grouped
-        are_thousands = grouped and bare and all(re.fullmatch(r"[1-9]\d{0,2}|0", value) for value in bare)
-        # Fractions of three digits lie about as low as the whole numbers beside them.
-        if are_thousands and any(len(value) == 3 for value in bare):
-            found.append(name)
-        if len(values) > 1 and all(map(_MONTH.fullmatch, values)):
-            found.append(name)
-    return found
-
-
-def _rows(text: str, delimiter: str, *, blanks: bool = False) -> list[list[str]]:
-    """The rows of a text, as cells, which may hold line breaks in quotes and have blanks before these."""
-    try:
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=blanks))
-    except csv.Error:
-        # A quotation mark that is never closed makes a cell that is too long.
-        return [_cells(line, delimiter) for line in text.splitlines()]
-
-
 def _has_blanks_before_words(text: str, delimiter: str) -> bool:
     """Whether words behind a delimiter begin with a blank, as in ``39, State-gov, <=50K``; of numbers none matters."""
     # The sample may end within a line.
     lines = text.splitlines()[:-1] or text.splitlines()
-    cells = [cell for line in lines for cell in _cells(line, delimiter)[1:] if cell.strip()]
+    cells = [cell for line in lines for cell in cells_of(line, delimiter)[1:] if cell.strip()]
     words = [cell for cell in cells if not _is_number(cell)]
     # In a file that was typed, a blank is forgotten here and there.
     return bool(words) and sum(word.startswith(" ") for word in words) >= SPACED_SHARE * len(words)
@@ -304,13 +254,9 @@ def _delimiter_as_before(text: str, before: Reading) -> str | None:
     """The training file's delimiter, if the first line has columns of that table when it is cut there."""
     if before.found is None or before.found.delimiter is None:
         return None
-    cells = _cells(_first_line(text), before.found.delimiter)
+    cells = cells_of(_first_line(text), before.found.delimiter)
     named = bool(set(cells) & set(before.types))
     return before.found.delimiter if named or (not before.found.header and len(cells) > 1) else None
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
 
 
 def _delimiter_of(text: str) -> str:
@@ -360,7 +306,7 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
     with_comma = sorted(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
     if re.search(r"\d\.\d", text):
         with_point = [cell for cell in cells if _WITH_POINT.fullmatch(cell) and not _DAY.fullmatch(cell)]
-        are_thousands = with_point and all(_THOUSANDS.fullmatch(cell) for cell in with_point)
+        are_thousands = with_point and all(THOUSANDS.fullmatch(cell) for cell in with_point)
         has_fraction = any(not _GROUPED.fullmatch(cell) for cell in with_comma)
         return "," if are_thousands and has_fraction else "."
     if with_comma and all(_GROUPED.fullmatch(cell) for cell in with_comma):
@@ -375,7 +321,7 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
 
 def _has_header(text: str, delimiter: str, before: Reading, target: str | None) -> bool:
     """Unless every cell of the first line is a number, and none the target; of a later file, as it was before."""
-    cells = [cell.strip() for cell in _cells(_first_line(text), delimiter)]
+    cells = [cell.strip() for cell in cells_of(_first_line(text), delimiter)]
     if before.found is not None:
         return bool(before.found.header) or bool(cells and set(before.types) <= set(cells))
     return target in cells or not all(_is_number(cell) for cell in cells)

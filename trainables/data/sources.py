@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from trainables import redaction
 from trainables.data import formats, locations, named_sets, stray_rows
 from trainables.data.config import CsvConfig
-from trainables.data.reading import Read, Reading, Wanted, without
+from trainables.data.reading import Read, Reading, Wanted, null_values_of, without
 from trainables.data.types import few, plain_table
 from trainables.errors import DataError, Problem
 
@@ -119,7 +119,11 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         raise DataError([Problem(path, "a column without a name", "a name for each column", fix)])
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
-    table = without(plain_table(table), wanted.csv.null_values)
+    if wanted.before is not None and wanted.before.found is not None:
+        # What means missing in a training file of text means it in a later sheet or Parquet file, too.
+        table = without(plain_table(table), null_values_of(wanted.csv), wanted.before.words)
+    else:
+        table = without(plain_table(table), wanted.csv.null_values)
     table = _without_guards(table)
     table, repeated_names = stray_rows.without_repeated_names(table)
     if repeated_names:

@@ -485,3 +485,29 @@ def test_e1_months_may_be_abbreviated_as_english_ones_are(tmp_path, months):
 def test_e1_a_number_that_means_missing_does_so_in_categories_however_it_is_written(tmp_path):
     loaded = csv(tmp_path, ["1.0", "2.0", "99.0"], columns={"x": {"kind": "categorical", "null_values": [99]}})
     assert set(loaded.grids["x"].values) == {"1", "2", "(missing)"}
+
+
+def test_e1_what_tells_thousands_and_codes_may_come_late_in_a_large_file(tmp_path):
+    """Amounts in order were whole numbers for 256 KB, and then fractions."""
+    numbers = [100 + n // 18 if n < 15_000 else 1000 + (n - 15_000) * 3 for n in range(18_000)]
+    amounts = [f"{number:,}".replace(",", ".") for number in numbers]
+    lines = "".join(f"{amount};{'w' * 20}{n % 5};{n % 30}\n" for n, amount in enumerate(amounts))
+    (tmp_path / "t.csv").write_text(f"x;w;y\n{lines}")
+    with pytest.raises(DataError, match="this point may separate thousands or a fraction"):
+        read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
+    codes = "".join(f"{99_950 - n * 5:05d},{'w' * 20}{n % 5},{n % 30}\n" for n in range(19_900))
+    (tmp_path / "codes.csv").write_text(f"zip,w,y\n{codes}")
+    loaded = read(DataConfig(source=str(tmp_path / "codes.csv"), target="y"))
+    assert any("zip: digits that begin with zeros are codes" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("word", ["N/A", "", "NULL"])
+def test_e1_what_means_missing_in_a_training_file_of_text_does_so_in_others(tmp_path, word):
+    """It was a category that no training row had, or no number."""
+    loaded = csv(tmp_path, ["p", "q", word])
+    schema = loaded.preparation.schema
+    pq.write_table(pa.table({"x": ["p", word]}), tmp_path / "later.parquet")
+    pd.DataFrame({"x": ["p", word]}).to_json(tmp_path / "later.json", orient="records")
+    for name in ("later.parquet", "later.json"):
+        rows = read_rows(str(tmp_path / name), "FILE", schema.reading, ["x"])
+        assert schema.typed(rows, "FILE")["x"].tolist() == ["p", "(missing)"]
