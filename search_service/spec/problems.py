@@ -50,7 +50,21 @@ _FIXES: Mapping[str, str] = {
     "not_applicable": "change one of the two",
     "batch_of_one": "raise batch_size, or set network.normalization: none",
     "no_name": "choose another name",
+    "one_mark": "change one of the two",
+    "no_number": "remove them, or write kind: numeric",
+    "one_source": "remove one of the two",
+    "files_without_train": "write train in the place of source",
+    "no_training_rows": "lower one of the two",
+    "split_without_column": "name the column, or remove split",
+    "split_against_column": "remove split, or the column",
+    "two_divisions": "remove one of the two",
+    "two_roles": "leave it one of them",
+    "too_large": "make a layer smaller",
 }
+
+
+# Key -> what to do, where the rule alone would not say it.
+_EXAMPLES: Mapping[str, str] = {"finalists.folds": "give a number from 2 to 20, or null for none"}
 
 
 # What others call it -> what it is called here.
@@ -128,8 +142,14 @@ _ELSEWHERE: Mapping[tuple[str, str], str] = {
             "dropout": "trial.network.dropout",
             "learning_rate": "trial.optimizer.lr",
             "lr": "trial.optimizer.lr",
+            "calibration": "finalists.calibration",
+            "folds": "finalists.folds",
+            "threshold": "model.threshold",
+            "average": "model.average",
+            "refit": "model.refit",
         }.items()
     },
+    ("model", "calibration"): "write finalists.calibration",
     ("search", "seed"): "write seed, beside search",
     ("data", "stratify"): "remove it: each class keeps its share in all parts by itself",
     ("data", "features"): "remove it: all columns are features, but for those of data.drop",
@@ -206,10 +226,18 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
             else None
         )
         return Problem(
-            path, details["input"], rule, suggestion or _example(kind, path, details["input"]) or f"give {rule}"
+            path,
+            details["input"],
+            rule,
+            suggestion or _EXAMPLES.get(path) or _example(kind, path, details["input"]) or f"give {rule}",
         )
     # Our own rules (PydanticCustomError) say what to do in the message itself.
-    return Problem(path, details["input"], details["msg"], _FIXES.get(kind, "mend it"))
+    given = details["input"]
+    if isinstance(given, dict):
+        # Of a whole section, the keys that it is about.
+        meant = {key: value for key, value in given.items() if re.search(rf"\b{re.escape(key)}\b", details["msg"])}
+        given = meant or given
+    return Problem(path, given, details["msg"], _FIXES.get(kind, "mend it"))
 
 
 def _example(kind: str, path: str, given: Any) -> str | None:
@@ -217,11 +245,7 @@ def _example(kind: str, path: str, given: Any) -> str | None:
     if isinstance(given, bool | dict):
         return None
     if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float):
-        # As YAML reads it: ? and * by themselves are signs of its own, and -999 is a number.
-        takes_text = path == "data.drop" or path.endswith("null_values")
-        is_word = isinstance(given, int | float) if path.startswith("data.columns.") else False
-        is_word = is_word or re.fullmatch(r"[A-Za-z_][\w ]*", str(given)) is not None
-        return f"write [{json.dumps(str(given), ensure_ascii=False) if takes_text and not is_word else given}]"
+        return f"write [{_in_list(path, given)}]"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         if path.startswith("search_space."):
             ends = given if isinstance(given, list) else []
@@ -231,6 +255,13 @@ def _example(kind: str, path: str, given: Any) -> str | None:
         if isinstance(given, str) and path in ("trial.optimizer", "trial.schedule"):
             return f"write {path}.name: {given}"
     return None
+
+
+def _in_list(path: str, given: str | float) -> str:
+    """A value as YAML reads it in a list: ? and * by themselves are signs of its own, and -999 is a number."""
+    is_text = path in ("data.drop", "data.csv.null_values") or (path.endswith("null_values") and isinstance(given, str))
+    is_word = re.fullmatch(r"[A-Za-z_][\w ]*", str(given)) is not None
+    return json.dumps(str(given), ensure_ascii=False) if is_text and not is_word else str(given)
 
 
 def _keys_at(parents: list[Any], model: type[BaseModel]) -> list[str]:

@@ -99,6 +99,11 @@ def test_the_smallest_config_is_enough():
         ({"search": {"noise_seeds": 1}}, "search.noise_seeds", "one score has no spread"),
         ({"search": {"noise_seeds": -1}}, "search.noise_seeds", "at least 0"),
         ({"finalists": {"folds": 1}}, "finalists.folds", "at least 2"),
+        ({"finalists": {"folds": 1}}, "finalists.folds", "or null for none"),
+        ({"calibration": "temperature"}, "calibration", "write finalists.calibration"),
+        ({"model": {"calibration": "temperature"}}, "model.calibration", "write finalists.calibration"),
+        ({"data": {"source": "digits", "group": "a", "time": "b"}}, "data", "remove one of the two"),
+        ({"data": {"source": "digits", "validation_fraction": 0.9}}, "data", "lower one of the two"),
         ({"finalists": {"folds": 21}}, "finalists.folds", "at most 20"),
         ({"finalists": {"baselines": "yes"}}, "finalists.baselines", "true or false"),
         ({"objective": {"metric": "AUC"}}, "objective.metric", "did you mean roc_auc?"),
@@ -418,6 +423,13 @@ def test_each_mistake_has_its_path_rule_and_fix(changes, path, words):
     found = mistakes(changes)
     assert path in found, found
     assert words in found[path]
+
+
+def test_of_a_section_with_a_contradiction_the_two_keys_are_shown():
+    """The whole section was, cut off."""
+    with pytest.raises(InvalidSpecError) as error:
+        parse({"name": "x", "data": {"source": "digits", "group": "a", "time": "b", "split_seed": 3}})
+    assert [problem.value for problem in error.value.problems] == [{"group": "a", "time": "b"}]
 
 
 def test_e3_beside_minutes_stand_epochs_and_as_many_points_as_anybody_likes():
