@@ -69,8 +69,7 @@ def _second_differs(spec: StudySpec) -> list[Problem]:
     """Trials must be able to differ in the second objective."""
     second = spec.objective.second
     # A config that leaves its networks to its table has ranges once that is read.
-    is_open = not spec.model_fields_set & {"trial", "search_space"}
-    if second is None or is_open or {DEPTH, WIDTH} & spec.search_space.keys():
+    if second is None or spec.leaves_networks_open or {DEPTH, WIDTH} & spec.search_space.keys():
         return []
     if any(len(spec.asked.possible(leaf)) > 1 for leaf in _DECIDES[second]):
         return []

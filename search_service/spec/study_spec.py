@@ -71,6 +71,11 @@ class StudySpec(FrozenModel):
         return self.data.task or (METRICS[self.objective.metric].task if self.objective.metric else None)
 
     @property
+    def leaves_networks_open(self) -> bool:
+        """Whether neither networks nor ranges are given: both are what the table stands for then."""
+        return not self.model_fields_set.intersection(("trial", "search_space"))
+
+    @property
     def metric_says_task(self) -> bool:
         """Whether nothing but the metric says what the task is."""
         return (

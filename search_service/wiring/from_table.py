@@ -16,8 +16,6 @@ from search_service.wiring import tables
 from trainables.data.dataset import Dataset, Loaded
 from trainables.data.types import few
 
-# What says which networks are trained, and in which ranges: a config that has neither leaves both to its table.
-_NETWORKS = ("trial", "search_space")
 # Changes that say how the table is to be looked at. Others change a config that is not there yet: what they say, of
 # ranges above all, is right or wrong beside the rest of it.
 _LOOKED_AT = ("data", "objective.metric", "trial", config_file.MINUTES)
@@ -59,11 +57,6 @@ def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
     """
     config = spec.data.model_copy(update={"strict": False})
     return tables.read(spec, config, allowed=settings.allowed_sources, profiled=True)
-
-
-def leaves_networks_open(spec: StudySpec) -> bool:
-    """Whether a config says neither which networks are trained nor in which ranges."""
-    return not spec.model_fields_set.intersection(_NETWORKS)
 
 
 def completed(spec: StudySpec, table: Loaded) -> StudySpec:

@@ -72,7 +72,7 @@ def _read_table(
 ) -> PreparedStudy:
     table = _read(spec, settings, rules)
     # A study that has begun goes on as it was begun, whatever its config left open then.
-    if not begun and from_table.leaves_networks_open(spec):
+    if not begun and spec.leaves_networks_open:
         asked, spec = spec, from_table.completed(spec, table)
         if spec.finalists.folds != asked.finalists.folds:
             table, spec = _divided(spec, table, settings, rules)
@@ -159,8 +159,6 @@ def require_unfinished(folder: StudyFolder) -> None:
         DataError: It has.
     """
     if folder.ending is not None:
-        rule, fix = (
-            f"a study that has not ended; this one has {folder.ending}",
-            f"give it more: search-service extend {folder.path.name} --trials 20",
-        )
+        rule = f"a study that has not ended; this one has {folder.ending}"
+        fix = f"give it more: search-service extend {folder.path.name} --trials 20"
         raise DataError([Problem(study_folder.OPTION, folder.path.name, rule, fix)])

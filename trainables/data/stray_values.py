@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,11 +15,10 @@ from numpy.typing import NDArray
 from trainables.data.columns import NotOfItsKindError
 from trainables.data.reading import Reading
 from trainables.data.types import as_key
+from trainables.data.written_numbers import LIMIT
 
 # Different values that are listed as ways to say "missing"; of more, most are mistakes.
 MOST_LISTED = 5
-# A measurement below or above what could be measured, which is no missing one.
-_LIMIT = re.compile(r"\s*[<>≤≥]=?\s*[\d.,$€£]")
 # What to write where the words mean missing in the whole file, or in a column alone.
 LEAVE_OUT = "data.drop: [{name}]"
 EVERYWHERE, HERE = "data.csv.null_values: [{words}]", "data.columns: {{name}: {null_values: [{words}]}}"
@@ -38,7 +36,8 @@ def rule(read: NDArray[np.bool_], kind: str) -> str:
 
 def means_missing(stray: pd.Series[Any]) -> tuple[str, tuple[str, ...]]:
     """Half a sentence about the others, in which ``{words}`` stands for what is to be listed, and these values."""
-    words = tuple(word for word in stray.unique() if not _LIMIT.match(word)) or tuple(stray.unique())
+    # A limit of what could be measured is no missing value.
+    words = tuple(word for word in stray.unique() if not LIMIT.match(word)) or tuple(stray.unique())
     words = words if len(words) <= MOST_LISTED else words[:1]
     return f"if {'it means' if len(words) == 1 else 'these mean'} missing, {EVERYWHERE}", words
 

@@ -23,10 +23,8 @@ _SECONDS = {
 }  # fmt: skip
 # What tells an m apart: a month beside years, a minute beside hours and seconds.
 YEARS = frozenset(["y", "yr", "year"])
-WEEKS_AND_DAYS, HOURS_AND_SECONDS = (
-    frozenset(["w", "week", "d", "day"]),
-    frozenset(["h", "hr", "hour", "s", "sec", "second"]),
-)
+WEEKS_AND_DAYS = frozenset(["w", "week", "d", "day"])
+HOURS_AND_SECONDS = frozenset(["h", "hr", "hour", "s", "sec", "second"])
 _PART = r"\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*(?:and\s+)?"
 _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"

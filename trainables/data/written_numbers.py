@@ -55,7 +55,7 @@ _NO_FRACTION_OF_THOUSANDS = re.compile(r"(?<=\.\d{3})(,)--?(?=\D*$)|(?<=[,']\d{3
 # Instead of a fraction, a dash says that there is none: 139,- and 2.950,-- and 296.- as in Germany and Switzerland.
 _NO_FRACTION = re.compile(r"(?<=\d)[.,]--?(?=\D*$)")
 # Before a number: it is less, or more.
-_LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
+LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
 _CLOCK = re.compile(r"\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*")
 # Instead of a sign: degrees north and south, east and west; what is credited and debited. 12E and 14W are doors.
 _BELOW_ZERO = {"n": "s", "e": "w", "°n": "°s", "°e": "°w", "cr": "dr"}
@@ -119,7 +119,7 @@ class Notation:
             return seconds_of(text, hours_first=self.hours_first, m_is_month=self.m_is_month)
         if self.is_length:
             return inches_of(text)
-        found = parts_of(_LIMIT.sub("", text) if self.has_limits else text)
+        found = parts_of(LIMIT.sub("", text) if self.has_limits else text)
         if found is None:
             return float("nan")
         digits, sign, unit = found
@@ -233,7 +233,7 @@ def with_limits(values: pd.Series[Any], notation: Notation | None) -> Notation |
         values: Texts, none missing.
         notation: Of those that are numbers.
     """
-    limits = values.str.match(_LIMIT).to_numpy(bool)
+    limits = values.str.match(LIMIT).to_numpy(bool)
     if not limits.any() or 2 * limits.sum() >= len(values):
         return None
     read = replace(notation or Notation(), has_limits=True)
