@@ -29,7 +29,6 @@ from sklearn import metrics
 from search_service import wiring
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec, parse
-from trainables.data import dataset as datasets
 from trainables.data.files import Files
 from trainables.data.parts import Part, as_part, divide
 
@@ -41,17 +40,16 @@ class Division:
 
     def __init__(self, source: str, target: str) -> None:
         starting = wiring.config_of(source, [f"data.target={target}"], settings=Settings())
-        self.spec: StudySpec = wiring.prepare(parse(starting.plain)).spec
+        study = wiring.prepare(parse(starting.plain))
+        self.spec: StudySpec = study.spec
         self.task = self.spec.trial.task
-        config = self.spec.data
+        config, classes, self._schema = self.spec.data, study.dataset.class_names, study.table.preparation.schema
+        # A study keeps prepared rows only.
         files = Files.read(config, None, self.task)
-        table = datasets.read(config, self.task)
-        schema, classes = table.preparation.schema, table.dataset.class_names
         given = {place: as_part(t, files, config, classes, self.task, place) for place, t in files.tables.items()}
         parts = divide(config, given, classes, self.task)
-        self.names, self.classes = schema.names(), len(classes)
-        self.categories = [column.name for column in schema.columns if column.kind not in ("numeric", "date")]
-        self._schema = schema
+        self.classes = len(classes)
+        self.categories = [column.name for column in self._schema.columns if column.kind not in ("numeric", "date")]
         self.train, self.validation, self.test = (self._frame(parts[name]) for name in ("train", "validation", "test"))
 
     def _frame(self, part: Part) -> tuple[pd.DataFrame, NDArray[Any]]:

@@ -141,6 +141,8 @@ def _row(said: Said) -> str:
 def _cell(text: str) -> str:
     """Without what is only of this machine and this run, and what would end a cell."""
     text = text.replace(str(REPOSITORY), "…")
+    # The environment may be another clone's.
+    text = re.sub(r"/\S*/\.venv/", "…/.venv/", text)
     text = re.sub(r"(/tmp|/var)/[^\s'\",]*/(?=[^\s'\",/]+)", "…/", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", text)
     text = re.sub(r"-\d{8}-\d{6}-[0-9a-f]{4}\b", "-…", text)

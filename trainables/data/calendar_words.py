@@ -35,8 +35,8 @@ _MONTHS: tuple[tuple[str, str, str], ...] = (
 )
 _ENGLISH = {word: month for month, full, _ in _MONTHS for word in full.split()}
 _ENGLISH |= {word: month for month, _, short in _MONTHS for word in short.split()}
-# English itself, where a point is behind it: 3 oct. 2024.
-_ABBREVIATED = {month[:3].lower(): month for month, _, _ in _MONTHS}
+# With a point behind, English ones, too: 3 oct. 2024.
+_ABBREVIATED = {month[:3].lower(): month for month, _, _ in _MONTHS} | _ENGLISH
 # A word with the point that abbreviates it. "de" and "del" stand between the parts of a Spanish or Portuguese date.
 _WORD = re.compile(r"[^\W\d_]+\.?")
 _BETWEEN = {"de", "del"}
@@ -61,9 +61,9 @@ def in_english(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
 
 
 def _translated(text: str, letters: int | None) -> str:
-    known = {False: _ENGLISH, True: _ABBREVIATED | _ENGLISH}
     words = {
-        word: known[word.endswith(".")].get(word.rstrip(".").lower(), "")[:letters] for word in _WORD.findall(text)
+        word: (_ABBREVIATED if word.endswith(".") else _ENGLISH).get(word.rstrip(".").lower(), "")[:letters]
+        for word in _WORD.findall(text)
     }
     if not any(words.values()):
         return text

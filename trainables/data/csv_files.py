@@ -24,7 +24,7 @@ from trainables.data.csv_samples import (
     rows_of,
     with_rows_further_on,
 )
-from trainables.data.number_marks import shape
+from trainables.data.number_marks import with_a_point
 from trainables.data.reading import (
     Read,
     Reading,
@@ -199,10 +199,8 @@ def _with_decimal_points(table: pa.Table, names: Sequence[str], point: str) -> p
 def _with_decimal_point(text: str) -> str:
     """A number with a decimal comma as programs write it; what is none stays as it is."""
     sign, digits = re.fullmatch(r"\s*([-+]?)(.*?)\s*", text, re.DOTALL).groups()  # type: ignore[union-attr]
-    mark = next((mark for mark in ("", ".", " ", "'") if shape(",", mark).fullmatch(digits)), None)
-    if mark is None:
-        return text
-    return sign + (digits.replace(mark, "") if mark else digits).replace(",", ".")
+    plain = with_a_point(digits, ",", ("", ".", " ", "'"))
+    return text if plain is None else sign + plain
 
 
 def _refuse_open_quote(table: pa.Table, path: str, shown: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Literal
 
@@ -40,6 +40,14 @@ def shape(decimal: str, thousands: str) -> re.Pattern[str]:
         # As in India: 12,34,567.
         grouped += rf"|[1-9]\d?(?:,\d\d)+,\d{{3}}{fraction}"
     return re.compile(f"{grouped}|{plain}")
+
+
+def with_a_point(digits: str, decimal: str, marks: Iterable[str]) -> str | None:
+    """Digits as programs write them, read by the first of some marks between thousands that fits; None if none does."""
+    for mark in marks:
+        if shape(decimal, mark).fullmatch(digits):
+            return (digits.replace(mark, "") if mark else digits).replace(decimal, ".")
+    return None
 
 
 def _candidates(point: DecimalMark) -> Iterator[tuple[DecimalMark, ThousandsMark]]:

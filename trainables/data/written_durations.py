@@ -21,6 +21,7 @@ _SECONDS = {
     }.items()
     for unit in units.split()
 }  # fmt: skip
+_SECONDS_WITH_MONTHS = _SECONDS | {"m": _SECONDS["month"]}
 # What tells an m apart: a month beside years, a minute beside hours and seconds.
 YEARS = frozenset(["y", "yr", "year"])
 WEEKS_AND_DAYS = frozenset(["w", "week", "d", "day"])
@@ -76,7 +77,7 @@ def seconds_of(text: str, *, hours_first: bool = False, m_is_month: bool = False
     if short := _HOURS_AND_MINUTES.fullmatch(text):
         return 3_600.0 * float(short[1]) + 60.0 * float(short[2])
     if text[0].isdigit() and ":" not in text:
-        return _sum_of_parts(text, _SECONDS | {"m": _SECONDS["month"]} if m_is_month else _SECONDS)
+        return _sum_of_parts(text, _SECONDS_WITH_MONTHS if m_is_month else _SECONDS)
     try:
         return float(pd.Timedelta(text.replace(",", " ")).total_seconds())
     except ValueError:

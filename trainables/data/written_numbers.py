@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trainables.data.number_marks import DecimalMark, ThousandsMark, TwoReadingsError, find_marks, shape
+from trainables.data.number_marks import DecimalMark, ThousandsMark, TwoReadingsError, find_marks, with_a_point
 from trainables.data.units import MULTIPLIERS, base_of, is_currency, is_known_unit, singular
 from trainables.data.written_durations import (
     HOURS_AND_SECONDS,
@@ -134,11 +134,8 @@ class Notation:
                 return float("nan")
         # A column of numbers below a thousand does not say what stands between thousands; a later file may.
         marks = [self.thousands] if self.thousands else ["", *(mark for mark in "., '" if mark != self.decimal)]
-        thousands = next((mark for mark in marks if shape(self.decimal, mark).fullmatch(digits)), None)
-        if thousands is None:
-            return float("nan")
-        plain = digits.replace(thousands, "") if thousands else digits
-        return sign * float(plain.replace(self.decimal, ".")) * (factor or 1.0)
+        plain = with_a_point(digits, self.decimal, marks)
+        return float("nan") if plain is None else sign * float(plain) * (factor or 1.0)
 
 
 def find(
