@@ -1,0 +1,85 @@
+"""E1: dates as people write them are read as they are meant, or asked for; fixes work."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tests.one_column import ROWS, csv, kind_of, refused, values_of
+from trainables.data import written_dates
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2024/01/21 10:00:05 PM GMT+1", "2024-01-21 22:00:05"),
+        ("Jan 21, 2023, 12:00:00 AM", "2023-01-21"),
+        ("1/21/2023 3:10pm", "2023-01-21 15:10"),
+        ("1/21/2023 3:10 p.m.", "2023-01-21 15:10"),
+        ("Sun, Jan 21, 2024", "2024-01-21"),
+        ("Jan 21, 2023 @ 10:00:00.000", "2023-01-21 10:00"),
+        ("2023-05-01 10:00:00 CEST", "2023-05-01 10:00"),
+        ("March 22nd, 2023", "2023-03-22"),
+        ("22Feb23", "2023-02-22"),
+        ("11/2023", "2023-11-01"),
+        ("2023年11月", "2023-11-01"),
+        ("March-2023", "2023-03-01"),
+        ("21.1.24 10:00 Uhr", "2024-01-21 10:00"),
+    ],
+)
+def test_e1_more_ways_to_write_a_date(written, expected):
+    values = pd.Series([written])
+    form = written_dates.find(values)
+    assert form is not None
+    assert written_dates.parse(values, form).iloc[0] == pd.Timestamp(expected)
+
+
+def test_e1_months_with_points_are_dates_and_no_fractions(tmp_path):
+    loaded = csv(tmp_path, ["03.2024", "11.2023", "12.2019"])
+    assert values_of(loaded)[0] == pd.Timestamp("2019-12-01")
+
+
+def test_e1_a_sheet_leaves_midnight_out(tmp_path):
+    loaded = csv(tmp_path, ["01.02.2024", "01.02.2024 10:01", "21.02.2024 22:30"])
+    assert values_of(loaded)[:2] == [pd.Timestamp("2024-02-01"), pd.Timestamp("2024-02-01 10:01")]
+
+
+@pytest.mark.parametrize("zones", [["UTC"], ["UTC", "America/New_York"]])
+def test_e1_a_format_may_name_zones(tmp_path, zones):
+    cells = [f"2024-03-0{n + 1} 10:00 {zones[n % len(zones)]}" for n in range(4)]
+    loaded = csv(tmp_path, cells, columns={"x": {"kind": "date", "format": "%Y-%m-%d %H:%M %Z"}})
+    assert pd.Timestamp("2024-03-01 10:00") in values_of(loaded)
+
+
+def dates(tmp_path, form, start="2024-01-05", step=9):
+    days = pd.date_range(start, periods=ROWS, freq=f"{step}D")
+    return csv(tmp_path, [day.strftime(form) for day in days], target=[str(n % 30) for n in range(ROWS)]), days
+
+
+@pytest.mark.parametrize("mark", ["-", "/", "."])
+def test_e1_years_of_two_digits_in_front_are_years(tmp_path, mark):
+    """They were days, and later rows were trained on where time divides."""
+    for form in (f"%y{mark}%m{mark}%d", f"%d{mark}%m{mark}%y"):
+        loaded, days = dates(tmp_path, form)
+        assert values_of(loaded)[0] >= days[0]
+        assert values_of(loaded)[-1] <= days[-1]
+        assert any(form in note for note in loaded.notes)
+
+
+def test_e1_where_days_and_years_are_equally_few_is_asked(tmp_path):
+    cells = ["22/01/01", "22/02/01", "23/07/01", "24/12/01"]
+    said = refused(tmp_path, cells)
+    assert "in all of these, day and year may be either" in said
+    assert "if the year does, data.columns: {x: {kind: date, format: '%y/%m/%d'}}" in said
+    loaded = csv(tmp_path, cells, columns={"x": {"kind": "date", "format": "%y/%m/%d"}})
+    assert values_of(loaded)[-1] == pd.Timestamp("2024-12-01")
+
+
+@pytest.mark.parametrize(
+    "months", ["janv. févr. mars oct. nov.", "Jan. Feb. März Okt. Nov.", "ene. abr. oct. nov. dic."]
+)
+def test_e1_months_may_be_abbreviated_as_english_ones_are(tmp_path, months):
+    cells = [f"{day} {month} 2024" for month in months.split() for day in (3, 14, 25)]
+    loaded = csv(tmp_path, cells)
+    assert kind_of(loaded) == "date"
+    assert values_of(loaded)[-1].month in (11, 12)
