@@ -13,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,8 @@ class LocalJobs:
                 # A Ctrl-C for the service is none for its studies.
                 start_new_session=True,
             )
+        # Taken leave of as soon as it ends, whoever looks: it may outlive this object, and nobody is to call it lost.
+        threading.Thread(target=process.wait, name=f"waits for {job.job_id}", daemon=True).start()
         self._processes[job.job_id] = process
         journals.write_whole(_note(job.folder, job.job_id), {"pid": process.pid})
 
