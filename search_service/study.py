@@ -89,7 +89,7 @@ def run_study(
         folder: Exists; everything is written here. What an earlier process has finished is told, and not done again.
         versions: The libraries' versions by name, for the record.
         earlier: The study of a warm start; what an earlier process took over stands.
-        minutes: The time that there is, where ``search.minutes`` says so.
+        minutes: The time that there is, where ``search.minutes`` or ``search.time_budget_s`` says so.
         deliver: Writes the result of a study that is over for good, before the folder says that it is over.
 
     Returns:

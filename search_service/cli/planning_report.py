@@ -88,14 +88,17 @@ def _time(plan: StudyPlan) -> list[str]:
     if plan.pace is None or parts is None or plan.seconds_expected is None or plan.seconds_at_most is None:
         return []
     at_once = f"{counted(plan.concurrency, 'cohort')} at once"
-    budget = "" if plan.time_budget_s is None else f" No trial is started after {plan.time_budget_s:g} s."
+    budget = ""
+    if plan.time_budget_s is not None:
+        budget = f" The time budget of {plan.time_budget_s:g} s bounds all of it"
+        budget += f"; for want of time: {'; '.join(plan.left_out)}." if plan.left_out else "."
     by_part = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
     measured = (
         f"Measured: an epoch of the config's own trial takes {plan.pace.seconds_per_epoch / plan.pace.size:.2g} s here "
         f"({plan.pace.steps_per_epoch} steps); the others' follow from their sizes."
     )
     if plan.minutes is not None:
-        return [*_minutes(plan), f"By part: {by_part}.{budget}", measured]
+        return [*_minutes(plan), f"By part: {by_part}.", measured]
     second = " (half of a second cycle, which may be worth it or not)" if "second cycle" in parts else ""
     return [
         f"From the command to its last line: {duration(plan.seconds_expected)}{second}, "

@@ -3,8 +3,9 @@
 Without ``search.minutes`` there is nothing to decide (``Clock``): rounds and last act are what the config says. With
 minutes (``MinutesClock``), each round is sized just before it begins, by what those before it have cost: before the
 first, a few steps of the config's trial are timed. Another cycle is begun where one fits in; what the last act needs is
-left for it. Every decision that followed from a measured time is written into ``done/``, so that a study that goes on
-in another process goes on with it, however quick that process is.
+left for it. ``search.time_budget_s`` is kept in the same way, with less freedom (budget_clock.py). Every decision that
+followed from a measured time is written into ``done/``, so that a study that goes on in another process goes on with
+it, however quick that process is.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import ClassVar
 
 from search_service.errors import CheckFailedError
 from search_service.folder.study_folder import StudyFolder
 from search_service.recipe import pace
-from search_service.recipe.budgeting import LAST_SHARE, LENGTHS, Asked, Costs, RoundSize, Sizing, least_seconds, size
+from search_service.recipe.asked import LENGTHS, Asked
+from search_service.recipe.budgeting import LAST_SHARE, RoundSize, Sizing, least_seconds, size
+from search_service.recipe.costs import Costs
 from search_service.recipe.last_act import LastAct, LastActInMinutes
 from search_service.recipe.planning import duration
 from search_service.recipe.rounds import Place, by_place
@@ -28,10 +32,9 @@ from search_service.spec.study_spec import StudySpec
 from trainables import timing
 from trainables.process import device_for
 
-# A cycle with fewer trials in one of its rounds, or with less of the minutes, is not worth its overhead: the last act
-# takes more seeds instead. And that share of the last act's time is kept beside its estimate before another cycle is
-# begun.
-LEAST_OF_CYCLE, LEAST_SHARE_OF_CYCLE, LAST_SLACK = 8, 0.1, 0.2
+# A cycle with less of the minutes is not worth its overhead. And that share of the last act's time is kept beside its
+# estimate before another cycle is begun.
+LEAST_SHARE_OF_CYCLE, LAST_SLACK = 0.1, 0.2
 # Seconds of the record for each trial.
 RECORD_S_PER_TRIAL = 0.02
 # And of comparing models on the test rows, for each of their outputs (4 000 rows of 26 classes: 5 seconds).
@@ -129,6 +132,9 @@ class MinutesClock(Clock):
         files: Decisions are written here.
     """
 
+    # What rounds and finalists are said to be decided by.
+    BY: ClassVar[str] = "the minutes"
+
     def __init__(self, spec: StudySpec, minutes: Minutes, files: StudyFolder) -> None:
         self._minutes, self._files = minutes, files
         self._asked = Asked.of(spec)
@@ -172,7 +178,7 @@ class MinutesClock(Clock):
         if sized.sizing.fits:
             return place
         # What time there is belongs to the last act, on what the coarse round has found.
-        return replace(place, deadline=self._minutes.began_at, sentences=("the minutes leave no time for this round",))
+        return replace(place, deadline=self._minutes.began_at, sentences=("there is no time for this round",))
 
     def another_fits(self, place: Place) -> bool | None:
         """See ``Clock``; what is decided by it is written down by who asks."""
@@ -185,7 +191,7 @@ class MinutesClock(Clock):
         time_for_rounds = self._left(place) - following.seconds_of_last
         return (
             following.fits
-            and fewest >= max(LEAST_OF_CYCLE, self._asked.fewest_coarse)
+            and fewest >= self._asked.fewest_of_cycle
             and time_for_rounds >= LEAST_SHARE_OF_CYCLE * (self._minutes.seconds - self._minutes.spent_s)
         )
 
@@ -206,15 +212,27 @@ class MinutesClock(Clock):
         least = self._now + least_seconds(costs, self._asked) + self._minutes.end_s
         # Who asks for less than two minutes gets as little as there is.
         if least - self._now > TOO_LONG * max(seconds, LEAST_EXACT_S):
-            raise CheckFailedError(
-                f"search.minutes: {seconds / 60:g} are too few for this table: a few trials of {LENGTHS[-1]} epochs "
-                "and a winner of two seeds, without a refit or simpler models, take about "
-                f"{least / 60:.2g}; give it as many, or fewer rows"
-            )
+            raise CheckFailedError(self._too_short(least))
+
+    def _too_short(self, least: float) -> str:
+        """What is said where even the least takes much longer.
+
+        Args:
+            least: Seconds of the least.
+        """
+        return (
+            f"search.minutes: {self._minutes.seconds / 60:g} are too few for this table: a few trials of {LENGTHS[-1]} "
+            "epochs and a winner of two seeds, without a refit or simpler models, take about "
+            f"{least / 60:.2g}; give it as many, or fewer rows"
+        )
 
     def last_act(self, place: Place) -> tuple[Place, LastAct]:
         """See ``Clock``."""
-        spec, rounds = place.spec, place.rounds
+        return self._in_time(place, self._sized_last_act(place))
+
+    def _sized_last_act(self, place: Place) -> Sized:
+        """What there is time for when the rounds are over."""
+        rounds = place.rounds
 
         def decide() -> Sized:
             left = self._left(place)
@@ -227,8 +245,11 @@ class MinutesClock(Clock):
             sizing = Sizing(None, nothing, last, fits=last.seconds(costs) <= left, seconds_of_last=last.seconds(costs))
             return Sized(sizing, costs, self._now, left)
 
-        sized = self._files.once("minutes-last-act", Sized, decide)
-        last, seeds = sized.sizing.last, self._asked.seeds
+        return self._files.once("minutes-last-act", Sized, decide)
+
+    def _in_time(self, place: Place, sized: Sized) -> tuple[Place, LastAct]:
+        """The place with as many finalists, and who decides the rest by how long they take."""
+        spec, last, seeds = place.spec, sized.sizing.last, self._asked.seeds
         # A few seeds first: how long these take says how many more there is time for.
         update = {"top": last.top, "seeds": seeds or min(LastActInMinutes.FIRST_SEEDS, last.seeds)}
         finalists = spec.finalists.model_copy(update=update)
@@ -237,7 +258,7 @@ class MinutesClock(Clock):
             sized.costs,
             self._files,
             left=partial(self._left, place),
-            most_seeds=seeds or LastActInMinutes.MOST_SEEDS,
+            most_seeds=seeds or self._asked.most_seeds,
             slack_s=0.02 * self._minutes.seconds,
         )
         return replace(place, spec=spec.model_copy(update={"finalists": finalists}), deadline=None), act
@@ -273,37 +294,28 @@ class MinutesClock(Clock):
 
     def _sized(self, place: Place, sized: Sized, round_: RoundSize, slack_s: float) -> Place:
         """The place with a round's size and time."""
-        # Whoever is started last still has to be trained, in the worst case to its end.
-        tail = round_.epochs * sized.costs.epoch * sized.costs.slots
-        until = max(round_.seconds - tail, round_.seconds / 2)
         trials = round_.most_trials
         place = place.searching(
             coarse=CoarseSpec(max_trials=trials, max_epochs=round_.epochs),
             refined=RefinedSpec(max_trials=trials, max_epochs=round_.epochs),
         )
-        deadline = self._minutes.began_at + sized.at_s + until + slack_s
-        return replace(place, deadline=deadline, sentences=(self._sentence(sized, round_),))
+        deadline = self._deadline(sized, round_, round_.seconds) + slack_s
+        sentence = self._sentence(sized, round_, f"{self._minutes.seconds / 60:g}")
+        return replace(place, deadline=deadline, deadline_of="round", sentences=(sentence,))
 
-    def _sentence(self, sized: Sized, round_: RoundSize) -> str:
+    def _deadline(self, sized: Sized, round_: RoundSize, seconds: float) -> float:
+        """Instant after which a round that has so many seconds starts no more trials."""
+        # Whoever is started last still has to be trained, in the worst case to its end.
+        tail = round_.epochs * sized.costs.epoch * sized.costs.slots
+        return self._minutes.began_at + sized.at_s + max(seconds - tail, seconds / 2)
+
+    def _sentence(self, sized: Sized, round_: RoundSize, most: str) -> str:
         last = sized.sizing.last
         text = (
-            f"by the minutes ({self._minutes.seconds / 60:g}): about {round_.trials} trials of up to {round_.epochs} "
+            f"by {self.BY} ({most}): about {round_.trials} trials of up to {round_.epochs} "
             f"epochs in {duration(round_.seconds)}, then {last.top} × {last.seeds} seeds as finalists and the model in "
             f"{duration(sized.sizing.seconds_of_last)}"
         )
         if sized.sizing.left_out:
             text += f"; for want of time: {', '.join(sized.sizing.left_out)}"
-        return text if sized.sizing.fits else f"{text}; it will take longer than the minutes"
-
-
-def clock_for(spec: StudySpec, minutes: Minutes | None, files: StudyFolder) -> Clock:
-    """The clock of a study.
-
-    Args:
-        spec: What was asked.
-        minutes: Its time, if it has any.
-        files: The study's folder.
-    """
-    if minutes is None or spec.search.minutes is None:
-        return Clock()
-    return MinutesClock(spec, minutes, files)
+        return text if sized.sizing.fits else f"{text}; it will take longer than {self.BY}"

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from search_service.folder.study_folder import StudyFolder
 from search_service.recipe import averaging, pace, tasks
 from search_service.recipe.averaging import Choice
-from search_service.recipe.budgeting import AVERAGED, SHORTER, UNEVEN, Costs
+from search_service.recipe.costs import AVERAGED, SHORTER, UNEVEN, Costs
 from search_service.recipe.finalist_training import FinalistTraining
 from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Finalist
@@ -89,9 +89,8 @@ class LastActInMinutes(LastAct):
         slack_s: Seconds by which the end may be missed for what would else be left out.
     """
 
-    # Two tell something of noise, and soon; beyond ten the mean hardly moves.
+    # Two tell something of noise, and soon.
     FIRST_SEEDS: ClassVar[int] = 2
-    MOST_SEEDS: ClassVar[int] = 10
     # Without simpler models nobody knows whether the network is worth it: for them the end may be missed by so many
     # times the slack.
     SLACK_OF_BASELINES: ClassVar[float] = 2.5
@@ -134,8 +133,8 @@ class LastActInMinutes(LastAct):
             return MoreSeeds(self._affordable(training, self._most_seeds - done))
 
         more = self._files.once(f"minutes-seeds-{len(training.waves)}", MoreSeeds, decide).seeds
-        if not more:
-            self._said.append(f"Each was trained from {done} seeds, as many as the minutes left time for.")
+        if not more and done < self._most_seeds:
+            self._said.append(f"Each was trained from {done} seeds, as many as there was time for.")
         return more
 
     def _affordable(self, training: FinalistTraining, most: int) -> int:

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from search_service.folder.extending import extensions
 from search_service.folder.study_folder import StudyFolder
-from search_service.recipe.clock import Clock, Minutes, MinutesClock, clock_for
+from search_service.recipe.budget_clock import BudgetClock
+from search_service.recipe.clock import Clock, Minutes, MinutesClock
 from search_service.recipe.last_act import LastAct
 from search_service.recipe.rounds import Place
 from search_service.records.rounds import RoundResult
@@ -118,6 +119,21 @@ class ExtendedClock(Clock):
 
     def _of(self, number: int) -> Clock:
         return next(clock for rounds, clock in reversed(self._clocks) if rounds < number)
+
+
+def clock_for(spec: StudySpec, minutes: Minutes | None, files: StudyFolder) -> Clock:
+    """The clock of a study as it was begun.
+
+    Args:
+        spec: What was asked.
+        minutes: Its time, if it has any.
+        files: The study's folder.
+    """
+    if minutes is not None and spec.search.minutes is not None:
+        return MinutesClock(spec, minutes, files)
+    if minutes is not None and spec.search.time_budget_s is not None:
+        return BudgetClock(spec, minutes, files)
+    return Clock()
 
 
 def clock_of(spec: StudySpec, minutes: Minutes | None, files: StudyFolder) -> Clock:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from search_service.recipe import tasks
-from search_service.recipe.budgeting import Costs
+from search_service.recipe.costs import Costs
 from search_service.recipe.planned_rounds import planned_round
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.samplers.sampler import Sampler

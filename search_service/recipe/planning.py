@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from search_service.recipe.budgeting import Asked, Costs, LastActSize
+from search_service.recipe.asked import Asked
+from search_service.recipe.costs import Costs, LastActSize
 from search_service.recipe.planned_rounds import PlannedRound, planned_round
 from search_service.records.steps import Step
 from search_service.spec.sections import SearchSpec
@@ -79,10 +80,10 @@ class StudyPlan:
         around: What is not training.
         baselines: Whether simpler models are fitted.
         noise_seeds: Trainings that measure the noise before another cycle.
-        time_budget_s: After which no trial is started; None for no limit.
+        time_budget_s: Within which all of it is to end; None for no limit.
         max_total_epochs: Epochs of all trials after which none is started; None for no limit.
         minutes: That the study sizes itself by; None where the config says how large it is.
-        left_out: What of the last act there is no time for in these minutes.
+        left_out: What of the last act there is no time for.
     """
 
     rounds: tuple[PlannedRound, ...]
@@ -134,10 +135,10 @@ class StudyPlan:
         parts = self._parts(sum(round_.epochs_at_most for round_ in self.rounds) * costs.epoch, 0.0)
         if parts is None:
             return None
-        again = (self.max_cycles - 1) * (parts["rounds"] + parts["checks"] + self._noise)
-        if self.time_budget_s is not None:
-            again = min(again, max(0.0, self.time_budget_s - parts["rounds"]))
-        return sum(parts.values()) + again
+        again = (self.max_cycles - 1) * (parts.get("rounds", 0.0) + parts["checks"] + self._noise)
+        at_most = sum(parts.values()) + min(again, max(0.0, self._budget - sum(parts.values())))
+        # Few at the last rungs cost more than their epochs among many, which is expected and not counted here.
+        return max(at_most, self.seconds_expected or 0.0)
 
     @property
     def _rounds_s(self) -> float:
@@ -152,10 +153,6 @@ class StudyPlan:
         costs, around = self.costs, self.around
         if costs is None or around is None:
             return None
-        rounds = around.workers + rounds_s
-        if self.time_budget_s is not None:
-            rounds = min(rounds, self.time_budget_s)
-            second_cycle = min(second_cycle, self.time_budget_s - rounds)
         last = self.finalists
         act = LastActSize(
             last.configurations, last.seeds, last.folds, last.epochs, last.refit, last.refit, False, last.averaged
@@ -163,14 +160,24 @@ class StudyPlan:
         parts = {
             "start": around.start,
             "checks": around.checks,
-            "rounds": rounds,
+            "rounds": around.workers + rounds_s,
             "second cycle": second_cycle,
             "finalists": act.seconds_of_finalists(costs),
             "refit": act.seconds_after(costs),
             "baselines": costs.baselines / costs.slots * self.baselines,
             "report": around.end,
         }
+        # The search has what the rest leaves of a budget.
+        left = self._budget - sum(seconds for name, seconds in parts.items() if name not in ("rounds", "second cycle"))
+        for name in ("rounds", "second cycle"):
+            parts[name] = max(0.0, min(parts[name], left))
+            left -= parts[name]
         return {name: seconds for name, seconds in parts.items() if seconds > 0}
+
+    @property
+    def _budget(self) -> float:
+        """Seconds within which all of it is to end."""
+        return math.inf if self.time_budget_s is None else self.time_budget_s
 
     @property
     def _second_cycle(self) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search_service.early_stopping.defaults import asha_rules
 from search_service.errors import CheckFailedError
@@ -42,8 +42,9 @@ AT_ONCE_S = 1.0
 class Place:
     """Where and for whom rounds are run: what every round of a study needs beside its space and budget.
 
-    ``earlier`` is the study of a warm start, if there is one; ``rounds`` are those that are over, in their order;
-    ``sentences`` say how the size of the next one was decided.
+    ``deadline`` is that of the study or, by ``deadline_of``, of the next round; ``earlier`` is the study of a warm
+    start, if there is one; ``rounds`` are those that are over, in their order; ``sentences`` say how the size of the
+    next one was decided.
     """
 
     spec: StudySpec
@@ -55,6 +56,7 @@ class Place:
     earlier: EarlierStudy | None = None
     rounds: list[RoundResult] = field(default_factory=list)
     sentences: tuple[str, ...] = ()
+    deadline_of: Literal["study", "round"] = "study"
 
     @property
     def epochs_left(self) -> int | None:
@@ -161,7 +163,7 @@ def _limits(place: Place, budget: RoundSpec, best_before: float | None) -> Limit
         patience_trials=search_spec.patience_trials,
         patience_minutes=search_spec.patience_minutes,
         deadline=place.deadline,
-        deadline_of="study" if search_spec.minutes is None else "round",
+        deadline_of=place.deadline_of,
         stop_file=place.stop_file,
     )
 

@@ -129,11 +129,13 @@ def _decide(
         ),
     ]
     go_on = f"{improvement}, more than the noise of ±{spread_text(noise)} ({of_what}); {another}"
-    if another_fits is None:
+    if another_fits is None or search.minutes is None:
         rules += by_gain
-    else:
-        rules.append((not another_fits, f"the minutes leave no time for another cycle: {improvement} {within}"))
-        go_on = f"{improvement} {within}; the minutes leave time for another cycle"
+    if another_fits is not None:
+        budget = f"the time budget of {search.time_budget_s or 0:g} s leaves"
+        leaves = budget if search.minutes is None else "the minutes leave"
+        rules.append((not another_fits, f"{leaves} no time for another cycle: {improvement} {within}"))
+        go_on = f"{improvement} {within}; {leaves} time for another cycle"
     stop = any(holds for holds, _ in rules)
     reason = next((reason for holds, reason in rules if holds), go_on)
     return Decision(done, stop, reason, gain=gain, expected_gain=expected, noise=noise)

@@ -72,10 +72,10 @@ def time_is_up(plan: RoundPlan, progress: Progress) -> str:
     if deadline is None or time.monotonic() < deadline:
         return ""
     of_round = plan.limits.deadline_of == "round"
-    # However short the minutes: without a trial of the first round there is nothing to go on with.
+    # However short the time: without a trial of the first round there is nothing to go on with.
     if of_round and plan.number == 1 and not progress.asked:
         return ""
-    return "the round's share of the minutes is spent" if of_round else "the time budget is spent"
+    return "the round's share of the time is spent" if of_round else "the time budget is spent"
 
 
 def epochs_are_spent(plan: RoundPlan, progress: Progress) -> str:

@@ -153,7 +153,12 @@ class SearchSpec(FrozenModel):
         description="Minutes from the command to its last line: trials, epochs, cycles, finalists and seeds are as "
         "many as fit in, by what they cost here; instead of max_trials, max_cycles and time_budget_s.",
     )
-    time_budget_s: float | None = Field(default=None, gt=0, description="Seconds after which no trial is started.")
+    time_budget_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds from the command to its last line at most: of trials, cycles, finalists and seeds as many "
+        "of those that the config has as there is time for.",
+    )
     max_total_epochs: int | None = Field(
         default=None,
         ge=1,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from search_service.early_stopping.defaults import asha_rules
 from search_service.recipe import budgeting, pace, step2_overfit_small_sample, step3_learning_rates
-from search_service.recipe.budgeting import Asked, Costs
+from search_service.recipe.asked import Asked
+from search_service.recipe.budgeting import Sizing
 from search_service.recipe.clock import RECORD_S_PER_TRIAL
-from search_service.recipe.planning import Around, StudyPlan
+from search_service.recipe.costs import Costs
+from search_service.recipe.planning import Around, StudyPlan, duration
 from search_service.recipe.planning import plan as plan_study
 from search_service.records.round_plan import Resources
 from search_service.runners.registry import RunnerKind, runner_kind
@@ -46,6 +49,8 @@ def plan(study: PreparedStudy, *, runner: str = "ray", began_at: float | None = 
     left_out: tuple[str, ...] = ()
     if spec.search.minutes is not None:
         spec, left_out = _sized(spec, costs, around)
+    elif spec.search.time_budget_s is not None:
+        spec, around, left_out = _bounded(spec, spec.search.time_budget_s, costs, around)
     return plan_study(spec, concurrency=concurrency, pace=measured, costs=costs, around=around, left_out=left_out)
 
 
@@ -80,32 +85,66 @@ def _around(study: PreparedStudy, kind: RunnerKind, measured: Pace, start: float
         start=start,
         checks=CHECKS_S * times.load(start) + factor * (small.effort + rates.effort),
         workers=kind.start_share * start,
-        end=times.end_s(start, record=True) + RECORD_S_PER_TRIAL * trials,
+        end=times.end_s(start, record=True) + _record_s(trials),
     )
+
+
+def _record_s(trials: int) -> float:
+    """Seconds that the record of trials takes when a study is over."""
+    return RECORD_S_PER_TRIAL * trials
 
 
 def _sized(spec: StudySpec, costs: Costs, around: Around) -> tuple[StudySpec, tuple[str, ...]]:
     """The spec as large as its minutes bear, and what there is no time for."""
     minutes = spec.search.minutes
     assert minutes is not None
-    left = 60 * minutes - around.start - around.checks - around.workers - around.end
-    asked = Asked.of(spec)
-    found = budgeting.size(left, costs, asked)
+    found, least = _fitting(60 * minutes, Asked.of(spec), costs, around)
     assert found.coarse is not None
     left_out = found.left_out
     if not found.fits:
-        least = (60 * minutes - left + budgeting.least_seconds(costs, asked)) / 60
-        left_out = (f"too short: the least for this table is about {least:.2g} minutes", *left_out)
+        left_out = (f"too short: the least for this table is about {least / 60:.2g} minutes", *left_out)
     # What is left is shown as what further cycles have.
     update: dict[str, object] = {"max_cycles": 1} | {
         "coarse": CoarseSpec(max_trials=found.coarse.trials, max_epochs=found.coarse.epochs),
         "refined": RefinedSpec(max_trials=found.refined.trials, max_epochs=found.refined.epochs),
     }
+    return _with_last_act(spec, found).model_copy(update={"search": spec.search.model_copy(update=update)}), left_out
+
+
+def _bounded(
+    spec: StudySpec, seconds: float, costs: Costs, around: Around
+) -> tuple[StudySpec, Around, tuple[str, ...]]:
+    """The spec with the last act that its time budget bears, what is around it, and what there is no time for."""
+    search, asked, missing = spec.search, Asked.at_most(spec), list[str]()
+    without = replace(around, end=around.end - _record_s(search.coarse.max_trials + search.refined.max_trials))
+    found, least = _fitting(seconds, asked, costs, without)
+    assert found.coarse is not None
+    # Trials that are never started leave nothing to be recorded.
+    around = replace(without, end=without.end + _record_s(found.coarse.trials + found.refined.trials))
+    found, least = _fitting(seconds, asked, costs, around)
+    assert found.coarse is not None
+    if not found.fits:
+        missing.append(f"too short: the least for this table takes {duration(least)}")
+    for name, own, most in (
+        ("coarse", found.coarse.trials, search.coarse.max_trials),
+        ("refined", found.refined.trials, search.refined.max_trials),
+    ):
+        if own < most:
+            missing.append(f"about {own} instead of {most} {name} trials")
+    return _with_last_act(spec, found), around, (*missing, *found.left_out)
+
+
+def _fitting(seconds: float, asked: Asked, costs: Costs, around: Around) -> tuple[Sizing, float]:
+    """What fits into so many seconds, and the seconds of the least."""
+    beside = around.start + around.checks + around.workers + around.end
+    return budgeting.size(seconds - beside, costs, asked), beside + budgeting.least_seconds(costs, asked)
+
+
+def _with_last_act(spec: StudySpec, found: Sizing) -> StudySpec:
     last = {"top": found.last.top, "seeds": found.last.seeds, "baselines": found.last.baselines}
     return spec.model_copy(
         update={
-            "search": spec.search.model_copy(update=update),
             "finalists": spec.finalists.model_copy(update=last),
             "model": spec.model.model_copy(update={"refit": found.last.refit}),
         }
-    ), left_out
+    )

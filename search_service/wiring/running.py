@@ -83,7 +83,7 @@ def run(
         listeners: Hear every event after the journal and the recorder.
         say: Hears what takes long when the study is over, in a sentence.
         record: False: the study is in its folder alone, until ``sync`` tells the record of it.
-        began_at: Instant of ``time.monotonic()`` at which ``search.minutes`` began to count; None: now.
+        began_at: Instant of ``time.monotonic()`` at which the study's time began to count; None: now.
 
     Raises:
         InvalidSpecError, DataError: There is no such runner; somebody has finished it; SEARCH_SERVICE_NOTIFY is wrong.
@@ -155,13 +155,15 @@ def _beside(function: Callable[[], None]) -> Iterator[None]:
 
 def _minutes(spec: StudySpec, files: StudyFolder, runner: str, began_at: float, *, record: bool) -> Minutes | None:
     """The study's time, if it has any."""
-    if spec.search.minutes is None and all(each.minutes is None for each in extensions(files)):
+    search = spec.search
+    seconds = search.time_budget_s if search.minutes is None else 60 * search.minutes
+    if seconds is None and all(each.minutes is None for each in extensions(files)):
         return None
     kind, resources = RUNNERS[runner], Resources.of(spec.search)
     start = time.monotonic() - began_at
     return Minutes(
         # Those of a study that was given more are known where it was (recipe/more_clock.py).
-        seconds=60 * (spec.search.minutes or 0.0),
+        seconds=seconds or 0.0,
         began_at=began_at - files.seconds,
         start_s=start,
         # What imports take now, MLflow's and Ray's end will take a part of.

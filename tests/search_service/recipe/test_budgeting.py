@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_service.recipe.budgeting import (
-    FEWEST_TRIALS,
-    LAST_SHARE,
-    LENGTHS,
-    MOST_REFINED,
-    Asked,
-    Costs,
-    LastActSize,
-    least_seconds,
-    size,
-)
+from search_service.recipe.asked import FEWEST_TRIALS, LENGTHS, Asked
+from search_service.recipe.budgeting import LAST_SHARE, MOST_REFINED, least_seconds, size
+from search_service.recipe.costs import Costs, LastActSize
 from search_service.spec.sections import SearchSpec
 from search_service.spec.study_spec import StudySpec
 from trainables.data.config import DataConfig
@@ -123,3 +115,30 @@ def test_e3_the_least_is_less_than_anything_that_fits():
         assert math.isfinite(least)
         assert size(1.01 * least, costs(epoch, slots), asked()).fits
         assert not size(0.9 * least, costs(epoch, slots), asked()).fits
+
+
+@settings(max_examples=60)
+@given(st.floats(1.0, 5_000.0), st.floats(1e-3, 10.0), st.tuples(*[st.integers(1, 60)] * 2), st.integers(1, 12))
+def test_21_under_a_budget_nothing_is_more_than_the_config_says(seconds, epoch, trials, seeds):
+    data, (coarse, refined) = DataConfig(source="digits"), trials
+    search = {"coarse": {"max_trials": coarse, "max_epochs": 5}, "refined": {"max_trials": refined, "max_epochs": 20}}
+    spec = StudySpec(name="x", data=data, search=search, finalists={"top": 4, "seeds": seeds})
+    found = size(seconds, costs(epoch), Asked.at_most(spec))
+    assert (found.coarse.epochs, found.refined.epochs, found.last.epochs) == (5, 20, 20)
+    assert 1 <= found.coarse.trials <= coarse
+    assert 1 <= found.refined.trials <= refined
+    assert 1 <= found.last.top <= 4
+    assert 1 <= found.last.seeds <= seeds
+    if found.fits:
+        assert found.seconds <= seconds * (1 + 1e-9)
+
+
+def test_21_with_time_for_all_of_it_a_budget_takes_nothing_away():
+    data = DataConfig(source="digits")
+    spec = StudySpec(name="x", data=data, finalists={"top": 4, "seeds": 7})
+    found = size(1e6, costs(), Asked.at_most(spec))
+    assert found.fits
+    assert not found.left_out
+    assert found.coarse.trials == spec.search.coarse.max_trials
+    assert found.refined.trials == spec.search.refined.max_trials
+    assert (found.last.top, found.last.seeds) == (4, 7)

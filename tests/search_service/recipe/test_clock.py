@@ -12,8 +12,9 @@ import pytest
 from search_service import wiring
 from search_service.errors import CheckFailedError
 from search_service.folder.study_folder import StudyFolder
-from search_service.recipe.budgeting import Costs
-from search_service.recipe.clock import Clock, Minutes, MinutesClock, Sized, clock_for
+from search_service.recipe.clock import Clock, Minutes, MinutesClock, Sized
+from search_service.recipe.costs import Costs
+from search_service.recipe.more_clock import clock_for
 from search_service.recipe.rounds import Place
 from search_service.records.results import StudyStatus
 from search_service.runners.inline import InlineRunner

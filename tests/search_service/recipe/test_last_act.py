@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search_service.folder.study_folder import StudyFolder
-from search_service.recipe.budgeting import Costs
+from search_service.recipe.costs import Costs
 from search_service.recipe.last_act import Extras, LastActInMinutes
 from search_service.records.finalists import Finalist
 from search_service.runners.base import Task

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
 
 from search_service import wiring
 from search_service.cli import commands as cli
-from search_service.recipe.budgeting import Costs
+from search_service.recipe import pace
+from search_service.recipe.costs import Costs
 from search_service.recipe.planned_rounds import expected_epochs
 from search_service.recipe.planning import Around, duration, plan
 from search_service.runners.inline import InlineRunner
@@ -95,12 +97,28 @@ def test_c5_what_is_not_asked_for_takes_no_time():
     assert list(parts) == ["start", "checks", "rounds", "finalists", "report"]
 
 
-def test_c5_a_time_budget_bounds_the_rounds_and_nothing_else():
-    spec = parse(SPEC | {"search": SPEC["search"] | {"time_budget_s": 10}})
-    planned, free = (plan(each, concurrency=2, costs=COSTS, around=AROUND) for each in (spec, parse(SPEC)))
-    assert planned.parts["rounds"] == 10
-    assert "second cycle" not in planned.parts
-    assert planned.parts["finalists"] == free.parts["finalists"]
+def test_c5_under_a_time_budget_the_search_has_what_the_rest_leaves_of_it():
+    free = plan(parse(SPEC), concurrency=2, costs=COSTS, around=AROUND)
+    rest = {name: seconds for name, seconds in free.parts.items() if name not in ("rounds", "second cycle")}
+    budget = sum(rest.values()) + 10
+    spec = parse(SPEC | {"search": SPEC["search"] | {"time_budget_s": budget}})
+    planned = plan(spec, concurrency=2, costs=COSTS, around=AROUND)
+    assert planned.parts == rest | {"rounds": pytest.approx(10)}
+    assert planned.seconds_expected == pytest.approx(budget)
+    assert planned.seconds_at_most == pytest.approx(budget)
+
+
+def test_21_a_plan_says_what_a_time_budget_has_no_time_for(called, tmp_path, monkeypatch):
+    # Whatever machine this is.
+    monkeypatch.setattr(pace, "before_rounds", lambda *measured: COSTS)
+    config = {**SPEC, "search": SPEC["search"] | {"coarse": {"max_trials": 5000}, "refined": {"max_trials": 5000}}}
+    (tmp_path / "large.yaml").write_text(json.dumps(config))
+    shown = called("plan", "large.yaml", "--set", "search.time_budget_s=150", "--runner", "inline").stdout
+    said = " ".join(shown.split())
+    assert "The time budget of 150 s bounds all of it; for want of time: about " in said
+    assert re.search(r"about \d+ instead of 5000 coarse trials", said)
+    as_json = called("plan", "large.yaml", "--set", "search.time_budget_s=150", "--runner", "inline", "--json").stdout
+    assert 75 < json.loads(as_json)["seconds_expected"] <= 150.1
 
 
 def test_c5_an_average_of_networks_is_trained_once_more_as_a_whole():
