@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -65,12 +65,13 @@ class Brackets:
                 for index, journal in enumerate(journals)
             ]
 
-    def report(self, rung: int, scores: Mapping[str, float]) -> set[str]:
+    def report(self, rung: int, scores: Mapping[str, float], beside: Collection[str] = ()) -> set[str]:
         """Judge the members of a cohort, each in its own bracket.
 
         Args:
             rung: Epoch, one of ``rungs``.
             scores: Scores by trial, in the metric's own direction.
+            beside: See ``Halving.report``.
 
         Returns:
             The trials that go on: of a bracket without a rung here all whose score is finite.
@@ -81,7 +82,7 @@ class Brackets:
             if rung not in bracket.rungs:
                 go_on |= {trial for trial, score in own.items() if math.isfinite(score)}
             elif own:
-                go_on |= bracket.report(rung, own)
+                go_on |= bracket.report(rung, own, beside)
         return go_on
 
     def bracket_of(self, trial: str) -> int:

@@ -9,6 +9,7 @@ scheduler's (it is the oracle of the tests), and:
 - trials of a cohort report a rung together; each is judged against everyone else, its own cohort included;
 - a score that is not finite stops at once and is no score to compare with;
 - a report repeated after a restart gets the answer it had;
+- in a deterministic round (runners/book.py) others of the same wave do not count, so that nobody's speed does;
 - with a journal, the rungs outlive the process.
 
 Two things are ours, since they find random search's best sooner (bench/early_stopping.py, docs/search.md). Rungs may
@@ -27,7 +28,7 @@ that have come in since.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -70,12 +71,13 @@ class Halving:
         if journal is not None and journal.exists():
             self._replay(journal)
 
-    def report(self, rung: int, scores: Mapping[str, float]) -> set[str]:
+    def report(self, rung: int, scores: Mapping[str, float], beside: Collection[str] = ()) -> set[str]:
         """Judge the members of a cohort at a rung.
 
         Args:
             rung: Epoch, one of ``rungs``.
             scores: Scores by trial, in the metric's own direction.
+            beside: Trials that are under way beside them, with which they are not compared however quick these are.
 
         Returns:
             The trials that go on.
@@ -87,23 +89,30 @@ class Halving:
             if math.isfinite(score) and (rung, trial) not in self._answers
         }
         recorded.update(new)
+        among = {known: self._without(known, beside) for known in self.rungs if known <= rung}
         entries: list[Mapping[str, object]] = []
         for trial in scores:
             if (rung, trial) in self._answers:
                 continue
-            goes_on = trial in new and self._is_among(trial, recorded, self._keep_share) and self._stands(trial, rung)
+            goes_on = trial in new and self._goes_on(trial, rung, among)
             self._answers[rung, trial] = goes_on
             entries.append({"rung": rung, "trial": trial, "score": recorded.get(trial), "goes_on": goes_on})
         if self._journal is not None and entries:
             journals.append(self._journal, entries)
         return {trial for trial in scores if self._answers[rung, trial]}
 
-    def _stands(self, trial: str, rung: int) -> bool:
-        """Whether a trial is still good enough at the rungs before ``rung``."""
-        if self._standing is None:
-            return True
-        before = (self._scores[earlier] for earlier in self.rungs if earlier < rung)
-        return all(self._is_among(trial, recorded, self._standing) for recorded in before if trial in recorded)
+    def _without(self, rung: int, beside: Collection[str]) -> Mapping[str, float]:
+        """The scores at a rung that count."""
+        recorded = self._scores[rung]
+        return {trial: score for trial, score in recorded.items() if trial not in beside} if beside else recorded
+
+    def _goes_on(self, trial: str, rung: int, among: Mapping[int, Mapping[str, float]]) -> bool:
+        """Whether a trial is good enough at a rung, and still at those before it, by the scores there."""
+        if not self._is_among(trial, among[rung], self._keep_share):
+            return False
+        standing = self._standing
+        before = (recorded for earlier, recorded in among.items() if earlier < rung and trial in recorded)
+        return standing is None or all(self._is_among(trial, recorded, standing) for recorded in before)
 
     @staticmethod
     def _is_among(trial: str, recorded: Mapping[str, float], share: float) -> bool:

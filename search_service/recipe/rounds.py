@@ -25,6 +25,7 @@ from search_service.records.round_plan import Limits, Resources, RoundPlan, Samp
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
 from search_service.runners.base import Runner, Task, TaskListener, TaskTimes
+from search_service.runners.sizing import size_of_population, wave_of
 from search_service.runners.stopping import STOP_REQUESTED
 from search_service.space.ranges import Scored, Space
 from search_service.spec.sections import RoundSpec
@@ -132,16 +133,22 @@ def search(
         base=base,
         metric=spec.metric,
         sampling=Sampling(spec.search.sampler, first=tuple(first), ends=second_objective.ends(spec, place.dataset)),
-        population_size=spec.search.population_size,
+        population_size=size_of_population(spec.search, budget.max_trials),
         asha=asha_rules(spec.search, budget),
         limits=_limits(place, budget, best_before),
         seed=spec.seed,
         folder=layout.round_folder(place.folder, number),
         resources=Resources.of(spec.search),
+        wave=wave_of(spec.search),
     )
     if place.earlier is not None:
         plan, learnt = _taught(plan, place.earlier, place)
         sentences = [*sentences, *learnt]
+    if plan.wave is not None:
+        sentences = [
+            *sentences,
+            f"in waves of {plan.wave} cohorts of {plan.population_size}: the same whoever is quicker",
+        ]
     place.listen(RoundStarted(plan, (*place.sentences, *sentences)))
     result = place.runner.run_round(plan, place.dataset, place.listen)
     place.rounds.append(result)

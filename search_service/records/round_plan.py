@@ -147,6 +147,8 @@ class RoundPlan:
         seed: The study's.
         folder: Journals of this round are written here.
         resources: What it is run with.
+        wave: Cohorts that begin together once all before them have ended, so that it is the same round whoever is
+            quicker; None: one as soon as there is a worker for it.
 
     Raises:
         ValueError: A number is outside of its bounds; the message says which.
@@ -165,6 +167,7 @@ class RoundPlan:
     seed: int
     folder: Path
     resources: Resources = field(default_factory=Resources)
+    wave: int | None = None
 
     def __post_init__(self) -> None:
         if self.number < 1 or self.cycle < 1:
@@ -173,6 +176,8 @@ class RoundPlan:
             raise ValueError(f"step is {self.step}, and has to be {Step.COARSE_SEARCH} or {Step.REFINED_SEARCH}")
         if self.population_size != "auto" and self.population_size < 1:
             raise ValueError(f"population_size is {self.population_size}, and has to be 1 or more, or auto")
+        if self.wave is not None and (self.wave < 1 or self.population_size == "auto"):
+            raise ValueError(f"waves of {self.wave} cohorts have 1 or more, of a population_size that is a number")
 
     @property
     def name(self) -> str:

@@ -141,11 +141,15 @@ class Cohort:
         cohort_id: Unique in the round.
         members: Its trials.
         parts: Folders of the paused cohorts of which it is made, in the order of ``members``; none if they begin.
+        wave: Of which it is part in a deterministic round, from 0; None elsewhere.
+        beside: Trials of the other cohorts of its wave, with which its own are not compared.
     """
 
     cohort_id: str
     members: tuple[Member, ...]
     parts: tuple[Path, ...] = ()
+    wave: int | None = None
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,13 @@ then, they say again, since a report repeated gets the answer it had.
 Of a cohort of 64, ASHA leaves some 25 after the first rung and 10 after the second: on a GPU these take as long as the
 64 did. So a cohort that is half empty is paused while there are new configurations to try, its worker begins those, and
 paused cohorts of one structure and epoch go on together (paused.py).
+
+A deterministic round (``RoundPlan.wave``) is the same whoever is quicker: its cohorts are asked for in waves, each when
+all before have ended; none is paused, and what ends a round is looked at between waves.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -36,14 +38,15 @@ from search_service.records.events import Listener, TrialFinished, TrialProgress
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus, TrialTimes
 from search_service.runners import plan_file
-from search_service.runners.asking import AskingAhead
+from search_service.runners.asking import Asking, AskingAhead, AskingInWaves, fate_of
 from search_service.runners.base import Cohort, CohortReport, Member
 from search_service.runners.network_size import size_objective
 from search_service.runners.paused import Part, Paused, Training
 from search_service.runners.round_journals import RoundJournals, points_of
 from search_service.runners.sizing import CohortSizes
 from search_service.runners.stopping import StoppingRules
-from search_service.samplers.sampler import Fate, Sampler, Suggestion
+from search_service.runners.waves import beside_others, next_wave
+from search_service.samplers.sampler import Sampler, Suggestion
 from search_service.space.layers import in_config
 from trainables.metrics import METRICS
 from trainables.records import EpochPoint
@@ -93,14 +96,15 @@ class RoundBook:
         self._points: dict[str, dict[int, EpochPoint]] = {}
         self._trained: dict[str, Training] = {}
         self._results: dict[str, TrialResult] = {}
-        # Cohorts of an earlier process that had not ended.
-        self._interrupted: deque[Cohort] = deque()
+        # Cohorts that wait for a worker: of an earlier process that had not ended them, of a wave, of a lost worker.
+        self._to_begin: deque[Cohort] = deque()
         self._stop_reason = ""
         self._seconds: float | None = None
         plan.folder.mkdir(parents=True, exist_ok=True)
         plan_file.require_same(plan)
         self._take_up()
-        self._asking = AskingAhead(self._sampler, sizes.most, sizes.of)
+        ask = AskingAhead if plan.wave is None else AskingInWaves
+        self._asking: Asking = ask(self._sampler, sizes.most, sizes.of)
 
     @property
     def has_ended(self) -> bool:
@@ -110,23 +114,37 @@ class RoundBook:
     @property
     def is_closed(self) -> bool:
         """Whether ``next_cohort`` has nothing any more, and not only nothing yet."""
-        return bool(self._stop_reason) and not self._interrupted and not self._paused
+        return bool(self._stop_reason) and not self._to_begin and not self._paused
 
     def next_cohort(self) -> Cohort | None:
         """The next trials to train; None if there are none, or none yet (``is_closed``): those under way go on."""
-        if self._interrupted:
-            return self._interrupted.popleft()
+        if self._to_begin:
+            return beside_others(self._to_begin.popleft(), self._cohorts.values())
         if (parts := self._paused.take(full=True)) is not None:
             return self._merge(parts)
+        if self._plan.wave is not None and len(self._results) < self._asked:
+            return None
         self._stop_reason = self._stop_reason or self._why_stop()
-        suggestions = [] if self._stop_reason else self._asking.ask(self._plan.limits.max_trials - self._asked)
-        if not suggestions:
+        self._ask()
+        if not self._to_begin:
             self._stop_reason = self._stop_reason or f"the whole grid of {self._asked} configurations is done"
             parts = self._paused.take(full=False)
             return None if parts is None else self._merge(parts)
-        cohort = self._enter(suggestions)
-        self._journals.write_suggested(cohort)
-        return cohort
+        return beside_others(self._to_begin.popleft(), self._cohorts.values())
+
+    def _ask(self) -> None:
+        """Ask for a cohort, or for those of a wave, unless the round is to end."""
+        wave = None if self._plan.wave is None else next_wave(self._cohorts.values())
+        begun: list[Cohort] = []
+        while not self._stop_reason and len(begun) < (self._plan.wave or 1):
+            left = self._plan.limits.max_trials - self._asked
+            suggestions = self._asking.ask(left) if left > 0 else []
+            if not suggestions:
+                break
+            begun.append(self._enter(suggestions, wave))
+        if begun:
+            self._journals.write_suggested(begun)
+            self._to_begin.extend(begun)
 
     def report(self, report: CohortReport) -> None:
         """Enter a cohort's report; what is said again, by a worker in the place of one that was lost, is known."""
@@ -156,6 +174,8 @@ class RoundBook:
         Then ``pause`` is due once it is saved; until then the round does not end.
         """
         left = [member for member in report.members if member.status is TrialStatus.RUNNING]
+        if self._plan.wave is not None:
+            return False
         if not left or report.cohort_id in self._paused.leaving:
             return bool(left)
         new = 0 if self._stop_reason else self._plan.limits.max_trials - self._asked
@@ -177,10 +197,7 @@ class RoundBook:
         part = self._paused.keep(report.cohort_id, report.epoch, left, saved)
         # Once it is there: what is not written down was never paused, and begins again.
         curves = {member.trial_id: self._curve(member.trial_id) for member in left}
-        times = {trial: asdict(self._trained[trial]) for trial in curves}
-        self._journals.append(
-            layout.PAUSES, [{"cohort": part.cohort_id, "epoch": part.epoch, "curves": curves, "times": times}]
-        )
+        self._journals.write_paused(part, curves, {trial: self._trained[trial] for trial in curves})
         self._paused.put(part)
 
     def fail(self, cohort_id: str, reason: str) -> None:
@@ -193,7 +210,7 @@ class RoundBook:
     def begin_again(self, cohort_id: str) -> None:
         """Have a cohort whose worker was lost trained once more, from its beginning and to the same numbers."""
         self._paused.leaving.discard(cohort_id)
-        self._interrupted.append(self._cohorts.get(cohort_id) or self._merged[cohort_id])
+        self._to_begin.append(self._cohorts.get(cohort_id) or self._merged[cohort_id])
 
     def _members_of(self, cohort_id: str) -> tuple[Member, ...]:
         return (self._cohorts.get(cohort_id) or self._merged[cohort_id]).members
@@ -218,12 +235,7 @@ class RoundBook:
         if self._seconds is None:
             self._stop_reason = self._stop_reason or self._why_stop()
             self._seconds = time.monotonic() - self._started
-            ending = {
-                "stop_reason": self._stop_reason,
-                "seconds": self._seconds,
-                "sizes": [asdict(size) for size in self._sizes.chosen],
-            }
-            journals.write_whole(self._plan.folder / layout.ROUND_ENDING, ending)
+            self._journals.write_ending(self._stop_reason, self._seconds, self._sizes.chosen)
         return RoundResult(
             plan=self._plan,
             trials=tuple(sorted(self._results.values(), key=lambda trial: trial.number)),
@@ -238,7 +250,9 @@ class RoundBook:
         for bracket in range(self._plan.asha.brackets if self._plan.asha else 0):
             journals.mend(folder / layout.rungs(bracket))
         for _, entries in groupby(self._journals.suggested(), key=lambda entry: entry["cohort"]):
-            self._enter([self._sampler.recall(self._journals.drawn(entry["values"])) for entry in entries])
+            own = list(entries)
+            drawn = [self._sampler.recall(self._journals.drawn(entry["values"])) for entry in own]
+            self._enter(drawn, own[0].get("wave"))
         members = {member.trial_id: member for cohort in self._cohorts.values() for member in cohort.members}
         # A trial whose line is lost is trained again, to the same end.
         told = journals.mend(folder / layout.ENDED_TRIALS, rebuild=True)
@@ -281,7 +295,7 @@ class RoundBook:
                 self._paused.put(part)
                 self._go_on(part)
         for cohort in reversed(begin):
-            self._interrupted.append(cohort)
+            self._to_begin.append(cohort)
             if cohort.parts:
                 self._merged[cohort.cohort_id] = cohort
                 self._paused.begin(cohort)
@@ -311,10 +325,10 @@ class RoundBook:
         times = TrialTimes(**entry["times"]) if "times" in entry else None
         status = TrialStatus(entry["status"])
         trial = self._end(member, status, entry["reason"], entry["worker"], entry["seconds"], times)
-        self._sampler.tell(member.number, _fate(trial), trial.score)
+        self._sampler.tell(member.number, fate_of(trial), trial.score)
         self._listen(TrialFinished(trial))
 
-    def _enter(self, suggestions: Sequence[Suggestion]) -> Cohort:
+    def _enter(self, suggestions: Sequence[Suggestion], wave: int | None = None) -> Cohort:
         """The next cohort and its trials, by their numbers."""
         members = []
         for suggestion in suggestions:
@@ -324,7 +338,7 @@ class RoundBook:
             seed = derive_seed(self._plan.seed, "round", self._plan.number, "trial", number)
             config = self._plan.base.replace({**in_config(suggestion.values, self._plan.base), "seed": seed})
             members.append(Member(self._journals.trial_id(number), suggestion.number, config, suggestion.values))
-        cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members))
+        cohort = Cohort(f"r{self._plan.number}-cohort-{len(self._cohorts):03d}", tuple(members), wave=wave)
         self._cohorts[cohort.cohort_id] = cohort
         self._paused.expect(cohort)
         self._points |= {member.trial_id: {} for member in members}
@@ -332,28 +346,19 @@ class RoundBook:
 
     def _why_stop(self) -> str:
         epochs = sum(map(len, self._points.values()))
+        if self._plan.wave is not None:
+            self._rules = StoppingRules.in_order(self._plan, self._results.values())
         return self._rules.why(asked=self._asked, epochs=epochs, seconds=time.monotonic() - self._started)
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, cohort_id: str, worker: str = "") -> None:
         """A trial ends: it is written down first, and heard of then."""
         seconds = time.monotonic() - self._started
-        entry = {
-            "trial": member.trial_id,
-            "status": status,
-            "reason": reason,
-            "cohort": cohort_id,
-            "worker": worker,
-            "seconds": seconds,
-            "config": member.config.to_plain(),
-            "curve": self._curve(member.trial_id),
-        }
         times = None
         if (training := self._trained.pop(member.trial_id, None)) is not None:
             times = TrialTimes(training.began_at, time.time(), sum(training.seconds.values()))
-            entry["times"] = asdict(times)
-        self._journals.append(layout.ENDED_TRIALS, [entry])
         trial = self._end(member, status, reason, worker, seconds, times)
-        self._asking.tell(member.number, _fate(trial), trial.score)
+        self._journals.write_ended(trial, cohort_id, seconds)
+        self._asking.tell(member.number, fate_of(trial), trial.score)
         self._listen(TrialFinished(trial))
 
     def _curve(self, trial: str) -> list[dict[str, Any]]:
@@ -385,16 +390,3 @@ class RoundBook:
         self._results[member.trial_id] = trial
         self._rules.note(trial, seconds)
         return trial
-
-
-def _fate(trial: TrialResult) -> Fate:
-    """What the sampler hears of a trial: one that diverged is of no use, whatever it scored before."""
-    if not math.isfinite(trial.score):
-        return "failed"
-    match trial.status:
-        case TrialStatus.COMPLETED:
-            return "completed"
-        case TrialStatus.PRUNED:
-            return "pruned"
-        case _:
-            return "failed"

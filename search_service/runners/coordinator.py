@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +78,7 @@ class Coordinator:
         """A round begins, or goes on: what is known of it is in its folder."""
         self._judges = {known: judge for known, judge in self._judges.items() if known != folder}
 
-    def judge(self, rungs: Rungs, rung: int, scores: Mapping[str, float]) -> set[str]:
+    def judge(self, rungs: Rungs, rung: int, scores: Mapping[str, float], beside: Collection[str] = ()) -> set[str]:
         """See ``Brackets.report``."""
         judge = self._judges.get(rungs.folder)
         if judge is None:
@@ -86,7 +86,7 @@ class Coordinator:
                 rungs.rules, max_epochs=rungs.max_epochs, mode=rungs.mode, seed=rungs.seed, folder=rungs.folder
             )
             self._judges = {rungs.folder: judge}
-        return judge.report(rung, scores)
+        return judge.report(rung, scores, beside)
 
     def keep(self, folder: Path, cohort: str, files: Files) -> None:
         """Keep a checkpoint of a cohort of the round in ``folder``, and forget the one before."""

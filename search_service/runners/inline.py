@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from search_service.early_stopping.brackets import Brackets
@@ -13,7 +14,7 @@ from search_service.records.rounds import RoundResult
 from search_service.runners.base import Cohort, Task, TaskListener, run_here
 from search_service.runners.book import RoundBook
 from search_service.runners.checkpoints import write
-from search_service.runners.cohort import CohortTraining, Judge
+from search_service.runners.cohort import CohortTraining
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
@@ -47,13 +48,20 @@ class InlineRunner:
         return book.result()
 
     @staticmethod
-    def _train(cohort: Cohort, book: RoundBook, plan: RoundPlan, dataset: Dataset, judge: Judge, device: str) -> None:
+    def _train(
+        cohort: Cohort,
+        book: RoundBook,
+        plan: RoundPlan,
+        dataset: Dataset,
+        judge: Callable[..., set[str]],
+        device: str,
+    ) -> None:
         """Train a cohort to its end, or until it is to be paused."""
-        training = None
+        training, own_judge = None, partial(judge, beside=cohort.beside)
         while True:
             # Only what training itself raises is the cohort's: a disk that is full, say, is nobody's failure.
             try:
-                training = training or CohortTraining(cohort, plan, dataset, judge, device=device)
+                training = training or CohortTraining(cohort, plan, dataset, own_judge, device=device)
                 report = training.advance()
             except (RuntimeError, MemoryError) as error:  # torch's errors: out of memory, a kernel that refuses
                 book.fail(cohort.cohort_id, f"{type(error).__name__}: {error}")

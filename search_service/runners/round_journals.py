@@ -7,16 +7,18 @@ by their ids, never by their places: a line that is lost cannot give a result to
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from search_service.errors import DamagedFileError
 from search_service.folder import journals, layout
 from search_service.records.round_plan import RoundPlan
+from search_service.records.rounds import TrialResult
 from search_service.runners.base import Cohort, Member
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.paused import Part, Paused, Training
 from search_service.space.ranges import Choices
-from trainables.records import EpochPoint
+from trainables.records import EpochPoint, PopulationSize
 
 
 class RoundJournals:
@@ -38,8 +40,8 @@ class RoundJournals:
         # What a process knows of a trial must not be more than what the next one can read.
         journals.append(self._folder / journal, entries, durable=True)
 
-    def write_suggested(self, cohort: Cohort) -> None:
-        """A cohort that is to be trained."""
+    def write_suggested(self, cohorts: Sequence[Cohort]) -> None:
+        """Cohorts that are to be trained."""
         entries = [
             {
                 "trial": member.trial_id,
@@ -47,10 +49,38 @@ class RoundJournals:
                 "members": len(cohort.members),
                 "values": dict(member.values),
                 "config": member.config.to_plain(),
+                **({} if cohort.wave is None else {"wave": cohort.wave}),
             }
+            for cohort in cohorts
             for member in cohort.members
         ]
         self.append(layout.SUGGESTED, entries)
+
+    def write_ended(self, trial: TrialResult, cohort_id: str, seconds: float) -> None:
+        """A trial has ended, so many seconds after the round began."""
+        entry = {
+            "trial": trial.trial_id,
+            "status": trial.status,
+            "reason": trial.reason,
+            "cohort": cohort_id,
+            "worker": trial.worker,
+            "seconds": seconds,
+            "config": trial.config.to_plain(),
+            "curve": [asdict(point) for point in trial.curve],
+            **({} if trial.times is None else {"times": asdict(trial.times)}),
+        }
+        self.append(layout.ENDED_TRIALS, [entry])
+
+    def write_paused(self, part: Part, curves: Mapping[str, Any], times: Mapping[str, Training]) -> None:
+        """A cohort that was saved, with what was reported of those who are left, and how long they were trained."""
+        trained = {trial: asdict(training) for trial, training in times.items()}
+        entry = {"cohort": part.cohort_id, "epoch": part.epoch, "curves": curves, "times": trained}
+        self.append(layout.PAUSES, [entry])
+
+    def write_ending(self, stop_reason: str, seconds: float, sizes: Iterable[PopulationSize]) -> None:
+        """The round is over."""
+        ending = {"stop_reason": stop_reason, "seconds": seconds, "sizes": [asdict(size) for size in sizes]}
+        journals.write_whole(self._folder / layout.ROUND_ENDING, ending)
 
     def write_merged(self, cohort: Cohort, parts: Sequence[Part]) -> None:
         """A cohort that is made of what others have left."""

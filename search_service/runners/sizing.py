@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from search_service.records.round_plan import RoundPlan
 from search_service.space.layers import in_config
+from search_service.spec.sections import SearchSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.population_size import choose
@@ -15,6 +16,10 @@ from trainables.records import PopulationSize
 
 # Of a round's trials, one in this many is in training at once at most: the sampler and ASHA learn from those before.
 IN_TRAINING = 4
+# Cohorts of a wave in a deterministic round, where the config does not say how many train at once.
+WAVE = 4
+# Members of a cohort of a deterministic round: nothing is measured there, and more are of use to small networks alone.
+MOST_UNMEASURED = 16
 # Members of a cohort at most, however many a round has: more are hardly faster (bench/step_throughput.py), and a
 # worker that is lost takes all of them with it.
 MOST_MEMBERS = 256
@@ -23,6 +28,24 @@ MOST_MEMBERS = 256
 def most_members(max_trials: int, slots: int) -> int:
     """Members of a cohort at most, of a round on so many workers."""
     return max(1, min(MOST_MEMBERS, max_trials // (IN_TRAINING * slots)))
+
+
+def wave_of(search: SearchSpec) -> int | None:
+    """Cohorts that begin together in a deterministic study; None in any other."""
+    return (search.max_concurrent_trials or WAVE) if search.deterministic else None
+
+
+def size_of_population(search: SearchSpec, max_trials: int) -> int | Literal["auto"]:
+    """Configurations of a cohort: a number, or ``auto`` where it is to be measured.
+
+    Args:
+        search: What was asked.
+        max_trials: Of the round.
+    """
+    wave = wave_of(search)
+    if search.population_size != "auto" or wave is None:
+        return search.population_size
+    return min(MOST_UNMEASURED, most_members(max_trials, wave))
 
 
 def place_of(gpus: float, slots: int) -> dict[str, Any]:

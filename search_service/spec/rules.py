@@ -154,6 +154,17 @@ def _minutes_decide(spec: StudySpec) -> list[Problem]:
     return [Problem(key, value, rule, "remove it, or search.minutes") for key, value in given.items()]
 
 
+def _deterministic(spec: StudySpec) -> list[Problem]:
+    """What goes by the clock is not the same twice."""
+    search = spec.search
+    if not search.deterministic:
+        return []
+    rule = "nothing, since search.deterministic: true lets nothing go by the clock"
+    keys = ("minutes", "time_budget_s", "patience_minutes")
+    given = {f"search.{key}": value for key in keys if (value := getattr(search, key)) is not None}
+    return [Problem(key, value, rule, "remove it, or search.deterministic") for key, value in given.items()]
+
+
 def _is_given(search: SearchSpec, key: str) -> bool:
     """Whether a key stands in the config, and not as what it would be anyway."""
     return key in search.model_fields_set and getattr(search, key) is not None
@@ -179,6 +190,7 @@ _RULES = (
     _prediction_interval,
     _budgets,
     _minutes_decide,
+    _deterministic,
     _repeated,
 )
 

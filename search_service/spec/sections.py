@@ -119,7 +119,11 @@ class SearchSpec(FrozenModel):
     )
     coarse: CoarseSpec = CoarseSpec()
     refined: RefinedSpec = RefinedSpec()
-    early_stopping: bool = Field(default=True, description="Stop the hopeless at each rung (ASHA).")
+    early_stopping: bool = Field(
+        default=True,
+        description="Stop the hopeless at each rung (ASHA): each is compared with those that were there before, so that "
+        "on several workers no two studies are quite the same (deterministic: true).",
+    )
     grace_period: int | None = Field(
         default=None, ge=1, description="Epochs before a trial can be stopped; default: 3, or max_epochs/18 if more."
     )
@@ -185,6 +189,12 @@ class SearchSpec(FrozenModel):
         default="auto",
         description="Configurations trained together in one Tune trial, as one batched model. auto: as many as "
         "measurably save time for networks of their shape, at most a quarter of the round at once.",
+    )
+    deterministic: bool = Field(
+        default=False,
+        description="Whether the same config gives the same study whatever runs it and however many workers there are, "
+        "at the price of waiting: cohorts begin in waves (of max_concurrent_trials, or 4), each when the one before "
+        "has ended, and nothing goes by the clock.",
     )
     points_to_evaluate: tuple[Point, ...] = Field(
         default=(),

@@ -15,7 +15,7 @@ from search_service.recipe.planning import Around, StudyPlan, duration
 from search_service.recipe.planning import plan as plan_study
 from search_service.records.round_plan import Resources
 from search_service.runners.registry import RunnerKind, runner_kind
-from search_service.runners.sizing import most_members, place_of
+from search_service.runners.sizing import most_members, place_of, size_of_population
 from search_service.spec.sections import CoarseSpec, RefinedSpec
 from search_service.spec.study_spec import StudySpec
 from search_service.wiring import times
@@ -57,7 +57,7 @@ def plan(study: PreparedStudy, *, runner: str = "ray", began_at: float | None = 
 def _pace(study: PreparedStudy, kind: RunnerKind, concurrency: int) -> Pace:
     """The pace of a population of the config's trial."""
     spec, search = study.spec, study.spec.search
-    size = search.population_size
+    size = size_of_population(search, search.coarse.max_trials)
     if size == "auto":
         coarse, rules = search.coarse, asha_rules(search, search.coarse)
         most = most_members(coarse.max_trials, concurrency)

@@ -182,7 +182,8 @@ class _Training:
         return {REPORT: said, "done": report.finished}
 
     def _judge(self, rung: int, scores: Mapping[str, float]) -> set[str]:
-        go_on: set[str] = ray.get(self._coordinator.judge.remote(self._rungs, rung, dict(scores)))
+        judged = self._coordinator.judge.remote(self._rungs, rung, dict(scores), self._cohort.beside)
+        go_on: set[str] = ray.get(judged)
         return go_on
 
     def _read(self, path: Path) -> bytes:
