@@ -145,10 +145,8 @@ def search(
         plan, learnt = _taught(plan, place.earlier, place)
         sentences = [*sentences, *learnt]
     if plan.wave is not None:
-        sentences = [
-            *sentences,
-            f"in waves of {plan.wave} cohorts of {plan.population_size}: the same whoever is quicker",
-        ]
+        waves = f"in waves of {plan.wave} cohorts of {plan.population_size}: the same whoever is quicker"
+        sentences = [*sentences, waves]
     place.listen(RoundStarted(plan, (*place.sentences, *sentences)))
     result = place.runner.run_round(plan, place.dataset, place.listen)
     place.rounds.append(result)

@@ -121,8 +121,8 @@ class SearchSpec(FrozenModel):
     refined: RefinedSpec = RefinedSpec()
     early_stopping: bool = Field(
         default=True,
-        description="Stop the hopeless at each rung (ASHA): each is compared with those that were there before, so that "
-        "on several workers no two studies are quite the same (deterministic: true).",
+        description="Stop the hopeless at each rung (ASHA): each is compared with those that were there before, so "
+        "that on several workers no two studies are quite the same (deterministic: true).",
     )
     grace_period: int | None = Field(
         default=None, ge=1, description="Epochs before a trial can be stopped; default: 3, or max_epochs/18 if more."
