@@ -35,13 +35,14 @@ def validate(
     config: Config,
     target: Target = None,
     metric: Metric = None,
+    minutes: Minutes = None,
     drop: Drop = None,
     overrides: Overrides = None,
     home: Home = None,
 ) -> None:
     """Check a config and its table, without running anything."""
     started = time.monotonic()
-    spec = load(config, changes_of(overrides, target, metric, drop))
+    spec = load(config, changes_of(overrides, target, metric, drop, minutes))
     from search_service import wiring
     from search_service.cli import inspection
 

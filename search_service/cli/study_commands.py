@@ -36,6 +36,7 @@ from search_service.folder import extending, study_folder
 from search_service.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
+    from search_service.folder.study_folder import StudyFolder
     from search_service.recorders.background import Backlog
     from search_service.settings import Settings
     from search_service.spec.study_spec import StudySpec
@@ -155,7 +156,8 @@ def _run(
     if as_json:
         typer.echo(json.dumps(StudyDocument.of(study.spec, result, places).plain(), indent=2))
     else:  # Step 6 has said it at length; its first clause will do here.
-        _print_places(console, result.reason.split(";")[0] if result.finalists else "", result.seconds, places)
+        reason = result.reason.split(";")[0] if result.finalists else ""
+        _print_places(console, reason, result.seconds, places, before=_seconds_before(study.folder))
     _say_what_is_not_recorded(finished.backlog, places)
     if result.status is StudyStatus.FAILED:
         raise typer.Exit(CheckFailedError.exit_code)
@@ -343,10 +345,16 @@ def _interrupted(
     return typer.Exit(EXIT_INTERRUPTED)
 
 
-def _print_places(console: Console, reason: str, seconds: float, places: dict[str, str]) -> None:
+def _seconds_before(folder: StudyFolder | None) -> float:
+    """Seconds that the study which this one extends had taken; 0 for one that extends none."""
+    return 0.0 if folder is None else max((given.seconds for given in extending.extensions(folder)), default=0.0)
+
+
+def _print_places(console: Console, reason: str, seconds: float, places: dict[str, str], before: float = 0.0) -> None:
     if reason:
         say(f"  why it stopped        {escape(reason)}", console)
-    say(f"  took                  {seconds:.0f} s", console)
+    beside = f", {before:.0f} s of it before it was extended" if before else ""
+    say(f"  took                  {seconds:.0f} s{beside}", console)
     say(f"  files                 {places['folder']}", console)
     if "report" in places:
         say(f"  report                {escape(places['report'])}", console)

@@ -102,6 +102,7 @@ def test_e3_minutes_and_numbers_that_they_decide_are_a_mistake_that_says_which(t
     assert "remove it, or search.minutes" in refused.stderr
     # On the command line they take their place, but not that of what stands beside them there.
     assert called("validate", "both.yaml", "--set", "search.minutes=5").returncode == 0
+    assert called("validate", "both.yaml", "--minutes", "5").returncode == 0
     assert called("validate", "both.yaml", "--set", "search.minutes=5", "--set", "search.max_cycles=2").returncode == 2
     for wrong in ("0", "-1", "1e9"):
         assert "search.minutes" in called("plan", "both.yaml", "--minutes", wrong).stderr

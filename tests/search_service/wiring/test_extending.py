@@ -139,6 +139,14 @@ def test_d6_an_extended_study_that_is_killed_goes_on_to_the_same_end(copied):
     assert after.finalists.test_scores == calm.finalists.test_scores
 
 
+def test_21_the_command_says_what_of_the_time_is_that_of_the_study_before(copied, called):
+    home, first = copied
+    done = called("extend", first.study_id, "--trials", "4", "--runner", "inline", "--home", home)
+    assert done.returncode == 0, done.stderr
+    taken = StudyFolder(home / "studies" / first.study_id).seconds
+    assert f" s, {taken:.0f} s of it before it was extended" in done.stdout
+
+
 def test_21_more_takes_the_place_of_the_epochs_that_had_ended_the_study(tmp_path):
     """Of its first round one trial is left, of its refined one nothing."""
     first = begun(tmp_path, max_total_epochs=1, population_size=1)
