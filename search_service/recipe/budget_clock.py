@@ -95,5 +95,5 @@ class BudgetClock(MinutesClock):
         return (
             f"search.time_budget_s: {own:g} is too little for this table: a few trials of {epochs} epochs and a winner "
             f"of two seeds, without a refit or simpler models, take about {math.ceil(least)} s; give it as many, write "
-            "fewer epochs in search.refined.max_epochs, or fewer rows"
+            "fewer epochs in search.refined.max_epochs, or use fewer rows"
         )
