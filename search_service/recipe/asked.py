@@ -41,6 +41,7 @@ class Asked:
         least_epochs: Of a refined trial: those of later cycles are trained for no less than those before.
         most_coarse: Trials of a coarse round at most; None: as is worth it.
         most_refined: Trials of a refined round at most.
+        most_epochs: Of a coarse and of a refined trial; None: as is worth it.
         acts: Finalists and seeds of the last act, the best first.
         most_seeds: That a finalist may have where there is time.
     """
@@ -57,6 +58,7 @@ class Asked:
     least_epochs: int = 1
     most_coarse: int | None = None
     most_refined: int | None = None
+    most_epochs: tuple[int, int] | None = None
     acts: tuple[tuple[int, int], ...] = LAST_ACTS
     most_seeds: int = MOST_SEEDS
 
@@ -80,17 +82,18 @@ class Asked:
 
     @classmethod
     def at_most(cls, spec: StudySpec) -> Asked:
-        """All that a config says, defaults included, where there may be time for fewer trials, finalists and seeds."""
+        """All that a config says, defaults included, where there may be time for less of each."""
         search, (top, seeds) = spec.search, (spec.finalists.top, spec.finalists.seeds)
         fewer = ((min(top, each[0]), min(seeds, each[1])) for each in LAST_ACTS)
         return replace(
             cls.of(spec),
-            coarse_epochs=search.coarse.max_epochs,
-            refined_epochs=search.refined.max_epochs,
+            coarse_epochs=None,
+            refined_epochs=None,
             top=None,
             seeds=None,
             most_coarse=search.coarse.max_trials,
             most_refined=search.refined.max_trials,
+            most_epochs=(search.coarse.max_epochs, search.refined.max_epochs),
             acts=tuple(dict.fromkeys([(top, seeds), *fewer])),
             most_seeds=seeds,
         )
@@ -101,6 +104,9 @@ class Asked:
         if self.refined_epochs is not None:
             return (self.refined_epochs,)
         least = max(self.coarse_epochs or 1, self.least_epochs)
+        if self.most_epochs is not None:
+            _, most = self.most_epochs
+            return [most, *(epochs for epochs in LENGTHS if least <= epochs < most)]
         return [epochs for epochs in LENGTHS if epochs >= least] or [least]
 
     @property
@@ -122,6 +128,9 @@ class Asked:
 
     def coarse_length(self, epochs: int) -> int:
         """Epochs of a coarse trial beside refined ones of ``epochs``."""
+        if self.most_epochs is not None:
+            coarse, refined = self.most_epochs
+            return min(coarse, epochs, max(LEAST_COARSE_EPOCHS, round(epochs * coarse / refined)))
         return self.coarse_epochs or min(epochs, max(LEAST_COARSE_EPOCHS, round(epochs / COARSE_PART)))
 
     def last_acts(self, epochs: int) -> list[LastActSize]:

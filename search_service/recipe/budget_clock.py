@@ -1,9 +1,9 @@
 """The clock of a study with ``search.time_budget_s``: all that the config says, as far as there is time for it.
 
-Trials, epochs, cycles, finalists and seeds are the config's, and the time bounds them as it bounds a study with minutes
-(clock.py): each round has what those after it and the last act do not need, by what was measured, and no cycle is begun
-that does not fit in. Where there is time for all of it, nothing is decided here, and the study is the one without a
-budget.
+Trials, epochs, cycles, finalists and seeds are the config's at most, and the time bounds them as it bounds a study with
+minutes (clock.py): each round has what those after it and the last act do not need, by what was measured, trainings are
+shortened where a dozen refined trials would not fit in, and no cycle is begun that does not. Where there is time for
+all of it, nothing is decided here, and the study is the one without a budget.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from search_service.recipe.last_act import LastAct
 from search_service.recipe.rounds import Place
 from search_service.records.rounds import RoundResult
 from search_service.space.ranges import Space
+from search_service.spec.sections import CoarseSpec, RefinedSpec
 from search_service.spec.study_spec import StudySpec
 
 # Times what the last act is expected to take, beyond which nobody looks at the clock meanwhile.
@@ -81,11 +82,15 @@ class BudgetClock(MinutesClock):
         is_coarse = round_ is sizing.coarse
         follows = sizing.seconds_of_last + (sizing.refined.seconds if is_coarse else 0.0)
         deadline = self._deadline(sized, round_, max(round_.seconds, sized.left_s - follows)) + slack_s
-        place, most = self._at_the_end(place), (search.coarse if is_coarse else search.refined).max_trials
+        asked = search.coarse if is_coarse else search.refined
+        place = self._at_the_end(place).searching(
+            coarse=CoarseSpec(max_trials=search.coarse.max_trials, max_epochs=round_.epochs),
+            refined=RefinedSpec(max_trials=search.refined.max_trials, max_epochs=round_.epochs),
+        )
         assert place.deadline is not None
         if deadline < place.deadline:
             place = replace(place, deadline=deadline, deadline_of="round")
-        if round_.trials >= most and sizing.fits:
+        if round_.trials >= asked.max_trials and round_.epochs >= asked.max_epochs and sizing.fits:
             return place
         return replace(place, sentences=(self._sentence(sized, round_, f"{self._minutes.seconds:g} s"),))
 
@@ -94,6 +99,6 @@ class BudgetClock(MinutesClock):
         epochs, own = self._asked.lengths[-1], self._minutes.seconds
         return (
             f"search.time_budget_s: {own:g} is too little for this table: a few trials of {epochs} epochs and a winner "
-            f"of two seeds, without a refit or simpler models, take about {math.ceil(least)} s; give it as many, write "
-            "fewer epochs in search.refined.max_epochs, or use fewer rows"
+            f"of two seeds, without a refit or simpler models, take about {math.ceil(least)} s; give it as many, or "
+            "use fewer rows"
         )

@@ -115,12 +115,10 @@ def least_seconds(costs: Costs, asked: Asked) -> float:
 
 def _enough(epochs: int, asked: Asked) -> tuple[int, int]:
     """Refined trials that trainings of this length should leave room for, and finalists × seeds."""
-    if asked.most_refined is not None:
-        # No shorter ones are wanted: the last act has its share, and the search what is left.
-        return asked.fewest_refined, 1
-    longer = epochs > USUAL_LENGTH and asked.refined_epochs is None
+    longer = epochs > USUAL_LENGTH and asked.refined_epochs is None and asked.most_epochs is None
     trials, (top, seeds) = (MANY, ENOUGH_OF_LONGER) if longer else (ENOUGH_TRIALS, ENOUGH)
-    return trials, (asked.top or top) * (asked.seeds or seeds)
+    networks = min((asked.top or top) * (asked.seeds or seeds), max(map(math.prod, asked.acts)))
+    return min(trials, asked.most_refined or trials), networks
 
 
 def _rounds(seconds: float, costs: Costs, asked: Asked, last: LastActSize, *, with_coarse: bool) -> Sizing:

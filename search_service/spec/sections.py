@@ -160,8 +160,8 @@ class SearchSpec(FrozenModel):
     time_budget_s: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds from the command to its last line at most: of trials, cycles, finalists and seeds as many "
-        "of those that the config has as there is time for.",
+        description="Seconds from the command to its last line at most: of trials, epochs, cycles, finalists and seeds "
+        "as many of those that the config has as there is time for.",
     )
     max_total_epochs: int | None = Field(
         default=None,

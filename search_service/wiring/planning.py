@@ -114,7 +114,7 @@ def _sized(spec: StudySpec, costs: Costs, around: Around) -> tuple[StudySpec, tu
 def _bounded(
     spec: StudySpec, seconds: float, costs: Costs, around: Around
 ) -> tuple[StudySpec, Around, tuple[str, ...]]:
-    """The spec with the last act that its time budget bears, what is around it, and what there is no time for."""
+    """The spec with what its time budget bears but for trials, what is around it, and what there is no time for."""
     search, asked, missing = spec.search, Asked.at_most(spec), list[str]()
     without = replace(around, end=around.end - _record_s(search.coarse.max_trials + search.refined.max_trials))
     found, least = _fitting(seconds, asked, costs, without)
@@ -125,13 +125,20 @@ def _bounded(
     assert found.coarse is not None
     if not found.fits:
         missing.append(f"too short: the least for this table takes {duration(least)}")
+    if found.refined.epochs < search.refined.max_epochs:
+        missing.append(f"{found.refined.epochs} instead of {search.refined.max_epochs} epochs")
     for name, own, most in (
         ("coarse", found.coarse.trials, search.coarse.max_trials),
         ("refined", found.refined.trials, search.refined.max_trials),
     ):
         if own < most:
             missing.append(f"about {own} instead of {most} {name} trials")
-    return _with_last_act(spec, found), around, (*missing, *found.left_out)
+    epochs = {
+        "coarse": search.coarse.model_copy(update={"max_epochs": found.coarse.epochs}),
+        "refined": search.refined.model_copy(update={"max_epochs": found.refined.epochs}),
+    }
+    spec = _with_last_act(spec, found).model_copy(update={"search": search.model_copy(update=epochs)})
+    return spec, around, (*missing, *found.left_out)
 
 
 def _fitting(seconds: float, asked: Asked, costs: Costs, around: Around) -> tuple[Sizing, float]:

@@ -124,7 +124,8 @@ def test_21_under_a_budget_nothing_is_more_than_the_config_says(seconds, epoch, 
     search = {"coarse": {"max_trials": coarse, "max_epochs": 5}, "refined": {"max_trials": refined, "max_epochs": 20}}
     spec = StudySpec(name="x", data=data, search=search, finalists={"top": 4, "seeds": seeds})
     found = size(seconds, costs(epoch), Asked.at_most(spec))
-    assert (found.coarse.epochs, found.refined.epochs, found.last.epochs) == (5, 20, 20)
+    assert found.coarse.epochs <= min(5, found.refined.epochs)
+    assert found.refined.epochs == found.last.epochs <= 20
     assert 1 <= found.coarse.trials <= coarse
     assert 1 <= found.refined.trials <= refined
     assert 1 <= found.last.top <= 4
@@ -141,4 +142,20 @@ def test_21_with_time_for_all_of_it_a_budget_takes_nothing_away():
     assert not found.left_out
     assert found.coarse.trials == spec.search.coarse.max_trials
     assert found.refined.trials == spec.search.refined.max_trials
+    assert (found.coarse.epochs, found.refined.epochs) == (
+        spec.search.coarse.max_epochs,
+        spec.search.refined.max_epochs,
+    )
     assert (found.last.top, found.last.seeds) == (4, 7)
+
+
+def test_21_trainings_are_shortened_where_a_dozen_of_them_would_not_fit_into_a_budget():
+    data = DataConfig(source="digits")
+    search = {"coarse": {"max_epochs": 12}, "refined": {"max_trials": 40, "max_epochs": 60}}
+    asked_ = Asked.at_most(StudySpec(name="x", data=data, search=search))
+    whole, short = (size(seconds, costs(0.2), asked_) for seconds in (3600.0, 120.0))
+    assert (whole.coarse.epochs, whole.refined.epochs) == (12, 60)
+    assert short.refined.epochs < 60
+    assert short.coarse.epochs == max(3, round(short.refined.epochs / 5))
+    assert short.fits
+    assert short.refined.trials >= 12
