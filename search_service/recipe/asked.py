@@ -86,17 +86,20 @@ class Asked:
         search, (top, seeds) = spec.search, (spec.finalists.top, spec.finalists.seeds)
         fewer = ((min(top, each[0]), min(seeds, each[1])) for each in LAST_ACTS)
         return replace(
-            cls.of(spec),
-            coarse_epochs=None,
-            refined_epochs=None,
+            cls.of(spec).of_shorter(),
             top=None,
             seeds=None,
             most_coarse=search.coarse.max_trials,
             most_refined=search.refined.max_trials,
-            most_epochs=(search.coarse.max_epochs, search.refined.max_epochs),
             acts=tuple(dict.fromkeys([(top, seeds), *fewer])),
             most_seeds=seeds,
         )
+
+    def of_shorter(self) -> Asked:
+        """The same where trainings may be shorter than the config says."""
+        search = self.search
+        most = (search.coarse.max_epochs, search.refined.max_epochs)
+        return replace(self, coarse_epochs=None, refined_epochs=None, most_epochs=most)
 
     @property
     def lengths(self) -> Sequence[int]:

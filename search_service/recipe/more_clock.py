@@ -67,6 +67,12 @@ class MoreMinutesClock(MinutesClock):
         files: Decisions are written here.
     """
 
+    def __init__(self, spec: StudySpec, minutes: Minutes, files: StudyFolder) -> None:
+        super().__init__(spec, minutes, files)
+        if spec.search.time_budget_s is not None:
+            # Its rounds were trained for as long as there was time for.
+            self._asked = self._asked.of_shorter()
+
     def coarse(self, place: Place, space: Space) -> Place:
         """See ``Clock``."""
         # Trials that were trained for less than those before would come behind them, however good.

@@ -17,7 +17,7 @@ from search_service.recipe.budget_clock import BudgetClock
 from search_service.recipe.clock import Minutes, Sized
 from search_service.recipe.costs import Costs
 from search_service.recipe.last_act import LastAct, LastActInMinutes
-from search_service.recipe.more_clock import clock_for
+from search_service.recipe.more_clock import MoreMinutesClock, clock_for
 from search_service.recipe.rounds import Place
 from search_service.records.results import StudyStatus
 from search_service.runners.inline import InlineRunner
@@ -181,3 +181,19 @@ def test_21_a_budget_that_the_least_study_takes_many_times_is_refused_with_what_
     least = float(str(said.value).split("take about ")[1].split(" s")[0])
     enough, place = clock_of(SMALL, tmp_path, least, slow, monkeypatch)
     assert dataclasses.is_dataclass(enough.coarse(place, place.spec.space()))
+
+
+def test_21_minutes_more_train_as_long_as_the_budget_had_time_for_and_not_as_the_config_says(tmp_path, monkeypatch):
+    """Forty epochs would not fit in; nine were trained."""
+    spec = spec_with(LARGE | {"time_budget_s": 60})
+    short = spec_with(SMALL | {"refined": {"max_trials": 4, "max_epochs": 9}})
+    place = Place(spec, wiring.prepare(spec).dataset, InlineRunner(), lambda event: None, tmp_path, None)
+    place.rounds.extend(run(short, tmp_path, None).rounds)
+    costs = Costs(epoch=0.2, network_epoch=0.2, single_epoch=0.2, baselines=0.0, slots=1)
+    more = MoreMinutesClock(spec, Minutes(90.0, time.monotonic(), spent_s=30.0), StudyFolder(tmp_path))
+    monkeypatch.setattr(more, "_costs_after", lambda place, done: costs)
+    coarse = more.coarse(place, spec.space())
+    sizing = StudyFolder(tmp_path).read("minutes-3", Sized).sizing
+    assert sizing.fits
+    assert 9 <= sizing.refined.epochs < 40
+    assert coarse.spec.search.coarse.max_epochs <= sizing.refined.epochs
