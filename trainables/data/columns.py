@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from trainables.data import calendar_words, written_dates
 from trainables.data.config import ColumnKind
 from trainables.data.types import canonical_names
+from trainables.data.written_durations import seconds_in
 from trainables.data.written_numbers import Notation
 
 # The category of a missing value.
@@ -43,7 +44,7 @@ class Column:
         notation: How texts write numbers, where it is not as programs do.
         format: How texts write dates, as in ``strftime``, where it is not ISO.
         null_values: Values that mean missing.
-        digits: Of a code of digits such as 01009, how many it has: a number 1009 is the same code. 0 for others.
+        digits: Of a code of digits such as 01009, how many it has: 1009 and 1009.0 are the same code. 0 for others.
     """
 
     name: str
@@ -85,11 +86,15 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
             result = np.asarray(pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan))
         else:
             result = of.notation.parse(values)
+            if of.notation.is_duration and of.storage == "number":
+                # Of a column of durations, which elsewhere are the numbers of their seconds.
+                result = np.where(np.isnan(result), pd.to_numeric(values, errors="coerce").to_numpy(np.float64), result)
         rule = str(of.notation or "numbers")
         fix = "mend the value, or make the column categorical"
         _require_all(values.notna().to_numpy(), ~np.isnan(result), values, rule, fix)
     elif counts_seconds(kind):
-        result = seconds(column)
+        # A column of whole days is written in days: 3 days.
+        result = seconds(column) / seconds_in(of.notation.unit if of.notation is not None else "")
     elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         result = np.asarray(column.to_numpy(), dtype=np.float64)
     elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
@@ -164,10 +169,11 @@ def _to_categories(column: pa.ChunkedArray, of: Column) -> NDArray[Any]:
         texts = canonical_names(column, numbers=of.storage in ("whole", "number"))
     else:
         texts = category_names(column)
-    names = texts.to_pandas()
-    if of.digits and not pa.types.is_string(column.type):
-        names = names.str.zfill(of.digits)
-    names = names.to_numpy(dtype=object)
+    if of.digits:
+        # Without its zeros, as a sheet or a column of numbers has it: all codes have as many digits.
+        are_digits = pc.match_substring_regex(texts, r"^\d+$")
+        texts = pc.if_else(are_digits, pc.utf8_lpad(texts, of.digits, padding="0"), texts)
+    names = texts.to_pandas().to_numpy(dtype=object)
     names[missing(column)] = MISSING
     return np.asarray(names, dtype=object)
 
@@ -187,14 +193,17 @@ def _read_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
     if of.format in calendar_words.SINCE_1970 and is_number:
         numbers = pd.Series(column.cast(pa.float64()).to_numpy())
         return np.asarray(calendar_words.parse(numbers, of.format).to_numpy(), dtype="datetime64[us]")
-    if of.format is not None and pa.types.is_integer(column.type):
-        # 20260224 may have been read as a number.
-        column = column.cast(pa.string())
+    if of.format is not None and is_number and (whole := whole_numbers(column)) is not None:
+        # 20260224 may have been read as a number, and be one with a fraction where the column has gaps.
+        column = whole.cast(pa.string())
     kind = column.type
     if pa.types.is_string(kind):
         values = column.to_pandas()
         times = as_clock_times(values) if of.storage == "clock" else as_times(values)
         if of.format is not None:
+            if "." not in of.format:
+                # As pandas writes whole numbers of a column with gaps: 20260224.0.
+                values = values.str.replace(r"^(\d+)\.0$", r"\1", regex=True)
             # Whoever asks a model may write ISO dates all the same.
             times = written_dates.parse(values, of.format).fillna(times)
         shown = "times of day such as 13:45" if of.storage == "clock" else "dates such as 2026-11-24"
@@ -213,8 +222,9 @@ def _read_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
         return np.asarray(column.cast(pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
     if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind)):
         fix = "leave its kind out: {{name}: numeric}"
-        written = column.drop_null().cast(pa.string()).to_pandas()
-        if pa.types.is_integer(kind) and written_dates.parse(written, "%Y%m%d").notna().all():
+        whole = whole_numbers(column) if is_number else None
+        written = None if whole is None else whole.drop_null().cast(pa.string()).to_pandas()
+        if written is not None and written_dates.parse(written, "%Y%m%d").notna().all():
             fix = 'say how they are written: data.columns: {{name}: {kind: date, format: "%Y%m%d"}}'
         raise NotOfItsKindError(0, _first(column), f"dates, not {kind}", fix)
     return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy(), dtype="datetime64[us]")
@@ -247,16 +257,19 @@ def without_nulls(column: pa.ChunkedArray, null_values: Sequence[str | float]) -
 
 def category_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Values as text, as people write them: 3.0 is 3, and truth is true."""
-    kind = column.type
-    if pa.types.is_floating(kind):
-        values = column.cast(pa.float64())
-        if (
-            pc.all(pc.equal(values, pc.floor(values)), min_count=0).as_py()
-            and not pc.any(pc.greater(pc.abs(values), 2**53)).as_py()
-        ):
-            gaps = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
-            return gaps.cast(pa.int64()).cast(pa.string())
+    if pa.types.is_floating(column.type) and (whole := whole_numbers(column)) is not None:
+        return whole.cast(pa.string())
     return column.cast(pa.string())
+
+
+def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Numbers as integers where all are whole, as pandas makes floats of a column with gaps; None for others."""
+    if pa.types.is_integer(column.type):
+        return column
+    values = column.cast(pa.float64())
+    values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+    are_whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less_equal(pc.abs(values), 2**53))
+    return values.cast(pa.int64()) if pc.all(are_whole, min_count=0).as_py() else None
 
 
 def as_times(values: pd.Series[Any]) -> pd.Series[Any]:

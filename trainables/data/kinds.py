@@ -25,6 +25,7 @@ from trainables.data.columns import (
     Storage,
     as_clock_times,
     as_times,
+    whole_numbers,
     without_nulls,
 )
 from trainables.data.config import ColumnConfig, ColumnKind
@@ -178,12 +179,14 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
         pa.types.is_timestamp: ("date", "time"),
         pa.types.is_time: ("date", "clock"),
     }
-    if pa.types.is_integer(kind) and (instants := _look_at_instants(name, column)) is not None:
+    if (instants := _look_at_instants(name, column)) is not None:
         return instants
     for is_of_it, (found, storage) in by_type.items():
         if is_of_it(kind):
-            said = "durations are read as seconds" if pa.types.is_duration(kind) else ""
-            return Column(name, found, storage), _why_durations(column) if pa.types.is_time(kind) else said
+            if pa.types.is_duration(kind):
+                durations = Notation(is_duration=True)
+                return Column(name, found, storage, notation=durations), "durations are read as seconds"
+            return Column(name, found, storage), _why_durations(column) if pa.types.is_time(kind) else ""
     fix = f"leave it out: {stray_values.LEAVE_OUT}"
     if pa.types.is_interval(kind):
         fix += "; or write it as a number, of seconds for example"
@@ -197,9 +200,11 @@ def _look_at_instants(name: str, column: pa.ChunkedArray) -> tuple[Column, str] 
 
     As numbers they tell earlier from later; as dates, the hour and the weekday, too.
     """
-    ends = pc.min_max(column).as_py()
-    if ends["min"] is None or not _NAME_OF_INSTANT.fullmatch(in_words(name)):
+    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    whole = whole_numbers(column) if is_number and _NAME_OF_INSTANT.fullmatch(in_words(name)) else None
+    if whole is None or whole.null_count == len(whole):
         return None
+    ends = pc.min_max(whole).as_py()
     form = calendar_words.since_1970(ends["min"], ends["max"])
     if form is None:
         return None
@@ -207,7 +212,7 @@ def _look_at_instants(name: str, column: pa.ChunkedArray) -> tuple[Column, str] 
     first = calendar_words.parse(pd.Series([ends["min"]]), form).iloc[0]
     said = f"{ends['min']} is read as {unit} since 1970, {first:%Y-%m-%d %H:%M}"
     said += "; data.columns: {{name}: numeric} keeps the number"
-    return Column(name, "date", "whole", format=form), said
+    return Column(name, "date", "whole" if pa.types.is_integer(column.type) else "number", format=form), said
 
 
 def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Column, str]:

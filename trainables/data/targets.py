@@ -19,6 +19,7 @@ from trainables.data.columns import LARGEST, category_names, counts_seconds, mis
 from trainables.data.config import ColumnConfig
 from trainables.data.number_marks import DecimalMark, TwoReadingsError
 from trainables.data.types import as_key, canonical_names, plain
+from trainables.data.written_durations import seconds_in
 from trainables.data.written_numbers import Notation
 from trainables.errors import DataError, Problem
 
@@ -98,8 +99,8 @@ class Reader:
         """
         if self.notation is None:
             return target
-        if self.notation.is_duration and counts_seconds(target.type):
-            return pa.chunked_array([pa.array(seconds(target), from_pandas=True)])
+        if counts_seconds(target.type):
+            return pa.chunked_array([pa.array(seconds(target) / seconds_in(self.notation.unit), from_pandas=True)])
         return _as_numbers(target, self.notation, path)
 
 

@@ -108,7 +108,7 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
         values = sample[column.name]
         present = values[~values.isin([MISSING, ""])] if values.dtype == object else values.dropna()
         different = present.nunique()
-        are_days = (column.kind, column.storage) == ("numeric", "whole") and _are_days(present)
+        are_days = column.kind == "numeric" and _are_days(present)
         # A column with gaps says at least where they are.
         if different == 0 or (different == 1 and len(present) == len(values)):
             constant.append(column.name)
@@ -163,7 +163,7 @@ def _day_for_missing(present: pd.Series[Any]) -> str | None:
 
 def _are_days(present: pd.Series[Any]) -> bool:
     """Whether whole numbers are days of the years 1900 to 2100, written without marks."""
-    if len(present) < LEAST_NUMBERS or not present.between(19_000_101, 21_001_231).all():
+    if len(present) < LEAST_NUMBERS or not present.between(19_000_101, 21_001_231).all() or (present % 1).any():
         return False
     written = present.astype("int64").astype(str)
     return bool(written_dates.parse(written.astype(object), "%Y%m%d").notna().all())

@@ -29,9 +29,11 @@ HOURS_AND_SECONDS = frozenset(["h", "hr", "hour", "s", "sec", "second"])
 _PART = r"\d+(?:\.\d+)?\s*[a-zA-Z]+\.?[\s,]*(?:and\s+)?"
 _DURATION = re.compile(
     r"[-+]?(?:P(?=.)(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?"
-    rf"|(?:{_PART})+(?:\d{{1,2}}:\d{{2}}:\d{{2}}(?:\.\d+)?)?|\d+:\d{{2}}(?::\d{{2}})?(?:\.\d+)?|\d+\s?h\s?[0-5]\d)"
+    rf"|(?:{_PART})+(?:[-+]?\d{{1,2}}:\d{{2}}:\d{{2}}(?:\.\d+)?)?|\d+:\d{{2}}(?::\d{{2}})?(?:\.\d+)?|\d+\s?h\s?[0-5]\d)"
 )
 
+# As pandas writes all of its durations in CSV files, but for columns of whole days.
+_DAYS_AND_CLOCK = re.compile(r"-?\d+ days? [-+]?\d{2}:\d{2}:\d{2}(\.\d+)?")
 _CLOCK = re.compile(r"(\d+):(\d{2}(?:\.\d+)?)")
 _HOURS_AND_MINUTES = re.compile(r"(\d+)\s?h\s?(\d{2})")
 
@@ -53,6 +55,17 @@ def are_durations(texts: Any) -> bool:
     is_clear = is_clear or any(re.fullmatch(r"\d+:\d{2}\.\d+", text) for text in clocks)
     is_clear = is_clear or any(int(text.partition(":")[0]) > 23 for text in clocks)
     return words - {"and"} <= _SECONDS.keys() and is_clear and not np.isnan([*map(seconds_of, texts)]).any()
+
+
+def in_unit(text: str, unit: str) -> float:
+    """A duration as pandas writes it, in a unit of time; NaN for another text, or another unit."""
+    seconds = _SECONDS.get(singular(unit), float("nan"))
+    return seconds_of(text) / seconds if _DAYS_AND_CLOCK.fullmatch(text.strip()) else float("nan")
+
+
+def seconds_in(unit: str) -> float:
+    """Seconds of a unit of time; 1 of another, and of none."""
+    return _SECONDS.get(singular(unit), 1.0)
 
 
 def units_of(texts: Iterable[str]) -> set[str]:

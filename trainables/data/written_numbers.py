@@ -29,6 +29,7 @@ from trainables.data.written_durations import (
     WEEKS_AND_DAYS,
     YEARS,
     are_durations,
+    in_unit,
     is_duration,
     seconds_of,
     units_of,
@@ -121,7 +122,7 @@ class Notation:
             return inches_of(text)
         found = parts_of(LIMIT.sub("", text) if self.has_limits else text)
         if found is None:
-            return float("nan")
+            return in_unit(text, self.unit)
         digits, sign, unit = found
         if self.below_zero and singular(unit) == singular(self.below_zero):
             sign, unit = -sign, self.unit
