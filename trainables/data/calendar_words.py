@@ -57,7 +57,7 @@ def in_english(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
     if "%b" not in form and "%B" not in form:
         return texts
     letters = None if "%B" in form else 3
-    return texts.where(texts.isna(), texts.astype(str).map(lambda text: _translated(text, letters)))
+    return texts.astype(object).map(lambda text: _translated(str(text), letters), na_action="ignore")
 
 
 def _translated(text: str, letters: int | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from trainables.data import text_encoding
 from trainables.data.config import CsvConfig
 from trainables.data.reading import NULL_VALUES
+from trainables.data.row_names import is_version
 
 # Enough lines to see how a CSV file is written; encodings differ in rare letters, so not too few.
 SAMPLE_BYTES = 256 * 1024
@@ -21,6 +22,7 @@ CODE_DIGITS = 5
 # Points between thousands, with or without a decimal comma behind.
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 _MONTH = re.compile(r"(0[1-9]|1[0-2])\.(19|20)\d{2}")
+_VERSION = re.compile(r"\d+(\.\d+)?")
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d")
 
 
@@ -79,8 +81,9 @@ def codes_in(rows: Sequence[list[str]]) -> list[str]:
 def not_numbers_in(rows: Sequence[list[str]]) -> list[str]:
     """Names of columns that a reader takes for fractions and that may be something else, by all of their values.
 
-    Thousands with points beside numbers below a thousand without (1.064, 858), and months (03.2024): what they are is
-    found out, or asked, where columns are looked at by themselves (kinds.py).
+    Thousands with points beside numbers below a thousand without (1.064, 858), months (03.2024), and versions of which
+    two would be one number (1.1, 1.10): what they are is found out, said or asked, where columns are looked at by
+    themselves (kinds.py).
     """
     found = []
     for name, values in _different(rows):
@@ -91,5 +94,7 @@ def not_numbers_in(rows: Sequence[list[str]]) -> list[str]:
         if are_thousands and any(len(value) == 3 for value in bare):
             found.append(name)
         if len(values) > 1 and all(map(_MONTH.fullmatch, values)):
+            found.append(name)
+        if is_version(name) and all(map(_VERSION.fullmatch, values)) and len({*map(float, values)}) < len(values):
             found.append(name)
     return found

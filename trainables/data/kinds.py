@@ -17,7 +17,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data import calendar_words, number_marks, row_names, stray_values, units, written_dates, written_numbers
+from trainables.data import (
+    calendar_words,
+    number_marks,
+    remarks,
+    row_names,
+    stray_values,
+    units,
+    written_dates,
+    written_numbers,
+    zone_names,
+)
 from trainables.data.columns import (
     CONVERSIONS,
     Column,
@@ -33,7 +43,7 @@ from trainables.data.number_marks import DecimalMark, TwoReadingsError
 from trainables.data.reading import Reading
 from trainables.data.row_names import in_words
 from trainables.data.schema import Schema
-from trainables.data.types import as_key, canonical_names, few, plain, spelt_alike
+from trainables.data.types import as_key, canonical_names, few, plain
 from trainables.data.written_dates import TwoOrdersError
 from trainables.data.written_numbers import Notation
 from trainables.errors import DataError, Problem
@@ -43,14 +53,11 @@ from trainables.errors import DataError, Problem
 FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
 # Share of dates from which a column is one of dates, and the rest a mistake; a third that says "never" is a category.
 MOSTLY = 0.8
-# Categories of a column whose spelling is looked at; of more, most come too seldom to matter.
-MOST_SPELT = 2_000
 _DATE_FIX = "data.columns: {{name}: {kind: date, format: '{format}'}}"
 # By the first letter of a format.
 _AHEAD = {"d": "day", "m": "month", "y": "year"}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]{3,}([ _-][^\W\d_]+)*")
-_NAME_OF_PLACE = re.compile(r"(.*[^a-z])?(zip|zip.?code|post.?code|postal.?code|plz|area.?code|fips)s?")
 _NAME_OF_INSTANT = re.compile(
     r"(.*[^a-z])?(ts|unix|epoch|utc|when|at|on|created|updated|modified|seen|start|end|begin|login)([^a-z].*)?|.*(date|time|stamp).*"
 )
@@ -90,7 +97,7 @@ def infer(
         if asked.meant is None and (reason := row_names.why_left_out(column, raw)):
             named[column.name] = f"column {name}: {reason.replace('{name}', as_key(name))}"
         else:
-            doubts = [] if asked.meant is not None else [_why_codes(column), _why_alike(column, raw)]
+            doubts = [] if asked.meant is not None else remarks.of(column, raw)
             notes += [f"column {name}: {said.replace('{name}', as_key(name))}" for said in (note, *doubts) if said]
         columns.append(replace(column, canonical=column.kind == "categorical" and _tells_apart(raw)))
     if refused:
@@ -186,7 +193,7 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
             if pa.types.is_duration(kind):
                 durations = Notation(is_duration=True)
                 return Column(name, found, storage, notation=durations), "durations are read as seconds"
-            return Column(name, found, storage), _why_durations(column) if pa.types.is_time(kind) else ""
+            return Column(name, found, storage), remarks.durations(column) if pa.types.is_time(kind) else ""
     fix = f"leave it out: {stray_values.LEAVE_OUT}"
     if pa.types.is_interval(kind):
         fix += "; or write it as a number, of seconds for example"
@@ -240,7 +247,7 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
         if (found := _look_at_numbers(name, column, present, numbers, point)) is not None:
             return found
     if as_clock_times(present).notna().all():
-        return Column(name, "date", "clock"), _why_durations(column)
+        return Column(name, "date", "clock"), remarks.durations(column)
     found = None if is_code else _look_at_dates(name, column, present)
     if found is None and not is_code:
         _refuse_mostly_dates(column, present)
@@ -314,6 +321,8 @@ def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) 
     # The last day of a month tells best which of the numbers is the day.
     clearest = present.iloc[int(written_dates.parse(present, form).dt.day.to_numpy().argmax())]
     said = f"{clearest!r} is read as a date written {form}; data.columns can say otherwise"
+    if (zones := zone_names.named(present)) not in ("", "UTC", "GMT"):
+        said += f"; zones are {'read, times are in UTC' if '%Z' in form else 'left out'}: {zones}"
     if "%y" in form and (late := written_dates.in_the_future(present, form)):
         said += f"; {late}"
     return Column(name, "date", "text", format=form), said
@@ -365,33 +374,3 @@ def _are_few_categories(present: pd.Series[Any], parsed: pd.Series[Any]) -> bool
         # A mark such as ? or n/a is a way to say "missing".
         and all(_WORD.fullmatch(value) for value in words)
     )
-
-
-# ---- what may be meant in another way --------------------------------------------------------------------------------
-
-
-def _why_codes(column: Column) -> str:
-    """Why numbers may be no quantity; empty where nothing says so. They stay numbers, as near places have near ones."""
-    if column.kind == "numeric" and _NAME_OF_PLACE.fullmatch(column.name.lower()):
-        return "numbers that name places, by its name; data.columns: {{name}: categorical} makes them categories"
-    return ""
-
-
-def _why_durations(column: pa.ChunkedArray) -> str:
-    """Why times of day may be minutes and seconds: 09:30 is a time of day, and 21:15 either."""
-    if any(str(value).startswith("0") for value in pc.unique(column.drop_null()).to_pylist()):
-        return ""
-    return "values are read as times of day; data.columns: {{name}: numeric} makes them durations"
-
-
-def _why_alike(column: Column, raw: pa.ChunkedArray) -> str:
-    """Which categories may be one, written in two ways; empty where none are."""
-    if column.kind != "categorical" or not pa.types.is_string(raw.type):
-        return ""
-    values = pc.unique(raw.drop_null()).to_pylist()
-    alike = [sorted(group) for group in spelt_alike(values[:MOST_SPELT])]
-    if not alike:
-        return ""
-    more = f", and {len(alike) - 1} more such" if len(alike) > 1 else ""
-    named = few([repr(value) for value in alike[0]])
-    return f"{named} are categories of their own{more}; write them alike in the table if they are one"

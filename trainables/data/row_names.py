@@ -19,6 +19,7 @@ WORDS, DIFFERENT_TEXTS = 4, 0.5
 _INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 _NAME_OF_ID = re.compile(r"(^|.*[^a-z])(id|ids|uuid|guid|key|number|no|nr|num|idx|index|rowid|row)|unnamed: \d+")
 _NAME_OF_ORDER = re.compile(r".*(year|date|time|day|month|week|hour|age|rank|size|count|amount|price).*")
+_NAME_OF_VERSION = re.compile(r"(.*[^a-z])?(version|ver|release|build|firmware|revision)s?([^a-z].*)?")
 
 
 def why_left_out(column: Column, raw: pa.ChunkedArray) -> str:
@@ -53,6 +54,11 @@ def _counts_rows(name: str, raw: pa.ChunkedArray) -> bool:
         return False
     ends = pc.min_max(raw).as_py()
     return ends["max"] - ends["min"] < DENSE * len(raw) or _NAME_OF_ID.fullmatch(in_words(name)) is not None
+
+
+def is_version(name: str) -> bool:
+    """Whether a column is called a version or a release, of which 1.10 is another than 1.1."""
+    return _NAME_OF_VERSION.fullmatch(in_words(name)) is not None
 
 
 def in_words(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from trainables.data import calendar_words
+from trainables.data import calendar_words, zone_names
 
 # Values at which is looked before all of them are.
 _GLANCE = 200
@@ -84,6 +84,8 @@ def find(values: pd.Series[Any]) -> str | None:
     """
     different = values.drop_duplicates()
     glance = different.iloc[:_GLANCE]
+    if zone_names.differ(different):
+        return _find_with_zones(different)
     if not glance.map(looks_like_one).all():
         return None
     # The longest: a sheet leaves midnight out.
@@ -96,6 +98,21 @@ def find(values: pd.Series[Any]) -> str | None:
     if first.startswith("%d") and first[2] != "." and swapped in fitting and swapped != first:
         raise TwoOrdersError(str(different.iloc[0]), (first, swapped))
     return first
+
+
+def _find_with_zones(different: pd.Series[Any]) -> str | None:
+    """The format of times that name several zones; None where they are no times of days.
+
+    Raises:
+        TwoOrdersError: As of ``find``.
+    """
+    _, plain = zone_names.split(different)
+    try:
+        form = find(plain)
+    except TwoOrdersError as error:
+        first, second = (form + zone_names.BEHIND for form in error.formats)
+        raise TwoOrdersError(str(different.iloc[0]), (first, second)) from error
+    return None if form is None else form + zone_names.BEHIND
 
 
 def _by_their_days(different: pd.Series[Any], fitting: list[str]) -> str:
@@ -144,6 +161,17 @@ def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
     texts = values.where(values.isna(), values.astype(str).str.strip())
     if calendar_words.is_ours(form):
         return calendar_words.parse(texts, form)
+    if form.endswith(zone_names.BEHIND):
+        hours, plain = zone_names.split(texts)
+        known = parse(plain.where(hours.notna()), form.removesuffix(zone_names.BEHIND))
+        known -= pd.to_timedelta(hours, unit="h").astype("timedelta64[us]")
+        # Others may name zones in full: America/New_York.
+        return known.fillna(_parse_plainly(texts.where(hours.isna()), form))
+    return _parse_plainly(texts, form)
+
+
+def _parse_plainly(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
+    """Texts by a format of ``strptime``'s; NaT for others."""
     texts = calendar_words.in_english(_plainly(texts, form), form)
     has_zone = "%z" in form or "%Z" in form
     dates = pd.to_datetime(texts, format=form, errors="coerce", utc=has_zone or None)

@@ -158,3 +158,22 @@ def test_e1_what_means_missing_in_a_training_file_of_text_does_so_in_others(tmp_
     for name in ("later.parquet", "later.json"):
         rows = read_rows(str(tmp_path / name), "FILE", schema.reading, ["x"])
         assert schema.typed(rows, "FILE")["x"].tolist() == ["p", "(missing)"]
+
+
+@pytest.mark.parametrize("name", ["version", "appVersion", "release_nr"])
+def test_e1_versions_that_become_one_number_are_said(tmp_path, name):
+    """1.10 comes after 1.9."""
+    csv(tmp_path, ["1.9", "1.10", "1.1"])
+    table = (tmp_path / "t.csv").read_text().replace("x,y", f"{name},y", 1)
+    (tmp_path / "t.csv").write_text(table)
+    config = DataConfig(source=str(tmp_path / "t.csv"), target="y")
+    said = f"column {name}: '1.10' and '1.1' are one number; data.columns: {{{name}: categorical}} keeps them apart"
+    assert said in read(config).notes
+    apart = read(DataConfig(source=config.source, target="y", columns={name: "categorical"}))
+    assert set(apart.grids[name].values) == {"1.9", "1.10", "1.1"}
+    (tmp_path / "t.csv").write_text(table.replace("1.10,", "1.2,"))
+    assert not any("one number" in note for note in read(config).notes)
+
+
+def test_e1_prices_that_end_in_zeros_are_no_versions(tmp_path):
+    assert not any("one number" in note for note in csv(tmp_path, ["1.9", "1.10", "1.1"]).notes)

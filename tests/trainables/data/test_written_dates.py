@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tests.one_column import ROWS, csv, kind_of, refused, values_of
@@ -83,3 +84,59 @@ def test_e1_months_may_be_abbreviated_as_english_ones_are(tmp_path, months):
     loaded = csv(tmp_path, cells)
     assert kind_of(loaded) == "date"
     assert values_of(loaded)[-1].month in (11, 12)
+
+
+@pytest.mark.parametrize(
+    ("cells", "utc"),
+    [
+        (["2024-01-05 10:00 EST", "2024-01-05 10:00 PST"], ["2024-01-05 15:00", "2024-01-05 18:00"]),
+        (["2024-07-05 10:00 CEST", "2024-01-05 10:00 CET", "2024-01-05 10:00 UTC"],
+         ["2024-01-05 09:00", "2024-01-05 10:00", "2024-07-05 08:00"]),
+        (["01/25/2024 10:00 p.m. CST", "07/25/2024 10:00 p.m. CDT"], ["2024-01-26 04:00", "2024-07-26 03:00"]),
+        (["2024/01/21 10:05:05 PM GMT+1", "2024/07/21 9:00:05 PM GMT+2"],
+         ["2024-01-21 21:05:05", "2024-07-21 19:00:05"]),
+        (["5. März 2024 10:00 (UTC-03:30)", "5. Mai 2024 10:00 (UTC-02:30)"], ["2024-03-05 13:30", "2024-05-05 12:30"]),
+    ],
+)  # fmt: skip
+def test_e1_times_of_several_zones_are_instants(tmp_path, cells, utc):
+    """The names were cut off: 10:00 in New York and in Los Angeles were one instant."""
+    loaded = csv(tmp_path, [f'"{cell}"' for cell in cells])
+    assert values_of(loaded) == [*map(pd.Timestamp, utc)]
+    assert any("zones are read, times are in UTC: " in note for note in loaded.notes)
+    # Later rows may have others.
+    schema = loaded.preparation.schema
+    form = schema.columns[0].format.removesuffix(" %Z")
+    later = pd.Timestamp("2024-05-25 10:00").strftime(form)
+    assert schema.typed(pa.table({"x": [f"{later} EDT"]}), "FILE")["x"][0] == pd.Timestamp("2024-05-25 14:00")
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["2024-01-05 10:00 EST", "2024-01-06 10:00 EST"], "left out: EST"),
+        (["2024-01-05 10:00 IST", "2024-01-06 10:00 EST"], "left out: IST in 48, EST in 48"),
+        (["2024-01-05 10:00 CST", "2024-01-06 10:00 JST"], "left out: CST in 48, JST in 48"),
+        (["2024-01-05 10:00 EST", "2024-01-06 10:00"], "left out: EST in 48"),
+    ],
+)
+def test_e1_zones_that_are_left_out_are_said(tmp_path, cells, said):
+    """One for all changes nothing; CST is in America or in China, where no other tells."""
+    loaded = csv(tmp_path, cells)
+    assert values_of(loaded) == [pd.Timestamp("2024-01-05 10:00"), pd.Timestamp("2024-01-06 10:00")]
+    assert any(said in note for note in loaded.notes)
+
+
+def test_e1_days_and_months_of_several_zones_are_asked_for_with_their_zones(tmp_path):
+    cells = ["01/02/2024 10:00 CET", "03/04/2024 10:00 CEST"]
+    assert "{x: {kind: date, format: '%d/%m/%Y %H:%M %Z'}}" in refused(tmp_path, cells)
+    loaded = csv(tmp_path, cells, columns={"x": {"kind": "date", "format": "%d/%m/%Y %H:%M %Z"}})
+    assert values_of(loaded) == [pd.Timestamp("2024-02-01 09:00"), pd.Timestamp("2024-04-03 08:00")]
+
+
+@pytest.mark.parametrize(
+    "cells", [["24. März 2024", "3. Mai 2024"], ["Mar 3, 2024 10:00 p.m.", "Apr 4, 2024 9:00 p.m."]]
+)
+def test_e1_dates_with_names_of_months_may_be_missing(tmp_path, cells):
+    """It ended in a traceback."""
+    loaded = csv(tmp_path, [*(f'"{cell}"' for cell in cells), ""])
+    assert (kind_of(loaded), len(values_of(loaded))) == ("date", 2)
