@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from trainables.data import limits, text_encoding
+from trainables.data import limits, lines, text_encoding
 from trainables.data.config import CsvConfig
 from trainables.data.csv_samples import (
     SAMPLE_BYTES,
@@ -157,8 +158,12 @@ def _parse_csv(file: Path, written: CsvConfig, types: Mapping[str, pa.DataType],
     try:
         return read(use_threads=True)
     except pa.ArrowInvalid:
-        # Only one thread knows which line it is at.
-        return read(use_threads=False)
+        # Only one thread knows which row it is at.
+        try:
+            return read(use_threads=False)
+        except pa.ArrowInvalid as error:
+            told = str(written.encoding), str(written.delimiter), written.skip_rows
+            raise pa.ArrowInvalid(lines.of_csv(str(error), file, *told)) from error
 
 
 def _has_blanks_before_words(text: str, delimiter: str) -> bool:
@@ -297,7 +302,7 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
         return "."
     # The sample may end within a number.
     lines = text.splitlines()[:-1] or text.splitlines()
-    cells = {cell.strip() for line in lines for cell in line.replace('"', "").split(delimiter)}
+    cells = _cells_without_lists(lines, delimiter)
     # A currency or a unit, a sign and brackets say nothing of a number's marks.
     read = [parts_of(cell) for cell in cells if re.search(r"\d[.,]\d", cell)]
     cells = {found[0] for found in read if found is not None} | {cell for cell in cells if _WITH_POINT.fullmatch(cell)}
@@ -315,6 +320,19 @@ def _decimal_point_of(text: str, delimiter: str, path: str) -> str:
         fix = 'if it separates a fraction, data.csv.decimal_point: ","; if thousands, data.csv.decimal_point: "."'
         raise DataError([Problem(path, with_comma[0], rule, fix)])
     return "," if with_comma else "."
+
+
+def _cells_without_lists(lines: Sequence[str], delimiter: str) -> set[str]:
+    """Different cells, but for those of columns in which commas divide lists: several, not between thousands."""
+    columns = defaultdict[int, set[str]](set)
+    for line in lines:
+        for at, cell in enumerate(line.replace('"', "").split(delimiter)):
+            columns[at].add(cell.strip())
+
+    def is_list(cell: str) -> bool:
+        return cell.count(",") > 1 and bool(_WITH_COMMA.fullmatch(cell)) and not _GROUPED.fullmatch(cell)
+
+    return {cell for cells in columns.values() if not any(map(is_list, cells)) for cell in cells}
 
 
 def _has_header(text: str, delimiter: str, before: Reading, target: str | None) -> bool:

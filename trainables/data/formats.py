@@ -19,12 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.feather
-import pyarrow.json
 import pyarrow.parquet
 
 from trainables.data import limits
 from trainables.data.csv_files import read_csv
-from trainables.data.json_documents import read_json
+from trainables.data.json_documents import read_json, read_records
 from trainables.data.reading import Read, Wanted
 from trainables.data.spreadsheets import read_spreadsheet
 from trainables.data.types import few, plain_table
@@ -34,6 +33,8 @@ from trainables.errors import DataError, Problem
 MAX_NPZ_BYTES = 8 * 2**30
 # What files may be compressed by, by the ending of their names, as pyarrow calls it.
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+# The same by the first bytes of a file, which no table that is not compressed begins with.
+_COMPRESSED = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh91AY&SY": "bz2"}
 # Bytes unpacked before it is looked whether they are too many.
 UNPACKED_AT_ONCE = 4 * 2**20
 _HTML = re.compile(rb"\s*(\xef\xbb\xbf)?\s*<(!doctype|html|head|table|meta|script)", re.IGNORECASE)
@@ -55,9 +56,24 @@ def read_file(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     """
     suffix = ".parquet" if file.is_dir() else suffix_of(file.name)
     packed, _, inner = suffix[1:].rpartition(".")
-    if packed:
-        with _unpacked_file(file, f".{packed}", COMPRESSIONS[f".{inner}"], path, shown) as unpacked:
-            return read_file(unpacked, wanted, path, shown)
+    compression = COMPRESSIONS[f".{inner}"] if packed else _compression_of(file)
+    if compression and (packed or suffix in _READERS):
+        with _unpacked_file(file, f".{packed}" if packed else suffix, compression, path, shown) as unpacked:
+            return _read_plain(unpacked, unpacked.suffix, wanted, path, shown)
+    return _read_plain(file, suffix, wanted, path, shown)
+
+
+def _compression_of(file: Path) -> str | None:
+    """By what a file is compressed, by its first bytes: whoever saves a download may lose the ending of its name."""
+    if not file.is_file():
+        return None
+    with file.open("rb") as opened:
+        begins = opened.read(max(map(len, _COMPRESSED)))
+    return next((name for mark, name in _COMPRESSED.items() if begins.startswith(mark)), None)
+
+
+def _read_plain(file: Path, suffix: str, wanted: Wanted, path: str, shown: str) -> Read:
+    """A file that is not compressed, or a folder; arguments and errors are those of ``read_file``."""
     if suffix not in _READERS:
         rule = (
             f"a file ending in {', '.join(_READERS)} (or with .gz, .zst or .bz2 behind), or a folder of Parquet files"
@@ -266,10 +282,6 @@ def _unpacked(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: str, s
     return pa.Table.from_batches(kept, schema)
 
 
-def _read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
-    return Read(pyarrow.json.read_json(file), None)
-
-
 # ---- NPZ ---------------------------------------------------------------------------------------------------------
 
 
@@ -336,8 +348,8 @@ _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {
     ".feather": _read_feather,
     ".arrow": _read_feather,
     ".json": read_json,
-    ".jsonl": _read_json,
-    ".ndjson": _read_json,
+    ".jsonl": read_records,
+    ".ndjson": read_records,
     ".npz": _read_npz,
     ".xlsx": read_spreadsheet,
     ".xls": read_spreadsheet,

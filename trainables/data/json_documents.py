@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json
 
-from trainables.data import limits
+from trainables.data import limits, lines
 from trainables.data.reading import Read, Wanted
 from trainables.errors import DataError, Problem
 
@@ -65,12 +65,20 @@ def read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     """Read a document; arguments and errors are those of ``formats.read_file``."""
     limits.require(path, shown, unpacked_bytes=_UNPACKED * file.stat().st_size)
     if _has_a_record_a_line(file):
-        return Read(pyarrow.json.read_json(file), None)
+        return read_records(file, wanted, path, shown)
     columns = _columns(json.loads(file.read_text(encoding="utf-8-sig")))
     if not columns:
         fix = "write the table as [{column: value, ...}, ...]"
         raise DataError([Problem(path, shown, _RULE, fix)])
     return Read(pa.table({name: _array(values) for name, values in columns.items()}), None)
+
+
+def read_records(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
+    """Read a record a line; arguments and errors are those of ``formats.read_file``."""
+    try:
+        return Read(pyarrow.json.read_json(file), None)
+    except pa.ArrowInvalid as error:
+        raise pa.ArrowInvalid(lines.of_json(str(error), file)) from error
 
 
 def _columns(content: Any) -> dict[str, list[Any]]:

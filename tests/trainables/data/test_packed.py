@@ -110,3 +110,19 @@ def test_d2_lines_above_the_names_are_refused_with_how_many_to_skip_and_that_hel
 def test_d2_blanks_around_names_are_no_part_of_them(tmp_path):
     (tmp_path / "t.csv").write_text(CSV.replace("a,town,y", "a , town, y"))
     assert read(DataConfig(source=str(tmp_path / "t.csv"), target="y", columns={"town": "categorical"}))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.txt"])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lambda raw: pa.compress(raw, "zstd", asbytes=True)])
+def test_e1_a_compressed_file_is_one_whatever_its_name_says(tmp_path, name, pack):
+    """It was called text of an unknown encoding."""
+    rows = range(60)
+    text = "".join(f'{{"x": {n}, "y": {n % 7}}}\n' for n in rows) if name == "t.jsonl" else "x\ty\n" + "".join(
+        f"{n}\t{n % 7}\n" for n in rows
+    )  # fmt: skip
+    (tmp_path / name).write_bytes(pack(text.encode()))
+    assert sources.read_rows(str(tmp_path / name), "FILE").to_pydict() == {"x": [*rows], "y": [n % 7 for n in rows]}
+    # Once: there are files that unpack to themselves.
+    (tmp_path / name).write_bytes(pack(pack(text.encode())))
+    with pytest.raises(DataError):
+        sources.read_rows(str(tmp_path / name), "FILE")

@@ -183,3 +183,14 @@ def test_e1_what_tells_thousands_and_codes_may_come_late_in_a_large_file(tmp_pat
     (tmp_path / "codes.csv").write_text(f"zip,w,y\n{codes}")
     loaded = read(DataConfig(source=str(tmp_path / "codes.csv"), target="y"))
     assert any("zip: digits that begin with zeros are codes" in note for note in loaded.notes)
+
+
+def test_e1_commas_of_lists_are_no_decimal_commas(tmp_path):
+    """Of tags beside it, a column of 1.234 and 2.345 became one of thousands."""
+    rows = [f"{('1,2,3', '3,5,7', '4,5')[n % 3]};{1 + n % 9}.{100 + n};{n % 7}.5" for n in range(ROWS)]
+    (tmp_path / "t.csv").write_text("tags;x;y\n" + "\n".join(rows) + "\n")
+    loaded = read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))
+    assert {column.name: column.kind for column in loaded.preparation.schema.columns}["tags"] == "categorical"
+    assert max(loaded.grids["x"].values) < 10
+    for delimiter in ";\t":
+        assert kind_of(csv(tmp_path, ["1,2", "1,2,3", "3,5,7", "4"], delimiter=delimiter)) == "categorical"
