@@ -38,6 +38,14 @@ def as_table(data: Any, target: Any = None) -> tuple[pa.Table, str | None]:
     table = _table_of(data)
     if target is None or isinstance(target, str):
         return table, target
+    single = target[0] if isinstance(target, list | tuple) and len(target) == 1 else target
+    if np.ndim(single) == 0 and len(table) != np.size(target):
+        if single is target and str(target) in table.column_names:
+            # Of a frame whose columns are numbered.
+            return table, str(target)
+        rule, fix = "a column's name, or a value for each row", f"one of: {few([*map(repr, table.column_names)])}"
+        fix = f"give {single!r}" if single in table.column_names else fix
+        raise DataError([Problem("target", str(target), rule, fix)])
     name = str(getattr(target, "name", None) or TARGET)
     while name in table.column_names:
         name += "_"

@@ -18,7 +18,7 @@ from trainables.data import stray_values, written_numbers
 from trainables.data.columns import LARGEST, category_names, counts_seconds, missing, seconds
 from trainables.data.config import ColumnConfig
 from trainables.data.number_marks import DecimalMark, TwoReadingsError
-from trainables.data.types import as_key, canonical_names, plain
+from trainables.data.types import as_key, canonical_names, few, plain
 from trainables.data.written_durations import seconds_in
 from trainables.data.written_numbers import Notation
 from trainables.errors import DataError, Problem
@@ -130,12 +130,16 @@ def _find_notation(
     if texts.empty or "classification" in (task, task_of(asked)) or not (given or texts.nunique() > FEW_VALUES):
         return None, []
     try:
-        notation = written_numbers.find(texts, point=point, decimal=asked.decimal, thousands=asked.thousands)
+        notation = written_numbers.find(
+            texts, point=point, decimal=asked.decimal, thousands=asked.thousands, are_numbers=asked.meant == "numeric"
+        )
     except TwoReadingsError as error:
         fix = error.fix.replace("{name}", as_key(name))
         raise DataError([Problem("data.target", error.value, error.rule, fix)]) from error
     notation = notation or written_numbers.clock_durations(texts)
     if notation is None:
+        if asked.meant == "numeric":
+            raise DataError([_problem_of_words(texts, name)])
         return None, []
     wrong = np.isnan(notation.parse(texts))
     if wrong.any() and (limited := written_numbers.with_limits(texts, notation)) is not None:
@@ -143,7 +147,7 @@ def _find_notation(
         return limited, [
             f"target {name}: {limit!r} and the like, {wrong.sum()} of {len(wrong)}, are the limits themselves"
         ]
-    if wrong.mean() > STRAY_SHARE:
+    if wrong.mean() > STRAY_SHARE and asked.meant != "numeric":
         return None, []
     if wrong.any():
         raise DataError([_problem_of_stray_texts(target, texts, wrong)])
@@ -152,6 +156,13 @@ def _find_notation(
     said = f"target {name}: {value!r} is read as {number:.15g} ({notation})"
     may_be_classes = texts.nunique() <= MOST_CLASSES
     return notation, [f"{said}; data.task: classification keeps it as classes" if may_be_classes else said]
+
+
+def _problem_of_words(texts: pd.Series[str], name: str) -> Problem:
+    """What to do about a target of words that is said to be numeric."""
+    found = few([repr(text) for text in texts.drop_duplicates()])
+    fix = f"remove {as_key(name)} from data.columns, since words are classes, or choose a target of numbers"
+    return Problem(f"data.columns.{name}", f"numeric, and values are {found}", "a target of numbers", fix)
 
 
 def _problem_of_stray_texts(target: pa.ChunkedArray, texts: pd.Series[str], wrong: NDArray[np.bool_]) -> Problem:

@@ -38,6 +38,8 @@ from trainables.data.written_lengths import are_lengths, inches_of
 
 # Letters that are as often part of a code (14B), a size (2T) or another unit beside the column's own (1.6L, 2.0T).
 _DOUBTFUL = frozenset("MBT")
+# Of engines, 1.6 beside 2.0T.
+_SMALL_FRACTION = re.compile(r"\d{1,2}[.,]\d{1,2}")
 # A thousand in Spanish and Portuguese, a million in English.
 _TWO_SIZES = "mil"
 # A value is a sign, a currency, digits with marks, and a unit: letters or a sign, and no number but for m2 and m3.
@@ -328,9 +330,13 @@ def _require_sizes(read: dict[str, Any], own: str, *, are_numbers: bool) -> None
         fix = "write all of them in one, or take them for categories: data.columns: {{name}: categorical}"
         raise TwoReadingsError(next(iter(sized)), f"amounts of one unit in a column; others are in {own}", fix)
     sized = {text: found for text, found in sized.items() if len(found[1]) == 1}
-    # Who writes millions writes 1.2M, or thousands beside them.
-    doubtful = bool(sized) and all(unit in _DOUBTFUL and digits.isdigit() for digits, unit in sized.values())
-    if doubtful and not are_numbers and not own:
+    # Who writes millions writes 1.2M, or thousands beside them, and no 1.6, of which millions are no more.
+    doubtful = all(unit in _DOUBTFUL and digits.isdigit() for digits, unit in sized.values())
+    beside_fractions = any(not unit and _SMALL_FRACTION.fullmatch(digits) for digits, _, unit in read.values())
+    if beside_fractions:
+        doubtful = any(unit in _DOUBTFUL for _, unit in sized.values())
+        sized = dict(sorted(sized.items(), key=lambda item: item[1][1] not in _DOUBTFUL))
+    if sized and doubtful and not are_numbers and not own:
         text = next(iter(sized))
         rule = f"numbers that can be read in one way only; the {sized[text][1]} of this may be a size or part of a code"
         fix = "if a size such as million, data.columns: {{name}: numeric}; else data.columns: {{name}: categorical}"

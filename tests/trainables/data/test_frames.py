@@ -53,6 +53,9 @@ def test_e1_arrays_have_columns_by_number_and_a_target_beside_them_is_one_more()
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "a", ["names that differ"]),
         (np.zeros(3), None, ["shape (3,)"]),
         (FRAME, [0, 1], ["2 values", "which are 3"]),
+        (FRAME, 2, ["target: '2'", "a column's name", "one of: 'a', "]),
+        (FRAME, np.int64(2), ["target: '2'", "one of: 'a', "]),
+        (FRAME, ["a"], ["give 'a'"]),
         ({"a": [1]}, "a", ["dict", "a data frame"]),
     ],
 )
@@ -91,3 +94,9 @@ def test_e1_rows_in_another_order_are_not_paired():
 def test_e1_a_target_of_two_axes_is_refused_with_what_to_give(target):
     with pytest.raises(DataError, match=r"such as df\['y'\]"):
         frames.as_table(pd.DataFrame({"x": [1, 2]}), target)
+
+
+def test_e1_a_column_that_is_called_by_a_number_is_named_by_it():
+    frame = pd.DataFrame({0: [1, 2, 3], 2: [4, 5, 6]})
+    table, target = frames.as_table(frame, 2)
+    assert (target, table.column_names) == ("2", ["0", "2"])

@@ -194,3 +194,42 @@ def test_e1_commas_of_lists_are_no_decimal_commas(tmp_path):
     assert max(loaded.grids["x"].values) < 10
     for delimiter in ";\t":
         assert kind_of(csv(tmp_path, ["1,2", "1,2,3", "3,5,7", "4"], delimiter=delimiter)) == "categorical"
+
+
+@pytest.mark.parametrize(
+    "cells", [["1.6", "2.0T", "1.8", "2.0"], ["1.6", "1.8", "3.0M"], ["1.4", "1.5B", "2.0T", "1.8k"]]
+)
+def test_e1_a_size_beside_fractions_is_asked_for(tmp_path, cells):
+    """An engine of 2.0T was one of 2,000,000,000,000."""
+    said = refused(tmp_path, cells)
+    assert "may be a size or part of a code" in said
+    assert "data.columns: {x: numeric}" in said
+    assert max(values_of(csv(tmp_path, cells, columns={"x": "numeric"}))) >= 3e6
+    assert kind_of(csv(tmp_path, cells, columns={"x": "categorical"})) == "categorical"
+    # What is said of a target works, too.
+    goals = [cells[n % len(cells)] for n in range(ROWS)]
+    assert csv(tmp_path, ["1", "2"], target=goals, columns={"y": "numeric"}).dataset.class_names == ()
+
+
+def test_e1_sizes_beside_whole_numbers_and_thousands_beside_fractions_are_numbers(tmp_path):
+    assert values_of(csv(tmp_path, ["1.2M", "300K", "45"])) == [45, 300_000, 1_200_000]
+    assert values_of(csv(tmp_path, ["4.7", "2.2k", "10"])) == [4.7, 10, 2_200]
+
+
+@pytest.mark.parametrize("goals", [["low", "high"], [f"w{n}" for n in range(24)]])
+def test_e1_a_target_of_words_that_is_said_to_be_numeric_is_refused(tmp_path, goals):
+    """It was one of classes, whatever was said."""
+    goals = [goals[n % len(goals)] for n in range(ROWS)]
+    said = refused(tmp_path, ["1", "2"], target=goals, columns={"y": "numeric"})
+    assert f"numeric, and values are {goals[0]!r}, {goals[1]!r}" in said
+    assert 'remove "y" from data.columns' in said
+
+
+def test_e1_words_in_a_target_that_is_said_to_be_numeric_are_stray(tmp_path):
+    goals = [("1.5", "2.5", "low")[n % 3] for n in range(ROWS)]
+    said = refused(tmp_path, ["1", "2"], target=goals, columns={"y": "numeric"})
+    assert "of 96, 64 are numbers and 32 are not" in said
+    fixed = {"csv": {"null_values": ("low",)}, "missing_target": "drop"}
+    assert csv(tmp_path, ["1", "2"], target=goals, columns={"y": "numeric"}, **fixed).dataset.task == "regression"
+    texts = csv(tmp_path, ["1", "2"], target=goals, columns={"y": "numeric"}, task="classification")
+    assert texts.dataset.class_names == ("1.5", "2.5", "low")
