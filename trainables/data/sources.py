@@ -129,6 +129,8 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     if repeated_names:
         rows = "1 row repeats" if repeated_names == 1 else f"{repeated_names:,} rows repeat"
         found = found._replace(notes=(*found.notes, f"{rows} the names of the columns, as joined files do: left out"))
+    if wanted.needs_target and wanted.before is None:
+        stray_rows.require_no_second_names(table, wanted.texts, path, redaction.shown(source))
     if wanted.needs_target:
         table = stray_rows.without(table, wanted.csv, path, redaction.shown(source))
     return found._replace(table=table)

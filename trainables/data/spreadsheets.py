@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from trainables.data import limits
 from trainables.data.reading import Read, Reading, Wanted, require_names_first
-from trainables.data.types import few
+from trainables.data.types import NAMED_COLUMNS, as_key, few
 from trainables.errors import DataError, Problem
 
 # Rows among which the one that names the columns is looked for.
@@ -35,10 +35,14 @@ def read_spreadsheet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         if sheet not in names:
             raise DataError([Problem("data.csv.sheet", sheet, "a sheet of the file", f"one of: {few(names)}")])
         rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+        if wanted.csv.sheet is None and not _may_be_meant(rows, wanted):
+            _refuse_for_another(book, sheet, wanted, path, shown)
     before = wanted.before or Reading()
     rows = rows[before.skipped([_text_of(cell).strip() for cell in rows[0]], wanted.csv) :] if rows else rows
     if not rows:
-        raise DataError([Problem(path, shown, "a sheet with rows", f"sheet {sheet} is empty: name another")])
+        others = few([name for name in book.sheet_names if name != sheet])
+        fix = f"sheet {sheet} is empty: " + (f"data.csv.sheet names another: {others}" if others else "fill it")
+        raise DataError([Problem(path, shown, "a sheet with rows", fix)])
     limits.require(path, shown, rows=len(rows), columns=len(rows[0]))
     require_names_first([sum(cell != "" for cell in row) for row in rows[:_LOOKED_AT]], path, shown)
     names = [_text_of(cell).strip() for cell in rows[0]]
@@ -50,6 +54,34 @@ def read_spreadsheet(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         [f"sheet {sheet} of {len(book.sheet_names)}; data.csv.sheet names another"] if len(book.sheet_names) > 1 else []
     )
     return Read(table, None, tuple(said))
+
+
+def _may_be_meant(rows: Sequence[Sequence[Any]], wanted: Wanted) -> bool:
+    """Whether a sheet has names that are asked for, or, where none are known, two full cells in a row."""
+    known = set(wanted.before.types) if wanted.before is not None else {wanted.target} if wanted.target else set()
+    for row in rows[:_LOOKED_AT]:
+        full = {_text_of(cell).strip() for cell in row} - {""}
+        if known & full if known else len(full) > 1:
+            return True
+    return False
+
+
+def _refuse_for_another(book: Any, sheet: str, wanted: Wanted, path: str, shown: str) -> None:
+    """Refuse a sheet of notes before the one that holds the table.
+
+    Raises:
+        DataError: Other sheets may be the table; names them and the key.
+    """
+    others = [name for name in book.sheet_names if name != sheet]
+    others = [name for name in others if _may_be_meant(book.get_sheet_by_name(name).to_python(), wanted)]
+    if not others:
+        return
+    column = f"a column {wanted.target}" if wanted.target and wanted.before is None else "columns of the table"
+    rule = f"a table in the first sheet; {sheet} has none of {column}, as {few(others)} has".replace("none of a", "no")
+    if not path.startswith("data."):
+        raise DataError([Problem(path, shown, rule, f"let {others[0]} be the first sheet, or save it as CSV")])
+    fix = " or ".join(f"data.csv.sheet: {as_key(name)}" for name in others[:NAMED_COLUMNS])
+    raise DataError([Problem(path, shown, rule, f"name the sheet: {fix}")])
 
 
 def _of_cells(cells: Sequence[Any]) -> pa.Array:

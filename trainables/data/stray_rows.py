@@ -1,4 +1,4 @@
-"""Rows of a table that are none: totals at its end, as spreadsheets and reports have them, and repeated names.
+"""Rows of a table that are none: totals at its end, as spreadsheets and reports have them, names again, and units.
 
 Read as one of the rows, the sum of a column lies far from all of its values, and a network learns from it. Files that
 were joined have their first line, the names of the columns, again and again.
@@ -7,15 +7,21 @@ were joined have their first line, the names of the columns, again and again.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.data import columns
 from trainables.data.config import CsvConfig
+from trainables.data.types import few
 from trainables.errors import DataError, Problem
 
 # The last rows that are looked at: an average may stand below the total.
 _LOOKED_AT = 3
+# Rows at which is looked for what stands below the names; how many may, in exports of surveys; and rows below them.
+_GLANCE, _MOST_NAMES, _LEAST_BELOW = 1_000, 2, 3
 _WORDS = re.compile(
     r"((grand|sub|overall)[ -]?)?totals?|sum|summe|gesamt(summe)?|insgesamt|somme|suma|totale|totaal|totaux|razem|"
     r"итого|всего|合计|总计|合計|総計|average|mean|durchschnitt|moyenne|promedio",
@@ -57,6 +63,47 @@ def without_repeated_names(table: pa.Table) -> tuple[pa.Table, int]:
         repeats = same if repeats is None else pc.and_(repeats, same)
     count = int(pc.sum(repeats).as_py() or 0)
     return (table.filter(pc.invert(repeats)) if count else table), count
+
+
+def require_no_second_names(table: pa.Table, texts: Collection[str], path: str, shown: str) -> None:
+    """Refuse units, questions and the like between the names of the columns and their values.
+
+    Args:
+        table: As it was read, with plain types.
+        texts: Columns that are said to hold text, which tell nothing.
+        path: Config key, for messages.
+        shown: What the file is called, for messages.
+
+    Raises:
+        DataError: In the first rows, words stand above numbers or dates, in all columns that have such.
+    """
+    table = table.slice(0, _GLANCE)
+    words = [name for name in table.column_names if name not in texts and pa.types.is_string(table[name].type)]
+    others = [name for name in table.column_names if not pa.types.is_string(table[name].type)]
+    for rows in range(1, _MOST_NAMES + 1):
+        if table.num_rows < _LEAST_BELOW + rows or any(table[name].slice(0, rows).null_count < rows for name in others):
+            return
+        above = [name for name in words if _are_names_above_values(table[name], rows)]
+        alone = all(table[name][0].as_py() in (None, "") for name in table.column_names if name not in above)
+        if len(above) > 1 or (above and alone):
+            found = few([repr(table[name][0].as_py()) for name in above])
+            what = "the first row" if rows == 1 else f"the first {rows} rows"
+            rule = f"values below the names; {what} has units, questions or other names: {found}"
+            fix = f"remove {what} below the names from the file"
+            raise DataError([Problem(path, shown, rule.replace("rows has", "rows have"), fix)])
+
+
+def _are_names_above_values(column: pa.ChunkedArray, rows: int) -> bool:
+    """Whether the first values of a text column are words, and all others numbers or dates."""
+    values = column.to_pandas()
+    read = pd.to_numeric(values, errors="coerce").notna() | columns.as_times(values).notna()
+    below = values.iloc[rows:].notna()
+    return bool(
+        values.iloc[:rows].map(lambda text: any(map(str.isalpha, text)), na_action="ignore").eq(True).all()
+        and not read.iloc[:rows].any()
+        and below.any()
+        and read.iloc[rows:][below].all()
+    )
 
 
 def _total_in(table: pa.Table, row: int) -> tuple[str, str] | None:

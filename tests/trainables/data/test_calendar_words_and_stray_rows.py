@@ -120,3 +120,34 @@ def test_e1_a_study_of_an_earlier_edition_goes_on_with_its_total(tmp_path):
     pd.DataFrame(sold("Total") | {"y": range(ROWS + 1)}).to_csv(tmp_path / "t.csv", index=False)
     earlier = read(DataConfig(source=str(tmp_path / "t.csv"), target="y", task="regression"), rules=4)
     assert sum(map(len, (earlier.dataset.train, earlier.dataset.validation, earlier.test_rows))) == ROWS + 1
+
+
+_SURVEY = ["name,height,born,y", *(f"n{n % 5},{150 + n % 30}.5,19{60 + n % 40}-01-02,{n % 7}.5" for n in range(96))]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [",cm,,points"],
+        [",cm,,"],
+        ["Who are you?,How tall are you?,When were you born?,How is it?"],
+        ["Who are you?,How tall are you?,When were you born?,How is it?", "ImportId: 1,ImportId: 2,ImportId: 3,x"],
+    ],
+)
+def test_e1_units_and_questions_below_the_names_are_called_so_and_can_be_removed(tmp_path, second):
+    """They were words that might mean missing, in each column."""
+    (tmp_path / "t.csv").write_text("\n".join([_SURVEY[0], *second, *_SURVEY[1:]]) + "\n")
+    config = DataConfig(source=str(tmp_path / "t.csv"), target="y")
+    rows = "the first row" if len(second) == 1 else "the first 2 rows"
+    with pytest.raises(DataError, match=f"(?s){rows} ha.*fix:  remove {rows} below the names from the file$") as error:
+        read(config)
+    assert len(error.value.problems) == 1
+    (tmp_path / "t.csv").write_text("\n".join(_SURVEY) + "\n")
+    assert [column.kind for column in read(config).preparation.schema.columns] == ["categorical", "numeric", "date"]
+
+
+@pytest.mark.parametrize("first", ["n1,unknown,1960-01-02,3.5", "n1,?,?,3.5"])
+def test_e1_a_first_row_of_values_is_one_whatever_is_missing_in_it(tmp_path, first):
+    (tmp_path / "t.csv").write_text("\n".join([_SURVEY[0], first, *_SURVEY[1:]]) + "\n")
+    with pytest.raises(DataError, match="means missing"):
+        read(DataConfig(source=str(tmp_path / "t.csv"), target="y"))

@@ -126,3 +126,28 @@ def test_e1_a_compressed_file_is_one_whatever_its_name_says(tmp_path, name, pack
     (tmp_path / name).write_bytes(pack(pack(text.encode())))
     with pytest.raises(DataError):
         sources.read_rows(str(tmp_path / name), "FILE")
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        [["This workbook holds what was measured in 2024."], ["See the second sheet."]],
+        [["Author", "me"], ["Date", "2024-01-05"]],
+        [["Report"], [], ["Made by", "us", "in May"]],
+        [],
+    ],
+)
+def test_e1_a_sheet_of_notes_before_the_table_is_told_the_key_that_names_the_other(tmp_path, notes):
+    """It was asked for one of its own columns, or for lines to be skipped."""
+    rows = [["a", "b", "y"], *([n % 5 + 0.5, n % 3, n % 2] for n in range(ROWS))]
+    source, single = str(tmp_path / "t.xlsx"), str(tmp_path / "single.xlsx")
+    xlsx(source, {"Notes": notes, "Lists": [["p", "q"]], "all data": rows})
+    xlsx(single, {"x": rows})
+    with pytest.raises(DataError, match="name the sheet: data.csv.sheet: all data"):
+        read(DataConfig(source=source, target="y"))
+    table = read(DataConfig(source=source, target="y", csv={"sheet": "all data"}))
+    assert table.dataset.n_inputs == 2
+    # Of rows to predict there is no key.
+    schema = read(DataConfig(source=single, target="y")).preparation.schema
+    with pytest.raises(DataError, match="let all data be the first sheet"):
+        sources.read_rows(source, "FILE", schema.reading, schema.names())
