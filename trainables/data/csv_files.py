@@ -106,15 +106,18 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     if types:
         table = without(table, null_values_of(given), before.words)
     _refuse_open_quote(table, path, shown)
-    return Read(table, None, tuple(_notes(found, codes, is_first=before.found is None)), found)
+    words = "" if given.encoding else text_encoding.words_beyond(text)
+    return Read(table, None, tuple(_notes(found, codes, words, is_first=before.found is None)), found)
 
 
-def _notes(found: CsvConfig, codes: list[str], *, is_first: bool) -> Iterator[str]:
+def _notes(found: CsvConfig, codes: list[str], words: str, *, is_first: bool) -> Iterator[str]:
     """What is to be said of how a file is written, the training file or a later one."""
     if is_first and found.skip_initial_space:
         yield "blanks behind delimiters are no part of values"
     if found.encoding not in ("utf-8", "utf-8-sig", "ascii"):
         yield f"read as {found.encoding}"
+        if words:
+            yield f"letters beyond English are read so: {words}; data.csv.encoding names another alphabet"
     if found.delimiter != ",":
         yield f"columns separated by {'tabs' if found.delimiter == chr(9) else repr(found.delimiter)}"
     if found.decimal_point != ".":

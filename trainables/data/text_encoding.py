@@ -7,20 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from trainables.data import alphabets
 from trainables.errors import DataError, Problem
 
 # Bytes around the first letter beyond English that are looked at, where the file begins without one.
 _AROUND = 256 * 1024
+# Words that are shown of them.
+_SHOWN = 3
 # In cp1252: one letter or sign among others (é, €, °, a dash), or two in a word (größer). In Shift-JIS, the other
 # encoding with letters behind such bytes, these are others.
 _WESTERN = re.compile(
     rb"(?<![\x80-\xff])(?:[\x80\x85\x91-\x97\xa0-\xff]|(?<=[A-Za-z])[\xc0-\xff]{2}|[\xc0-\xff]{2}(?=[A-Za-z]))(?![\x80-\xff])"
 )
-# What Russian is written in beside UTF-8: Windows', Unix' and DOS' alphabets. The commonest first: it wins a tie.
-_CYRILLIC = ("cp1251", "koi8_r", "cp866")
-# The ten letters that are two thirds of Russian, Ukrainian and Bulgarian texts, and the share that is asked for.
-_COMMON, _LEAST_COMMON = frozenset("оеаинтсрвлі"), 0.5
-_MOSTLY = 0.9
 
 
 def find(sample: bytes, file: Path, path: str, shown: str, usual: str | None) -> str:
@@ -53,9 +51,8 @@ def find(sample: bytes, file: Path, path: str, shown: str, usual: str | None) ->
             return "utf-8"
     if usual not in (None, "utf-8", "utf-8-sig"):
         return str(usual)
-    if _is_western(sample):
-        return "cp1252"
-    found = _cyrillic_of(sample) or _by_statistics(sample)
+    found = alphabets.of_latin_letters(sample) or ("cp1252" if _is_western(sample) else None)
+    found = found or alphabets.of_another_script(sample) or _by_statistics(sample)
     if found is None:
         rule = "text in an encoding that can be recognised"
         raise DataError([Problem(path, shown, rule, "save it as UTF-8, or name its encoding in data.csv.encoding")])
@@ -106,30 +103,10 @@ def _decodes(sample: bytes, encoding: str) -> bool:
     return True
 
 
-def _cyrillic_of(sample: bytes) -> str | None:
-    """The Cyrillic encoding in which words beyond English read as Russian or a language like it; None for others.
-
-    Letters must be nearly all there is, large ones at the beginning of words or throughout, and half of them those ten
-    that make two thirds of such texts. By other encodings, and for other alphabets, it is a third at most.
-    """
-    words = re.findall(rb"[\x80-\xff]+", sample)
-    found = {encoding: _commonness(words, encoding) for encoding in _CYRILLIC}
-    best = max(found, key=lambda encoding: found[encoding])
-    return best if found[best] >= _LEAST_COMMON else None
-
-
-def _commonness(words: list[bytes], encoding: str) -> float:
-    """Share of the commonest letters; 0 where words are none."""
-    texts = [word.decode(encoding, errors="replace") for word in words]
-    letters = "".join(filter(str.isalpha, "".join(texts)))
-    cyrillic = sum("\u0400" <= letter <= "\u052f" for letter in letters)
-    regular = sum(len(text) for text in texts if text[1:].islower() or text.isupper() or not text[1:].isalpha())
-    whole = sum(map(len, texts))
-    # Large letters of Unix' alphabet are Hebrew's of Windows, and all that there is of these.
-    is_hebrew = encoding == "koi8_r" and letters.isupper()
-    if not letters or is_hebrew or cyrillic < _MOSTLY * whole or regular < _MOSTLY * whole:
-        return 0.0
-    return sum(letter in _COMMON for letter in letters.lower()) / len(letters)
+def words_beyond(text: str) -> str:
+    """A few words with letters beyond English, by which a person sees whether the encoding is right; empty without."""
+    found = dict.fromkeys(word for word in re.findall(r"[^\s,;|\"']+", text[:_AROUND]) if not word.isascii())
+    return ", ".join(list(found)[:_SHOWN])
 
 
 def decode(sample: bytes, encoding: str) -> str:
