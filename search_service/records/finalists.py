@@ -314,6 +314,13 @@ class FinalistsResult:
         return self.network_test_score
 
     @property
+    def model_test_metrics(self) -> Mapping[MetricName, float] | None:
+        """Every metric on test rows of the model, where it is another than one of the winner's seeds."""
+        if self.average is not None:
+            return self.average.test_metrics
+        return self.refit.test_metrics if self.refit is not None and self.is_refit else None
+
+    @property
     def network_test_score(self) -> float:
         """Test score of the network that is the model where none are averaged."""
         if self.refit is not None and self.is_refit:

@@ -238,10 +238,7 @@ class ModelDocument(Document):
         """Make it of a study's finalists."""
         from search_service.report.study_report import describe_model
 
-        refit = final.refit if final.is_refit else None
-        test_metrics = None if refit is None else dict(refit.test_metrics)
-        if final.average is not None:
-            test_metrics = dict(final.average.test_metrics)
+        refit, test_metrics = final.refit if final.is_refit else None, final.model_test_metrics
         return cls(
             test_score=final.model_test_score,
             seed=final.winner.seeds[final.exported] if refit is None else refit.seed,
@@ -250,7 +247,7 @@ class ModelDocument(Document):
             rows=None if refit is None else refit.rows,
             epochs=None if refit is None else refit.epochs,
             lengths=None if refit is None else list(refit.lengths),
-            test_metrics=test_metrics,
+            test_metrics=None if test_metrics is None else dict(test_metrics),
             summary=describe_model(final),
         )
 

@@ -213,9 +213,10 @@ def _why_so_long(final: FinalistsResult) -> str:
 
 
 def _comparison(final: FinalistsResult) -> list[str]:
-    """Every metric on test rows: the winner, what simpler models reach, and what ignores the inputs."""
+    """Every metric on test rows: the model, the winner, what simpler models reach, and what ignores the inputs."""
     names = list(final.trivial_test_metrics)
-    of_models = {f"the network, mean over {counted(len(final.winner.seeds), 'seed')}": final.test_metrics}
+    of_models = {} if final.model_test_metrics is None else {"the model": final.model_test_metrics}
+    of_models |= {f"the network, mean over {counted(len(final.winner.seeds), 'seed')}": final.test_metrics}
     of_models |= {baseline.model: baseline.test for baseline in final.baselines}
     of_models["ignoring the inputs"] = final.trivial_test_metrics
     lines = ["## Every metric, and simpler models", "", "| test | " + " | ".join(names) + " |"]

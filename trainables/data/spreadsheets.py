@@ -76,8 +76,8 @@ def _refuse_for_another(book: Any, sheet: str, wanted: Wanted, path: str, shown:
     others = [name for name in others if _may_be_meant(book.get_sheet_by_name(name).to_python(), wanted)]
     if not others:
         return
-    column = f"a column {wanted.target}" if wanted.target and wanted.before is None else "columns of the table"
-    rule = f"a table in the first sheet; {sheet} has none of {column}, as {few(others)} has".replace("none of a", "no")
+    missing = f"no column {wanted.target}" if wanted.target and wanted.before is None else "none of its columns"
+    rule = f"a table in the first sheet; {sheet} has {missing}, as {few(others)} has"
     if not path.startswith("data."):
         raise DataError([Problem(path, shown, rule, f"let {others[0]} be the first sheet, or save it as CSV")])
     fix = " or ".join(f"data.csv.sheet: {as_key(name)}" for name in others[:NAMED_COLUMNS])

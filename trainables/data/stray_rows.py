@@ -87,10 +87,9 @@ def require_no_second_names(table: pa.Table, texts: Collection[str], path: str, 
         alone = all(table[name][0].as_py() in (None, "") for name in table.column_names if name not in above)
         if len(above) > 1 or (above and alone):
             found = few([repr(table[name][0].as_py()) for name in above])
-            what = "the first row" if rows == 1 else f"the first {rows} rows"
-            rule = f"values below the names; {what} has units, questions or other names: {found}"
-            fix = f"remove {what} below the names from the file"
-            raise DataError([Problem(path, shown, rule.replace("rows has", "rows have"), fix)])
+            what, have = ("the first row", "has") if rows == 1 else (f"the first {rows} rows", "have")
+            rule = f"values below the names; {what} {have} units, questions or other names: {found}"
+            raise DataError([Problem(path, shown, rule, f"remove {what} below the names from the file")])
 
 
 def _are_names_above_values(column: pa.ChunkedArray, rows: int) -> bool:

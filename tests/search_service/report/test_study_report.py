@@ -257,6 +257,7 @@ def test_b_report_and_document_hold_every_metric_the_baselines_and_the_folds(tmp
     section = text.split("## Every metric, and simpler models")[1]
     assert "| test | rmse | mae | r2 |" in section
     for model, scores in (
+        ("the model", final.model_test_metrics),
         ("the network, mean over 2 seeds", final.test_metrics),
         ("ridge regression", final.baselines[0].test),
         ("gradient boosting", final.baselines[1].test),
