@@ -227,7 +227,9 @@ class TableModel:
         """
         if not self.facts.has_probabilities:
             rule = "a loss with probabilities: cross_entropy or binary_cross_entropy"
-            raise DataError([Problem("model", self.facts.loss, rule, "take predict, or search with trial.loss")])
+            of_classes = "take predict, or search with trial.loss"
+            fix = of_classes if self.facts.class_names else "take predict, since a number has none"
+            raise DataError([Problem("model", self.facts.loss, rule, fix)])
 
     def require_interval(self) -> None:
         """See to it that predictions have ends.

@@ -92,6 +92,8 @@ def _time(plan: StudyPlan) -> list[str]:
     if plan.time_budget_s is not None:
         budget = f" The time budget of {plan.time_budget_s:g} s bounds all of it"
         budget += f"; for want of time: {'; '.join(plan.left_out)}." if plan.left_out else "."
+    elif plan.left_out:
+        budget = f" But {'; '.join(plan.left_out)}."
     by_part = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
     measured = (
         f"Measured: an epoch of the config's own trial takes {plan.pace.seconds_per_epoch / plan.pace.size:.2g} s here "

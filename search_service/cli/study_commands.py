@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -354,7 +355,8 @@ def _print_places(console: Console, reason: str, seconds: float, places: dict[st
     if reason:
         say(f"  why it stopped        {escape(reason)}", console)
     beside = f", {before:.0f} s of it before it was extended" if before else ""
-    say(f"  took                  {seconds:.0f} s{beside}", console)
+    whole = time.monotonic() - begun_at()
+    say(f"  took                  {seconds:.0f} s{beside}; {whole:.0f} s from the command on", console)
     say(f"  files                 {places['folder']}", console)
     if "report" in places:
         say(f"  report                {escape(places['report'])}", console)

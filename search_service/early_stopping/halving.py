@@ -112,7 +112,9 @@ class Halving:
             return False
         standing = self._standing
         before = (recorded for earlier, recorded in among.items() if earlier < rung and trial in recorded)
-        return standing is None or all(self._is_among(trial, recorded, standing) for recorded in before)
+        # Of two at a rung one is the worse: where nothing else is known, all that came further could be stopped so.
+        judged = (recorded for recorded in before if len(recorded) > 2)
+        return standing is None or all(self._is_among(trial, recorded, standing) for recorded in judged)
 
     @staticmethod
     def _is_among(trial: str, recorded: Mapping[str, float], share: float) -> bool:

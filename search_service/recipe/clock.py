@@ -318,4 +318,7 @@ class MinutesClock(Clock):
         )
         if sized.sizing.left_out:
             text += f"; for want of time: {', '.join(sized.sizing.left_out)}"
-        return text if sized.sizing.fits else f"{text}; it will take longer than {self.BY}"
+        if sized.sizing.fits:
+            return text
+        beyond = max(sized.sizing.seconds - sized.left_s, 0.0)
+        return f"{text}; that is the least, and takes {duration(beyond)} longer than {self.BY}"

@@ -99,7 +99,7 @@ def _decide(
         )
     if last.refined.best is None:
         trials = len(last.refined.trials)
-        why = f"none of its {trials} trials has a score" if trials else last.refined.stop_reason
+        why = f"none of its {trials} trials has a score" if trials else f"it began none: {last.refined.stop_reason}"
         return Decision(done, True, f"the refined round brought nothing ({why}); the rounds before it stand")
 
     gains, search = _gains(cycles, metric), spec.search

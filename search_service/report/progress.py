@@ -62,12 +62,12 @@ from search_service.report.study_report import (
     trainings,
 )
 from search_service.report.terminal_text import for_terminal
-from search_service.report.worth import worth
+from search_service.report.worth import NOT_COMPARED, worth
 from trainables.metrics import METRICS
 
 # Characters of the column that says which step a line is about.
 LABEL_WIDTH = 11
-PASSED, FAILED = "[bold green]✓[/]", "[bold red]✗[/]"
+PASSED, FAILED, DOUBTFUL = "[bold green]✓[/]", "[bold red]✗[/]", "[bold yellow]⚠[/]"
 
 
 class ProgressDisplay:
@@ -213,6 +213,9 @@ class ProgressDisplay:
     def _finish_round(self, result: RoundResult) -> None:
         self._stop_bar()
         counts = ", ".join(f"{result.count(s)} {_WORDS[s]}" for s in _WORDS if result.count(s))
+        if not result.trials:
+            self._print("", f"{DOUBTFUL} left out: {result.stop_reason}")
+            return
         best = f"no score ({result.stop_reason})"
         if result.best is not None:
             score = score_text(result.best.score)
@@ -220,6 +223,8 @@ class ProgressDisplay:
         self._print(
             "", f"{PASSED if result.best else FAILED} {best}; {counts or 'no trials'} in {result.seconds:.0f} s"
         )
+        if result.best is not None and not result.count(TrialStatus.COMPLETED):
+            self._print("", f"{DOUBTFUL} no trial was trained to the end: scores are those of where they were stopped")
 
     def _show_answer(self, final: FinalistsResult) -> None:
         winner, metric = final.winner, final.metric
@@ -254,8 +259,7 @@ class ProgressDisplay:
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
         self._print("The model", f"is {for_terminal(model_in_short(final))}")
-        if (verdict := worth(final)) is not None:
-            self._print("Worth it?", for_terminal(verdict))
+        self._print("Worth it?", for_terminal(worth(final) or NOT_COMPARED))
         # What a network goes by that is no better than a guess is nothing to go by.
         if final.columns is not None and not final.shortfall:
             self._print("Columns", for_terminal(describe_columns(final.columns)))

@@ -13,7 +13,7 @@ from search_service.records.rounds import TrialStatus
 from search_service.report.columns import columns_section
 from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
 from search_service.report.partial_dependence import partial_dependence_section
-from search_service.report.worth import worth
+from search_service.report.worth import NOT_COMPARED, worth
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
@@ -111,7 +111,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
     winner = final.winner
     validation = f"validation, over {trainings(winner)}" if winner.fold_scores else "validation"
     # Two lines: MLflow folds a note after four.
-    verdict = f" **Worth it?** {said}." if (said := worth(final)) is not None else ""
+    verdict = f" **Worth it?** {worth(final) or NOT_COMPARED}."
     lines = [
         f"**Test {final.metric} {score_text(final.model_test_score)}** (the model{describe_interval(final)}; ignoring "
         f"the inputs gives {score_text(final.trivial_test_score)}).{verdict}",

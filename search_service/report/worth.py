@@ -13,6 +13,8 @@ from trainables.metrics import METRICS, MetricName
 from trainables.records import Advantage, Baseline
 
 Answer = Literal["better", "cannot be told", "not better"]
+# What is said where nothing can be.
+NOT_COMPARED = "Not known: there is no simpler model to compare with, so nothing says whether a network was needed"
 # The first words of the sentence.
 _SAID: dict[Answer, str] = {"better": "Yes", "cannot be told": "It cannot be told", "not better": "No"}
 

@@ -206,12 +206,17 @@ def read_text(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        mark, fix = getattr(error, "problem_mark", None), "mend this line"
         reason = getattr(error, "problem", None) or (
             "nested too deeply" if isinstance(error, RecursionError) else str(error)
         )
-        raise InvalidSpecError([Problem(where + line, reason, "readable YAML or JSON", "mend this line")]) from error
+        if "<stream end>" in reason and (began := getattr(error, "context_mark", None)) is not None:
+            # Where it is missed is behind the last line.
+            mark, reason, fix = began, "what begins here has no end", "close it: a } or ] or a quote is missing"
+        elif "'\\t'" in reason:
+            reason, fix = "a tab", "write spaces in its place: YAML knows no others at the beginning of a line"
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InvalidSpecError([Problem(where + line, reason, "readable YAML or JSON", fix)]) from error
 
 
 # Characters that stand raw in JSON, and that YAML takes for a line's end or refuses.

@@ -140,6 +140,19 @@ _ELSEWHERE: Mapping[tuple[str, str], str] = {
             "hidden_sizes": "trial.network.hidden_sizes",
             "hidden_layer_sizes": "trial.network.hidden_sizes",
             "dropout": "trial.network.dropout",
+            "batch_size": "trial.batch_size",
+            "optimizer": "trial.optimizer",
+            "network": "trial.network",
+            "loss": "trial.loss",
+            "hidden_layers": "trial.network.hidden_sizes",
+            "layers": "trial.network.hidden_sizes",
+            "max_trials": "search.coarse.max_trials and search.refined.max_trials, or search.minutes",
+            "max_epochs": "search.coarse.max_epochs and search.refined.max_epochs",
+            "n_jobs": "search.max_concurrent_trials",
+            "num_workers": "search.max_concurrent_trials",
+            "time_budget": "search.time_budget_s",
+            "timeout": "search.time_budget_s",
+            "deterministic": "search.deterministic",
             "learning_rate": "trial.optimizer.lr",
             "lr": "trial.optimizer.lr",
             "calibration": "finalists.calibration",
@@ -153,6 +166,8 @@ _ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("search", "seed"): "write seed, beside search",
     ("data", "stratify"): "remove it: each class keeps its share in all parts by itself",
     ("data", "features"): "remove it: all columns are features, but for those of data.drop",
+    **{("search_space", word): "write low" for word in ("min", "minimum", "lower")},
+    **{("search_space", word): "write high" for word in ("max", "maximum", "upper")},
     ("search_space", "type"): "remove it: low and high are a range (log: true, integer: true), choices a list",
 }
 
@@ -250,6 +265,7 @@ def _example(kind: str, path: str, given: Any) -> str | None:
         if path.startswith("search_space."):
             ends = given if isinstance(given, list) else []
             if len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
+                ends = sorted(ends)
                 return f"write {{low: {ends[0]:g}, high: {ends[1]:g}}}, or {{choices: [{ends[0]:g}, {ends[1]:g}]}}"
             return "give keys and values, such as {low: 0.001, high: 0.1, log: true} or {choices: [1, 2]}"
         if isinstance(given, str) and path in ("trial.optimizer", "trial.schedule"):

@@ -25,8 +25,8 @@ def between_sections(spec: StudySpec) -> list[Problem]:
     """Mistakes that no section has by itself."""
     problems = problems_of_ranges(spec.asked)
     problems += _problems_of_combinations(spec) + _problems_of_warmup(spec)
-    # What a point may say, the ranges say, once they are in order.
-    if not problems:
+    # What a point may say, the ranges say, once they are in order; where they are left open, the table does later on.
+    if not problems and not spec.leaves_networks_open:
         for index, point in enumerate(spec.search.points_to_evaluate):
             problems += problems_of_point(spec.asked, f"search.points_to_evaluate.{index}", point)
     return problems + [problem for rule in _RULES for problem in rule(spec)]

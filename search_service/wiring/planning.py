@@ -11,12 +11,12 @@ from search_service.recipe.asked import Asked
 from search_service.recipe.budgeting import Sizing
 from search_service.recipe.clock import RECORD_S_PER_TRIAL
 from search_service.recipe.costs import Costs
-from search_service.recipe.planning import Around, StudyPlan, duration
+from search_service.recipe.planning import Around, StudyPlan
 from search_service.recipe.planning import plan as plan_study
 from search_service.records.round_plan import Resources
 from search_service.runners.registry import RunnerKind, runner_kind
 from search_service.runners.sizing import most_members, place_of, size_of_population
-from search_service.spec.sections import CoarseSpec, RefinedSpec
+from search_service.spec.sections import CoarseSpec, RefinedSpec, SearchSpec
 from search_service.spec.study_spec import StudySpec
 from search_service.wiring import times
 from search_service.wiring.preparing import PreparedStudy
@@ -117,14 +117,15 @@ def _bounded(
     """The spec with what its time budget bears but for trials, what is around it, and what there is no time for."""
     search, asked, missing = spec.search, Asked.at_most(spec), list[str]()
     without = replace(around, end=around.end - _record_s(search.coarse.max_trials + search.refined.max_trials))
-    found, least = _fitting(seconds, asked, costs, without)
+    found, _ = _fitting(seconds, asked, costs, without)
     assert found.coarse is not None
     # Trials that are never started leave nothing to be recorded.
     around = replace(without, end=without.end + _record_s(found.coarse.trials + found.refined.trials))
-    found, least = _fitting(seconds, asked, costs, around)
+    found, _ = _fitting(seconds, asked, costs, around)
     assert found.coarse is not None
+    spec = _with_last_act(spec, found).model_copy(update={"search": _search_of(spec, found)})
     if not found.fits:
-        missing.append(f"too short: the least for this table takes {duration(least)}")
+        return spec, around, (f"the time budget of {seconds:g} s is too short: this is the least for this table",)
     if found.refined.epochs < search.refined.max_epochs:
         missing.append(f"{found.refined.epochs} instead of {search.refined.max_epochs} epochs")
     for name, own, most in (
@@ -133,12 +134,18 @@ def _bounded(
     ):
         if own < most:
             missing.append(f"about {own} instead of {most} {name} trials")
-    epochs = {
-        "coarse": search.coarse.model_copy(update={"max_epochs": found.coarse.epochs}),
-        "refined": search.refined.model_copy(update={"max_epochs": found.refined.epochs}),
-    }
-    spec = _with_last_act(spec, found).model_copy(update={"search": search.model_copy(update=epochs)})
     return spec, around, (*missing, *found.left_out)
+
+
+def _search_of(spec: StudySpec, found: Sizing) -> SearchSpec:
+    """The search with the epochs that there is time for; and with the trials, where that is the least there is."""
+    search = spec.search
+    update: dict[str, object] = {}
+    for name, size, own in (("coarse", found.coarse, search.coarse), ("refined", found.refined, search.refined)):
+        assert size is not None
+        changes = {"max_epochs": size.epochs} | ({} if found.fits else {"max_trials": size.trials})
+        update[name] = own.model_copy(update=changes)
+    return search.model_copy(update=update | ({} if found.fits else {"max_cycles": 1, "time_budget_s": None}))
 
 
 def _fitting(seconds: float, asked: Asked, costs: Costs, around: Around) -> tuple[Sizing, float]:

@@ -252,7 +252,8 @@ def numbers(target: pa.ChunkedArray, path: str) -> NDArray[np.float64]:
     target = plain(target)
     if not _is_number(target.type):
         shown = f"{target.type} such as {target[0].as_py()!r}"
-        rule, fix = "numbers, since the loss predicts one", "choose a numeric target or a loss that classifies"
+        rule = "numbers, since data.task, the metric or the loss says that one is predicted"
+        fix = "choose a target of numbers, or remove what says so: data.task, objective.metric or trial.loss"
         raise DataError([Problem(path, shown.replace("string", "text"), rule, fix)])
     values = np.asarray(target.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     if not (np.abs(values) < LARGEST).all():

@@ -25,7 +25,7 @@ from search_service.report.study_report import (
     describe_threshold,
     format_value,
 )
-from search_service.report.worth import Answer, judge
+from search_service.report.worth import NOT_COMPARED, Answer, judge
 from search_service.spec.study_spec import StudySpec
 from trainables.records import Advantage
 
@@ -34,7 +34,6 @@ MOST_EPOCHS = 120
 
 
 Verdict = Answer | Literal["not compared", "failed", "interrupted"]
-_NOT_COMPARED = "There is no simpler model to compare with, so nothing says whether a network was needed."
 
 
 class NumberPart(Document):
@@ -76,7 +75,7 @@ class HeadlinePart(Document):
             low=low,
             high=high,
             interval=interval,
-            worth=_NOT_COMPARED if found is None else found.sentence,
+            worth=NOT_COMPARED if found is None else found.sentence,
             sentences=[*sentences, *filter(None, [describe_threshold(final), _ends(final)])],
             numbers=_numbers(final, rounds),
         )

@@ -13,7 +13,7 @@ from search_service.service.access import Access, Caller, Reader, Submitter
 from search_service.service.documents import Attempt, Best, Check, Links, More, Page, Study, StudyDetails, Trial
 from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
-from search_service.service.states import ENDED, State, Wanted
+from search_service.service.states import ENDED, RESUMABLE, State, Wanted
 from search_service.service.store import ConflictError, NewStudy, NotFoundError
 from search_service.service.submissions import digest_of_submission, new_id, shown_config, without_secrets
 from search_service.service.tables import StudyRow, TrialRow
@@ -232,7 +232,8 @@ def extend(response: Response, service: Service, caller: Submitter, study_id: St
     """
     row = service.store.study(study_id, whole=True)
     if row.state != State.COMPLETED:
-        fix = "wait for it" if row.state not in ENDED else "submit its config as a new study"
+        fix = "resume it first" if row.state in RESUMABLE else "submit its config as a new study"
+        fix = fix if row.state in ENDED else "wait for it"
         raise ConflictError(f"study {study_id} has not completed, it is {row.state}; {fix}")
     new_study = new_id(row.name)
     files = study_folder.find(service.settings.studies, study_id)

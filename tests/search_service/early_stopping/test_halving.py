@@ -128,6 +128,15 @@ def test_c2_who_was_first_at_a_rung_must_still_stand_there_when_the_next_one_com
     assert tunes.report(9, {"lucky": 0.3}) == {"lucky"}
 
 
+def test_c2_of_two_the_worse_is_not_stopped_for_being_so_once_it_is_first_at_a_later_rung():
+    """Both of a round's first would be stopped by one another, and nobody trained to the end."""
+    halving = make(standing=0.5)
+    halving.report(3, {"first": 0.5})
+    halving.report(3, {"second": 0.6})
+    assert halving.report(9, {"first": 0.9}) == {"first"}
+    assert halving.report(9, {"second": 0.8}) == set()
+
+
 def test_c2_rungs_may_lie_closer_than_the_reduction_factor():
     assert make(spacing=1.6, max_epochs=52).rungs == (3, 5, 8, 12, 20, 31, 50)
 

@@ -407,6 +407,7 @@ def test_d4_stop_cancel_and_resume(service, jobs, tmp_path):
     jobs.end(f"{study}-1", 130)
     until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "cancelled")
     assert service.post(f"{STUDIES}/{study}/stop").status_code == 409
+    assert "resume it first" in service.post(f"{STUDIES}/{study}/extend", json={"trials": 4}).json()["detail"]
     assert service.post(f"{STUDIES}/{study}/resume").json()["state"] == "pending"
     until(lambda: [job.job_id for job in jobs.submitted] == [f"{study}-1", f"{study}-2"])
     assert service.delete(f"{STUDIES}/{study}").status_code == 409

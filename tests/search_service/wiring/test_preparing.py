@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from search_service import wiring
+from search_service.errors import InvalidSpecError
 from search_service.folder.study_folder import StudyFolder
 from search_service.settings import Settings
 from search_service.spec import config_file
@@ -150,3 +151,21 @@ def test_d2_a_search_space_of_ones_own_stays_beside_a_network_of_ones_own(ordina
 def test_c1_a_mark_is_given_as_it_stands(change, value):
     raw = config_file.overridden({"data": {}}, [change])
     assert [*raw["data"]["csv"].values()] == [value]
+
+
+def test_e3_points_of_a_config_that_leaves_its_networks_open_are_those_of_what_its_table_searches() -> None:
+    def points(leaf: str, value: float) -> list[dict[str, Any]]:
+        return prepared(data={"source": "digits"}, search={"points_to_evaluate": [{leaf: value}]}).points()
+
+    assert points("network.dropout", 0.2) == [{"network.dropout": 0.2}]
+    with pytest.raises(InvalidSpecError, match="a leaf that is searched"):
+        points("optimizer.momentum", 0.5)
+
+
+def test_e3_a_task_that_the_target_is_not_of_says_what_to_remove(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60)))
+    data = {"source": str(tmp_path / "t.csv"), "target": "y", "task": "regression"}
+    with pytest.raises(InvalidSpecError, match="remove what says so: data.task, objective.metric or trial.loss"):
+        prepared(data=data)
+    del data["task"]
+    assert prepared(data=data).trial.task == "classification"
