@@ -18,6 +18,8 @@ from search_service.folder.study_folder import StudyFolder
 from search_service.records.numbers import score_text, spread_text
 from search_service.report.documents import Document, StudyDocument
 from search_service.spec import study_spec
+from search_service.spec.config_file import SIZES
+from search_service.spec.study_spec import StudySpec
 from trainables import advantage
 from trainables.metrics import MetricName
 from trainables.records import Advantage
@@ -102,10 +104,21 @@ def _summary(result: StudyDocument) -> ComparedStudy:
 
 def _differences(raw: Sequence[Any]) -> dict[str, list[Any]]:
     """What not every config has alike, defaults included."""
-    flat = [_flat(study_spec.parse(spec).model_dump(mode="json")) for spec in raw]
+    flat = [_in_force(study_spec.parse(spec)) for spec in raw]
     keys = [key for key in dict.fromkeys(key for each in flat for key in each) if key not in _UNCOMPARED]
     found = {key: [each.get(key) for each in flat] for key in keys}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
+
+
+def _in_force(spec: StudySpec) -> dict[str, Any]:
+    """A config key by key; what its minutes have decided has no default that held."""
+    flat = _flat(spec.model_dump(mode="json"))
+    if spec.search.minutes is None:
+        return flat
+    given = _flat(spec.model_dump(mode="json", exclude_unset=True))
+    decided = [f"{section}.{key}" for section, keys in SIZES.items() for key in keys]
+    by_minutes = [key for key in flat if key not in given and any(f"{key}.".startswith(f"{own}.") for own in decided)]
+    return flat | dict.fromkeys(by_minutes, "by its minutes")
 
 
 def _flat(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:

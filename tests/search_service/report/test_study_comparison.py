@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -68,6 +69,21 @@ def test_b_the_models_are_compared_row_by_row_and_configs_key_by_key(home):
     assert found.differences["data.split_seed"] == [0, 0, 0, 5]
     assert found.differences["trial.network.hidden_sizes"][1] == [1]
     assert not {"name", "data.source", "objective.metric"} & found.differences.keys()
+
+
+def test_b_what_minutes_have_decided_is_not_shown_as_the_default_that_never_held(home, tmp_path):
+    folder, ids = home
+    for name in ("a", "alike"):
+        shutil.copytree(folder / "studies" / ids[name], tmp_path / ids[name])
+    sized = {"minutes": 3, "coarse": {"max_epochs": 3}, "refined": {"max_epochs": 4}}
+    (tmp_path / ids["alike"] / layout.SPEC).write_text(json.dumps(SPEC | {"search": sized}))
+    found = compare(tmp_path, [ids["a"], ids["alike"]]).differences
+    assert found["search.coarse.max_trials"] == [2, "by its minutes"]
+    assert found["search.max_cycles"] == [1, "by its minutes"]
+    # What it says, and what minutes do not decide.
+    assert (
+        not {"search.coarse.max_epochs", "search.refined.max_epochs", "search.sampler", "finalists.top"} & found.keys()
+    )
 
 
 def test_d4_the_command_prints_it_for_people_and_for_programs(home, called):
