@@ -260,7 +260,9 @@ class _Story:
     def begin(self, versions: Mapping[str, str]) -> None:
         """Note in the folder what the study began with, and tell that it has begun, or goes on."""
         resumed = self._files.beginning is not None
-        self._files.begin(Beginning(self._study_id, self._table.dataset.fingerprint, versions, RULES))
+        self._files.begin(
+            Beginning(self._study_id, self._table.dataset.fingerprint, versions, RULES, self._table.notes)
+        )
         data = summarize(self._spec, self._table)
         extends = next((each.of for each in reversed(extensions(self._files))), "")
         self.tell(StudyStarted(self._study_id, self._spec, data, versions, resumed=resumed, extends=extends))

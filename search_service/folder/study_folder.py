@@ -15,9 +15,9 @@ study.lock      held by the process that works on it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,12 +50,14 @@ class Beginning:
         versions: The libraries' versions, by name.
         rules: Of the rules by which ``auto`` decides how columns are prepared, the edition: 1 in studies of earlier
             versions.
+        notes: What was said of the table and of what the config left to it; none in studies of earlier versions.
     """
 
     study_id: str
     fingerprint: str
     versions: Mapping[str, str]
     rules: int = 1
+    notes: Sequence[str] = ()
 
 
 class StudyFolder:
@@ -78,8 +80,7 @@ class StudyFolder:
     def begin(self, beginning: Beginning) -> None:
         """Write down how the study begins, once."""
         if self.beginning is None:
-            content = {"study_id": beginning.study_id, "fingerprint": beginning.fingerprint, "rules": beginning.rules}
-            journals.write_whole(self.path / layout.BEGINNING, content | {"versions": dict(beginning.versions)})
+            journals.write_whole(self.path / layout.BEGINNING, asdict(beginning))
 
     @property
     def seconds(self) -> float:

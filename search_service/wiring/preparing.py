@@ -149,6 +149,9 @@ def read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:
         rule = f"the table that study {began.study_id} began with (fingerprint {began.fingerprint}, now "
         rule += f"{study.dataset.fingerprint})"
         raise DataError([Problem("data.source", source, rule, "bring the old file back, or start a new study")])
+    if began is not None and began.notes:
+        # Whoever goes on knows no more what the config had left open.
+        study = replace(study, table=replace(study.table, notes=tuple(began.notes)))
     return replace(study, folder=folder)
 
 

@@ -169,3 +169,15 @@ def test_e3_a_task_that_the_target_is_not_of_says_what_to_remove(tmp_path: Path)
         prepared(data=data)
     del data["task"]
     assert prepared(data=data).trial.task == "classification"
+
+
+def test_d6_who_goes_on_says_of_the_table_what_was_said_when_it_began(tmp_path: Path) -> None:
+    """That the config left its networks to it, its own completed spec says no more."""
+    settings, data = Settings(home=tmp_path / "home"), written(tmp_path, 400)
+    search = {"coarse": {"max_trials": 2, "max_epochs": 1}, "refined": {"max_trials": 2, "max_epochs": 1}}
+    finalists = {"top": 1, "seeds": 2, "folds": None, "baselines": False}
+    study = wiring.prepare(parse({"name": "open", "data": data, "search": search, "finalists": finalists}))
+    assert any("neither trial nor search_space" in note for note in study.table.notes)
+    wiring.run(study, settings=settings, runner="inline", record=False)
+    (folder,) = settings.studies.iterdir()
+    assert read_again(StudyFolder(folder), settings).table.notes == study.table.notes
