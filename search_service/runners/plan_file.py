@@ -73,6 +73,9 @@ def read(path: Path) -> dict[str, Any] | None:
 def describe(plan: RoundPlan) -> dict[str, Any]:
     """What a plan does, as plain data."""
     plain = {name: value for name, value in vars(plan).items() if name not in _OF_THE_PROCESS}
+    if plan.wave is None:
+        # Versions that know of no waves read what has none.
+        del plain["wave"]
     limits = {name: value for name, value in asdict(plan.limits).items() if name not in _LIMITS_OF_THE_PROCESS}
     plain |= {
         "version": VERSION,

@@ -252,7 +252,7 @@ def numbers(target: pa.ChunkedArray, path: str) -> NDArray[np.float64]:
     target = plain(target)
     if not _is_number(target.type):
         shown = f"{target.type} such as {target[0].as_py()!r}"
-        rule = "numbers, since data.task, the metric or the loss says that one is predicted"
+        rule = "numbers, since data.task, the metric or the loss predicts one"
         fix = "choose a target of numbers, or remove what says so: data.task, objective.metric or trial.loss"
         raise DataError([Problem(path, shown.replace("string", "text"), rule, fix)])
     values = np.asarray(target.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
