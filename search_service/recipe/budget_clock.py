@@ -89,7 +89,7 @@ class BudgetClock(MinutesClock):
         )
         assert place.deadline is not None
         if deadline < place.deadline:
-            place = replace(place, deadline=deadline, deadline_of="round")
+            place = replace(place, deadline=deadline, deadline_of="budget")
         if round_.trials >= asked.max_trials and round_.epochs >= asked.max_epochs and sizing.fits:
             return place
         return replace(place, sentences=(self._sentence(sized, round_, f"{self._minutes.seconds:g} s"),))

@@ -57,7 +57,7 @@ class Place:
     earlier: EarlierStudy | None = None
     rounds: list[RoundResult] = field(default_factory=list)
     sentences: tuple[str, ...] = ()
-    deadline_of: Literal["study", "round"] = "study"
+    deadline_of: Literal["study", "round", "budget"] = "study"
 
     @property
     def epochs_left(self) -> int | None:

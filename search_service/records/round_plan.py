@@ -69,7 +69,7 @@ class Limits:
         patience_trials: Ended trials without a better score.
         patience_minutes: Minutes without a better score.
         deadline: Instant of ``time.monotonic()``, in this process.
-        deadline_of: Whose time is over then: the study's, or the round's share of it.
+        deadline_of: Whose time is over then: the study's, the round's share of the minutes, or of the time budget.
         stop_file: File whose existence asks for an end.
 
     Raises:
@@ -84,7 +84,7 @@ class Limits:
     patience_trials: int | None = None
     patience_minutes: float | None = None
     deadline: float | None = None
-    deadline_of: Literal["study", "round"] = "study"
+    deadline_of: Literal["study", "round", "budget"] = "study"
     stop_file: Path | None = None
 
     def __post_init__(self) -> None:

@@ -50,6 +50,12 @@ class Progress:
     best_completed: float = math.nan
 
 
+# What is spent, by whose time it is.
+_TIMES = {
+    "study": "the time budget is spent",
+    "round": "the round's share of the minutes is spent",
+    "budget": "the round's share of the time budget is spent",
+}
 # Why no further trial of a round is started; empty if one may be.
 StoppingRule = Callable[[RoundPlan, Progress], str]
 
@@ -71,11 +77,11 @@ def time_is_up(plan: RoundPlan, progress: Progress) -> str:
     deadline = plan.limits.deadline
     if deadline is None or time.monotonic() < deadline:
         return ""
-    of_round = plan.limits.deadline_of == "round"
+    of_round = plan.limits.deadline_of != "study"
     # However short the time: without a trial of the first round there is nothing to go on with.
     if of_round and plan.number == 1 and not progress.asked:
         return ""
-    return "the round's share of the time is spent" if of_round else "the time budget is spent"
+    return _TIMES[plan.limits.deadline_of]
 
 
 def epochs_are_spent(plan: RoundPlan, progress: Progress) -> str:

@@ -80,7 +80,7 @@ def test_21_rounds_of_an_hour_end_in_seconds_with_finalists_and_a_model(bounded)
     assert len(refined.trials) < 2000
     assert coarse.plan.limits.max_epochs <= 20
     assert refined.plan.limits.max_epochs <= 40
-    assert "share of the time is spent" in coarse.stop_reason
+    assert "share of the time budget is spent" in coarse.stop_reason
     assert len(result.finalists.finalists) <= 2
     assert all(len(each.seeds) <= 3 for each in result.finalists.finalists)
     # How busy the machine is meanwhile is another matter: against hanging only.
@@ -118,7 +118,7 @@ def test_21_each_round_leaves_time_for_what_follows(tmp_path, monkeypatch):
     began = time.monotonic()
     coarse = clock.coarse(place, place.spec.space())
     assert coarse.spec.search.coarse.max_trials == 4000
-    assert coarse.deadline_of == "round"
+    assert coarse.deadline_of == "budget"
     sizing = StudyFolder(tmp_path).read("minutes-1", Sized).sizing
     until = coarse.deadline - began
     assert 0 < until < 1000 - sizing.refined.seconds - sizing.seconds_of_last

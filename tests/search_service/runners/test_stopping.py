@@ -60,7 +60,9 @@ def test_c4_each_rule_says_what_it_is(tmp_path):
     assert rules(tmp_path, deadline=time.monotonic() + 60).why(**NOW) == ""
     assert rules(tmp_path, deadline=time.monotonic()).why(**NOW) == "the time budget is spent"
     of_round = rules(tmp_path, deadline=time.monotonic(), deadline_of="round")
-    assert of_round.why(**NOW) == "the round's share of the time is spent"
+    assert of_round.why(**NOW) == "the round's share of the minutes is spent"
+    of_budget = rules(tmp_path, deadline=time.monotonic(), deadline_of="budget")
+    assert of_budget.why(**NOW) == "the round's share of the time budget is spent"
     # Nothing could follow on a first round without a trial.
     assert of_round.why(**NOW | {"asked": 0}) == ""
     assert rules(tmp_path, stop_file=tmp_path / "stop").why(**NOW) == ""
