@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from search_service.cli import home_studies, service_commands
+from search_service.cli import home_studies, last_words, service_commands
 from search_service.cli.options import (
     DEFAULT_RUNNER,
     AsJson,
@@ -37,8 +36,6 @@ from search_service.folder import extending, study_folder
 from search_service.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
-    from search_service.folder.study_folder import StudyFolder
-    from search_service.recorders.background import Backlog
     from search_service.settings import Settings
     from search_service.spec.study_spec import StudySpec
     from search_service.wiring import PreparedStudy
@@ -158,8 +155,8 @@ def _run(
         typer.echo(json.dumps(StudyDocument.of(study.spec, result, places).plain(), indent=2))
     else:  # Step 6 has said it at length; its first clause will do here.
         reason = result.reason.split(";")[0] if result.finalists else ""
-        _print_places(console, reason, result.seconds, places, before=_seconds_before(study.folder))
-    _say_what_is_not_recorded(finished.backlog, places)
+        last_words.print_places(console, reason, result.seconds, places, before=last_words.seconds_before(study.folder))
+    last_words.say_what_is_not_recorded(finished.backlog, places)
     if result.status is StudyStatus.FAILED:
         raise typer.Exit(CheckFailedError.exit_code)
 
@@ -255,8 +252,8 @@ def compare_optimizers(
     else:
         if page.exists():
             say(f"  play the paths        {page}", console)
-        _print_places(console, "", result.seconds, places)
-    _say_what_is_not_recorded(finished.backlog, places)
+        last_words.print_places(console, "", result.seconds, places)
+    last_words.say_what_is_not_recorded(finished.backlog, places)
 
 
 @app.command()
@@ -277,7 +274,7 @@ def sync(
             finished = wiring.sync(study_id, settings=settings, say=partial(say, console=console))
         except KeyboardInterrupt as interrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
-        _say_what_is_not_recorded(finished.backlog, finished.places)
+        last_words.say_what_is_not_recorded(finished.backlog, finished.places)
         if not finished.backlog.is_complete:
             raise typer.Exit(OutsideError.exit_code)
         say(f"{study_id} is in the record at {escape(finished.places['page'])}", console)
@@ -311,23 +308,6 @@ def _prepared(spec: StudySpec | None, study_id: str | None, settings: Settings) 
     return wiring.prepare_again(study_id or "", settings=settings)
 
 
-def _say_what_is_not_recorded(backlog: Backlog, places: dict[str, str]) -> None:
-    """Say what the record lacks, and how it is completed.
-
-    Raises:
-        typer.Exit: MLflow refuses something, which waiting does not mend.
-    """
-    errors = Console(stderr=True)
-    go_on = f" Later: {places['sync']}" if "sync" in places else ""
-    for refused in backlog.refused:
-        say(f"[bold red]MLflow refuses a part of the record:[/] {escape(refused)}", errors)
-    if backlog.waiting:
-        trouble = f": {escape(backlog.trouble)}" if backlog.trouble else ""
-        say(f"[bold]The record is not complete[/] ({backlog.waiting} entries are missing){trouble}.{go_on}", errors)
-    if backlog.refused:
-        raise typer.Exit(OutsideError.exit_code)
-
-
 def _interrupted(
     study_id: str = "", *, home: Path | None = None, runner: str = DEFAULT_RUNNER, ray_address: str | None = None
 ) -> typer.Exit:
@@ -344,29 +324,6 @@ def _interrupted(
     go_on = f" Go on with: search-service run --study {study_id}{escape(options)}" if study_id else ""
     say(f"[bold]Interrupted.[/] What was finished is recorded.{go_on}", Console(stderr=True))
     return typer.Exit(EXIT_INTERRUPTED)
-
-
-def _seconds_before(folder: StudyFolder | None) -> float:
-    """Seconds that the study which this one extends had taken; 0 for one that extends none."""
-    return 0.0 if folder is None else max((given.seconds for given in extending.extensions(folder)), default=0.0)
-
-
-def _print_places(console: Console, reason: str, seconds: float, places: dict[str, str], before: float = 0.0) -> None:
-    if reason:
-        say(f"  why it stopped        {escape(reason)}", console)
-    beside = f", {before:.0f} s of it before it was extended" if before else ""
-    whole = time.monotonic() - begun_at()
-    say(f"  took                  {seconds:.0f} s{beside}; {whole:.0f} s from the command on", console)
-    say(f"  files                 {places['folder']}", console)
-    if "report" in places:
-        say(f"  report                {escape(places['report'])}", console)
-    if "model" in places:
-        say(f"  model                 {escape(places['model'])}", console)
-    if "registered" in places:
-        say(f"  registered            {escape(places['registered'])}", console)
-    if "open_record" in places:
-        say(f"  open the record with  [bold]{escape(places['open_record'])}[/]", console)
-    say(f"  and look at           {places['page']}", console)
 
 
 def _require_what_fits(

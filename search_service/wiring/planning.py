@@ -145,6 +145,7 @@ def _search_of(spec: StudySpec, found: Sizing) -> SearchSpec:
         assert size is not None
         changes = {"max_epochs": size.epochs} | ({} if found.fits else {"max_trials": size.trials})
         update[name] = own.model_copy(update=changes)
+    # The least takes what it takes, and is not shown as if it ended in time.
     return search.model_copy(update=update | ({} if found.fits else {"max_cycles": 1, "time_budget_s": None}))
 
 

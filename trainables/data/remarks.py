@@ -54,9 +54,9 @@ def alike(column: Column, raw: pa.ChunkedArray) -> str:
     if column.kind != "categorical" or not pa.types.is_string(raw.type):
         return ""
     values = pc.unique(raw.drop_null()).to_pylist()
-    alike = [sorted(group) for group in spelt_alike(values[:MOST_SPELT])]
-    if not alike:
+    groups = [sorted(group) for group in spelt_alike(values[:MOST_SPELT])]
+    if not groups:
         return ""
-    more = f", and {len(alike) - 1} more such" if len(alike) > 1 else ""
-    named = few([repr(value) for value in alike[0]])
+    more = f", and {len(groups) - 1} more such" if len(groups) > 1 else ""
+    named = few([repr(value) for value in groups[0]])
     return f"{named} are categories of their own{more}; write them alike in the table if they are one"
