@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from search_service.cli.options import settings_for
-from search_service.cli.terminal import StudyRow, at_step, number, say, say_studies, value_word
+from search_service.cli.terminal import StudyRow, asked_to, at_step, number, say, say_studies, value_word
 from search_service.errors import DataError, Problem
 from search_service.folder import layout, study_folder
 
@@ -102,7 +102,7 @@ def show_list(studies: Path, *, states: Sequence[str], name: str | None, sort: s
         return
     rows = []
     for study in found[:limit]:
-        state = f"[{_COLOURS[study.state]}]{study.state}[/]"
+        state = f"[{_COLOURS[study.state]}]{study.state}[/]{asked_to(study.wanted)}"
         if study.state in ("running", "interrupted"):
             state += f", {at_step(study.step)}"
         rows.append(StudyRow(study.id, state, study.trials, study.metric, study.best_score, study.test_score))
@@ -121,7 +121,8 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(study.model_dump_json(indent=2))
         return
-    say(f"[bold]{escape(study.id)}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
+    where = f"{study.state}{asked_to(study.wanted)}"
+    say(f"[bold]{escape(study.id)}[/]  {where}" + (f": {escape(study.reason)}" if study.reason else ""))
     at = at_step(study.step)
     say(f"  {at}, {study.trials} of at most {study.planned} trials so far, {study.seconds:.0f} s")
     if study.best_trial:

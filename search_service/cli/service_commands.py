@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from search_service.cli import home_studies
 from search_service.cli.options import Drop, Home, Metric, Minutes, Overrides, StudyId, Target, changes_of
-from search_service.cli.terminal import StudyRow, at_step, number, say, say_studies, value_word
+from search_service.cli.terminal import StudyRow, asked_to, at_step, number, say, say_studies, value_word
 from search_service.errors import CheckFailedError, OutsideError
 from search_service.folder import layout
 
@@ -141,7 +141,9 @@ def list_studies(
         return
     rows = []
     for one in page.items:
-        where = one.state if one.has_ended or not one.step else f"{one.state}, {at_step(one.step)}"
+        where = _state_words(one)
+        if one.step and not one.has_ended:
+            where += f", {at_step(one.step)}"
         rows.append(StudyRow(one.id, where, one.trials, one.metric, one.best_score, one.test_score))
     say_studies(rows)
     if page.total > len(page.items):
@@ -283,11 +285,15 @@ def print_asked(study: Study, as_json: bool) -> None:
     if as_json:
         print_json(study)
     else:
-        say(f"[bold]{study.id}[/] is {study.state}" + ("" if study.has_ended else f", asked to {study.wanted}"))
+        say(f"[bold]{study.id}[/] is {_state_words(study)}")
+
+
+def _state_words(study: Study) -> str:
+    return study.state if study.has_ended else f"{study.state}{asked_to(study.wanted)}"
 
 
 def _print_study(study: Study) -> None:
-    say(f"[bold]{study.id}[/]  {study.state}" + (f": {escape(study.reason)}" if study.reason else ""))
+    say(f"[bold]{study.id}[/]  {_state_words(study)}" + (f": {escape(study.reason)}" if study.reason else ""))
     at = at_step(study.step) if study.step else "waiting"
     say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
     if study.best_trial:

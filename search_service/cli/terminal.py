@@ -55,6 +55,11 @@ def at_step(step: int | None) -> str:
     return "finalists" if step == Step.FINALISTS else f"step {step}"
 
 
+def asked_to(wanted: str) -> str:
+    """What was asked of a study and is still to happen, behind its state; nothing where it is to run."""
+    return "" if wanted == "run" else f", asked to {wanted}"
+
+
 @dataclass(frozen=True)
 class StudyRow:
     """A study in a list of them."""

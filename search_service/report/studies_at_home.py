@@ -32,6 +32,7 @@ class StudyAtHome(Document):
     id: str
     name: str
     state: StateAtHome
+    wanted: str = Field(default="run", description="run, stop or cancel: what was asked of it while it runs.")
     reason: str = Field(description="Why it ended; empty if it has not.")
     step: int | None = Field(description=f"Of the recipe, that was begun last; {Step.FINALISTS} are the finalists.")
     metric: MetricName | None
@@ -70,6 +71,7 @@ def study_of(folder: StudyFolder, events: list[dict[str, Any]]) -> StudyAtHome:
         id=folder.path.name,
         name=_name(folder),
         state=state,
+        wanted=_wanted(folder) if state == "running" else "run",
         reason=reason,
         # A search step begins with its round, and each step of its own with itself.
         step=next((event["step"] for event in reversed(events) if event["type"] in _BEGINNINGS), None),
@@ -95,6 +97,10 @@ def _state(folder: StudyFolder, events: list[dict[str, Any]]) -> tuple[StateAtHo
     if events and events[-1]["type"] == "study_finished":
         return "interrupted", events[-1]["reason"]
     return "interrupted", "its process ended without a word" if events else "nobody has worked on it"
+
+
+def _wanted(folder: StudyFolder) -> str:
+    return next((asked for asked in (layout.CANCEL, layout.STOP) if (folder.path / asked).exists()), "run")
 
 
 def _name(folder: StudyFolder) -> str:

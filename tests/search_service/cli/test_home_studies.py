@@ -65,11 +65,13 @@ def cancelled(home, finished):
         if len(ended) == 2:
             study = max((home / "studies").iterdir(), key=lambda path: (path / layout.SPEC).stat().st_mtime)
             asked.append(CliRunner().invoke(app, ["cancel", study.name, "--home", str(home)]))
+            shown.append(CliRunner().invoke(app, ["show", study.name, "--home", str(home)]).stdout)
 
-    asked = []
+    asked, shown = [], []
     with pytest.raises(KeyboardInterrupt):
         run(home, cancel, name="cut")
     assert asked[0].exit_code == 0, asked[0].output
+    assert "running, asked to cancel" in shown[0]
     (study,) = (path.name for path in (home / "studies").iterdir() if path.name != finished.study_id)
     return study
 
