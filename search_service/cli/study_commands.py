@@ -350,6 +350,10 @@ def _require_joins(runner: str, ray_address: str | None) -> None:
 
     Raises:
         typer.BadParameter: It does not.
+        InvalidSpecError: It is no address.
     """
-    if ray_address is not None and not RUNNERS[runner].joins_cluster:
+    if ray_address is None:
+        return
+    if not RUNNERS[runner].joins_cluster:
         raise typer.BadParameter(f"the runner {runner} joins no cluster", param_hint="--ray-address")
+    RUNNERS[runner].require_address(ray_address)

@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+
+# It looks for each of numpy's functions in whatever was imported before it: before MLflow and ONNX that is little.
+import skops.io  # noqa: F401
 import torch
 
 from search_service.export import texts as export_texts

@@ -34,6 +34,10 @@ def _one_at_a_time(resources: Resources) -> int:
     return 1
 
 
+def _any_address(address: str) -> None:
+    """Whoever makes the runner knows."""
+
+
 @dataclass(frozen=True)
 class RunnerKind:
     """What is known of a runner before it is made.
@@ -42,6 +46,7 @@ class RunnerKind:
         about: Where trials run, in a few words.
         make: Makes the runner; its argument is the address of an existing cluster, or None.
         joins_cluster: Whether an address of an existing cluster means anything to it.
+        require_address: Raises InvalidSpecError of an address that cannot be one, before anything is imported or asked.
         concurrency: How many cohorts it would train at once on this machine, for what a plan of a study says.
         report_s: Time that a report of a cohort takes beside training, in seconds.
         task_s: What a task takes beside training, likewise.
@@ -51,6 +56,7 @@ class RunnerKind:
     about: str
     make: Callable[[str | None], Runner]
     joins_cluster: bool = False
+    require_address: Callable[[str], None] = _any_address
     concurrency: Callable[[Resources], int] = _one_at_a_time
     report_s: float = 0.0
     task_s: float = 0.0
@@ -67,6 +73,24 @@ def _ray(address: str | None) -> Runner:
     from search_service.runners.ray_tune import RayTuneRunner
 
     return RayTuneRunner(address)
+
+
+def _require_ray_address(address: str) -> None:
+    """See to it that an address is ``auto``, ``local`` or ``HOST:PORT``.
+
+    Raises:
+        InvalidSpecError: It is another. Through Ray's client (``ray://``) Tune runs its loop on the cluster, where
+            neither the study's journals nor its sampler are.
+    """
+    host, _, port = address.rpartition(":")
+    if address in ("auto", "local") or (host and "//" not in host and port.isdigit()):
+        return
+    rule = "auto, or HOST:PORT of a cluster's head"
+    fix = "give the port that ray start --head has named, 6379 unless told otherwise"
+    if address.startswith("ray://"):
+        rule += "; Ray's client would run the search away from the study's files"
+        fix = "give HOST:6379 on a machine of the cluster, or submit to a service in front of it (docs/deploy.md)"
+    raise InvalidSpecError([Problem("--ray-address", address, rule, fix)])
 
 
 def _as_many_as_fit(resources: Resources) -> int:
@@ -87,6 +111,7 @@ RUNNERS: dict[str, RunnerKind] = {
         "Ray Tune",
         _ray,
         joins_cluster=True,
+        require_address=_require_ray_address,
         concurrency=_as_many_as_fit,
         report_s=RAY_REPORT_S,
         task_s=RAY_TASK_S,

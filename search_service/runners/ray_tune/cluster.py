@@ -119,7 +119,7 @@ def require_listener(address: str) -> None:
         OSError: Nobody answers there.
         ValueError: It is no ``host:port``.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError("an address is auto or host:port")
     socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
@@ -133,7 +133,7 @@ def require_in_use(address: str) -> None:
     Raises:
         ConnectionError: It is another one.
     """
-    if not ray.is_initialized() or address.startswith("ray://"):
+    if not ray.is_initialized():
         return
     in_use = ray.get_runtime_context().gcs_address
     if in_use.rpartition(":")[2] != address.rpartition(":")[2]:

@@ -354,6 +354,24 @@ def test_a_ray_that_cannot_be_reached_exits_with_4(config, tmp_path, called):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("ray://10.0.0.5:10001", "submit to a service in front of it"),
+        ("http://10.0.0.5:8265", "ray start --head"),
+        ("10.0.0.5", "HOST:PORT of a cluster's head"),
+    ],
+)
+def test_e5_what_is_no_address_of_a_cluster_is_refused_before_anything_is_asked(
+    config, tmp_path, called, address, said
+):
+    home = tmp_path / "home"
+    for command in (("run", config), ("extend", "no-study", "--trials", 3)):
+        done = called(*command, "--ray-address", address, "--home", home)
+        assert done.returncode == 2 and f"--ray-address: '{address}'" in done.stderr
+        assert said in " ".join(done.stderr.split()) and not home.exists()
+
+
 def test_npz_and_parquet_from_the_command_line(tmp_path, called):
     random = np.random.default_rng(0)
     features = random.normal(size=(90, 4))
