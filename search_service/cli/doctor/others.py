@@ -13,8 +13,9 @@ import httpx
 
 from search_service import __version__
 from search_service.client import TOKEN, URL
-from search_service.errors import RunnerError
+from search_service.errors import InvalidSpecError, RunnerError
 from search_service.records.findings import Finding, State, clock_of
+from search_service.runners.registry import runner_kind
 from search_service.settings import Settings
 from trainables.redaction import redact, shown
 
@@ -45,7 +46,11 @@ def look_at_ray(address: str | None) -> Iterator[Finding]:
         yield Finding(RAY, State.OK, "can be imported; a study starts its own")
         return
     try:
+        runner_kind("ray").require_address(address)
         yield Finding(RAY, State.OK, f"a cluster's head accepts connections at {ray_tune.head_of(address)}")
+    except InvalidSpecError as error:
+        (problem,) = error.problems
+        yield Finding(RAY, State.FAILED, f"{shown(address)} is not {problem.rule}", problem.fix)
     except RunnerError as error:
         remedy = (
             "ray start --head on the cluster's head, or correct --ray-address; without it a study starts its own Ray"

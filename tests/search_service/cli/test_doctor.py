@@ -469,6 +469,8 @@ def test_e1_a_ray_address_is_asked_and_nothing_started():
     (found,) = others.look_at_ray(place)
     assert found.state is State.FAILED
     assert "ray start --head" in found.remedy
+    (found,) = others.look_at_ray("ray://10.0.0.5:10001")
+    assert found.state is State.FAILED and "submit to a service" in found.remedy
     assert ray.is_initialized() == before
 
 
