@@ -88,28 +88,24 @@ def _columns(profile: Profile, width: int) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     listed = profile.columns[:LISTED_COLUMNS]
     names = [for_terminal(_cut(column.name, MOST_NAME)) for column in listed]
-    others = [max(map(len, names)), len("categorical"), len("missing"), len("different")]
-    others.append(max(len(column.prepared) for column in listed))
-    room = max(LEAST_VALUES, width - sum(others) - 2 * len(others))
-    for title in ("column", "kind", "missing", "different", "values", "prepared"):
+    beside = [max(map(len, names)), len("categorical"), len("missing"), len("different")]
+    prepared = max(len(column.prepared) for column in listed)
+    room = width - sum(beside) - prepared - 2 * (len(beside) + 1)
+    # On a narrow screen it would have three letters a line, and none left for the values.
+    is_narrow = room < LEAST_VALUES
+    room = max(LEAST_VALUES, room + prepared + 2) if is_narrow else room
+    for title in ("column", "kind", "missing", "different", "values", *(() if is_narrow else ("prepared",))):
         numbers = title in ("missing", "different")
-        shown.add_column(
-            title,
-            justify="right" if numbers else "left",
-            no_wrap=title != "prepared",
-            min_width=len("categorical") if title == "kind" else len(title),
-        )
+        least = len("categorical") if title == "kind" else len(title)
+        shown.add_column(title, justify="right" if numbers else "left", no_wrap=True, min_width=least)
     for column, name in zip(listed, names, strict=True):
         gaps = f"{column.missing / profile.rows:.1%}" if column.missing else "–"
         kind = column.kind if column.role == "feature" else f"[dim]{for_terminal(column.kind)}[/]"
-        shown.add_row(
-            f"[bold]{name}[/]",
-            kind,
-            gaps,
-            str(column.distinct),
-            for_terminal(_cut(column.values, room)),
-            _use(column),
-        )
+        if is_narrow and column.role != "feature":
+            kind = f"[dim]{column.role}[/]"
+        values = for_terminal(_cut(column.values, room))
+        row = [f"[bold]{name}[/]", kind, gaps, str(column.distinct), values, _use(column)]
+        shown.add_row(*row[: len(shown.columns)])
     return shown
 
 

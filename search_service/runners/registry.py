@@ -120,14 +120,21 @@ RUNNERS: dict[str, RunnerKind] = {
 }
 
 
-def runner_kind(name: str) -> RunnerKind:
+def runner_kind(name: str, address: str | None = None) -> RunnerKind:
     """What is known of a runner, by its name.
 
+    Args:
+        name: As it is registered.
+        address: Of the cluster that it is to join.
+
     Raises:
-        InvalidSpecError: There is none of that name.
+        InvalidSpecError: There is none of that name, or it is no address of its cluster.
     """
     if name not in RUNNERS:
         rule = f"one of {', '.join(RUNNERS)}"
         fix = "choose one, or register your own in search_service.RUNNERS"
         raise InvalidSpecError([Problem("runner", name, rule, fix)])
-    return RUNNERS[name]
+    kind = RUNNERS[name]
+    if address is not None:
+        kind.require_address(address)
+    return kind

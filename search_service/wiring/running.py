@@ -93,9 +93,7 @@ def run(
     """
     began_at = time.monotonic() if began_at is None else began_at
     prepare_process()
-    kind = runner_kind(runner)
-    if ray_address is not None:
-        kind.require_address(ray_address)
+    kind = runner_kind(runner, ray_address)
     notifying.require_addresses(settings)
     with ExitStack() as stack:
         interrupts = stack.enter_context(catch_interrupts())

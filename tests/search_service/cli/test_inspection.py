@@ -110,3 +110,19 @@ def test_d2_on_a_narrow_terminal_what_is_prepared_is_whole(config, capsys, monke
     assert len(listed) == 1
     assert listed[0].rstrip().endswith("one-hot")
     assert "Bonn" in listed[0]
+
+
+def test_d4_on_a_narrow_screen_each_column_is_a_line_with_its_values(tmp_path, called, monkeypatch):
+    rows = "".join(f"{1_000 + number},{number},{'ab'[number % 2]}\n" for number in range(40))
+    (tmp_path / "t.csv").write_text(f"payment.of.the.next.month,left,y\n{rows}")
+    asked = ("inspect", "t.csv", "--target", "y", "--drop", "left")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = called(*asked).stdout.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("column "))
+    shown = [line.split() for line in lines[start : start + 4]]
+    assert shown[0] == ["column", "kind", "missing", "different", "values"]
+    assert shown[1] == ["payment.of.the.next.month", "numeric", "–", "40", "1000", "·", "1019.5", "·", "1039"]
+    # What is prepared has no column here, and what is not is told by its own.
+    assert (shown[2][:3], shown[3][:2]) == (["left", "left", "out"], ["y", "target"])
+    monkeypatch.setenv("COLUMNS", "140")
+    assert called(*asked).stdout.splitlines()[start].split()[-1] == "prepared"
