@@ -9,7 +9,7 @@ Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 6
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
 from trainables.records import Advantage
 from trainables.row_tensors import RowTensors
-from trainables.scores import SCORES, trivial_outputs
+from trainables.scores import SCORES
 from trainables.target_scaling import UNSCALED, TargetScaling
 from trainables.threshold import judged
+from trainables.trivial import TrivialPredictor
 
 # Times that rows are drawn: a standard error is then known to 7 % (1 / sqrt(2 · 100)).
 DRAWS = 100
@@ -112,9 +113,7 @@ class Drawn:
             shift: The other's log-odds above which the second of two classes is named.
         """
         metric = metric or self.metric
-        sign = 1.0 if METRICS[metric].mode == "max" else -1.0
-        differences = sign * (self._own(metric) - self._scores(other.cpu().unsqueeze(0), metric, shift))
-        return Advantage(float(differences[0]), self._spread(differences), len(self._targets))
+        return self._over(self._scores(other.cpu().unsqueeze(0), metric, shift), metric)
 
     def over_by_each(
         self, other: Tensor, metrics: Sequence[MetricName], *, shift: float = 0.0
@@ -128,13 +127,16 @@ class Drawn:
         return self._spread(self._own(self.metric))
 
     def over_trivial(self, dataset: Dataset) -> Advantage:
-        """By how much the model is better than ignoring the inputs: what is frequent in the dataset's training rows."""
-        train = dataset.train
-        weights = None if train.weights is None else torch.as_tensor(train.weights)
-        outputs = trivial_outputs(
-            torch.as_tensor(train.targets), len(self._targets), dataset.n_outputs, weights, dataset.scaling
-        )
-        return self.over(outputs[0])
+        """By how much the model is better than the best that ignores its inputs (``trainables/trivial.py``)."""
+        trivial = TrivialPredictor.of(dataset)
+        scores = self._of_draws(lambda _, targets, weights: trivial.score(self.metric, targets, weights))
+        return self._over(scores, self.metric)
+
+    def _over(self, others: Tensor, metric: MetricName) -> Advantage:
+        """By how much the model is better than one of these scores, ``[1 + DRAWS]``."""
+        sign = 1.0 if METRICS[metric].mode == "max" else -1.0
+        differences = sign * (self._own(metric) - others)
+        return Advantage(float(differences[0]), self._spread(differences), len(self._targets))
 
     def _spread(self, scores: Tensor) -> float:
         """One standard error of a score: the first is of all rows, the others of those drawn."""
@@ -144,19 +146,17 @@ class Drawn:
         return float(drawn.std()) * (min(n, MOST_ROWS) / n) ** 0.5 if len(drawn) > 1 else float("inf")
 
     def _scores(self, outputs: Tensor, metric: MetricName, shift: float) -> Tensor:
-        """Of all rows, then of each draw: ``[1 + DRAWS]``."""
+        """Of outputs ``[1, N, C]``."""
         outputs = judged(outputs, metric, shift)
+        return self._of_draws(
+            lambda rows, targets, weights: SCORES[metric](outputs[:, rows], targets, self._scaling, weights).item()
+        )
+
+    def _of_draws(self, score: Callable[[Tensor | slice, Tensor, Tensor | None], float]) -> Tensor:
+        """A score of all rows, then of each draw: ``[1 + DRAWS]``; it is given the rows, their targets and weights."""
         n = len(self._targets)
         generator = torch.Generator().manual_seed(self._seed)
         draws = [torch.randint(n, (min(n, MOST_ROWS),), generator=generator) for _ in range(DRAWS)]
         rows: list[Tensor | slice] = [slice(None), *draws]
-        scores = [
-            SCORES[metric](
-                outputs[:, own],
-                self._targets[own],
-                self._scaling,
-                None if self._weights is None else self._weights[own],
-            ).item()
-            for own in rows
-        ]
+        scores = [score(own, self._targets[own], None if self._weights is None else self._weights[own]) for own in rows]
         return torch.tensor(scores, dtype=torch.float64)

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from trainables.metrics import MetricName
-from trainables.target_scaling import UNSCALED, TargetScaling
+from trainables.target_scaling import TargetScaling
 
-# Frequency of a class that no training row has: the log loss of a row that has it is then large and finite.
+# Of a class that no training row has, where frequencies are what is said: the log loss of a row that has it is then
+# large and finite.
 LEAST_FREQUENCY = 1e-12
 # Outputs of members that F1, log loss and AUC are computed of at once: 32 MB in float64.
 MOST_NUMBERS = 4_000_000
@@ -170,34 +171,3 @@ SCORES: Mapping[MetricName, Score] = {
     "mae": _mae,
     "r2": _r2,
 }
-
-
-def trivial_outputs(
-    train_targets: Tensor,
-    n_rows: int,
-    n_outputs: int,
-    train_weights: Tensor | None = None,
-    scaling: TargetScaling = UNSCALED,
-) -> Tensor:
-    """Outputs of the predictor that ignores its inputs: the frequencies of the classes, or the mean.
-
-    Its class is the most frequent one.
-
-    Args:
-        train_targets: ``[N]``, class indices or scaled numbers.
-        n_rows: Rows to predict.
-        n_outputs: C.
-        train_weights: ``[N]``.
-        scaling: Of the numbers; the mean is that in their own units.
-
-    Returns:
-        ``[1, n_rows, C]``, one member; of classes, logarithms of their frequencies.
-    """
-    if train_targets.is_floating_point():
-        if scaling.transform == "none":
-            return _mean(train_targets.unsqueeze(0), train_weights).expand(1, n_rows, 1)
-        mean = _mean(scaling.restore(train_targets).unsqueeze(0), train_weights)
-        return torch.from_numpy(scaling.apply(mean.cpu().numpy())).to(train_targets).expand(1, n_rows, 1)
-    counts = torch.bincount(train_targets, train_weights, minlength=n_outputs).double()
-    frequencies = (counts / counts.sum()).clamp(min=LEAST_FREQUENCY)
-    return frequencies.log().expand(1, n_rows, n_outputs)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from trainables.clipping import Clipping
 from trainables.config import TrialConfig
-from trainables.data.dataset import Dataset, Rows
+from trainables.data.dataset import Dataset
 from trainables.losses import ChanceScale, Loss, count_outputs, make_loss
 from trainables.metrics import MetricName
 from trainables.network import PopulationNetwork, Trace
@@ -33,7 +33,7 @@ from trainables.records import EpochPoint
 from trainables.regularization import Penalties
 from trainables.row_tensors import RowTensors, to_tensors
 from trainables.schedules import Schedule
-from trainables.scores import SCORES, trivial_outputs
+from trainables.scores import SCORES
 from trainables.seeds import derive_seed
 
 # Inputs of the training rows that are gathered at a time, in bytes: 8 MB is every row of a small table at once, and of
@@ -325,16 +325,3 @@ def frequency_baseline(config: TrialConfig, dataset: Dataset) -> float | None:
 def _train_rows_and_loss(config: TrialConfig, dataset: Dataset) -> tuple[RowTensors, Loss]:
     rows = to_tensors(dataset.train, "cpu", torch.float32)
     return rows, make_loss([config], rows.targets, dataset.n_outputs, torch.float32, rows.weights)
-
-
-def trivial_score(dataset: Dataset, rows: Rows, metric: MetricName) -> float:
-    """Score on ``rows`` of the predictor that always says the training rows' majority class or mean."""
-    return trivial_scores(dataset, rows, [metric])[metric]
-
-
-def trivial_scores(dataset: Dataset, rows: Rows, metrics: Sequence[MetricName]) -> dict[MetricName, float]:
-    """Several scores of that predictor."""
-    train, judged = (to_tensors(part, "cpu", torch.float32) for part in (dataset.train, rows))
-    outputs = trivial_outputs(train.targets, len(judged), dataset.n_outputs, train.weights, dataset.scaling)
-    scaling, weights = dataset.scaling, judged.weights
-    return {name: SCORES[name](outputs, judged.targets, scaling, weights).item() for name in metrics}

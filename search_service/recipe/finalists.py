@@ -62,7 +62,8 @@ from trainables.process import device_for
 from trainables.records import ColumnImportances, PartialDependence
 from trainables.row_tensors import to_tensors
 from trainables.threshold import scores_at
-from trainables.training import PopulationTraining, trivial_scores
+from trainables.training import PopulationTraining
+from trainables.trivial import TrivialPredictor
 
 # Numbers of the folds that are prepared at once: 1 GB in float32.
 FOLD_NUMBERS = 250_000_000
@@ -160,12 +161,13 @@ def _evaluated(
     drawn = Drawn(of_tests, tests, spec.metric, scaling=scaling, shift=shift)
     advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset, shift)
     calibrated, threshold = model.reading.judged(of_tests, tests)
+    every = metrics_for(dataset.task, gives_probabilities=True)
     return FinalistsResult(
         finalists=tuple(each.finalist for each in trained),
         metric=spec.metric,
         test_scores=tuple(test_scores[spec.metric].tolist()),
         exported=exported,
-        trivial_test_metrics=trivial_scores(dataset, test_rows, metrics_for(dataset.task, gives_probabilities=True)),
+        trivial_test_metrics=TrivialPredictor.of(dataset).scores(every, to_tensors(test_rows, "cpu", training.dtype)),
         checkpoint=folder / layout.WINNER,
         seconds=0.0,
         test_metrics={name: scores.mean().item() for name, scores in test_scores.items()},

@@ -33,7 +33,7 @@ from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS, MetricName
 from trainables.process import device_for
 from trainables.records import EpochPoint
-from trainables.training import trivial_score
+from trainables.trivial import TrivialPredictor
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def _shorter(spec: StudySpec, finalist: Finalist) -> int:
 def _went_well(spec: StudySpec, finalist: Finalist, last: EpochPoint, dataset: Dataset) -> bool:
     metric = METRICS[spec.metric]
     worst = max((score for score in finalist.scores if math.isfinite(score)), key=metric.rank, default=math.nan)
-    halfway = (worst + trivial_score(dataset, dataset.validation, spec.metric)) / 2
+    trivial = TrivialPredictor.of(dataset).constant_score(spec.metric, dataset.validation)
+    halfway = (worst + trivial) / 2
     return math.isfinite(last.train_loss) and metric.better(last.validation_score, halfway)
 
 

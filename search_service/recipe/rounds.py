@@ -33,7 +33,7 @@ from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.metrics import METRICS
-from trainables.training import trivial_score
+from trainables.trivial import TrivialPredictor
 
 # Seconds that a step may train in the driver's process: a worker that has not started yet takes several.
 AT_ONCE_S = 1.0
@@ -223,7 +223,7 @@ def _judge(result: RoundResult, dataset: Dataset) -> None:
             f"{where}: none of {len(result.trials)} trials has a score ({diverged} diverged, {failed} failed"
             f"{': ' + reasons[0] if reasons else ''}); narrow search_space or lower the learning rates"
         )
-    trivial = trivial_score(dataset, dataset.validation, plan.metric)
+    trivial = TrivialPredictor.of(dataset).constant_score(plan.metric, dataset.validation)
     if not METRICS[plan.metric].better(best.score, trivial):
         weighted = plan.metric == "accuracy" and best.config.class_weights != "none"
         cause = "the features may not hold the target, the labels may be mixed up, or the rates may be too low"

@@ -231,8 +231,8 @@ class FinalistsResult:
         test_scores: Test scores of the winner's networks, in the order of its seeds.
         exported: Index of the winner's network with the best validation score: the model, unless ``refit`` or
             ``average`` is.
-        trivial_test_metrics: Every metric on test rows of the predictor that ignores its inputs (class frequencies, or
-            the mean).
+        trivial_test_metrics: Every metric on test rows of the best predictor that ignores its inputs
+            (``trainables/trivial.py``).
         checkpoint: The winner's networks at their best epochs, one population.
         seconds: Time taken.
         test_metrics: Every metric on test rows, mean over the winner's seeds.

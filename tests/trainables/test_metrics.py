@@ -10,7 +10,7 @@ import sklearn.metrics
 import torch
 
 from trainables.metrics import METRICS, MetricName, effective_rows, metrics_for
-from trainables.scores import SCORES, probabilities, trivial_outputs
+from trainables.scores import SCORES, probabilities
 from trainables.target_scaling import UNSCALED, TargetScaling
 
 ROWS = 60
@@ -171,19 +171,6 @@ def test_rank_puts_the_best_first_and_nan_last():
     nan = float("nan")
     assert sorted([0.8, nan, 0.9], key=METRICS["accuracy"].rank)[:2] == [0.9, 0.8]
     assert sorted([0.8, nan, 0.9], key=METRICS["rmse"].rank)[:2] == [0.8, 0.9]
-
-
-def test_the_trivial_predictor_says_frequencies_or_mean_by_weight():
-    outputs = trivial_outputs(torch.tensor([2, 0, 2]), 4, 3)
-    assert outputs.argmax(dim=2).tolist() == [[2, 2, 2, 2]]
-    assert probabilities(outputs)[0, 0].tolist() == pytest.approx([1 / 3, 0, 2 / 3], abs=1e-9)
-    assert trivial_outputs(torch.tensor([1.0, 2.0]), 2, 1).flatten().tolist() == [1.5, 1.5]
-    weights = torch.tensor([1.0, 5.0, 1.0])
-    assert trivial_outputs(torch.tensor([2, 0, 2]), 1, 3, weights).argmax(dim=2).tolist() == [[0]]
-    assert trivial_outputs(torch.tensor([1.0, 2.0]), 1, 1, weights[:2]).item() == pytest.approx(11 / 6)
-    # What a constant can reach at best: the entropy of the frequencies.
-    loss = SCORES["log_loss"](trivial_outputs(torch.tensor([2, 0, 2]), 3, 3), torch.tensor([2, 0, 2]), UNSCALED)
-    assert loss.item() == pytest.approx(-(np.log(1 / 3) + 2 * np.log(2 / 3)) / 3)
 
 
 def test_a_few_heavy_rows_say_as_much_as_a_few_rows():

@@ -20,7 +20,8 @@ from trainables.data.dataset import Rows
 from trainables.measurements import layer_gradients, measure_health
 from trainables.optimizers import FUSED_FROM, OPTIMIZERS
 from trainables.row_tensors import to_tensors
-from trainables.training import PopulationTraining, chance_scale, frequency_baseline, trivial_score
+from trainables.training import PopulationTraining, chance_scale, frequency_baseline
+from trainables.trivial import TrivialPredictor
 
 RATES = (1e-4, 1e-3, 1e-2, 3e-2)
 
@@ -219,7 +220,10 @@ def test_a8_a_row_of_weight_three_trains_as_a_row_that_stands_there_three_times(
     given, other = with_weights(dataset, counts), repeated
     assert chance_scale(config, given).chance == pytest.approx(chance_scale(config, other).chance)
     assert frequency_baseline(config, given) == pytest.approx(frequency_baseline(config, other))
-    assert trivial_score(given, given.validation, metric) == trivial_score(other, other.validation, metric)
+    of_given, of_other = TrivialPredictor.of(given), TrivialPredictor.of(other)
+    assert of_given.constant_score(metric, given.validation) == of_other.constant_score(metric, other.validation)
+    weighted, plain_rows = (to_tensors(each.validation, "cpu", torch.float32) for each in (given, other))
+    assert of_given.scores([metric], weighted) == of_other.scores([metric], plain_rows)
 
 
 def test_a8_a_member_alone_equals_a_member_of_a_population_also_with_weighted_rows(digits):
@@ -354,15 +358,6 @@ def test_evaluation_in_chunks_equals_evaluation_at_once(digits, monkeypatch, wei
     monkeypatch.setattr("trainables.training.EVALUATION_CHUNK", 2 * 64 * 100)
     for ours, expected in zip((training.outputs(rows.inputs), *training.evaluate(rows)), at_once, strict=True):
         torch.testing.assert_close(ours, expected)
-
-
-def test_the_trivial_score_is_the_majority_share_or_the_targets_spread(digits, diabetes):
-    dataset, _ = digits
-    shares = [(dataset.validation.targets == c).mean() for c in range(10)]
-    assert min(shares) <= trivial_score(dataset, dataset.validation, "accuracy") <= max(shares)
-    dataset, _ = diabetes
-    spread = ((dataset.validation.targets.astype(float) * dataset.scaling.scale) ** 2).mean() ** 0.5
-    assert trivial_score(dataset, dataset.validation, "rmse") == pytest.approx(spread, rel=1e-4)
 
 
 def any_config(draw):

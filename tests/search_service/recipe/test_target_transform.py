@@ -72,13 +72,15 @@ def test_d2_an_interval_is_as_wide_as_its_errors_in_its_own_units(finished):
     assert result.finalists.prediction_interval.half_width == pytest.approx(errors[place], rel=1e-5)
 
 
-def test_d2_who_ignores_the_inputs_says_the_mean_of_the_training_rows(finished):
+def test_d2_who_ignores_the_inputs_says_the_mean_or_the_median_of_the_training_rows(finished):
     prepared, result, *_ = finished
     restore = prepared.dataset.scaling.restore
     train, tests = restore(prepared.dataset.train.targets), restore(prepared.test_rows.targets)
-    expected = {"rmse": np.sqrt(np.mean((tests - train.mean()) ** 2)), "mae": np.mean(np.abs(tests - train.mean()))}
+    expected = {"rmse": np.sqrt(np.mean((tests - train.mean()) ** 2)), "mae": np.mean(np.abs(tests - np.median(train)))}
     for name, score in expected.items():
-        assert result.finalists.trivial_test_metrics[name] == pytest.approx(score, rel=1e-4)
+        # The median of an even number of rows is any between two of them.
+        close = 1e-4 if name == "rmse" else 1e-2
+        assert result.finalists.trivial_test_metrics[name] == pytest.approx(score, rel=close)
 
 
 def test_b_boosting_learns_the_same_and_is_judged_in_the_same_units(finished):
