@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -58,6 +59,9 @@ _ZONE = re.compile(
 _ORDINAL = re.compile(r"(?<=\d)(st|nd|rd|th)\b")
 _HALF_OF_DAY = re.compile(r"(?<=[\d ])([ap])\.?\s?m\.?$", re.IGNORECASE)
 _LOOKS_LIKE_A_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2})? ?[AaPp][Mm]\s*")
+# Of a text, what its shape is made of; of a format, the letters that stand for a number or for a word.
+_NUMBERS, _WORDS, _GAPS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+"), re.compile(r"\s+")
+_NUMBER_OF, _WORD_OF = re.compile("%[dmyYHIMSf]"), re.compile("%[abABp]")
 
 
 class TwoOrdersError(Exception):
@@ -238,9 +242,32 @@ def _formats(example: str) -> Iterator[str]:
     # By whether months are short.
     plain = _plainly(pd.Series([example.strip()]), "%p")
     in_english = [calendar_words.in_english(plain, form).iloc[0] for form in ("%B", "%b")]
-    for day in (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED):
-        for clock in _CLOCKS if "%H" not in day else ("",):
-            form = day + clock
-            # Cheap, and there are hundreds.
-            if pd.notna(pd.to_datetime(in_english[form.count("%b")], format=form, errors="coerce")):
-                yield form
+    shapes = [_shape(text) for text in in_english]
+    for form, shape, is_whole in _dates_and_times():
+        is_short = form.count("%b")
+        of_text = shapes[is_short]
+        if (of_text == shape if is_whole else of_text.startswith(shape)) and pd.notna(
+            pd.to_datetime(in_english[is_short], format=form, errors="coerce")
+        ):
+            yield form
+
+
+@cache
+def _dates_and_times() -> tuple[tuple[str, str, bool], ...]:
+    """Each format of a day, with each time of day behind it; its shape; whether that is all of its shape.
+
+    There are a thousand, and each takes pandas milliseconds to prepare: a text of another shape is none of them.
+    """
+    days = (*(form.format(mark) for mark in "./-" for form in _DAYS), *_NAMED)
+    forms = [day + clock for day in days for clock in (_CLOCKS if "%H" not in day else ("",))]
+    found = []
+    for form in forms:
+        # An offset may be digits or a letter.
+        fixed, offset, _ = form.partition("%z")
+        found.append((form, _shape(_WORD_OF.sub("a", _NUMBER_OF.sub("0", fixed))), not offset))
+    return tuple(found)
+
+
+def _shape(text: str) -> str:
+    """A text with one letter for each word, one digit for each number and one blank for each gap."""
+    return _GAPS.sub(" ", _WORDS.sub("a", _NUMBERS.sub("0", text)))

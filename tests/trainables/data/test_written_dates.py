@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tests.one_column import ROWS, csv, kind_of, refused, values_of
-from trainables.data import written_dates
+from trainables.data import calendar_words, written_dates
 
 
 @pytest.mark.parametrize(
@@ -140,3 +140,20 @@ def test_e1_dates_with_names_of_months_may_be_missing(tmp_path, cells):
     """It ended in a traceback."""
     loaded = csv(tmp_path, [*(f'"{cell}"' for cell in cells), ""])
     assert (kind_of(loaded), len(values_of(loaded))) == ("date", 2)
+
+
+def test_e2_no_format_is_passed_over_for_the_shape_of_its_texts():
+    """Of a thousand formats only those of a text's shape are tried: each format's own texts have to be of it."""
+    times = [pd.Timestamp("2024-09-03 07:08:09.000010"), pd.Timestamp("1999-12-31 23:59:59.123456")]
+    formats = written_dates._dates_and_times()
+    assert len(formats) > 900
+    for form, shape, is_whole in formats:
+        for time in times:
+            of_text = written_dates._shape(time.tz_localize("Asia/Kolkata").strftime(form))
+            assert of_text == shape if is_whole else of_text.startswith(shape), form
+    # And what is found by it is what trying all of them finds.
+    for text in ("24.02.2024 13:45", "05/06/07", "2. März 2024", "10/Oct/2000:13:55:36 -0700", "Sep 3, 2024, 7:08 AM"):
+        written = calendar_words.in_english(pd.Series([text]), "%b").iloc[0]
+        short = [form for form, *_ in formats if "%b" in form]
+        expected = [form for form in short if pd.notna(pd.to_datetime(written, format=form, errors="coerce"))]
+        assert [form for form in written_dates._formats(text) if "%b" in form] == expected
