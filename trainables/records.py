@@ -63,8 +63,8 @@ class Baseline:
         name: linear or boosting.
         model: What people call it.
         validation: Score on validation rows by metric, in the target's own units.
-        test: The same on test rows.
-        rows: Training rows that it learnt from.
+        test: The same on test rows, of one that has learnt from as many rows as the model.
+        rows: Rows that this one learnt from.
         note: What a reader should know: fewer rows than there are, no convergence.
         unavailable: Why it has no scores; empty if it has.
         seconds: Time taken.

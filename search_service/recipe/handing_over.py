@@ -80,8 +80,11 @@ def run(
         folder: The study's.
         run_tasks: Where is trained and fitted.
     """
-    simpler = _baseline_tasks(spec, winner, dataset, test_rows)
+    simpler = _baseline_tasks(spec, winner, dataset, test_rows, again=spec.model.refit)
     extras = act.extras(winner.finalist, winner.chosen, simpler)
+    if not extras.refit:
+        # From as many rows as the model has learnt from.
+        simpler = _baseline_tasks(spec, winner, dataset, test_rows, again=False)
     beside = tasks.Beside(run_tasks, simpler if extras.baselines else [])
     handed = _hand_over(spec, winner, dataset, folder, beside.run, extras)
     return handed, beside.results()
@@ -117,7 +120,9 @@ def _scores(of_tests: Tensor, winner: Winner, dataset: Dataset) -> dict[MetricNa
     return {name: score.item() for name, score in scores.items()}
 
 
-def _baseline_tasks(spec: StudySpec, winner: Winner, dataset: Dataset, test_rows: TestRows) -> list[Task]:
+def _baseline_tasks(
+    spec: StudySpec, winner: Winner, dataset: Dataset, test_rows: TestRows, *, again: bool
+) -> list[Task]:
     """What simpler models reach, if anybody asked; each returns ``Fitted``."""
     if not spec.finalists.baselines:
         return []
@@ -125,8 +130,9 @@ def _baseline_tasks(spec: StudySpec, winner: Winner, dataset: Dataset, test_rows
         "config": winner.finalist.config,
         "seed": derive_seed(spec.seed, "baselines"),
         "threshold": winner.reading.of_baselines,
+        "again": again,
     }
-    efforts = {name: baselines.seconds(name, dataset) for name in baselines.NAMES}
+    efforts = {name: baselines.seconds(name, dataset, again=again) for name in baselines.NAMES}
     return [
         Task(f"baseline-{name}", _fit, (dataset, test_rows), {"name": name} | arguments, effort)
         for name, effort in efforts.items()
@@ -141,6 +147,7 @@ def _fit(
     config: TrialConfig,
     seed: int,
     threshold: float | MetricName | None,
+    again: bool,
 ) -> Fitted:
     """In a worker: fit a baseline."""
-    return baselines.fit(name, config, dataset, test_rows, seed=seed, threshold=threshold)
+    return baselines.fit(name, config, dataset, test_rows, seed=seed, threshold=threshold, again=again)

@@ -155,7 +155,8 @@ def baselines_s(spec: StudySpec, dataset: Dataset, load: float) -> float:
         return 0.0
     # Beside others that train, and one that is busy with something else is not so with arithmetic alone.
     slower = max(SHARED, LOADED * load)
-    return slower * sum(LEAST_BASELINE_S + baselines.seconds(name, dataset) for name in baselines.NAMES)
+    again = spec.model.refit
+    return slower * sum(LEAST_BASELINE_S + baselines.seconds(name, dataset, again=again) for name in baselines.NAMES)
 
 
 # Importing scikit-learn in a worker, and scoring.

@@ -159,7 +159,7 @@ class BaselineDocument(Document):
 
     name: str
     model: str
-    rows: int = Field(description="Training rows that it learnt from.")
+    rows: int = Field(description="Rows that the one of the test scores learnt from: as many as the model.")
     validation_metrics: Scores
     test_metrics: Scores
     note: str

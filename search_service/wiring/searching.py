@@ -11,7 +11,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,12 +52,15 @@ class SearchResult:
         config: The same as YAML with the reason of each line, as ``search-service init`` prints it.
         finished: The study, its result and its places.
         settings: Where its files are.
+        labels: The classes as they were in memory, by their names: a target of whole numbers, or of true and false, is
+            predicted in these. Empty where names are all there is.
     """
 
     spec: StudySpec
     config: str
     finished: FinishedStudy
     settings: Settings
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def result(self) -> StudyResult:
@@ -93,7 +96,7 @@ class SearchResult:
         return TableModel.load(Path(self.places["model"]))
 
     def predict(self, rows: Any) -> pd.Series[Any]:
-        """The class, as text, or the number of each row, ``[N]``.
+        """The class, as the target had it in memory and else as text, or the number of each row, ``[N]``.
 
         Args:
             rows: N rows with the columns of the table, as ``search`` takes them, or a file of them.
@@ -102,10 +105,11 @@ class SearchResult:
             DataError: A column is missing, or holds values that are not of its kind.
             CheckFailedError: The search ended without a model; says why.
         """
-        return self._predictions(rows)["prediction"].rename(self.model.facts.target)
+        found = self._predictions(rows)["prediction"].rename(self.model.facts.target)
+        return found.map(self.labels) if self.labels and self.model.facts.class_names else found
 
     def predict_proba(self, rows: Any) -> pd.DataFrame:
-        """Probability of each class, ``[N, C]``, classes as columns.
+        """Probability of each class, ``[N, C]``, classes as columns, as ``predict`` has them.
 
         Raises:
             DataError: As ``predict``; or the model predicts numbers, or was trained with a loss without probabilities.
@@ -113,7 +117,7 @@ class SearchResult:
         """
         self.model.require_probabilities()
         found = self._predictions(rows).drop(columns="prediction")
-        return found.set_axis(list(self.model.facts.class_names), axis="columns")
+        return found.set_axis([self.labels.get(name, name) for name in self.model.facts.class_names], axis="columns")
 
     def predict_interval(self, rows: Any) -> pd.DataFrame:
         """Between which ends the number of each row lies, as probably as was asked: ``lower``, ``upper``, ``[N, 2]``.
@@ -202,14 +206,14 @@ def search(
     runner_kind(runner)
     settings = Settings() if home is None else Settings(home=Path(home))
     changed = _as_changes(changes)
-    source, column, name, is_new = _where(data, target, name, settings)
+    place = _where(data, target, name, settings)
     left_out = [drop] if isinstance(drop, str) else list(drop)  # Not the letters of a name.
-    asked = {"name": name, "data.target": column, "objective.metric": metric, "search.minutes": minutes}
+    asked = {"name": place.name, "data.target": place.target, "objective.metric": metric, "search.minutes": minutes}
     asked |= {"data.drop": left_out or None}
     given = {key: value for key, value in asked.items() if value is not None} | changed
-    with _removed_if_refused(Path(source) if is_new else None, settings.home):
+    with _removed_if_refused(Path(place.source) if place.is_new else None, settings.home):
         written = [f"{key}={config_file.written(value)}" for key, value in given.items()]
-        config = config_of(source, written, settings=settings)
+        config = config_of(place.source, written, settings=settings)
         study = prepare(parse(config.plain), settings=settings)
     console = Console()
 
@@ -221,7 +225,7 @@ def search(
     finished = run(
         study, settings=settings, runner=runner, listeners=listeners, say=say, record=record, began_at=began_at
     )
-    return SearchResult(study.spec, config.text, finished, settings)
+    return SearchResult(study.spec, config.text, finished, settings, place.labels)
 
 
 def _as_changes(changes: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -236,14 +240,25 @@ def _as_changes(changes: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(changes or {})
 
 
-def _where(data: Any, target: Any, name: str | None, settings: Settings) -> tuple[str, Any, str | None, bool]:
-    """Source and target column of a table, the study's name, and whether a file was made of what is in memory.
+@dataclass(frozen=True)
+class _Place:
+    """Where a table is, what its target and its study are called, and whether a file was made of what is in memory."""
+
+    source: str
+    target: Any
+    name: str | None
+    is_new: bool = False
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _where(data: Any, target: Any, name: str | None, settings: Settings) -> _Place:
+    """Where a table is; one that is in memory is written down.
 
     Raises:
         InvalidSpecError: It is no table, or it cannot be written down.
     """
     if isinstance(data, str | Path):
-        return str(data), target, name, False
+        return _Place(str(data), target, name)
     try:
         table, column = frames.as_table(data, target)
     except DataError as error:
@@ -256,7 +271,7 @@ def _where(data: Any, target: Any, name: str | None, settings: Settings) -> tupl
     except OSError as error:
         rule, fix = "a folder that can be written", f"choose another with home=... ({error.strerror})"
         raise InvalidSpecError([Problem("home", str(settings.home), rule, fix)]) from error
-    return str(path), column, name, path not in before
+    return _Place(str(path), column, name, path not in before, frames.labels_of(table, column))
 
 
 @contextlib.contextmanager

@@ -41,6 +41,27 @@ def test_b_classes_are_scored_as_by_hand(wine):
         assert (found[name].rows, found[name].note, found[name].unavailable) == (len(y), "", "")
 
 
+def test_b_test_rows_meet_one_that_has_learnt_from_validation_rows_too_where_the_model_has(wine):
+    dataset, tests = wine
+    x = np.concatenate([dataset.train.inputs, dataset.validation.inputs]).astype(float)
+    y = np.concatenate([dataset.train.targets, dataset.validation.targets])
+    by_hand = {
+        "linear": LogisticRegression(max_iter=200).fit(x, y),
+        "boosting": HistGradientBoostingClassifier(early_stopping=False, random_state=0).fit(x, y),
+    }
+    once = fit(plain(), wine)
+    for name, model in by_hand.items():
+        found = baselines.fit(name, plain(), *wine, seed=0, again=True).baseline
+        p = model.predict_proba(tests.inputs)
+        assert found.test["log_loss"] == pytest.approx(sklearn.metrics.log_loss(tests.targets, p), rel=1e-3)
+        assert found.rows == len(y) > once[name].rows
+        # Validation rows still judge one that has not learnt from them.
+        assert found.validation == once[name].validation
+        train, validation = len(dataset.train), len(dataset.validation)
+        cost, twice = (baselines.seconds(name, dataset, again=again) for again in (False, True))
+        assert 2 * cost < twice <= (2 + validation / train) * cost
+
+
 def test_b_numbers_are_scored_in_their_own_units(diabetes):
     dataset, tests = diabetes
     found = fit(plain(loss="mse"), diabetes)
@@ -119,7 +140,7 @@ def test_b_bins_of_numbers_are_left_to_the_network(wine):
     found = fit(plain(), (binned, with_bins(tests)))
     for name, baseline in fit(plain(), wine).items():
         assert found[name].test == baseline.test
-        assert baselines.seconds(name, binned) == baselines.seconds(name, dataset)
+        assert baselines.seconds(name, binned, again=True) == baselines.seconds(name, dataset, again=True)
 
 
 def test_b_a_baseline_that_fails_says_why_and_the_other_stands(wine):

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
-from trainables.data.types import few
+from trainables.data.columns import category_names
+from trainables.data.types import few, plain
 from trainables.errors import DataError, Problem
 
 # Of a target that comes beside its table and has no name of its own.
@@ -71,6 +73,22 @@ def _require_same_order(data: Any, target: Any) -> None:
     if not data.index.equals(target.index) and data.index.is_unique and set(data.index) == set(target.index):
         rule, fix = "rows in the order of the table's; its labels are in another", "give target.loc[table.index]"
         raise DataError([Problem("target", f"labels {few([*map(str, target.index[:3])])} ...", rule, fix)])
+
+
+def labels_of(table: pa.Table, target: str | None) -> dict[str, float | bool]:
+    """The values of a target of numbers, or of true and false, by the names that they have as classes.
+
+    Args:
+        table: A table that was in memory.
+        target: Its target column; of any other target, and of none, there are no labels.
+    """
+    if target not in table.column_names:
+        return {}
+    values = pc.unique(plain(table.column(target))).drop_null()
+    if not any(of(values.type) for of in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)):
+        return {}
+    names = category_names(pa.chunked_array([values]))
+    return dict(zip(names.to_pylist(), values.to_pylist(), strict=True))
 
 
 def write(table: pa.Table, folder: Path, name: str) -> Path:

@@ -47,6 +47,28 @@ def test_e1_a_frame_becomes_a_model_that_predicts_frames(found):
     assert found.test_score > 0.8
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0, 1]),
+        np.array([False, True]),
+        pd.array([3, 7], dtype="Int8"),
+        np.array([1.0, 2.0]),
+        np.array(["0", "1"]),
+    ],
+    ids=["numbers", "truths", "nullable", "floats", "texts"],
+)
+def test_e1_classes_are_predicted_as_the_frame_has_them(tmp_path, values):
+    table = frame()
+    table["churn"] = pd.Series(values).take((table["churn"] == "yes").astype(int)).array
+    found = search_service.search(
+        table, "churn", home=tmp_path, runner="inline", changes=SMALL, show=False, record=False
+    )
+    said = found.predict(table.drop(columns="churn"))
+    assert (said == table["churn"]).mean() > 0.8
+    assert list(found.predict_proba(table).columns) == list(values)
+
+
 def test_e1_numbers_have_ends_where_they_were_asked_for_and_classes_have_none(found, tmp_path):
     changes = SMALL | {
         "model": {"prediction_interval": 0.8, "register": False, "refit": False},
