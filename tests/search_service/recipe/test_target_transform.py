@@ -85,7 +85,8 @@ def test_d2_who_ignores_the_inputs_says_the_mean_or_the_median_of_the_training_r
 
 def test_b_boosting_learns_the_same_and_is_judged_in_the_same_units(finished):
     prepared, result, *_ = finished
-    dataset, tests = prepared.dataset, prepared.test_rows
+    # From as many rows as the model, which is trained once more.
+    dataset, tests = prepared.dataset.with_validation_rows_trained(), prepared.test_rows
     (boosting,) = [baseline for baseline in result.finalists.baselines if baseline.name == "boosting"]
     trees = HistGradientBoostingRegressor(early_stopping=False, random_state=0)
     trees.fit(dataset.train.inputs.astype(np.float64), dataset.train.targets)
@@ -94,6 +95,7 @@ def test_b_boosting_learns_the_same_and_is_judged_in_the_same_units(finished):
         back(z * dataset.scaling.scale + dataset.scaling.mean) for z in (trees.predict(tests.inputs), tests.targets)
     )
     assert boosting.test["rmse"] == pytest.approx(np.sqrt(np.mean((said - true) ** 2)), rel=1e-4)
+    assert boosting.rows == result.finalists.refit.rows == len(dataset.train)
 
 
 def test_e1_what_is_exported_says_how_outputs_become_the_target(finished, tmp_path):
