@@ -96,9 +96,13 @@ def changes_of(
     drop: list[str] | None,
     minutes: float | None = None,
 ) -> list[str]:
-    """What shorter options and ``--set`` change, as the latter has it; the latter wins."""
+    """What shorter options and ``--set`` change, as the latter has it.
+
+    The latter wins, but that columns to drop are dropped whatever else is: forgotten, one would be a feature.
+    """
     from search_service.spec import config_file
 
-    shorter = {"data.target": target, "objective.metric": metric, "data.drop": drop or None, "search.minutes": minutes}
+    shorter = {"data.target": target, "objective.metric": metric, "search.minutes": minutes}
     given = [f"{key}={config_file.written(value)}" for key, value in shorter.items() if value is not None]
-    return given + (overrides or [])
+    dropped = [f"data.drop{config_file.MORE}={config_file.written(drop)}"] if drop else []
+    return given + (overrides or []) + dropped

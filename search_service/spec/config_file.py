@@ -29,8 +29,14 @@ MAX_BYTES = 256 * 1024
 # What a study sizes itself by, and the keys by section that say how large it is otherwise.
 MINUTES = "search.minutes"
 SIZES = {"search": ("coarse", "refined", "max_cycles", "time_budget_s"), "finalists": ("top", "seeds")}
+# Behind a key: its list has these values, too.
+MORE = "+"
 # Keys of the section data that name tables.
 PLACES = ("source", "train", "validation", "test")
+
+
+# Of a key such as 2019, which a column may be called.
+_NO_WORD = "a key must be a word"
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,7 +56,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, _NO_WORD, key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
@@ -86,7 +92,8 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> StudySpec:
 
     Args:
         path: A path of YAML, or of JSON, which is YAML too. Relative paths of data files are relative to it.
-        overrides: ``key=value`` each, with a dotted key and the value as YAML, applied in order.
+        overrides: ``key=value`` each, with a dotted key and the value as YAML, applied in order; ``key+=[value]``
+            adds to a list.
 
     Raises:
         InvalidSpecError: Every mistake found.
@@ -117,7 +124,10 @@ def overridden(raw: Any, overrides: Sequence[str]) -> Any:
 def assigned(override: str) -> str:
     """A change as ``key=value``, also where it is written as messages and configs have it, ``key: value``."""
     key, colon, value = override.partition(": ")
-    return f"{key.strip()}={value.strip()}" if colon and "=" not in key else override
+    if colon and "=" not in key:
+        return f"{key.strip()}={value.strip()}"
+    key, equals, value = override.partition("=")
+    return f"{key.strip()}{equals}{value}"
 
 
 def replaced_in(path: Path, overrides: Sequence[str]) -> list[tuple[str, str]]:
@@ -215,6 +225,8 @@ def read_text(text: str, where: str) -> Any:
             mark, reason, fix = began, "what begins here has no end", "close it: a } or ] or a quote is missing"
         elif "'\\t'" in reason:
             reason, fix = "a tab", "write spaces in its place: YAML knows no others at the beginning of a line"
+        elif reason == _NO_WORD:
+            fix = 'write it in quotes, as in "2019": numeric'
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise InvalidSpecError([Problem(where + line, reason, "readable YAML or JSON", fix)]) from error
 
@@ -275,11 +287,15 @@ def _override(raw: Any, override: str) -> None:
     # What YAML has a meaning for may be meant as it stands: data.csv.decimal_point=, and data.csv.delimiter=|
     value = text if text in _MARKS else read_text(text, f"--set {key}")
     inner = raw
-    *parents, last = _parts(key)
+    *parents, last = _parts(key.removesuffix(MORE))
     for parent in parents:
         inner = inner.setdefault(parent, {})
         if not isinstance(inner, dict):
             raise InvalidSpecError([Problem("--set", override, "a key inside keys", f"{key} passes through a value")])
+    present = inner.get(last)
+    if key.endswith(MORE) and present is not None:
+        # What is no list stays as it is, to be told so.
+        value = [*present, *(one for one in value if one not in present)] if isinstance(present, list) else present
     inner[last] = value
 
 

@@ -192,7 +192,8 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
         if problem.path in problems:
             seen = problems[problem.path]
             rule = seen.rule if problem.rule in seen.rule else f"{seen.rule}, or {problem.rule}"
-            problem = Problem(seen.path, seen.value, rule, f"give {rule}")
+            fix = seen.fix if seen.fix.startswith("write") else f"give {rule}"
+            problem = Problem(seen.path, seen.value, rule, fix)
         problems[problem.path] = problem
     return list(problems.values())
 
@@ -232,7 +233,7 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
         return Problem(path, None, "required", "add it")
     if kind in _RULES:
         rule = _RULES[kind].format(**context)
-        if details["input"] is None:
+        if details["input"] is None and not (kind == "string_type" and isinstance(location[-1], int)):
             return Problem(path, None, rule, "fill it in, or remove the line")
         expected = context.get("expected")
         suggestion = (
@@ -244,7 +245,11 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
             path,
             details["input"],
             rule,
-            suggestion or _EXAMPLES.get(path) or _example(kind, path, details["input"]) or f"give {rule}",
+            suggestion
+            or _EXAMPLES.get(path)
+            or _in_quotes(kind, details["input"])
+            or _example(kind, path, details["input"])
+            or f"give {rule}",
         )
     # Our own rules (PydanticCustomError) say what to do in the message itself.
     given = details["input"]
@@ -253,6 +258,12 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
         meant = {key: value for key, value in given.items() if re.search(rf"\b{re.escape(key)}\b", details["msg"])}
         given = meant or given
     return Problem(path, given, details["msg"], _FIXES.get(kind, "mend it"))
+
+
+def _in_quotes(kind: str, given: Any) -> str | None:
+    """What was taken for a number, a truth or nothing as the text that it has to be: a column may be called 3."""
+    is_plain = kind == "string_type" and isinstance(given, int | float | None)
+    return f'write it in quotes: "{json.dumps(given)}"' if is_plain else None
 
 
 def _example(kind: str, path: str, given: Any) -> str | None:
@@ -276,6 +287,9 @@ def _example(kind: str, path: str, given: Any) -> str | None:
 def _in_list(path: str, given: str | float) -> str:
     """A value as YAML reads it in a list: ? and * by themselves are signs of its own, and -999 is a number."""
     is_text = path in ("data.drop", "data.csv.null_values") or (path.endswith("null_values") and isinstance(given, str))
+    if is_text and re.fullmatch(r"[\w ]+(,[\w ]+)+", str(given)):
+        # More likely several, as on a command line, than one that has commas.
+        return ", ".join(_in_list(path, one.strip()) for one in str(given).split(","))
     is_word = re.fullmatch(r"[A-Za-z_][\w ]*", str(given)) is not None
     return json.dumps(str(given), ensure_ascii=False) if is_text and not is_word else str(given)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainables import target_scaling
-from trainables.data import grids, preparation, splits, targets, traps
+from trainables.data import grids, kept_apart, preparation, splits, targets, traps
 from trainables.data.config import ColumnConfig, DataConfig
 from trainables.data.files import Files, roles
 from trainables.data.grids import Grid
@@ -189,15 +189,10 @@ def read(
     sample = traps.sample_rows(len(parts["train"]), len(table_schema))
     raw = parts["train"].table.take(sample)
     typed = table_schema.typed(raw, "data")
+    sides = _sides(dataset, test_rows)
     found = traps.find(
-        table_schema,
-        typed,
-        parts["train"].targets[sample],
-        task,
-        _sides(dataset, test_rows),
-        classes,
-        files.target,
-    )
+        table_schema, typed, parts["train"].targets[sample], task, sides, classes, files.target
+    ) + kept_apart.find(config, set(given), {name: part.table for name, part in parts.items()})
     if config.strict and found:
         raise DataError(found)
     prints = {name: part.fingerprint(table_schema) for name, part in parts.items()}
@@ -340,7 +335,10 @@ class Folds:
         # Now: that rows are too few for it should be said before anything starts.
         division = division_of(config, self._rows, task)
         if division.keys is None and division.method in ("grouped", "time"):
-            rule, fix = "folds of one table", f"leave out data.validation, or data.{division.method}"
+            rule, fix = (
+                "folds of one table",
+                f"leave out data.validation, or data.{'group' if division.method == 'grouped' else 'time'}",
+            )
             raise DataError([Problem("finalists.folds", count, rule, fix)])
         self._index = list(splits.folds(len(self._rows), division, count))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from trainables.data.preparation import RULES
 from trainables.data.reading import Reading, Wanted
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
-from trainables.data.types import few, plain
+from trainables.data.types import as_key, few, plain
 from trainables.errors import DataError, Problem
 
 
@@ -166,14 +166,22 @@ def _require_columns(config: DataConfig, names: Sequence[str]) -> None:
     asked |= {"data.drop": list(config.drop), "data.columns": list(config.columns)}
     asked["data.preparation.log"] = list(config.preparation.log)
     known = set(names)
+    shown = f"one of: {', '.join(repr(n) for n in names[:20])}"
     problems = [
-        Problem(path, name, "a column of the table", f"one of: {', '.join(repr(n) for n in names[:20])}")
+        Problem(path, name, "a column of the table", _several(name, known) or shown)
         for path, given in asked.items()
         for name in given
         if name is not None and name not in known
     ]
     if problems:
         raise DataError(problems)
+
+
+def _several(name: str, known: Collection[str]) -> str:
+    """What to write instead of several names that were given as one."""
+    parts = [part.strip() for part in name.split(",")]
+    is_list = len(parts) > 1 and all(part in known for part in parts)
+    return f"write each by itself: [{', '.join(map(as_key, parts))}]" if is_list else ""
 
 
 def _require_kinds(config: DataConfig, inferred: Schema, target: str) -> None:

@@ -68,6 +68,22 @@ def test_shorter_options_change_a_config_too_and_set_has_the_last_word(table, tm
     assert "objective.metric" in done.stderr
 
 
+def test_e1_columns_to_drop_are_dropped_beside_those_of_the_config(table, tmp_path, called):
+    """They took the place of the config's, whose ids became features without a word."""
+    (tmp_path / "t.yaml").write_text("name: t\ndata: {source: iris.csv, target: species, drop: [sepal_length]}\n")
+    for options in (["t.yaml"], ["iris.csv", "--target=species", "--set=data.drop=[sepal_length]"]):
+        done = called("inspect", *options, "--drop=sepal_width", "--json")
+        roles = {column["name"]: column["role"] for column in json.loads(done.stdout)["columns"]}
+        assert [name for name, role in roles.items() if role == "left out"] == ["sepal_length", "sepal_width"]
+
+
+def test_e1_several_names_given_as_one_are_told_apart(table, called):
+    done = called("validate", "iris.csv", "--target=species", "--drop=sepal_length,sepal_width")
+    assert done.returncode == 2 and "write each by itself: [sepal_length, sepal_width]" in done.stderr
+    dropped = "data.drop: [sepal_length, sepal_width]"
+    assert called("validate", "iris.csv", "--target=species", "--set", dropped).returncode == 0
+
+
 def test_e3_minutes_take_the_place_of_the_numbers_of_a_table_and_of_a_config(table, tmp_path, called):
     printed = called("init", "iris.csv", "--target", "species", "--minutes", "7")
     assert printed.returncode == 0, printed.stderr

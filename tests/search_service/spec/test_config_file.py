@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_service.errors import InvalidSpecError
-from search_service.spec.config_file import MAX_BYTES, load, read, to_run_again
+from search_service.spec.config_file import MAX_BYTES, load, overridden, read, to_run_again
 
 
 def write(tmp_path, text, name="c.yaml"):
@@ -95,6 +95,14 @@ def test_set_changes_keys_of_any_depth(tmp_path):
     for wrong in ("search", "=3", "name.x=3", ": 3", "seed:3"):
         with pytest.raises(InvalidSpecError, match="--set"):
             load(path, [wrong])
+
+
+def test_e1_a_change_may_add_to_a_list_and_have_blanks_around_its_key():
+    raw = {"data": {"drop": ["g"]}, "seed": 1}
+    overridden(raw, ["data.drop+=[num, g]", "data.csv.null_values+=['?']", "seed = 3"])
+    assert raw == {"data": {"drop": ["g", "num"], "csv": {"null_values": ["?"]}}, "seed": 3}
+    # What is no list is told so, and not lost.
+    assert overridden({"data": {"drop": "g"}}, ["data.drop+=[num]"]) == {"data": {"drop": "g"}}
 
 
 @settings(max_examples=200)

@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from search_service.errors import InvalidSpecError
+from search_service.spec import config_file
 from search_service.spec.study_spec import StudySpec, parse
 from trainables.config import leaf_paths
 
@@ -124,3 +125,32 @@ def test_e1_removing_lowering_and_raising_help_where_they_are_advised(config, pa
     else:
         pytest.fail(f"nobody can follow this: {fix}")
     assert where not in complaints(fixed)
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("data: {source: digits, target: 3}", "data.target"),
+        ("data: {source: digits, csv: {null_values: [-999]}}", "data.csv.null_values.0"),
+        ("data: {source: digits, csv: {null_values: [null]}}", "data.csv.null_values.0"),
+        ("data: {source: digits, columns: {x: {null_values: [true]}}}", "data.columns.x.null_values.0"),
+    ],
+)
+def test_e1_a_number_or_null_where_a_text_is_meant_is_shown_in_quotes(given, path):
+    fix = complaints({"name": "x", **config_file.read_text(given, "")})[path]
+    (quoted,) = re.findall(r'write it in quotes: (".*")', fix)
+    before, found, behind = given.rpartition(quoted.strip('"'))
+    assert found
+    assert path not in complaints({"name": "x", **config_file.read_text(before + quoted + behind, "")})
+
+
+def test_e1_several_names_as_on_a_command_line_are_shown_as_a_list():
+    assert complaints(written(("data", "drop"), "g, t"))["data.drop"] == "write [g, t]"
+    assert complaints(written(("data", "drop"), "?,on"))["data.drop"] == 'write ["?,on"]'
+    assert complaints(written(("data", "csv", "null_values"), "?"))["data.csv.null_values"] == 'write ["?"]'
+
+
+def test_e1_a_columns_name_of_digits_is_a_key_in_quotes():
+    with pytest.raises(InvalidSpecError, match=re.escape('write it in quotes, as in "2019": numeric')):
+        config_file.read_text("columns: {2019: numeric}", "")
+    assert config_file.read_text('columns: {"2019": numeric}', "") == {"columns": {"2019": "numeric"}}

@@ -119,3 +119,34 @@ def test_rows_are_told_apart_by_every_bit():
     assert np.flatnonzero(hashes != traps.row_hashes(traps.Side(changed, targets))).tolist() == [5]
     zeros = np.zeros((2, 1), dtype=np.float32) * np.array([[1], [-1]], dtype=np.float32)
     assert len(np.unique(traps.row_hashes(traps.Side(zeros, np.array([1, 1]))))) == 1
+
+
+def between(tmp_path, honest, key, **config):
+    """What is said of a table and of a file of test rows, each with a column ``key``: 500 and 40 values."""
+    for name, keys in zip(("train", "test"), key, strict=True):
+        table = pa.table({name: values[: len(keys)] for name, values in honest.items()} | {"key": keys})
+        # Other rows than those of the training file.
+        shift = pa.array([n + (name == "test") * 0.001 for n in honest["a"][: len(keys)]])
+        pyarrow.parquet.write_table(table.set_column(0, "a", shift), tmp_path / f"{name}.parquet")
+    files = {name: str(tmp_path / f"{name}.parquet") for name in ("train", "test")}
+    return read(DataConfig(**files, target="y", **config)).warnings
+
+
+def test_e1_a_file_of_test_rows_has_groups_of_its_own(tmp_path, honest):
+    """What is divided here keeps groups apart; that a file does not was told by nothing, and the score was too good."""
+    known, others = [f"g{n % 50}" for n in range(N)], [f"h{n % 5}" for n in range(40)]
+    assert not between(tmp_path, honest, (known, others), group="key")
+    (said,) = between(tmp_path, honest, (known, [*others[:-3], "g1", "g1", "g49"]), group="key")
+    assert (said.path, said.value) == ("data.group", "3 of 40 test rows")
+    # The same group, written as a number with and without a fraction.
+    numbers = [n % 50 for n in range(N)]
+    (said,) = between(tmp_path, honest, (numbers, [1.0, *([99.5] * 39)]), group="key")
+    assert said.value == "1 of 40 test rows"
+
+
+def test_e1_a_file_of_test_rows_is_later(tmp_path, honest):
+    days = [f"{1 + n % 28:02d}.{1 + n // 28 % 12:02d}.2023" for n in range(N)]
+    assert not between(tmp_path, honest, (days, ["01.02.2024"] * 40), time="key")
+    (said,) = between(tmp_path, honest, (days, [*["01.02.2024"] * 38, "28.12.2023", "01.01.2023"]), time="key")
+    assert (said.path, said.value) == ("data.time", "2 of 40 test rows")
+    assert "leave out data.test" in said.fix
