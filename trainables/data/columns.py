@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainables.data import calendar_words, written_dates
 from trainables.data.config import ColumnKind
-from trainables.data.types import canonical_names
+from trainables.data.types import TRUTHS, canonical_names
 from trainables.data.written_durations import seconds_in
 from trainables.data.written_numbers import Notation
 
@@ -145,15 +145,10 @@ def seconds(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(exact.cast(pa.int64()).cast(pa.float64()).to_numpy(), dtype=np.float64) / 1e9
 
 
-_TRUTHS = dict.fromkeys(["true", "yes", "y", "t", "on", "1"], 1.0) | dict.fromkeys(
-    ["false", "no", "n", "f", "off", "0"], 0.0
-)
-
-
 def _to_truths(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
     if pa.types.is_string(column.type):
         values = column.to_pandas()
-        truths = values.str.strip().str.lower().map(_TRUTHS)
+        truths = values.str.strip().str.lower().map(TRUTHS)
         _require_all(values.notna().to_numpy(), truths.notna().to_numpy(), values, "true or false", "mend the value")
         return np.asarray(truths.to_numpy(np.float64, na_value=np.nan))
     result = _to_numbers(column, of)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from trainables.data import limits, lines, text_encoding
+from trainables.data import csv_quotes, limits, lines, text_encoding
 from trainables.data.config import CsvConfig
 from trainables.data.csv_samples import (
     SAMPLE_BYTES,
@@ -40,6 +40,8 @@ from trainables.data.written_numbers import parts_of
 from trainables.errors import DataError, Problem
 
 DELIMITERS = ",;\t|"
+# Tried where none of these divides anything, of files that have to have two columns at least: Hive's, and blanks.
+RARE_DELIMITERS = "\x01~^: "
 # Share of words behind delimiters that begin with a blank, from which on blanks are no part of values.
 SPACED_SHARE = 0.95
 # A comma between digits that may separate thousands as well as a fraction, and one that can only do the latter.
@@ -52,6 +54,11 @@ _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
 
 def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     """Read a CSV file; arguments and errors are those of ``formats.read_file``."""
+    with csv_quotes.doubled(file, _sample(file)) as plain:
+        return _read_csv(plain, wanted, path, shown)
+
+
+def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     given = wanted.csv
     sample = _sample(file)
     before = wanted.before or Reading()
@@ -65,7 +72,8 @@ def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     text = "".join(text.splitlines(keepends=True)[skipped:])
     if not text.strip():
         raise DataError([Problem(path, shown, "a file with content", "the file has only empty lines")])
-    delimiter = given.delimiter or (named and named[1]) or _delimiter_as_before(text, before) or _delimiter_of(text)
+    delimiter = given.delimiter or (named and named[1]) or _delimiter_as_before(text, before)
+    delimiter = delimiter or _delimiter_of(text, rare=wanted.needs_target and wanted.before is None)
     limits.require(path, shown, columns=len(cells_of(_first_line(text), delimiter)))
     rows = rows_of(text, delimiter, blanks=given.skip_initial_space or False)
     _refuse_title(rows, delimiter, path, shown)
@@ -241,10 +249,19 @@ def _refuse_title(rows: Sequence[list[str]], delimiter: str, path: str, shown: s
     ):
         if title == 1 and counts[0] == width - 1:
             rule = f"a name for each column; the first line has {width - 1} names, and others have {width} cells"
-            fix = f"add the name that is missing, or quote cells that hold a {delimiter!r}"
-            raise DataError([Problem(path, shown, rule, fix)])
+            raise DataError([Problem(path, shown, rule, _how_to_name(rows[1:], delimiter))])
         rule = f"a first line that names the columns; before the first line of {width} cells there are {title} of fewer"
         raise DataError([Problem(path, shown, rule, how_to_skip(title, path))])
+
+
+def _how_to_name(rows: Sequence[list[str]], delimiter: str) -> str:
+    """What to do about a first line with one name fewer than the rows below it have cells."""
+    quote = f"quote cells that hold a {delimiter!r}"
+    if not any(row[-1].strip() for row in rows[:-1] if row):
+        return f"end the first line with a {delimiter!r}, as the others do"
+    if len(rows) > 1 and len({row[0] for row in rows if row}) == len(rows):
+        return f"if the first cells name the rows, as R's do, begin the first line with a {delimiter!r}; else {quote}"
+    return f"add the name that is missing, or {quote}"
 
 
 def _sample(file: Path) -> bytes:
@@ -265,8 +282,13 @@ def _delimiter_as_before(text: str, before: Reading) -> str | None:
     return before.found.delimiter if named or (not before.found.header and len(cells) > 1) else None
 
 
-def _delimiter_of(text: str) -> str:
-    """The character that cuts the first lines into the most pieces, equally many in each."""
+def _delimiter_of(text: str, *, rare: bool = False) -> str:
+    """The character that cuts the first lines into the most pieces, equally many in each.
+
+    Args:
+        text: The file's first lines.
+        rare: Whether others are tried where none of the usual ones cuts anything.
+    """
     lines = [line for line in _lines(text)[:50] if line.strip()]
     # The sample may end within a line.
     lines = lines[:-1] if len(lines) > 2 else lines
@@ -276,7 +298,15 @@ def _delimiter_of(text: str) -> str:
         return len(set(counts)) == 1, min(counts, default=0)
 
     best = max(DELIMITERS, key=lambda mark: (pieces(mark)[1] > 0, pieces(mark)))
+    if rare and pieces(best)[1] == 0:
+        best = next((mark for mark in RARE_DELIMITERS if all(pieces(mark)) or _names_rows(lines, mark)), best)
     return best if pieces(best)[1] > 0 else ","
+
+
+def _names_rows(lines: Sequence[str], mark: str) -> bool:
+    """Whether a character cuts all lines alike, but the first into one piece fewer: R gives names of rows no name."""
+    first, *others = [_count_outside_quotes(line, mark) for line in lines]
+    return len(set(others)) == 1 and 0 < first == others[0] - 1
 
 
 def _lines(text: str) -> list[str]:

@@ -64,7 +64,8 @@ class Files:
         roles = tuple(name for name in (config.group, config.time, config.weight) if name)
         # A code such as 01009 loses its zero where it is read as a number.
         texts = tuple(name for name, column in config.columns.items() if _is_read_as_text(column))
-        wanted = Wanted(_written(config, rules), config.target, roles, texts=texts, finds_codes=rules > 3)
+        named = (*config.drop, *config.columns, *config.preparation.log)
+        wanted = Wanted(_written(config, rules), config.target, roles, named, texts=texts, finds_codes=rules > 3)
         tables: dict[str, pa.Table] = {}
         target, notes, reading, reader = "", list[str](), None, None
         problems: list[Problem] = []

@@ -40,6 +40,9 @@ def as_table(data: Any, target: Any = None) -> tuple[pa.Table, str | None]:
     table = _table_of(data)
     if target is None or isinstance(target, str):
         return table, target
+    if isinstance(target, tuple) and isinstance(data, pd.DataFrame) and target in data.columns:
+        # Of a frame whose names have several levels.
+        return table, str(target)
     single = target[0] if isinstance(target, list | tuple) and len(target) == 1 else target
     if np.ndim(single) == 0 and len(table) != np.size(target):
         if single is target and str(target) in table.column_names:
@@ -53,7 +56,9 @@ def as_table(data: Any, target: Any = None) -> tuple[pa.Table, str | None]:
         name += "_"
     if isinstance(target, pd.DataFrame) or np.ndim(target) > 1:
         found = f"a table of shape {np.shape(target)}"
-        raise DataError([Problem("target", found, "one value for each row", "give one column, such as df['y']")])
+        is_single = isinstance(target, np.ndarray) and target.size == len(target)
+        fix = "give one column, such as df['y']" + (", or target.ravel()" if is_single else "")
+        raise DataError([Problem("target", found, "one value for each row", fix)])
     _require_same_order(data, target)
     values = _column_of(target if hasattr(target, "__arrow_array__") else np.asarray(target), name)
     if len(values) != table.num_rows:
@@ -125,8 +130,10 @@ def _table_of(data: Any) -> pa.Table:
     if isinstance(data, np.ndarray):
         if data.ndim < 2 or not data.size:
             found = f"an array of shape {data.shape}"
-            raise DataError([Problem("data", found, "an array of shape [rows, columns], neither 0", "reshape it")])
-        rows = data.reshape(len(data), -1)
+            fix = "reshape it" if data.dtype.names is None else "give pandas.DataFrame(array), which names its columns"
+            raise DataError([Problem("data", found, "an array of shape [rows, columns], neither 0", fix)])
+        # Rows of a matrix are matrices.
+        rows = np.asarray(data).reshape(len(data), -1)
         return pa.table({f"x{i}": _column_of(rows[:, i], f"x{i}") for i in range(rows.shape[1])})
     if isinstance(data, pd.DataFrame):
         return _table_of_frame(data)
@@ -136,7 +143,12 @@ def _table_of(data: Any) -> pa.Table:
     if hasattr(data, "__arrow_c_stream__"):
         return pa.table(data)
     rule = "a data frame of pandas or Polars, an Arrow table, a NumPy array, or the path of a file"
-    raise DataError([Problem("data", type(data).__name__, rule, "convert it")])
+    fix = "convert it"
+    if isinstance(data, dict | list):
+        fix = "give pandas.DataFrame(data)"
+    elif hasattr(data, "toarray"):
+        fix = "give data.toarray(), if it is small enough to lie in memory with its zeros"
+    raise DataError([Problem("data", type(data).__name__, rule, fix)])
 
 
 def _table_of_frame(frame: pd.DataFrame) -> pa.Table:
@@ -163,6 +175,9 @@ def _column_of(values: Any, name: str) -> pa.Array:
             values = values.astype(object).map(str, na_action="ignore")
         elif isinstance(values.dtype, pd.PeriodDtype):
             values = values.dt.to_timestamp()
+        elif isinstance(values.dtype, pd.SparseDtype):
+            # As pandas.get_dummies(sparse=True) makes them.
+            values = values.sparse.to_dense()
     try:
         return pa.array(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:

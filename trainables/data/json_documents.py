@@ -90,8 +90,9 @@ def _columns(content: Any) -> dict[str, list[Any]]:
     if content.keys() - {"index"} == {"columns", "data"}:
         return _of_rows(content["columns"], content["data"])
     lists = [part for part in content.values() if isinstance(part, list) and part and isinstance(part[0], Mapping)]
-    if len(lists) == 1 and not all(isinstance(part, list | Mapping) and len(part) > 1 for part in content.values()):
-        # What an interface answers: {"count": 2, "results": [...]}.
+    are_columns = len(content) > 1 and all(isinstance(part, list) and len(part) > 1 for part in content.values())
+    if len(lists) == 1 and not are_columns:
+        # What an interface answers, {"count": 2, "results": [...]}, and pandas' orient="table".
         return _of_records(lists[0])
     rows = list(content.values())
     are_numbered = bool(rows) and list(content) == [str(at) for at in range(len(rows))] and isinstance(rows[0], Mapping)

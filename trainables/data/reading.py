@@ -142,6 +142,8 @@ class Wanted(NamedTuple):
     csv: CsvConfig = CsvConfig()
     target: str | None = None
     others: tuple[str, ...] = ()
+    # Other columns that the config speaks of.
+    named: tuple[str, ...] = ()
     # Of rows to predict, nobody knows it yet.
     needs_target: bool = True
     # CSV columns whose values are codes: 01009 is no number.

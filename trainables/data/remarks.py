@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from trainables.data.columns import Column
 from trainables.data.row_names import is_version
-from trainables.data.types import few, spelt_alike
+from trainables.data.types import few, spelt_alike, told_apart
 
 # Categories of a column whose spelling is looked at; of more, most come too seldom to matter.
 MOST_SPELT = 2_000
@@ -58,5 +58,5 @@ def alike(column: Column, raw: pa.ChunkedArray) -> str:
     if not groups:
         return ""
     more = f", and {len(groups) - 1} more such" if len(groups) > 1 else ""
-    named = few([repr(value) for value in groups[0]])
+    named = few(told_apart(groups[0]))
     return f"{named} are categories of their own{more}; write them alike in the table if they are one"

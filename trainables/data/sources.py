@@ -18,8 +18,11 @@ from trainables import redaction
 from trainables.data import formats, locations, named_sets, stray_rows
 from trainables.data.config import CsvConfig
 from trainables.data.reading import Read, Reading, Wanted, null_values_of, without
-from trainables.data.types import few, plain_table
+from trainables.data.types import few, names_as_asked, plain, plain_table
 from trainables.errors import DataError, Problem
+
+# Of a CSV file whose names look like values.
+_NO_NAMES = "; if the first line of the file has values and no names, data.csv.header: false"
 
 
 def read(source: str, wanted: Wanted, path: str) -> Read:
@@ -48,7 +51,9 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
         meant = [name for name in names if name.casefold() in close]
         fix = f"did you mean {meant[0]!r}? It is one of: {shown}" if meant else f"one of: {shown}"
         if found.csv is not None and any(re.fullmatch(r"-?[\d.,]+", name) for name in names):
-            fix += "; if the first line of the file has values and no names, data.csv.header: false"
+            fix += _NO_NAMES
+        if found.csv is not None and len(names) == 1:
+            fix += "; if the file has several columns, data.csv.delimiter names what stands between them"
         if wanted.before is not None and target in wanted.before.types:
             rule = f"a column {target}, the target, as the training rows have"
             raise DataError([Problem(path, source, rule, "name a file that has it, or leave this one out")])
@@ -89,7 +94,15 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     """A table whose columns have plain types and names that differ, and at least one row."""
     found = _read(source, wanted, path)
     # Blanks around a name are how somebody typed it, and no part of it.
-    table = found.table.rename_columns([name.strip() for name in found.table.column_names])
+    asked = [
+        *wanted.others,
+        *wanted.named,
+        *(needed or ()),
+        *(wanted.before.types if wanted.before is not None else ()),
+    ]
+    asked += [] if wanted.target is None else [wanted.target]
+    table = found.table
+    table = table.rename_columns(names_as_asked([name.strip() for name in table.column_names], asked))
     found = found._replace(table=table)
     if needed is not None:
         # What nobody asks for may be anything: an index without a name, as pandas writes it, or a column given twice.
@@ -99,7 +112,8 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         table = table if table.num_columns else found.table
     elif _begins_with_an_index(table):
         table = table.remove_column(0)
-        note = "the first column has no name and numbers the rows, as pandas writes its index: left out"
+        names_rows = "names" if pa.types.is_string(plain(found.table.column(0)).type) else "numbers"
+        note = f"the first column has no name and {names_rows} the rows, as pandas writes its index: left out"
         found = found._replace(notes=(*found.notes, note))
     # A delimiter at the end of each line makes columns of nothing.
     kept = [at for at, name in enumerate(table.column_names) if name or table.column(at).null_count < len(table)]
@@ -113,6 +127,8 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         raise DataError([Problem(path, f"{names.count('')} of {len(names)} columns without a name", rule, fix)])
     if repeated:
         fix = "rename the columns so that each has its own name"
+        if found.csv is not None and all(re.fullmatch(r"-?[\d.,]+", name) for name in repeated):
+            fix += _NO_NAMES
         raise DataError([Problem(path, few(repeated), "column names that differ", fix)])
     if "" in names:
         fix = "name the column, or remove the delimiter at the end of each line"
@@ -157,11 +173,13 @@ def _without_guards(table: pa.Table) -> pa.Table:
 
 
 def _begins_with_an_index(table: pa.Table) -> bool:
-    """Whether the first column, and no other, has no name, and holds whole numbers of which none comes twice."""
+    """Whether the first column alone has no name, and holds whole numbers or words of which none comes twice."""
     if table.num_columns < 2 or [name for name in table.column_names if not name] != table.column_names[:1]:
         return False
-    column = table.column(0)
-    if not pa.types.is_integer(column.type) or column.null_count:
+    column = plain(table.column(0))
+    # Days and fractions that nobody has named may be what the target goes by.
+    are_names = pa.types.is_string(column.type) and not stray_rows.are_values(column)
+    if not (pa.types.is_integer(column.type) or are_names) or column.null_count:
         return False
     return bool(pc.count_distinct(column).as_py() == table.num_rows > 0)
 

@@ -59,7 +59,8 @@ def without_repeated_names(table: pa.Table) -> tuple[pa.Table, int]:
         return table, 0
     repeats = None
     for name, column in zip(table.column_names, table.columns, strict=True):
-        same = pc.fill_null(pc.equal(column, name), fill_value=False)
+        # A mark of byte order stands before the first, where files were joined that begin with one.
+        same = pc.fill_null(pc.is_in(column, value_set=pa.array([name, f"\ufeff{name}"])), fill_value=False)
         repeats = same if repeats is None else pc.and_(repeats, same)
     count = int(pc.sum(repeats).as_py() or 0)
     return (table.filter(pc.invert(repeats)) if count else table), count
@@ -90,6 +91,12 @@ def require_no_second_names(table: pa.Table, texts: Collection[str], path: str, 
             what, have = ("the first row", "has") if rows == 1 else (f"the first {rows} rows", "have")
             rule = f"values below the names; {what} {have} units, questions or other names: {found}"
             raise DataError([Problem(path, shown, rule, f"remove {what} below the names from the file")])
+
+
+def are_values(column: pa.ChunkedArray) -> bool:
+    """Whether texts are numbers or dates, by the first of them."""
+    values = column.slice(0, _GLANCE).to_pandas()
+    return bool((pd.to_numeric(values, errors="coerce").notna() | columns.as_times(values).notna()).all())
 
 
 def _are_names_above_values(column: pa.ChunkedArray, rows: int) -> bool:

@@ -6,6 +6,7 @@ Columns are looked at in a sample of the training rows, rows on both sides in al
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from trainables.data.columns import MISSING, Column
 from trainables.data.row_names import ID_SHARE, LEAST_ROWS_IDS
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
-from trainables.data.types import as_key, few, spelt_alike
+from trainables.data.types import as_key, few, look, spelt_alike, told_apart
 from trainables.errors import Problem
 
 # Rows of the sample in which columns are looked at.
@@ -43,7 +44,9 @@ DAYS_FOR_MISSING = frozenset(
 )  # fmt: skip
 # What is expected of numbers, one of which may mean missing, and of classes, two of which may be one.
 _MARK = "numbers that lie together; this one, far from all others, comes again and may mean missing"
-_ALIKE = "classes that differ in more than blanks and capitals"
+_ALIKE = "classes that differ in more than blanks, capitals and how a sign is stored"
+# What programs and people write for a missing class, where a file knows no other way; None may be the least of some.
+_CLASSES_FOR_MISSING = frozenset(["", "?", "-", "--", ".", "n/a", "#n/a", "nan", "<na>", "nat", "null", "#null!"])
 # Share of missing values from which a column is said to be nearly empty.
 EMPTY_SHARE = 0.95
 
@@ -94,12 +97,19 @@ def _of_target(targets: NDArray[Any], classes: Sequence[str], name: str) -> list
     """A class that is written in two ways, and a number that may mean missing: as of features."""
     if classes:
         fix = "write them alike in the table if they are one"
-        return [Problem("data.target", few([*map(repr, group)]), _ALIKE, fix) for group in spelt_alike(classes)[:1]]
+        alike = [Problem("data.target", few(told_apart(group)), _ALIKE, fix) for group in spelt_alike(classes)[:1]]
+        return alike + [_class_for_missing(one, name) for one in classes if look(one) in _CLASSES_FOR_MISSING]
     mark = _mark_for_missing(pd.Series(targets))
     if mark is None:
         return []
     fix = f"if it does, data.columns: {{{as_key(name)}: {{null_values: [{mark:.15g}]}}}}, data.missing_target: drop"
     return [Problem("data.target", f"{mark:.15g}", _MARK, fix)]
+
+
+def _class_for_missing(written: str, name: str) -> Problem:
+    rule = "classes; this one may mean missing, and is learnt and predicted as the others are"
+    key = f"{{{as_key(name)}: {{null_values: [{json.dumps(written, ensure_ascii=False)}]}}}}"
+    return Problem("data.target", repr(written), rule, f"if it does, data.columns: {key}, data.missing_target: drop")
 
 
 def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,70 @@ _PLAIN_KEY = re.compile(r"(?!(?i:yes|no|on|off|y|n|true|false|null)$)[A-Za-z]([\
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _CODED_NUMBER = re.compile(r"([+-]?)0*(\d+)(\.\d+)?")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d)(:\d\d)?(\.\d+)?(Z|[+-]00:?00)?")
+# Signs without a width: marks of direction, joiners, a mark of byte order in the middle of a joined file.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# Quotation marks and dashes, which one program writes as another does not.
+_LOOK = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'")
+    | dict.fromkeys("\u201c\u201d\u201e", '"')
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")
+)
+# What people write for true and false.
+TRUTHS = dict.fromkeys(["true", "yes", "y", "t", "on", "1"], 1.0) | dict.fromkeys(
+    ["false", "no", "n", "f", "off", "0"], 0.0
+)
+
+
+def visible(text: str) -> str:
+    """A text without signs that nobody sees."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
+
+
+def look(text: str) -> str:
+    """What a text looks like: one for all ways to store an é, to quote and to write a dash.
+
+    Without capitals, and without a point at its end: Adult's test rows have ``>50K.`` for ``>50K``.
+    """
+    plainly = unicodedata.normalize("NFKC", visible(text)).translate(_LOOK)
+    return " ".join(plainly.split()).casefold().rstrip(".")
+
+
+def names_as_asked(names: Sequence[str], asked: Iterable[str]) -> list[str]:
+    """Names of columns as they are asked for, where they are stored otherwise: an é in two ways, or with blanks.
+
+    Args:
+        names: Those of a file.
+        asked: Names that somebody has given, or another file.
+    """
+    known, wanted = set(names), set(asked)
+    absent = {_composed(name): name for name in wanted - known}
+    stored = Counter(_composed(name) for name in names if name not in wanted)
+    meant = {name: _composed(name) for name in known - wanted}
+    return [absent.get(meant[name], name) if name in meant and stored[meant[name]] == 1 else name for name in names]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", visible(name)).strip()
 
 
 def spelt_alike(values: Iterable[str]) -> list[list[str]]:
-    """Groups of texts that differ in blanks and capitals alone; each has two or more."""
+    """Groups of texts that look alike but for blanks and capitals, or say one truth; each has two or more."""
     spelt: dict[str, list[str]] = {}
     for value in values:
-        spelt.setdefault(" ".join(value.split()).casefold(), []).append(value)
-    return [group for group in spelt.values() if len(group) > 1]
+        spelt.setdefault(look(value), []).append(value)
+    groups = [group for group in spelt.values() if len(group) > 1]
+    if groups or len(spelt) < 3 or not spelt.keys() <= TRUTHS.keys():
+        return groups
+    # yes and no beside 1 and 0.
+    truths = [[text for word in spelt if TRUTHS[word] == truth for text in spelt[word]] for truth in (1.0, 0.0)]
+    return [group for group in truths if len(group) > 1]
+
+
+def told_apart(values: Iterable[str]) -> list[str]:
+    """Texts as they are shown where two look alike: with the numbers of their letters, if nothing else tells."""
+    values = list(values)
+    is_seen = len({unicodedata.normalize("NFC", value) for value in values}) == len(values)
+    return [repr(value) if is_seen else ascii(value) for value in values]
 
 
 def few(names: list[str]) -> str:

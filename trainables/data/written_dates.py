@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from trainables.data import calendar_words, zone_names
+from trainables.data.types import visible
 
 # Values at which is looked before all of them are.
 _GLANCE = 200
@@ -87,6 +88,14 @@ def find(values: pd.Series[Any]) -> str | None:
         TwoOrdersError: Day and month may be either, or day and year.
     """
     different = values.drop_duplicates()
+    try:
+        # Dates that were copied from a page or a file's properties have marks of direction in them.
+        return _find(different.map(visible))
+    except TwoOrdersError as error:
+        raise TwoOrdersError(str(different.iloc[0]), error.formats) from error
+
+
+def _find(different: pd.Series[Any]) -> str | None:
     glance = different.iloc[:_GLANCE]
     if zone_names.differ(different):
         return _find_with_zones(different)
@@ -162,7 +171,7 @@ def looks_like_one(text: str) -> bool:
 
 def parse(values: pd.Series[Any], form: str) -> pd.Series[Any]:
     """Texts as dates, those with an offset in UTC; NaT where one is missing or not of this format."""
-    texts = values.where(values.isna(), values.astype(str).str.strip())
+    texts = values.where(values.isna(), values.astype(str).map(visible, na_action="ignore").str.strip())
     if calendar_words.is_ours(form):
         return calendar_words.parse(texts, form)
     if form.endswith(zone_names.BEHIND):

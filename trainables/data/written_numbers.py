@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainables.data.number_marks import DecimalMark, ThousandsMark, TwoReadingsError, find_marks, with_a_point
+from trainables.data.types import visible
 from trainables.data.units import MULTIPLIERS, base_of, is_currency, is_known_unit, singular
 from trainables.data.written_durations import (
     HOURS_AND_SECONDS,
@@ -254,7 +255,7 @@ def clock_durations(values: pd.Series[Any]) -> Notation | None:
 
 def parts_of(text: str) -> tuple[str, float, str] | None:
     """Digits with their marks, the sign (1 or -1), and the unit, of a text that is a number; None of another."""
-    written = text.strip().translate(_SPACES)
+    written = visible(text).strip().translate(_SPACES)
     written = _NO_FRACTION_OF_THOUSANDS.sub(lambda mark: f"{mark[1] or mark[2]}00", written)
     written = _BRACKETS.sub(lambda found: f"({found[1] or ''}{found[2]}{found[3] or ''})", written)
     found = _VALUE.fullmatch(_NO_FRACTION.sub("", written))
@@ -268,7 +269,7 @@ def parts_of(text: str) -> tuple[str, float, str] | None:
     if any(unicodedata.category(letter) == "No" and letter not in "²³" for letter in before + after):
         # 11½ is no 11 of a unit.
         return None
-    if before and not is_currency(before):
+    if before and before != "%" and not is_currency(before):
         return None
     first, _, last = after.partition(" ")
     if last and first.rstrip(".") in MULTIPLIERS and is_currency(last):

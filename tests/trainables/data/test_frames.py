@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import scipy.sparse
 
 from trainables.data import frames
 from trainables.errors import DataError
@@ -100,3 +103,32 @@ def test_e1_a_column_that_is_called_by_a_number_is_named_by_it():
     frame = pd.DataFrame({0: [1, 2, 3], 2: [4, 5, 6]})
     table, target = frames.as_table(frame, 2)
     assert (target, table.column_names) == ("2", ["0", "2"])
+
+
+def test_e1_a_column_whose_name_has_levels_is_the_target_by_these():
+    """It was taken for two values: "give both of the same rows"."""
+    frame = pd.DataFrame({("a", "x"): [1, 2, 3], ("b", "z"): [4, 5, 6]})
+    table, target = frames.as_table(frame, ("b", "z"))
+    assert target == "('b', 'z')" and target in table.column_names
+
+
+def test_e1_sparse_columns_and_matrices_are_their_numbers():
+    sparse = pd.get_dummies(pd.DataFrame({"x": list("aba")}), sparse=True, dtype=int)
+    assert frames.as_table(sparse)[0].to_pydict() == {"x_a": [1, 0, 1], "x_b": [0, 1, 0]}
+    assert frames.as_table(np.asmatrix([[1.0, 2.0], [3.0, 4.0]]))[0].to_pydict() == {"x0": [1.0, 3.0], "x1": [2.0, 4.0]}
+
+
+@pytest.mark.parametrize(
+    ("data", "fix"),
+    [
+        ({"x": [1, 2]}, "give pandas.DataFrame(data)"),
+        ([{"x": 1}, {"x": 2}], "give pandas.DataFrame(data)"),
+        (scipy.sparse.eye(3), "give data.toarray()"),
+        (np.array([(1.5, 2)], dtype=[("a", "f8"), ("b", "i4")]), "give pandas.DataFrame(array)"),
+    ],
+)
+def test_e1_what_is_nearly_a_table_is_told_how_to_be_one(data, fix):
+    with pytest.raises(DataError, match=re.escape(fix)):
+        frames.as_table(data)
+    made = data.toarray() if "toarray" in fix else pd.DataFrame(data)
+    assert frames.as_table(made)[0].num_columns > 0

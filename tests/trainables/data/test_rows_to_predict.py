@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from trainables.data import sources
+from trainables.data.columns import Column
 from trainables.data.config import CsvConfig
 from trainables.data.reading import Reading
+from trainables.data.schema import Schema
 from trainables.errors import DataError
 
 
@@ -39,3 +44,19 @@ def test_d1_rows_that_cannot_be_used_are_refused_as_a_table_is(tmp_path, text, w
     with pytest.raises(DataError, match=words) as caught:
         sources.read_rows(str(tmp_path / "t.csv"), "FILE")
     assert caught.value.problems[0].path == "FILE"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("date", 20240131), ("date", 45304), ("numeric", datetime.date(2024, 1, 31)), ("boolean", 7)],
+)
+def test_e1_of_rows_to_predict_no_fix_names_the_config(kind, value):
+    """A model's columns are what they were trained as: no key changes that."""
+    of = Schema((Column("x", kind, {"date": "time", "numeric": "number", "boolean": "truth"}[kind]),))
+    with pytest.raises(DataError) as error:
+        of.typed(pa.table({"x": [value]}), "FILE")
+    (problem,) = error.value.problems
+    assert problem.fix in ("give values as training had them", "mend the value")
+    with pytest.raises(DataError) as error:
+        of.typed(pa.table({"x": [value]}), "data.source")
+    assert error.value.problems[0].fix != problem.fix
