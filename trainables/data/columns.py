@@ -102,7 +102,7 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
     else:
         raise NotOfItsKindError(0, _first(column), f"numbers, not {kind}", "choose another kind for the column")
     if of.notation is not None and of.notation.unit == "%" and not of.notation.at_most_1:
-        _require_per_cent(column, result)
+        require_per_cent(column, result)
     if of.null_values:
         # However they are written: -999 kg is -999, and so is the float32 that is nearest to -999.9.
         marks = pd.to_numeric(pd.Series([*of.null_values], dtype=object), errors="coerce").dropna().to_numpy(np.float64)
@@ -116,7 +116,7 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
     return result
 
 
-def _require_per_cent(column: pa.ChunkedArray, numbers: NDArray[np.float64]) -> None:
+def require_per_cent(column: pa.ChunkedArray, numbers: NDArray[np.float64]) -> None:
     """Refuse shares where training had per cent: a sheet holds 47.4 % as 0.474, and shows the former.
 
     Raises:

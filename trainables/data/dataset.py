@@ -193,6 +193,9 @@ def read(
     found = traps.find(
         table_schema, typed, parts["train"].targets[sample], task, sides, classes, files.target
     ) + kept_apart.find(config, set(given), {name: part.table for name, part in parts.items()})
+    found += tuple(
+        said for part in given if part in ("validation", "test") for said in _unknown(part, parts[part].table, fitted)
+    )
     if config.strict and found:
         raise DataError(found)
     prints = {name: part.fingerprint(table_schema) for name, part in parts.items()}
@@ -289,6 +292,15 @@ def _scaling(train: Part, config: DataConfig, rules: int) -> TargetScaling:
         # Editions before the fourth transformed nothing.
         asked = target_scaling.choose(train.targets) if rules > 3 else "none"
     return TargetScaling.fit(train.targets, train.weights, asked)
+
+
+def _unknown(part: str, rows: pa.Table, fitted: Preparation) -> Iterator[Problem]:
+    """Columns of a file in which most rows have categories that training rows lack: they may be written otherwise."""
+    for name, (count, value) in fitted.unseen(rows, f"data.{part}").items():
+        if 2 * count > len(rows):
+            shown = f"column {name}: {count:,} of {len(rows):,} rows, such as {value!r}"
+            fix = "write them as the training file does, where they are the same"
+            yield Problem(f"data.{part}", shown, "categories that training rows have", fix)
 
 
 def _said_of(dataset: Dataset, train: Part, config: DataConfig, files: Files) -> list[str]:

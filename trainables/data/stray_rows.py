@@ -49,6 +49,9 @@ def without(table: pa.Table, given: CsvConfig, path: str, shown: str) -> pa.Tabl
             value = f"{shown}, row {table.num_rows - back + 1} of {table.num_rows}: {word!r} in column {column}"
             rule = "rows, and no total of them at the end"
             fix = f"data.csv.skip_last_rows: {back} leaves it out; 0 keeps it, if it is a row as the others are"
+            if path in ("data.validation", "data.test"):
+                # The key would take as many of the training rows, too.
+                fix = "remove it from the file; data.csv.skip_last_rows: 0 keeps it, if it is a row as the others are"
             raise DataError([Problem(path, value, rule, fix)])
     return table
 

@@ -15,10 +15,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainables.data import stray_values, written_numbers
-from trainables.data.columns import LARGEST, category_names, counts_seconds, missing, seconds
+from trainables.data.columns import (
+    LARGEST,
+    NotOfItsKindError,
+    category_names,
+    counts_seconds,
+    missing,
+    require_per_cent,
+    seconds,
+)
 from trainables.data.config import ColumnConfig
 from trainables.data.number_marks import DecimalMark, TwoReadingsError
-from trainables.data.types import as_key, canonical_names, few, plain
+from trainables.data.types import as_key, canonical_names, few, look, plain
 from trainables.data.written_durations import seconds_in
 from trainables.data.written_numbers import Notation
 from trainables.errors import DataError, Problem
@@ -101,7 +109,14 @@ class Reader:
             return target
         if counts_seconds(target.type):
             return pa.chunked_array([pa.array(seconds(target) / seconds_in(self.notation.unit), from_pandas=True)])
-        return _as_numbers(target, self.notation, path)
+        found = _as_numbers(target, self.notation, path)
+        if self.notation.unit == "%" and not self.notation.at_most_1 and _is_number(found.type):
+            try:
+                require_per_cent(plain(target), found.cast(pa.float64(), safe=False).to_numpy())
+            except NotOfItsKindError as error:
+                rule = f"{error.rule}, as the training file's target has"
+                raise DataError([Problem(path, f"row {error.row + 1}: {error.value!r}", rule, error.fix)]) from error
+        return found
 
 
 def task_of(asked: ColumnConfig) -> Task | None:
@@ -239,6 +254,9 @@ def class_indices(target: pa.ChunkedArray, classes: tuple[str, ...], path: str) 
     if index.null_count:
         unknown = sorted(pc.unique(names.filter(pc.is_null(index))).to_pylist())
         rule, fix = "classes that the training rows have", "drop these rows or add such rows to the training file"
+        known = {look(name): name for name in classes}
+        if len(known) == len(classes) and (alike := [known[look(one)] for one in unknown if look(one) in known]):
+            fix = f"write these as the training file does: {few([*map(repr, alike)])}"
         raise DataError([Problem(path, ", ".join(unknown[:8]), rule, fix)])
     return np.asarray(index.to_numpy(), dtype=np.int64)
 
