@@ -260,7 +260,8 @@ def _how_to_name(rows: Sequence[list[str]], delimiter: str) -> str:
     if not any(row[-1].strip() for row in rows[:-1] if row):
         return f"end the first line with a {delimiter!r}, as the others do"
     if len(rows) > 1 and len({row[0] for row in rows if row}) == len(rows):
-        return f"if the first cells name the rows, as R's do, begin the first line with a {delimiter!r}; else {quote}"
+        first = f"if the first cells name the rows, as R's do, begin the first line with a {delimiter!r}"
+        return f"add the name that is missing; {first}; or {quote}"
     return f"add the name that is missing, or {quote}"
 
 
