@@ -109,8 +109,8 @@ def run_study(
         _six_steps(place, table, versions, clock_of(spec, minutes, files))
     except CheckFailedError as failure:
         result = story.finish(StudyStatus.FAILED, str(failure))
-    except KeyboardInterrupt:
-        story.finish(StudyStatus.INTERRUPTED, "interrupted")
+    except KeyboardInterrupt as interrupt:
+        story.finish(StudyStatus.INTERRUPTED, str(interrupt) or "Ctrl-C or a signal ended it")
         raise
     except Exception as error:
         if disk.is_full(error) or isinstance(error, NoRoomError):

@@ -124,7 +124,10 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
     where = f"{study.state}{asked_to(study.wanted)}"
     say(f"[bold]{escape(study.id)}[/]  {where}" + (f": {escape(study.reason)}" if study.reason else ""))
     at = at_step(study.step)
-    say(f"  {at}, {study.trials} of at most {study.planned} trials so far, {study.seconds:.0f} s")
+    trials = f"{study.trials} of at most {study.planned} trials so far"
+    if study.state in ("completed", "failed"):
+        trials = f"{study.trials} trials"
+    say(f"  {at}, {trials}, {study.seconds:.0f} s")
     if study.best_trial:
         tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
         what = "winner" if study.test_score is not None else "best so far"
@@ -141,7 +144,7 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
         ran = f"{trial['epochs']} epochs  {trial['status']}"
         say(f"  {trial['trial']}  {number(trial['score'])}  {ran}  {escape(values)}")
     if len(best) > BEST_TRIALS:
-        say(f"  the best {BEST_TRIALS} of {len(best)} trials")
+        say(f"  the best {BEST_TRIALS} of {len(best)} trials, those first that were trained furthest")
     home = shlex.quote(str(studies.parent))
     if study.state == "interrupted":
         say(f"  go on with it  search-service run --study {study.id} --home {home}")

@@ -8,6 +8,8 @@ import math
 _SMALLEST, _LARGEST = 1e-4, 1e12
 # From here on thousands are set apart: 1234 is a year as well as a score, and 12,345 is easier than 12345.
 _LONG = 1e4
+# Share of a mean below which a deviation is nothing but rounding, of sums in double precision.
+_ROUNDING = 1e-12
 
 
 def score_text(value: float | None, digits: int = 4) -> str:
@@ -32,3 +34,17 @@ def score_text(value: float | None, digits: int = 4) -> str:
 def spread_text(value: float | None) -> str:
     """How far a score may be off, of which two digits are known at most: 0.0021, 61,000."""
     return score_text(value, digits=2)
+
+
+def mean_text(mean: float, deviation: float, count: int) -> str:
+    """A mean of so many scores and their standard deviation, of which a single one has none: 0.98 ± 0.01, 0.98.
+
+    Args:
+        mean: Of the scores.
+        deviation: Theirs.
+        count: How many there are.
+    """
+    if count < 2:
+        return score_text(mean)
+    # Equal scores differ by what their sum was rounded to.
+    return f"{score_text(mean)} ± {spread_text(0.0 if deviation < _ROUNDING * abs(mean) else deviation)}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from search_service.records.finalists import Finalist, FinalistsResult
-from search_service.records.numbers import score_text, spread_text
+from search_service.records.numbers import mean_text, score_text
 from search_service.records.rounds import RoundResult
 from search_service.report.importance import BEST_SHARE, Importance, importance
 
@@ -47,7 +47,7 @@ def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"
         verdict = "no" if finalist.trial_id in final.contenders[1:] else "yes"
         cells = [
             finalist.trial_id,
-            f"{score_text(finalist.mean)} ± {spread_text(finalist.std)}",
+            mean_text(finalist.mean, finalist.std, len(finalist.units)),
             format_interval(finalist),
             f"{finalist.parameters:,}",
             f"{finalist.config.optimizer.lr:.3g}",
@@ -67,7 +67,7 @@ def describe_pareto(final: FinalistsResult) -> list[str]:
     if not pareto.points:
         return [*lines, "No trial was trained to the end; the finalists are the best of all.", ""]
     again = {
-        finalist.trial_id: f"{score_text(finalist.mean)} ± {spread_text(finalist.std)}" for finalist in final.finalists
+        finalist.trial_id: mean_text(finalist.mean, finalist.std, len(finalist.units)) for finalist in final.finalists
     }
     lines += [
         f"Of {len(pareto.points)} trials that were trained to the end, those that no other beats in both. The "

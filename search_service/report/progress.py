@@ -43,7 +43,7 @@ from search_service.records.events import (
     TrialProgressed,
 )
 from search_service.records.finalists import FinalistsResult
-from search_service.records.numbers import score_text, spread_text
+from search_service.records.numbers import mean_text, score_text
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.records.steps import Step
@@ -252,9 +252,9 @@ class ProgressDisplay:
             alone = "the winner's network by itself; the model is the mean of several"
             scores.add_row("test, alone", score_text(final.network_test_score), alone)
         spread = f"mean ± standard deviation over {counted(len(winner.seeds), 'seed')}"
-        scores.add_row("test, its seeds", f"{score_text(final.test_mean)} ± {spread_text(final.test_std)}", spread)
+        scores.add_row("test, its seeds", mean_text(final.test_mean, final.test_std, len(final.test_scores)), spread)
         spread = f"mean ± standard deviation over {over}"
-        scores.add_row("validation", f"{score_text(winner.mean)} ± {spread_text(winner.std)}", spread)
+        scores.add_row("validation", mean_text(winner.mean, winner.std, len(winner.units)), spread)
         for block in (table, scores):
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from search_service.records.finalists import Average, Decision, Finalist, FinalistsResult
-from search_service.records.numbers import score_text, spread_text
+from search_service.records.numbers import mean_text, score_text, spread_text
 from search_service.records.readings import FitReading, HealthReading
 from search_service.records.results import DataSummary, StudyResult
 from search_service.records.rounds import TrialStatus
@@ -116,15 +116,15 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         f"**Test {final.metric} {score_text(final.model_test_score)}** (the model{describe_interval(final)}; ignoring "
         f"the inputs gives {score_text(final.trivial_test_score)}).{verdict}",
         "",
-        f"The model is {describe_model(final)}. The best configuration was found in trial {winner.trial_id}; mean ± "
-        f"standard deviation over {counted(len(winner.seeds), 'fresh seed')}:",
+        f"The model is {describe_model(final)}. The best configuration was found in trial {winner.trial_id}; "
+        f"{describe_seeds(winner)}:",
         "",
         "| | " + final.metric + " |",
         "| --- | --- |",
         f"| **test, the model** (rows used once) | **{score_text(final.model_test_score)}** |",
-        f"| test, the networks of its seeds | {score_text(final.test_mean)} ± {spread_text(final.test_std)} |",
+        f"| test, the networks of its seeds | {mean_text(final.test_mean, final.test_std, len(final.test_scores))} |",
         f"| test, predictor that ignores its inputs | {score_text(final.trivial_test_score)} |",
-        f"| {validation} | {score_text(winner.mean)} ± {spread_text(winner.std)} |",
+        f"| {validation} | {mean_text(winner.mean, winner.std, len(winner.units))} |",
         *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
         "",
         "| hyperparameter | value |",
@@ -140,6 +140,13 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         *partial_dependence_section(final.partial_dependences, spec.data.target),
         *describe_pareto(final),
     ]
+
+
+def describe_seeds(winner: Finalist) -> str:
+    """What the winner's scores are the mean of."""
+    if len(winner.seeds) == 1:
+        return "trained from one fresh seed, so that nobody knows what another one would change"
+    return f"mean ± standard deviation over {len(winner.seeds)} fresh seeds"
 
 
 def describe_interval(final: FinalistsResult) -> str:

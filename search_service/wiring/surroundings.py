@@ -51,7 +51,7 @@ def one_listener(listeners: Sequence[Listener], interrupts: Interrupts, cancel_f
         if not isinstance(event, (StudyFinished, ComparisonFinished)):
             interrupts.check()
             if cancel_file is not None and cancel_file.exists():
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("somebody cancelled it")
 
     return listen
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from search_service.recorders.figures.style import COLOURS, DASHES, GREY, new_figure, plain_ticks, set_margins
 from search_service.records import curves as records_of
 from search_service.records.finalists import Finalist, FinalistsResult
-from search_service.records.numbers import score_text, spread_text
+from search_service.records.numbers import mean_text, score_text
 from trainables.metrics import METRICS
 from trainables.records import EpochPoint
 
@@ -93,7 +93,8 @@ def _draw_forest(axis: Axes, final: FinalistsResult) -> None:
     axis.plot(
         [final.test_mean], [at - 0.08], "D", color=TEST, markersize=7, markeredgecolor="white", label="their mean"
     )
-    names.append(f"winner, test rows\n{score_text(final.test_mean)} ± {spread_text(final.test_std)} (std)")
+    tested = mean_text(final.test_mean, final.test_std, len(final.test_scores))
+    names.append(f"winner, test rows\n{tested}" + (" (std)" if "±" in tested else ""))
     model = final.model_test_score
     axis.plot(
         [model], [at - 0.08], "*", color="white", markersize=14, markeredgecolor="black",

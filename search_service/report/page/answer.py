@@ -148,7 +148,9 @@ def _interval(final: FinalistsResult, data: DataSummary | None) -> tuple[Number,
     if final.test_interval is None or final.rows_error is None:
         return None, None, "How sure this number is cannot be said."
     (low, high), rows = final.test_interval, f"{data.n_test:,} other rows" if data else "other rows"
-    seeds = f", training from another seed by ± {spread_text(final.test_std)}" if len(final.test_scores) > 1 else ""
+    seeds = ", and what another seed would change is not known from one"
+    if len(final.test_scores) > 1:
+        seeds = f", training from another seed by ± {spread_text(final.test_std)}"
     change = f"{rows} would move it by ± {spread_text(final.rows_error)}{seeds}"
     return short(low), short(high), f"95 % interval {score_text(low)} to {score_text(high)}: {change}."
 

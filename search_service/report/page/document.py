@@ -159,7 +159,7 @@ def _whole(spec: StudySpec, result: StudyResult, places: Mapping[str, str], told
         headline=HeadlinePart.of(spec, result, rounds),
         metric=spec.metric,
         larger_is_better=METRICS[spec.metric].mode == "max",
-        steps=steps_of(spec, result),
+        steps=steps_of(spec, result, rounds),
         rates=[RatesPart.of(check, spec.checks.learning_rates.falls_to) for check in rates],
         leaves=leaves_of(rounds, study.rounds),
         importance=describe_importance(study.rounds),

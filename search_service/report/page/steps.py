@@ -27,6 +27,8 @@ from search_service.records.rounds import RoundResult, TrialStatus
 from search_service.records.steps import Step
 from search_service.report.documents import Document, Number
 from search_service.report.page.figures_in_short import evenly, short
+from search_service.report.page.search import ToldRound
+from search_service.report.study_report import counted
 from search_service.spec.study_spec import StudySpec
 
 QUESTIONS = {
@@ -67,7 +69,7 @@ class StepPart(Document):
     cycle: int
     title: str
     question: str
-    verdict: Literal["passed", "failed", "done", "not reached"]
+    verdict: Literal["passed", "failed", "done", "cut off", "not reached"]
     summary: str
     advice: str
     measures: list[MeasurePart]
@@ -157,10 +159,17 @@ def _rate(outcome: RateOutcome, untrained: float) -> RatePart:
     )
 
 
-def steps_of(spec: StudySpec, result: StudyResult) -> list[StepPart]:
-    """Every step in the order done, and after them those that the study did not come to."""
+def steps_of(spec: StudySpec, result: StudyResult, rounds: Sequence[ToldRound]) -> list[StepPart]:
+    """Every step in the order done, and after them those that the study did not come to.
+
+    Args:
+        spec: What was asked.
+        result: How the study ended.
+        rounds: Every round that began.
+    """
     parts = [_check(spec, check) for check in result.checks]
     parts += [_round(done) for done in result.rounds]
+    parts += [_cut_off(told) for told in rounds if told.result is None]
     parts += [_decision(decision) for decision in result.decisions]
     # Steps 1 and 2 are done once; 3 to 6 once in each cycle.
     parts.sort(key=lambda part: (part.cycle, part.step))
@@ -172,7 +181,7 @@ def steps_of(spec: StudySpec, result: StudyResult) -> list[StepPart]:
 def _part(
     step: int,
     cycle: int,
-    verdict: Literal["passed", "failed", "done", "not reached"],
+    verdict: Literal["passed", "failed", "done", "cut off", "not reached"],
     summary: str,
     *,
     advice: str = "",
@@ -283,6 +292,12 @@ def _round(done: RoundResult) -> StepPart:
     measures = [_plain(f"best validation {done.plan.metric}", best.score)] if best else []
     verdict: Literal["done", "failed"] = "done" if best else "failed"
     return _part(int(done.plan.step), done.plan.cycle, verdict, trials + found, measures=measures)
+
+
+def _cut_off(told: ToldRound) -> StepPart:
+    """A round in which the study ended."""
+    ended = f"the study ended within this round, of which {counted(len(told.trials), 'trial')} had ended"
+    return _part(int(told.plan.step), told.plan.cycle, "cut off", ended)
 
 
 def _decision(decision: Decision) -> StepPart:

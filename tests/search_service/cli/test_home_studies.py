@@ -106,13 +106,15 @@ def test_d4_a_study_is_shown_with_its_checks_its_best_trials_and_what_can_be_don
     tested = f"accuracy {winner.mean:.4g}, test {finished.finalists.model_test_score:.4g}"
     assert f"winner {winner.trial_id}: {tested}" in shown
     assert all(f"step {check.step}" in shown and check.summary in shown for check in finished.checks)
-    assert "the best 5 of 7 trials" in shown
+    assert "the best 5 of 7 trials, those first that were trained furthest" in shown
+    assert "finalists, 7 trials, " in shown
     assert str(home / "studies" / finished.study_id / layout.PAGE) in shown
     cut = called("show", cancelled, "--home", home).stdout
     assert f"search-service run --study {cancelled} --home {home}" in cut
     document = json.loads(called("show", cancelled, "--home", home, "--json").stdout)
     assert (document["state"], document["trials"], document["step"]) == ("interrupted", 2, 4)
-    assert document["reason"]
+    assert document["reason"] == "somebody cancelled it"
+    assert "2 of at most 4 trials so far" in cut
 
 
 def test_d4_stop_has_a_study_end_with_finalists(called, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_service.records.numbers import score_text, spread_text
+from search_service.records.numbers import mean_text, score_text, spread_text
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,14 @@ def test_b_a_spread_has_two_digits():
         "0.0021",
         "0.016",
     ]
+
+
+@pytest.mark.parametrize(
+    ("deviation", "count", "said"),
+    [(0.0123, 3, "0.9667 ± 0.012"), (0.0, 1, "0.9667"), (0.0, 2, "0.9667 ± 0"), (1.2e-16, 3, "0.9667 ± 0")],
+)
+def test_b_one_score_has_no_spread_and_equal_ones_have_none_but_rounding(deviation, count, said):
+    assert mean_text(0.96667, deviation, count) == said
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 6))

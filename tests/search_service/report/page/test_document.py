@@ -145,6 +145,10 @@ def test_c8_a_page_stands_and_says_what_is_missing_however_a_study_ends(end, tmp
         assert pages.result_of(events).rounds == ()
         assert len(page.trials) == page.trials_in_all == 3
         assert not page.rounds[0].is_over
+        assert [(part.step, part.verdict) for part in page.steps[3:]] == [
+            (4, "cut off"), (5, "not reached"), (6, "not reached"),
+        ]  # fmt: skip
+        assert "3 trials had ended" in page.steps[3].summary
     if end == "nothing finite":
         assert {trial.status for trial in page.trials} == {TrialStatus.DIVERGED}
         assert page.best_so_far == []
