@@ -85,12 +85,18 @@ class Client:
         url: Its address; default: the variable SEARCH_SERVICE_URL, else http://127.0.0.1:8000.
         token: Who we are; default: the variable SEARCH_SERVICE_TOKEN.
         transport: How requests travel, for tests.
+
+    Raises:
+        InvalidSpecError: That is no address.
     """
 
     def __init__(
         self, url: str | None = None, token: str | None = None, *, transport: httpx.BaseTransport | None = None
     ) -> None:
         self.url = (url or os.environ.get(URL) or DEFAULT_URL).rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            rule = "an address that begins with http:// or https://"
+            raise InvalidSpecError([Problem(URL, self.url, rule, f"write http://{self.url}")])
         token = token or os.environ.get(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, transport=transport)

@@ -21,6 +21,10 @@ datasets = typer.Typer(help="List and delete the uploaded tables of a service.",
 app.add_typer(datasets, name="dataset", rich_help_panel=PANEL)
 
 
+# Letters of a line of the list of tables: 77 of the address, 63 of a long name, and what is between them.
+WIDEST = 200
+
+
 class RoleChoice(StrEnum):
     """What a token permits."""
 
@@ -46,7 +50,9 @@ def list_datasets(
         table.add_row(
             escape(one.name), f"{one.bytes / 2**20:.1f}", escape(one.owner), _ago(one.uploaded_at), one.source
         )
-    Console().print(table)
+    # What a config names a table by is copied, so it is whole on any terminal, whose lines may break.
+    console = Console()
+    console.print(table, width=max(console.width, WIDEST), crop=False)
     if page.total > len(page.items):
         say(f"{len(page.items)} of {page.total}; --limit shows more")
 

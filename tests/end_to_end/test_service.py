@@ -91,7 +91,7 @@ def command(service, monkeypatch):
     return commands_of(service, monkeypatch)
 
 
-def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(command, client, tmp_path):
+def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(command, client, tmp_path, monkeypatch):
     shutil.copy(REPOSITORY / "configs" / "iris.csv", tmp_path / "iris.csv")
     config = tmp_path / "iris.yaml"
     config.write_text(json.dumps(BUDGET | {"name": "iris", "data": {"source": "iris.csv", "target": "species"}}))
@@ -116,6 +116,10 @@ def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(comma
     assert Counter(event.type for event in events)["trial_finished"] == 10
     assert next(iter(client.events(study.id, after=5))).id == 6
     assert zipfile.ZipFile(io.BytesIO(client.model(study.id))).testzip() is None
+    # What a config names its table by is whole on any terminal.
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = command("dataset", "list").output
+    assert client.datasets().items and all(one.source in listed for one in client.datasets().items)
 
     for arguments, words in (
         (("list",), study.id),

@@ -89,3 +89,9 @@ def test_an_id_leads_nowhere_else():
     opened, asked = client(httpx.Response(204))
     opened.delete("../datasets?x=1")
     assert asked[0].url.raw_path == b"/api/v1/studies/..%2Fdatasets%3Fx%3D1"
+
+
+def test_d4_what_is_no_address_is_not_asked(monkeypatch):
+    monkeypatch.setenv("SEARCH_SERVICE_URL", "127.0.0.1:8123")
+    with pytest.raises(InvalidSpecError, match="SEARCH_SERVICE_URL.*\n.*\n.*write http://127.0.0.1:8123"):
+        Client()
