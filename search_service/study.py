@@ -264,8 +264,7 @@ class _Story:
             Beginning(self._study_id, self._table.dataset.fingerprint, versions, RULES, self._table.notes)
         )
         data = summarize(self._spec, self._table)
-        extends = next((each.of for each in reversed(extensions(self._files))), "")
-        self.tell(StudyStarted(self._study_id, self._spec, data, versions, resumed=resumed, extends=extends))
+        self.tell(StudyStarted(self._study_id, self._spec, data, versions, resumed=resumed, extends=self._extends))
 
     def tell(self, event: Event) -> None:
         """Keep what an event brings, and let the listener hear it."""
@@ -280,6 +279,10 @@ class _Story:
         self._listen(event)
         if not self.is_over:
             self._files.note_seconds(time.monotonic() - self._started)
+
+    @property
+    def _extends(self) -> str:
+        return next((each.of for each in reversed(extensions(self._files))), "")
 
     def paused(self) -> NoRoomError:
         """End for want of room on the disk; returns the error that says so."""
@@ -301,6 +304,7 @@ class _Story:
             finalists=self._finalists,
             seconds=self._files.seconds if self.is_over else time.monotonic() - self._started,
             data=summarize(self._spec, self._table),
+            extends=self._extends,
         )
         self._listen(StudyFinished(result, report(self._spec, result)))
         return result

@@ -59,6 +59,7 @@ class StudyResult:
         finalists: None if it did not come to that.
         seconds: Time taken.
         data: The table.
+        extends: Id of the study from whose end it went on; empty if there is none.
     """
 
     study_id: str
@@ -70,3 +71,4 @@ class StudyResult:
     finalists: FinalistsResult | None
     seconds: float
     data: DataSummary | None = None
+    extends: str = ""

@@ -355,6 +355,7 @@ class StudyDocument(Document):
     reason: str
     seconds: float
     data: DataSummary | None
+    extends: str = Field(default="", description="Id of the study from whose end it went on; empty if there is none.")
     best: BestDocument | None = Field(description="Null if it did not come to finalists.")
     checks: list[CheckDocument]
     rounds: list[RoundDocument]
@@ -381,6 +382,7 @@ class StudyDocument(Document):
             reason=result.reason,
             seconds=round(result.seconds, 3),
             data=result.data,
+            extends=result.extends,
             best=BestDocument.of(result.finalists),
             checks=[CheckDocument.of(check) for check in result.checks],
             rounds=[RoundDocument.of(done) for done in result.rounds],

@@ -28,7 +28,10 @@ def report(spec: StudySpec, result: StudyResult) -> str:
     """Markdown: the answer first, then how it came about."""
     lines = [f"# {spec.name}: {result.status}", ""]
     if result.finalists is not None:
-        lines += _answer(spec, result.finalists)
+        lines += _answer(spec, result.finalists, result.extends)
+    if result.extends:
+        met = " The model of that one has met the same test rows." if result.finalists is not None else ""
+        lines += [f"**Goes on from** the end of the study {result.extends}.{met}", ""]
     lines += [f"**Why it ended.** {result.reason}", ""]
     if result.data is not None:
         lines += ["## Data", "", *(f"- {sentence}" for sentence in describe_data(result.data)), ""]
@@ -107,8 +110,8 @@ def _readings(result: StudyResult) -> list[str]:
     return [*lines, ""]
 
 
-def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
-    winner = final.winner
+def _answer(spec: StudySpec, final: FinalistsResult, extends: str) -> list[str]:
+    winner, used = final.winner, "rows used before, by the study that this one extends" if extends else "rows used once"
     validation = f"validation, over {trainings(winner)}" if winner.fold_scores else "validation"
     # Two lines: MLflow folds a note after four.
     verdict = f" **Worth it?** {worth(final) or NOT_COMPARED}."
@@ -121,7 +124,7 @@ def _answer(spec: StudySpec, final: FinalistsResult) -> list[str]:
         "",
         "| | " + final.metric + " |",
         "| --- | --- |",
-        f"| **test, the model** (rows used once) | **{score_text(final.model_test_score)}** |",
+        f"| **test, the model** ({used}) | **{score_text(final.model_test_score)}** |",
         f"| test, the networks of its seeds | {mean_text(final.test_mean, final.test_std, len(final.test_scores))} |",
         f"| test, predictor that ignores its inputs | {score_text(final.trivial_test_score)} |",
         f"| {validation} | {mean_text(winner.mean, winner.std, len(winner.units))} |",

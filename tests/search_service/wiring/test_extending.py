@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from search_service import wiring
 from search_service.errors import DataError, StudyBusyError
-from search_service.folder import extending
+from search_service.folder import extending, layout
 from search_service.folder.study_folder import StudyFolder
 from search_service.records.events import TrialFinished
 from search_service.records.results import StudyStatus
@@ -98,6 +98,17 @@ def test_21_the_record_has_a_run_for_each_and_says_what_was_extended(over, exten
     of_second = {run.info.run_id for run in rounds if run.data.tags["study_id"] == second.study_id}
     trials = [run for run in runs if run.data.tags["kind"] == "trial"]
     assert sum(run.data.tags["mlflow.parentRunId"] in of_second for run in trials) == 19
+
+
+def test_21_its_report_says_first_that_the_test_rows_are_met_again(over, extended):
+    (home, first), (second, _) = over, extended
+    texts = [(home / "studies" / one.study_id / layout.REPORT).read_text() for one in (first, second)]
+    assert "(rows used once)" in texts[0] and "Goes on from" not in texts[0]
+    assert "(rows used before, by the study that this one extends)" in texts[1]
+    said = f"**Goes on from** the end of the study {first.study_id}. The model of that one has met the same test rows."
+    assert texts[1].index(said) < texts[1].index("**Why it ended.**")
+    result = json.loads((home / "studies" / second.study_id / layout.RESULT).read_text())
+    assert result["extends"] == first.study_id
 
 
 def test_21_minutes_go_to_further_cycles_and_what_was_extended_may_be_again(over, extended):
