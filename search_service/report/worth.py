@@ -62,7 +62,8 @@ def judge(final: FinalistsResult) -> Worth | None:
     worse = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign < 0]
     alike = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign == 0]
     model = f"the model's test {final.metric} {score_text(final.model_test_score)}"
-    but = _but(final, scored) + _of_its_probabilities(final)
+    but = _but(final, scored)
+    but += _of_its_probabilities(final, "and" if but else "but")
     if not worse and not alike:
         assert best.lead is not None
         than = f"better than the best baseline, {_with_score(best, final.metric)}, by {_by(best.lead)}"
@@ -116,17 +117,21 @@ def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
     return f"; but {', and '.join(ahead)}" if ahead else ""
 
 
-def _of_its_probabilities(final: FinalistsResult) -> str:
-    """That the networks' probabilities say less than how frequent the classes are, where they do; else empty.
+def _of_its_probabilities(final: FinalistsResult, word: str) -> str:
+    """That the model's probabilities say less than how frequent the classes are, where they do; else empty.
 
     Weighted classes do that: a rare class is named more often, and as more probable than it is.
     """
-    own, trivial = (found.get("log_loss", math.nan) for found in (final.test_metrics, final.trivial_test_metrics))
+    whose, of_model = "its", final.model_test_metrics
+    if of_model is None:
+        # One of the winner's networks: what is known is their mean.
+        whose, of_model = "its networks'", final.test_metrics
+    own, trivial = (found.get("log_loss", math.nan) for found in (of_model, final.trivial_test_metrics))
     if final.metric == "log_loss" or not own > trivial:
         return ""
     weighted = ", as weighted classes make them" if final.finalists[0].config.class_weights != "none" else ""
     scores = f"log_loss {score_text(own)} against {score_text(trivial)}"
-    return f"; but its networks' probabilities are further off than the classes' frequencies ({scores}){weighted}"
+    return f"; {word} {whose} probabilities are further off than the classes' frequencies ({scores}){weighted}"
 
 
 def _worth_by_seeds(final: FinalistsResult, scored: Sequence[Baseline], best: Baseline) -> Worth:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.finalists import Average, Finalist, FinalistsResult
 from search_service.report.worth import Answer, judge, worth
 from tests.plans import plain
 from trainables.advantage import Drawn
@@ -58,6 +58,18 @@ def test_23_probabilities_that_say_less_than_how_frequent_classes_are_are_told()
         clause = "; but its networks' probabilities are further off than the classes' frequencies (log_loss "
         assert said(0.2389).endswith(f"{clause}0.2389 against 0.1538){why}")
         assert "probabilities" not in said(0.1389)
+        # Where another model is ahead by its probabilities, that is one thing more; and of an average it is its own.
+        ahead = Baseline(
+            "linear", "ridge", test={"roc_auc": 0.6, "log_loss": 0.1},
+            lead=lead, leads={"roc_auc": lead, "log_loss": Advantage(-0.1, 0.01, ROWS)},
+        )  # fmt: skip
+        average = Average((), 0.7, 0.7, 1, 1.0, 1.0, test_metrics={"roc_auc": 0.7, "log_loss": 0.25})
+        final = FinalistsResult(
+            (finalist,), "roc_auc", (0.7,), 0, trivial, Path("x"), 1.0,
+            test_metrics={"roc_auc": 0.7, "log_loss": 0.2389}, baselines=(ahead,), average=average,
+        )  # fmt: skip
+        assert "; and its probabilities are further off than the classes' frequencies (log_loss 0.25 " in worth(final)
+        assert worth(final).count("; but ") == 1
 
 
 def classes(log_odds):
