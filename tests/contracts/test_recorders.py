@@ -44,6 +44,7 @@ from search_service.records.events import (
     TrialFinished,
 )
 from search_service.records.finalists import SeedNoise
+from search_service.records.numbers import score_text
 from search_service.records.pareto import ParetoPoint, ParetoSet
 from search_service.records.rounds import TrialStatus
 from search_service.report.importance import importance
@@ -674,7 +675,8 @@ def test_d3_the_note_of_a_study_that_runs_says_where_it_is(story, tmp_path):
     assert run.info.run_name == "running wine"
     assert any(note.startswith("**Running.** Step 4, coarse search: 6 trials of at most 4 epochs.") for note in notes)
     assert notes[-1].startswith("**Running.** Finalists.\n\n✓ 1 initial loss · ✓ 2 overfit a small sample")
-    assert " · 10 trials in 2 rounds, best " in notes[-1]
+    best = max((event.trial for event in story.of(TrialFinished)), key=lambda trial: trial.score)
+    assert f" · 10 trials in 2 rounds, best {score_text(best.score)} ({best.trial_id})" in notes[-1]
     assert re.search(r"last news 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$", notes[-1])
 
 

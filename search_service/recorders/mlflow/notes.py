@@ -7,6 +7,7 @@ report.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ from search_service.records.numbers import score_text
 from search_service.records.results import StudyResult, StudyStatus
 from search_service.records.rounds import RoundResult
 from search_service.report.worth import worth
+from trainables.metrics import METRICS
 from trainables.visible import visible_lines
 
 
@@ -125,8 +127,10 @@ def _searched(rounds: Sequence[RoundResult]) -> str:
     trials = [trial for done in rounds for trial in done.trials]
     if not trials:
         return ""
-    best = rounds[-1].best
     said = f"{len(trials)} trials in {len(rounds)} round{'s' if len(rounds) > 1 else ''}"
+    # Of the study, as the page has it, and not of its last round.
+    scored = [trial for trial in trials if math.isfinite(trial.score)]
+    best = min(scored, key=lambda trial: METRICS[trial.metric].rank(trial.score), default=None)
     return said if best is None else f"{said}, best {score_text(best.score)} ({best.trial_id})"
 
 
