@@ -347,10 +347,8 @@ class Folds:
         # Now: that rows are too few for it should be said before anything starts.
         division = division_of(config, self._rows, task)
         if division.keys is None and division.method in ("grouped", "time"):
-            rule, fix = (
-                "folds of one table",
-                f"leave out data.validation, or data.{'group' if division.method == 'grouped' else 'time'}",
-            )
+            key = "data.group" if division.method == "grouped" else "data.time"
+            rule, fix = "folds of one table", f"leave out data.validation, or {key}"
             raise DataError([Problem("finalists.folds", count, rule, fix)])
         self._index = list(splits.folds(len(self._rows), division, count))
 
