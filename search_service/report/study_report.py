@@ -91,8 +91,11 @@ def describe_data(data: DataSummary) -> list[str]:
 
 def _readings(result: StudyResult) -> list[str]:
     """Gradient health wherever it was looked at, and how the finalists' curves read."""
+    # A check that has failed says why itself, also where this reading sees nothing wrong.
     rows: list[tuple[str, HealthReading, FitReading | None]] = [
-        (f"step {check.step}, {check.name}", health, None) for check in result.checks if (health := check.health)
+        (f"step {check.step}, {check.name}", health, None)
+        for check in result.checks
+        if (health := check.health) and (check.passed or not health.verdict.is_healthy)
     ]
     finalists = result.finalists.finalists if result.finalists else ()
     rows += [(f"finalist {f.trial_id} (gradients: first seed)", f.health, f.fit) for f in finalists]

@@ -110,6 +110,10 @@ def test_a12_a13_a_winner_says_how_it_trained(tmp_path):
     text = report(spec, result)
     assert f"- Round 1 ended: {result.rounds[0].stop_reason}" in text
     assert f"(gain {result.decisions[-1].gain:.2g}, expected of another cycle " in text
+    # What a failed check says is not called healthy below it.
+    assert "| step 1, initial loss | gradients and activations are healthy" in text
+    failed = replace(result, checks=(replace(result.checks[0], passed=False), *result.checks[1:]))
+    assert "| step 1, initial loss |" not in report(spec, failed)
     # The schedule's last epoch has little left of the rate.
     assert winner.learning_rates[0] == winner.config.optimizer.lr > 5 * winner.learning_rates[-1]
 
