@@ -61,7 +61,7 @@ def columns_section(found: ColumnImportances | None) -> list[str]:
         "",
         f"| column | {found.metric} is worse by |",
         "| --- | --- |",
-        *(f"| {_cell(column.name)} | {spread_text(column.worse)} ± {column.spread:.1g} |" for column in shown),
+        *(f"| {_cell(column.name)} | {spread_text(column.worse)} ± {spread_text(column.spread)} |" for column in shown),
         "",
     ]
     return [*lines, f"Of the others, {rest}.", ""] if rest else lines
