@@ -82,12 +82,9 @@ class Client:
     """One service.
 
     Args:
-        url: Its address; default: the variable SEARCH_SERVICE_URL, else http://127.0.0.1:8000.
+        url: Its address, else InvalidSpecError; default: the variable SEARCH_SERVICE_URL, else http://127.0.0.1:8000.
         token: Who we are; default: the variable SEARCH_SERVICE_TOKEN.
         transport: How requests travel, for tests.
-
-    Raises:
-        InvalidSpecError: That is no address.
     """
 
     def __init__(
@@ -95,8 +92,8 @@ class Client:
     ) -> None:
         self.url = (url or os.environ.get(URL) or DEFAULT_URL).rstrip("/")
         if not self.url.startswith(("http://", "https://")):
-            rule = "an address that begins with http:// or https://"
-            raise InvalidSpecError([Problem(URL, self.url, rule, f"write http://{self.url}")])
+            fix = f"write http://{self.url}"
+            raise InvalidSpecError([Problem(URL, self.url, "an address that begins with http:// or https://", fix)])
         token = token or os.environ.get(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S, transport=transport)

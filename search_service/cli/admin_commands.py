@@ -51,8 +51,7 @@ def list_datasets(
             escape(one.name), f"{one.bytes / 2**20:.1f}", escape(one.owner), _ago(one.uploaded_at), one.source
         )
     # What a config names a table by is copied, so it is whole on any terminal, whose lines may break.
-    console = Console()
-    console.print(table, width=max(console.width, WIDEST), crop=False)
+    Console(width=max(Console().width, WIDEST)).print(table)
     if page.total > len(page.items):
         say(f"{len(page.items)} of {page.total}; --limit shows more")
 
