@@ -13,6 +13,7 @@ Reference: scikit-learn's ``DummyClassifier`` (``prior``, ``stratified``) and ``
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -74,21 +75,26 @@ class TrivialPredictor:
         Of classes, logarithms of their frequencies; a scaled number.
         """
         if self._classifies:
-            return self._frequencies().clamp(min=LEAST_FREQUENCY).log().expand(1, n_rows, self._n_outputs)
-        return self._middle(metric).expand(1, n_rows, 1)
+            return self._frequencies.clamp(min=LEAST_FREQUENCY).log().expand(1, n_rows, self._n_outputs)
+        return (self._median if metric == "mae" else self._mean).expand(1, n_rows, 1)
 
+    # Once, of training rows that may be millions: rows that are judged are drawn a hundred times.
+    @cached_property
     def _frequencies(self) -> Tensor:
         """Of each class, ``[C]``, float64."""
         return _shares(self._targets, self._n_outputs, self._weights)
 
-    def _middle(self, metric: MetricName) -> Tensor:
-        """The median, or the mean in the target's own units; scaled."""
-        if metric == "mae":
-            # What is transformed keeps its order, so the median is the same row's.
-            ordered, order = self._targets.sort()
-            weights = torch.ones_like(ordered) if self._weights is None else self._weights[order]
-            reached = weights.double().cumsum(0)
-            return ordered[torch.searchsorted(reached, reached[-1:] / 2).clamp(max=len(ordered) - 1)]
+    @cached_property
+    def _median(self) -> Tensor:
+        """Scaled: what is transformed keeps its order, so the median is the same row's."""
+        ordered, order = self._targets.sort()
+        weights = torch.ones_like(ordered) if self._weights is None else self._weights[order]
+        reached = weights.double().cumsum(0)
+        return ordered[torch.searchsorted(reached, reached[-1:] / 2).clamp(max=len(ordered) - 1)]
+
+    @cached_property
+    def _mean(self) -> Tensor:
+        """Scaled, of the numbers in the target's own units."""
         scaling = self._scaling
         if scaling.transform == "none":
             return _mean(self._targets, self._weights)
@@ -97,7 +103,7 @@ class TrivialPredictor:
 
     def _guessed_f1(self, targets: Tensor, weights: Tensor | None) -> float:
         """Macro F1 of a guess by frequency, in the mean, over the classes that occur among training rows or these."""
-        said, true = self._frequencies(), _shares(targets, self._n_outputs, weights)
+        said, true = self._frequencies, _shares(targets, self._n_outputs, weights)
         f1 = torch.nan_to_num(2 * said * true / (said + true))
         return float(f1.sum() / ((said + true) > 0).sum())
 
