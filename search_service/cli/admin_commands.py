@@ -20,7 +20,6 @@ app.add_typer(tokens, name="token", rich_help_panel=PANEL)
 datasets = typer.Typer(help="List and delete the uploaded tables of a service.", no_args_is_help=True)
 app.add_typer(datasets, name="dataset", rich_help_panel=PANEL)
 
-
 # Letters of a line of the list of tables: 77 of the address, 63 of a long name, and what is between them.
 WIDEST = 200
 

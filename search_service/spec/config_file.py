@@ -295,7 +295,8 @@ def _override(raw: Any, override: str) -> None:
     present = inner.get(last)
     if key.endswith(MORE) and present is not None:
         # What is no list stays as it is, to be told so.
-        value = [*present, *(one for one in value if one not in present)] if isinstance(present, list) else present
+        further = value if isinstance(value, list) else [value]  # Not the letters of a name.
+        value = [*present, *(one for one in further if one not in present)] if isinstance(present, list) else present
     inner[last] = value
 
 

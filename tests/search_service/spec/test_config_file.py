@@ -103,6 +103,7 @@ def test_e1_a_change_may_add_to_a_list_and_have_blanks_around_its_key():
     assert raw == {"data": {"drop": ["g", "num"], "csv": {"null_values": ["?"]}}, "seed": 3}
     # What is no list is told so, and not lost.
     assert overridden({"data": {"drop": "g"}}, ["data.drop+=[num]"]) == {"data": {"drop": "g"}}
+    assert overridden({"data": {"drop": ["g"]}}, ["data.drop+=num"]) == {"data": {"drop": ["g", "num"]}}
 
 
 @settings(max_examples=200)
