@@ -66,7 +66,7 @@ def read_json(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     limits.require(path, shown, unpacked_bytes=_UNPACKED * file.stat().st_size)
     if _has_a_record_a_line(file):
         return read_records(file, wanted, path, shown)
-    columns = _columns(json.loads(file.read_text(encoding="utf-8-sig")))
+    columns = _columns(json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repetition))
     if not columns:
         fix = "write the table as [{column: value, ...}, ...]"
         raise DataError([Problem(path, shown, _RULE, fix)])
@@ -79,6 +79,20 @@ def read_records(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
         return Read(pyarrow.json.read_json(file), None)
     except pa.ArrowInvalid as error:
         raise pa.ArrowInvalid(lines.of_json(str(error), file)) from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ: of a key that is there twice, nobody knows which value is meant.
+
+    Raises:
+        ValueError: Names the key.
+    """
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {twice!r} twice")
+    return record
 
 
 def _columns(content: Any) -> dict[str, list[Any]]:
@@ -133,7 +147,8 @@ def _array(values: Sequence[Any]) -> pa.Array:
     """A column of one type; of several, as the texts that JSON has for them."""
     try:
         return pa.array(values)
-    except pa.ArrowException:
+    except (pa.ArrowException, OverflowError):
+        # Whole numbers beyond 64 bits are ids, of which no digit may be lost.
         written = (
             None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values
         )

@@ -39,6 +39,8 @@ def find(sample: bytes, file: Path, path: str, shown: str, usual: str | None) ->
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if sample.startswith(mark):
             return encoding
+    if wide := _wide(sample):
+        return wide
     if sample.isascii():
         sample = _first_beyond_ascii(file) or sample
     for cut in range(4):
@@ -57,6 +59,15 @@ def find(sample: bytes, file: Path, path: str, shown: str, usual: str | None) ->
         rule = "text in an encoding that can be recognised"
         raise DataError([Problem(path, shown, rule, "save it as UTF-8, or name its encoding in data.csv.encoding")])
     return found
+
+
+def _wide(sample: bytes) -> str | None:
+    """UTF-16 without its mark, by the zeros in every other byte of digits, delimiters and English; None otherwise."""
+    # No other encoding of text has zeros; Chinese and Greek have digits and delimiters, too.
+    for encoding, zeros, others in (("utf-16-le", sample[1::2], sample[::2]), ("utf-16-be", sample[::2], sample[1::2])):
+        if zeros.count(0) > len(zeros) / 10 and others.count(0) == 0:
+            return encoding
+    return None
 
 
 def _by_statistics(sample: bytes) -> str | None:

@@ -30,8 +30,9 @@ from trainables.records import EpochPoint
 
 # Key of what a worker says in a Tune result, and of what it is to do in a Tune trial's config.
 REPORT, TO_DO = "report", "to_do"
-# Seconds after which a worker that has nothing to do is given back: somebody else may need its CPU.
-IDLE_S = 30.0
+# Seconds after which a worker that has nothing to do is given back: somebody else may need its CPU. Its successor
+# would take three to twenty of them to start, the latter on a machine that has more to do than it has cores.
+IDLE_S = 60.0
 # Seconds to wait for what the coordinator has to be told again, and between two looks. The driver says it each second.
 SHARED_S, LOOK_S = 60.0, 0.1
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from search_service.spec.from_table import is_table
+from trainables.data import sources
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
+from trainables.data.reading import Wanted
 from trainables.errors import DataError
 
 FRAME = pd.DataFrame({"a": np.arange(60) / 8, "b": [None, "x", "y"] * 20, "y": ["no", "yes"] * 30})
@@ -64,6 +66,19 @@ def test_c1_another_document_is_refused_with_what_a_table_is(tmp_path, text):
         read(DataConfig(source=str(tmp_path / "t.json"), target="y"))
     (problem,) = refused.value.problems
     assert "a list of records" in problem.rule
+
+
+def test_e2_whole_numbers_beyond_64_bits_keep_their_digits(tmp_path):
+    records = [{"id": 2**70 + at, "y": at % 2} for at in range(60)]
+    (tmp_path / "t.json").write_text(json.dumps(records))
+    table = sources.read(str(tmp_path / "t.json"), Wanted(target="y"), "data.source").table
+    assert table.column("id").to_pylist() == [str(record["id"]) for record in records]
+
+
+def test_e2_a_key_that_an_object_has_twice_is_refused_by_name(tmp_path):
+    (tmp_path / "t.json").write_text('[{"a": 1, "y": 0}, {"a": 2, "a": 3, "y": 1}]')
+    with pytest.raises(DataError, match="an object has the key 'a' twice"):
+        read(DataConfig(source=str(tmp_path / "t.json"), target="y"))
 
 
 def test_c1_json_that_is_none_is_refused_where_it_ends(tmp_path):

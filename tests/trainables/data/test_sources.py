@@ -89,7 +89,7 @@ def test_npz_has_a_column_per_feature_and_images_become_rows_of_pixels(tmp_path)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 def test_csv_delimiter_and_encoding_are_found_out(tmp_path, delimiter, encoding):
     rows = [["größe", "straße", "y"], ["1.5", "Käthe-Weg", "schön"], ["2", "Am Ölberg", "übel"]] + [
         ["3.25", "Nürnberger Straße", "schön"]
