@@ -11,7 +11,6 @@ machine, so a few steps at a few sizes are timed. What a report costs beside tra
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 
 import torch
@@ -19,6 +18,7 @@ import torch
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.losses import count_outputs
+from trainables.machine import usable_memory_bytes
 from trainables.network import count_parameters
 from trainables.records import PopulationSize
 from trainables.timing import time_steps
@@ -118,10 +118,7 @@ def _memory_bytes(device: str) -> int:
     if device != "cpu":
         free, _ = torch.cuda.mem_get_info()
         return int(free)
-    if hasattr(os, "sysconf"):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # Windows: what the smallest machine that is likely to be used has.
-    return 4 * 2**30
+    return usable_memory_bytes()
 
 
 def _population(config: TrialConfig, dataset: Dataset, size: int, device: str) -> PopulationTraining:

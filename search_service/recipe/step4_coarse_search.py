@@ -17,7 +17,7 @@ from search_service.records.checks import LearningRatesResult
 from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step
 from search_service.space.layers import values_in
-from search_service.space.ranges import NumericRange, Range, Space
+from search_service.space.ranges import Choices, NumericRange, Range, Space
 from search_service.spec.search_space import LEARNING_RATE
 from trainables.config import TrialConfig
 
@@ -36,17 +36,16 @@ def run(
         best: The best configuration so far, in the first cycle the trial. It is tried first, as it is; in the first
             cycle the user's points are next, and then the trial at the best rate of step 3.
     """
-    given = space.get(LEARNING_RATE)
-    ranges = {**space, LEARNING_RATE: _learning_rates(rates, given)}
-    within = "where step 3 saw the loss fall" + (" within the range so far" if given else "")
+    searched, why = _learning_rates(rates, space.get(LEARNING_RATE))
+    ranges = {**space, LEARNING_RATE: searched}
     as_it_is = values_in(best, list(ranges))
     first, sentences = [as_it_is], []
     if rates.passed:
-        sentences.append(f"{LEARNING_RATE}: {ranges[LEARNING_RATE]}, {within}")
+        sentences.append(f"{LEARNING_RATE}: {searched}, {why}")
     if rates.cycle == 1:
         points = place.spec.points()
         first += [*points, {**as_it_is, LEARNING_RATE: rates.best}]
-        sentences += _other_rates(points, ranges[LEARNING_RATE])
+        sentences += _other_rates(points, searched)
     return search(
         place,
         number=number,
@@ -70,13 +69,22 @@ def _other_rates(points: Sequence[Mapping[str, Any]], range_: Range) -> list[str
     ]
 
 
-def _learning_rates(rates: LearningRatesResult, given: Range | None) -> Range:
-    """What works, within what was given."""
+def _learning_rates(rates: LearningRatesResult, given: Range | None) -> tuple[Range, str]:
+    """What works, within what was given; and why that is searched, in words."""
     if not rates.passed:
         # The study goes on in spite of step 3: all candidates, since none is better than another.
         tried = [outcome.rate for outcome in rates.outcomes]
-        return given or NumericRange(min(tried), max(tried), log=True)
-    if not isinstance(given, NumericRange):
-        return given or NumericRange(rates.low, rates.high, log=True)
-    low, high = max(rates.low, given.low), min(rates.high, given.high)
-    return replace(given, low=low, high=high) if low < high else given
+        return given or NumericRange(min(tried), max(tried), log=True), "although step 3 saw the loss fall nowhere"
+    works = NumericRange(rates.low, rates.high, log=True)
+    if given is None:
+        return works, "where step 3 saw the loss fall"
+    within = "where step 3 saw the loss fall within the range so far"
+    if isinstance(given, Choices):
+        if kept := tuple(choice for choice in given.choices if works.contains(choice)):
+            return replace(given, choices=kept), within
+    elif max(works.low, given.low) < min(works.high, given.high):
+        cut = given.clipped(works.low, works.high)
+        # Of a coarse step maybe a single value lies within: no range.
+        if cut.low < cut.high:
+            return cut, within
+    return given, f"as it was: step 3 saw the loss fall elsewhere, at {works}"

@@ -1,4 +1,4 @@
-"""The processes of a Ray that was started here: whether those that it cannot do without still live.
+"""A Ray that is started here: how, and whether the processes that it cannot do without still live.
 
 Ray does not survive its raylet or its GCS. Without the first nothing can be placed any more; without the second its
 C++ part ends whatever process uses Ray, after 60 s and without an exception. Whoever notices in time can shut Ray down
@@ -8,6 +8,8 @@ and start it again, in the same process.
 from __future__ import annotations
 
 import contextlib
+import os
+from typing import Any
 
 import psutil
 
@@ -16,6 +18,19 @@ import psutil
 _VITAL = {"gcs_server": "GCS (its control store)", "raylet": "raylet"}
 # Seconds for what is left to be gone after it was killed: the system takes milliseconds.
 _GONE_S = 5.0
+
+
+# Ray's own way to say how much its workers stand back for other processes.
+_NICENESS = "RAY_worker_niceness"
+
+
+def settings() -> dict[str, Any]:
+    """Ray's settings: workers stand back for other processes no more than the study does whose trials they train.
+
+    Ray starts them with a niceness of 15: beside any other work they get a thirtieth of a core, while what was measured
+    by the driver to plan a study got half of one. Who wants a study to stand back begins it with ``nice``.
+    """
+    return {} if _NICENESS in os.environ else {"worker_niceness": 0}
 
 
 class LocalRay:

@@ -9,12 +9,12 @@ Runners are imported when they are made: Ray and torch take seconds, which who o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search_service.errors import InvalidSpecError, Problem
+from trainables.machine import usable_cpus
 
 if TYPE_CHECKING:
     # For their types alone: with the table's class comes torch, with a plan pydantic.
@@ -48,6 +48,7 @@ class RunnerKind:
         joins_cluster: Whether an address of an existing cluster means anything to it.
         require_address: Raises InvalidSpecError of an address that cannot be one, before anything is imported or asked.
         concurrency: How many cohorts it would train at once on this machine, for what a plan of a study says.
+        joined: How many the cluster trains at once whose address it was made with.
         report_s: Time that a report of a cohort takes beside training, in seconds.
         task_s: What a task takes beside training, likewise.
         start_share: Time until its workers are at the first round, as a share of what this process takes to start.
@@ -58,6 +59,7 @@ class RunnerKind:
     joins_cluster: bool = False
     require_address: Callable[[str], None] = _any_address
     concurrency: Callable[[Resources], int] = _one_at_a_time
+    joined: Callable[[Resources], int] = _one_at_a_time
     report_s: float = 0.0
     task_s: float = 0.0
     start_share: float = 0.0
@@ -97,12 +99,18 @@ def _as_many_as_fit(resources: Resources) -> int:
     """Cohorts that a Ray on this machine would train at once."""
     import torch
 
-    # Those that this process may use, where the system can say it.
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    slots = cpus // resources.cpus_per_trial
+    slots = usable_cpus() // resources.cpus_per_trial
     if resources.gpus_per_trial > 0:
         slots = min(slots, torch.cuda.device_count() // resources.gpus_per_trial)
     return max(1, int(min(slots, resources.max_concurrent_trials or slots)))
+
+
+def _as_many_as_the_cluster_holds(resources: Resources) -> int:
+    """Cohorts that the Ray which this process has joined trains at once."""
+    from search_service.runners.ray_tune import cluster
+
+    slots = cluster.slots_of(resources)
+    return max(1, min(slots, resources.max_concurrent_trials or slots))
 
 
 RUNNERS: dict[str, RunnerKind] = {
@@ -113,6 +121,7 @@ RUNNERS: dict[str, RunnerKind] = {
         joins_cluster=True,
         require_address=_require_ray_address,
         concurrency=_as_many_as_fit,
+        joined=_as_many_as_the_cluster_holds,
         report_s=RAY_REPORT_S,
         task_s=RAY_TASK_S,
         start_share=RAY_START_SHARE,

@@ -82,7 +82,10 @@ class _SearchEstimator(BaseEstimator):
         found = self._predicted(X)["prediction"]
         if self._task == "regression":
             return np.asarray(found)
-        return np.asarray(self.classes_[pd.Index(self._names).get_indexer(found)])
+        at = pd.Index(self._names).get_indexer(found)
+        if (at < 0).any():
+            raise RuntimeError(f"the model says {found[at < 0].iloc[0]!r}, which is no class of {self._names}")
+        return np.asarray(self.classes_[at])
 
     def save(self, folder: str | Path) -> None:
         """Write the model and what ``load`` needs into a folder, without pickle; ``TableModel.load`` reads it, too.

@@ -50,12 +50,26 @@ def require_addresses(settings: Settings) -> None:
     """
     problems = []
     for address in settings.notified:
-        place = urlsplit(address)
+        try:
+            place = urlsplit(address)
+            if place.scheme in _WEB:
+                httpx.URL(address)
+            # It is a number only when it is asked for.
+            _ = place.port
+        except (ValueError, httpx.InvalidURL):
+            begins = address.partition("://")[0]
+            shown = f"{begins}://…" if begins in (*_WEB, *_MAIL) else "…"
+            rule, fix = "an address with a host and, if need be, a port from 0 to 65535", "correct it, or leave it out"
+            problems.append(Problem(KEY, shown, rule, fix))
+            continue
         if place.scheme not in (*_WEB, *_MAIL) or not place.hostname:
             rule = "addresses that begin with https://, http://, smtps:// or smtp://, separated by blanks"
             problems.append(Problem(KEY, _shown(place), rule, "correct it, or leave it out"))
         elif place.scheme in _MAIL and not _of_mail(place, "to"):
             rule, fix = "a mail server's address with ?to=", "write smtp://HOST:PORT/?to=ADDRESS&from=ADDRESS"
+            problems.append(Problem(KEY, _shown(place), rule, fix))
+        elif place.scheme in _MAIL and not (_of_mail(place, "to") + _of_mail(place, "from")).isprintable():
+            rule, fix = "mail addresses without line breaks", "remove %0A and %0D behind to= and from="
             problems.append(Problem(KEY, _shown(place), rule, fix))
     if problems:
         raise DataError(problems)
@@ -116,10 +130,14 @@ def _send(settings: Settings, document: Mapping[str, Any], say: Callable[[str], 
             else:
                 _mail(place, document)
         except (httpx.HTTPError, OSError, smtplib.SMTPException) as error:
-            # The address may be a secret, and so may be what an error says of it.
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            reason = first.replace(address, _shown(place))
-            say(f"nobody was told at {_shown(place)}: {reason}")
+            say(f"nobody was told at {_shown(place)}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the address, which may be a secret and which httpx writes in its own way."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answered {error.response.status_code} {error.response.reason_phrase}".rstrip()
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _post(address: str, document: Mapping[str, Any], secret: str | None) -> None:

@@ -113,7 +113,7 @@ def run(
             folder=files.path,
             versions=installed_versions(study.spec.search.gpus_per_trial),
             earlier=study.earlier,
-            minutes=_minutes(study.spec, files, runner, began_at, record=record),
+            minutes=_minutes(study.spec, files, kind, ray_address, began_at, record=record),
             deliver=partial(_deliver, settings, files, recorder, study.spec),
         )
         # The study is over; the record may not be, and needs no workers for it.
@@ -153,13 +153,15 @@ def _beside(function: Callable[[], None]) -> Iterator[None]:
     called.result()
 
 
-def _minutes(spec: StudySpec, files: StudyFolder, runner: str, began_at: float, *, record: bool) -> Minutes | None:
+def _minutes(
+    spec: StudySpec, files: StudyFolder, kind: RunnerKind, ray_address: str | None, began_at: float, *, record: bool
+) -> Minutes | None:
     """The study's time, if it has any."""
     search = spec.search
     seconds = search.time_budget_s if search.minutes is None else 60 * search.minutes
     if seconds is None and all(each.minutes is None for each in extensions(files)):
         return None
-    kind, resources = RUNNERS[runner], Resources.of(spec.search)
+    resources = Resources.of(spec.search)
     start = time.monotonic() - began_at
     return Minutes(
         # Those of a study that was given more are known where it was (recipe/more_clock.py).
@@ -169,7 +171,7 @@ def _minutes(spec: StudySpec, files: StudyFolder, runner: str, began_at: float, 
         # What imports take now, MLflow's and Ray's end will take a part of.
         workers_s=kind.start_share * start,
         end_s=times.end_s(start, record=record),
-        slots=kind.concurrency(resources),
+        slots=kind.concurrency(resources) if ray_address is None else kind.joined(resources),
         beside=times.beside(start, kind),
     )
 

@@ -7,6 +7,7 @@ import platform
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,15 +30,52 @@ _RECORDED_VERSIONS = ("search-service", "torch", "ray", "optuna", "mlflow", "num
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[None]:
     """Keep temporary files in a study's folder: what a killed process leaves, the next one takes away."""
-    scratch, before = folder / SCRATCH_FOLDER, tempfile.tempdir
+    scratch = folder / SCRATCH_FOLDER
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    tempfile.tempdir = str(scratch)
+    _SCRATCHES.enter(scratch)
     try:
         yield
     finally:
-        tempfile.tempdir = before
-        shutil.rmtree(scratch, ignore_errors=True)
+        _SCRATCHES.leave(scratch)
+
+
+class _Scratches:
+    """The folders for temporary files of all studies of this process, which has one setting for them (``tempfile``).
+
+    Studies in several threads may end in any order, and have files in one another's folder. So it goes back to one
+    that is in use, and all are removed with the last.
+    """
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._in_use: list[Path] = []
+        self._left: list[Path] = []
+        self._usual: str | None = None
+
+    def enter(self, scratch: Path) -> None:
+        """Have temporary files made there from now on."""
+        with self._changing:
+            if not self._in_use:
+                self._usual = tempfile.tempdir
+            self._in_use.append(scratch)
+            tempfile.tempdir = str(scratch)
+
+    def leave(self, scratch: Path) -> None:
+        """Its study is over."""
+        with self._changing:
+            self._in_use.remove(scratch)
+            self._left.append(scratch)
+            if self._in_use:
+                tempfile.tempdir = str(self._in_use[-1])
+                return
+            tempfile.tempdir = self._usual
+            for folder in self._left:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._left.clear()
+
+
+_SCRATCHES = _Scratches()
 
 
 def one_listener(listeners: Sequence[Listener], interrupts: Interrupts, cancel_file: Path | None = None) -> Listener:

@@ -25,6 +25,7 @@ from search_service.runners.cohort import CohortTraining
 from search_service.runners.inline import InlineRunner
 from search_service.runners.nodes import versions
 from search_service.runners.ray_tune import RayTuneRunner, cluster
+from search_service.runners.registry import RUNNERS
 from search_service.space.ranges import Choices, NumericRange
 from tests.answering import answering
 from tests.plans import make_plan
@@ -343,6 +344,22 @@ def test_d6_a_task_whose_worker_is_killed_is_done_again(ray_runner, digits, tmp_
     results = ray_runner.run_tasks(tasks, Resources(), lambda task, result, times: None)
     assert [rows for rows, _ in results] == [len(digits[0].train) * n for n in (1, 2)]
     assert (tmp_path / "begun").exists()
+
+
+def niceness():
+    return os.nice(0)
+
+
+def test_d1_workers_of_a_ray_of_the_study_stand_back_no_more_than_it_does(runner):
+    (found,) = runner.run_tasks([Task("any", niceness)], Resources(), lambda *told: None)
+    assert found == os.nice(0)
+
+
+def test_d1_a_study_is_sized_for_the_workers_of_the_cluster_that_it_joins(ray_runner):
+    ray_runner.run_tasks([Task("any", niceness)], Resources(), lambda *told: None)
+    joined = RUNNERS["ray"].joined
+    assert [joined(Resources(cpus_per_trial=cpus)) for cpus in (0.5, 1, 2, 4)] == [4, 2, 1, 1]
+    assert [joined(Resources(max_concurrent_trials=most)) for most in (1, 8)] == [1, 2]
 
 
 def test_e5_what_a_node_of_a_cluster_lacks_is_said_when_it_is_joined(ray_runner, digits, monkeypatch):

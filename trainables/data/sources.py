@@ -135,13 +135,8 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         raise DataError([Problem(path, "a column without a name", "a name for each column", fix)])
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])
-    if wanted.before is not None and wanted.before.found is not None:
-        # What means missing in a training file of text means it in a later sheet or Parquet file, too.
-        table = without(plain_table(table), null_values_of(wanted.csv), wanted.before.words)
-    else:
-        table = without(plain_table(table), wanted.csv.null_values)
-    table = _without_guards(table)
-    table, repeated_names = stray_rows.without_repeated_names(table)
+    found = _as_meant(found._replace(table=plain_table(table)), wanted)
+    table, repeated_names = stray_rows.without_repeated_names(found.table)
     if repeated_names:
         rows = "1 row repeats" if repeated_names == 1 else f"{repeated_names:,} rows repeat"
         found = found._replace(notes=(*found.notes, f"{rows} the names of the columns, as joined files do: left out"))
@@ -152,13 +147,29 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
     return found._replace(table=table)
 
 
+def _as_meant(found: Read, wanted: Wanted) -> Read:
+    """What means missing is missing, and codes of text files are without what guards them in sheets."""
+    is_of_text = (found.csv if wanted.before is None else wanted.before.found) is not None
+    if wanted.before is not None and is_of_text:
+        # What means missing in a training file of text means it in a later sheet or Parquet file, too.
+        table = without(found.table, null_values_of(wanted.csv), wanted.before.words)
+    else:
+        table = without(found.table, wanted.csv.null_values)
+    if not is_of_text:
+        return found._replace(table=table)
+    table, unguarded = _without_guards(table)
+    note = f"{few(unguarded)}: what keeps a sheet from taking codes for numbers is no part of them"
+    return found._replace(table=table, notes=(*found.notes, *([note] if unguarded else [])))
+
+
 # Rows in which a guard has to be seen.
 _GLANCE = 1_000
 _GUARDS = (r'^="(?P<code>[^"]*)"$', r"^'(?P<code>[^']+)$")
 
 
-def _without_guards(table: pa.Table) -> pa.Table:
-    """Codes without what keeps a sheet from taking them for numbers: ``="0871"``, and ``'0871``."""
+def _without_guards(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Codes without what keeps a sheet from taking them for numbers: ``="0871"``, and ``'0871``; and their columns."""
+    unguarded = []
     for at, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         if not pa.types.is_string(column.type):
             continue
@@ -169,7 +180,8 @@ def _without_guards(table: pa.Table) -> pa.Table:
         for guarded in _GUARDS:
             if pc.all(pc.match_substring_regex(column, guarded.replace("?P<code>", ""))).as_py():
                 table = table.set_column(at, name, pc.struct_field(pc.extract_regex(column, guarded), "code"))
-    return table
+                unguarded.append(name)
+    return table, unguarded
 
 
 def _begins_with_an_index(table: pa.Table) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shlex
 import shutil
@@ -16,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 
 from search_service.cli.installed import EXTRA, PACKAGE, is_client_alone, pip, requirements
 from search_service.records.findings import Finding, State
+from trainables.machine import usable_cpus
 
 VERSIONS, PROCESSORS, SHARED_MEMORY = "versions", "processors", "shared memory"
 # Named in any case; of the others only those that are not as they should be.
@@ -58,7 +58,7 @@ def look_at_processors() -> Iterator[Finding]:
     """CPUs that this process may use, and GPUs."""
     import torch
 
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = usable_cpus()
     found = "1 CPU" if cpus == 1 else f"{cpus} CPUs"
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(one) for one in range(torch.cuda.device_count())]

@@ -20,6 +20,7 @@ from search_service.folder import disk, layout
 from search_service.records.events import Listener
 from search_service.records.round_plan import Resources, RoundPlan
 from search_service.records.rounds import RoundResult
+from search_service.runners import local_ray
 from search_service.runners.base import Task, TaskListener
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
@@ -38,6 +39,7 @@ from search_service.runners.ray_tune.work import RoundWork, TaskWork, Work
 from search_service.runners.registry import RAY_REPORT_S
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
+from trainables.machine import usable_cpus
 
 _log = logging.getLogger(__name__)
 # Times that a round starts Ray again; the same reason.
@@ -261,11 +263,13 @@ class RayTuneRunner:
                 return
             ray.init(
                 address=self._address or "local",
-                num_cpus=self._num_cpus if self._address is None else None,
+                # Ray itself heeds a container's limits, and not which processors this process may use.
+                num_cpus=(self._num_cpus or usable_cpus()) if self._address is None else None,
                 include_dashboard=False if self._address is None else None,
                 logging_level="error",
                 log_to_driver=False,
                 runtime_env=packages() if self._address is not None else None,
+                _system_config=local_ray.settings() if self._address is None else None,
             )
         # Ray raises bare exceptions where one of its processes dies while it starts.
         except Exception as error:

@@ -8,7 +8,7 @@ import subprocess
 import psutil
 import pytest
 
-from search_service.runners.local_ray import LocalRay
+from search_service.runners.local_ray import LocalRay, settings
 from tests.services import until
 
 
@@ -42,3 +42,9 @@ def test_e1_the_process_that_died_first_is_named(parent, killed, named):
     assert (ray.lost or "").partition(" ")[0] == (named or "")
     ray.end()
     until(lambda: not any(child.is_running() for child in children.values()))
+
+
+def test_d1_how_much_workers_stand_back_can_be_said_in_rays_own_way(monkeypatch):
+    assert settings() == {"worker_niceness": 0}
+    monkeypatch.setenv("RAY_worker_niceness", "15")
+    assert settings() == {}

@@ -199,9 +199,10 @@ def test_e1_nobody_who_hears_changes_nothing_and_is_said_without_secrets(tmp_pat
     monkeypatch.setattr(notifying, "WAITS_S", (0.01,))
     said = []
     with hook(404, 404) as (url, heard), mail_server() as (port, mails):
+        written = url.replace("http://127.0.0.1", "HTTP://LocalHost")  # As httpx does not.
         nobody = "http://127.0.0.1:9/hooks/T0KEN"
         mail = f"smtp://ada:passw0rd@127.0.0.1:{port}/?to=ada@example.org"
-        done = run(tmp_path, f"{url} {nobody} {mail}", say=said.append)
+        done = run(tmp_path, f"{written} {nobody} {mail}", say=said.append)
     assert done.result.status is StudyStatus.COMPLETED
     # A refusal is final; a login that the server does not have is none either.
     assert len(heard) == 1
@@ -260,11 +261,16 @@ def test_e1_a_server_that_nobody_vouches_for_gets_neither_password_nor_mail(sche
         ("ftp://example.org/x", "begin with https://"),
         ("ada@example.org", "begin with https://"),
         ("smtp://mail.example.org", r"\?to="),
+        ("https://example.org:port/T0KEN", "https://….*a port from 0"),
+        ("http://[::1/T0KEN", "http://….*a host"),
+        ("smtp://mail.example.org:port/?to=ada@example.org", "smtp://….*a port from 0"),
+        ("smtp://mail.example.org/?to=ada%0A@example.org", "without line breaks"),
     ],
 )
 def test_e1_an_address_that_cannot_be_one_is_refused_before_anything_starts(tmp_path, address, rule):
-    with pytest.raises(DataError, match=f"(?s)SEARCH_SERVICE_NOTIFY.*{rule}"):
+    with pytest.raises(DataError, match=f"(?s)SEARCH_SERVICE_NOTIFY.*{rule}") as caught:
         run(tmp_path / "home", address)
+    assert "T0KEN" not in str(caught.value)
     assert not (tmp_path / "home").exists()
 
 

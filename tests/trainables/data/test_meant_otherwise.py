@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import pytest
 from tests.one_column import ROWS, csv, kind_of, refused, values_of
 from trainables.data.config import DataConfig
 from trainables.data.dataset import read
-from trainables.data.frames import as_table
+from trainables.data.frames import as_table, write
 from trainables.data.json_documents import holds_table
 from trainables.data.sources import read_rows
 from trainables.errors import DataError
@@ -117,6 +118,16 @@ def test_e1_guards_of_sheets_are_no_part_of_codes(tmp_path):
         loaded = csv(tmp_path, cells)
         assert kind_of(loaded) == "categorical"
         assert set(loaded.grids["x"].values) == {"0871", "0042"}
+        assert any(
+            note.endswith("x: what keeps a sheet from taking codes for numbers is no part of them")
+            for note in loaded.notes
+        )
+
+
+def test_e2_words_of_a_frame_that_begin_with_a_mark_are_as_they_are(tmp_path):
+    frame = pd.DataFrame({"x": np.arange(60) / 8, "y": ["'tis", "'twas"] * 30})
+    file = write(as_table(frame)[0], tmp_path, "t")
+    assert read(DataConfig(source=str(file), target="y")).dataset.class_names == ("'tis", "'twas")
 
 
 def test_e1_truths_by_one_letter_and_times_of_laps(tmp_path):
