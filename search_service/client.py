@@ -20,6 +20,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -28,8 +29,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
-from search_service.errors import InvalidSpecError, OutsideError, Problem, SearchServiceError
+from search_service.errors import InvalidSpecError, Problem
 from search_service.recipe.plan_document import PlanDocument
+from search_service.service.answers import TOKEN, RefusedError, ServiceUnreachableError, require_success
 from search_service.service.documents import (
     Best,
     Check,
@@ -45,37 +47,19 @@ from search_service.service.documents import (
 )
 from search_service.service.states import State
 from search_service.spec import config_file
-from trainables.errors import one_line
 
-URL, TOKEN = "SEARCH_SERVICE_URL", "SEARCH_SERVICE_TOKEN"
+__all__ = ["DEFAULT_URL", "TOKEN", "URL", "Client", "RefusedError", "ServiceUnreachableError"]
+
+URL = "SEARCH_SERVICE_URL"
 DEFAULT_URL = "http://127.0.0.1:8000"
 # Seconds for an answer; checking a config reads its table, which may be fetched from afar.
 TIMEOUT_S, CHECK_TIMEOUT_S = 30.0, 600.0
 # Seconds between two looks of ``wait``, and before a broken stream is taken up again; times that this is tried.
 LOOK_EVERY_S, RECONNECT_S, RECONNECTS = 1.0, 1.0, 30
-
-# Where what is wrong is a config or its table.
-_CONFIG_ROUTES = ("/api/v1/studies", "/api/v1/configs:validate", "/api/v1/configs:plan", "/api/v1/datasets")
+# Seconds that are waited at most where a service names them; it counts by the minute.
+MOST_PAUSE_S = 60.0
 
 T = TypeVar("T", bound=BaseModel)
-
-
-class ServiceUnreachableError(OutsideError):
-    """Nobody answers at the service's address, or not with an answer of ours."""
-
-
-class RefusedError(SearchServiceError):
-    """The service said no; the message is its reason.
-
-    Attributes:
-        status: The answer's HTTP status.
-    """
-
-    exit_code = 2
-
-    def __init__(self, status: int, detail: str) -> None:
-        self.status = status
-        super().__init__(detail)
 
 
 class Client:
@@ -233,7 +217,7 @@ class Client:
         """
         failures = 0
         while True:
-            trouble = "the stream ended before the study"
+            trouble, pause = "the stream ended before the study", RECONNECT_S
             try:
                 for event in self._stream(study_id, after):
                     failures = 0
@@ -243,10 +227,12 @@ class Client:
                     yield event
             except (httpx.TransportError, ServiceUnreachableError) as error:
                 trouble = str(error)
+            except RefusedError as error:
+                trouble, pause = str(error), _pause_of(error)
             failures += 1
             if failures > RECONNECTS:
                 raise ServiceUnreachableError(f"{self.url} does not answer: {trouble}")
-            time.sleep(RECONNECT_S)
+            time.sleep(pause)
 
     def wait(self, study_id: str, *, timeout_s: float | None = None) -> StudyDetails:
         """Wait until a study has ended.
@@ -255,11 +241,18 @@ class Client:
             TimeoutError: It has not ended within ``timeout_s`` seconds.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not (study := self.study(study_id)).has_ended:
+        state = "not known"
+        while True:
+            pause = LOOK_EVERY_S
+            try:
+                if (study := self.study(study_id)).has_ended:
+                    return study
+                state = study.state
+            except RefusedError as error:
+                pause = _pause_of(error)
             if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"study {study_id} is {study.state} after {timeout_s:g} s")
-            time.sleep(LOOK_EVERY_S)
-        return study
+                raise TimeoutError(f"study {study_id} is {state} after {timeout_s:g} s")
+            time.sleep(pause if deadline is None else min(pause, max(0.0, deadline - time.monotonic())))
 
     # ---- configs and tables --------------------------------------------------------------------------------------
 
@@ -323,7 +316,7 @@ class Client:
                 raw = config_file.load_plain(Path(config), overrides)
             else:
                 config = config_file.with_frames_written(config, Path(folder))
-                raw = config_file.overridden(json.loads(json.dumps(config)), overrides)
+                raw = config_file.overridden(config_file.plain(config), overrides)
             for place, path in config_file.local_files(raw).items():
                 raw["data"][place] = self.upload(path).source
         return raw
@@ -350,7 +343,7 @@ class Client:
                 if answer.status_code not in (502, 503, 504) or not left:
                     break
             time.sleep(RECONNECT_S)
-        _require_success(answer)
+        require_success(answer)
         return answer
 
     def _stream(self, study_id: str, after: int) -> Iterator[StudyEvent]:
@@ -359,7 +352,7 @@ class Client:
         with self._http.stream("GET", _of(study_id, "events"), headers=headers, timeout=60.0) as answer:
             if answer.is_error:
                 answer.read()
-            _require_success(answer)
+            require_success(answer)
             fields: dict[str, str] = {}
             for line in answer.iter_lines():
                 if not line and "data" in fields:
@@ -371,30 +364,18 @@ class Client:
                     fields[key] = value.removeprefix(" ")
 
 
+def _pause_of(error: RefusedError) -> float:
+    """Seconds to wait for one that was only asked too often: others with the same token count, too.
+
+    Raises:
+        RefusedError: Asked again it says the same.
+    """
+    if error.status != HTTPStatus.TOO_MANY_REQUESTS:
+        raise error
+    return RECONNECT_S if error.retry_after_s is None else min(error.retry_after_s, MOST_PAUSE_S)
+
+
 def _of(study_id: str, what: str = "") -> str:
     # An id is one part of a path, whatever is in it.
     path = f"/api/v1/studies/{quote(study_id, safe='')}"
     return f"{path}/{what}" if what else path
-
-
-def _require_success(answer: httpx.Response) -> None:
-    if answer.is_success:
-        return
-    try:
-        found = answer.json()
-        detail, problems = found["detail"], found.get("problems", [])
-    except (ValueError, KeyError, TypeError):
-        raise ServiceUnreachableError(
-            f"{answer.url} answered {answer.status_code}, and not as this service does"
-        ) from None
-    of_config = answer.request.method == "POST" and answer.request.url.path in _CONFIG_ROUTES
-    if answer.status_code == 422 and problems:
-        found = [Problem(p["path"], p["value"], p["message"], p["hint"]) for p in problems]
-        if of_config:
-            raise InvalidSpecError(found)
-        detail += ": " + "; ".join(one_line(problem) for problem in found)
-    if answer.status_code in (500, 502, 503, 504):
-        raise ServiceUnreachableError(f"{answer.url}: {detail}")
-    if answer.status_code == 401:
-        detail += f" ({TOKEN} has the token for the command line)"
-    raise RefusedError(answer.status_code, detail)

@@ -19,7 +19,7 @@ An interrupt (Ctrl-C) is Python's own KeyboardInterrupt and ends with exit code 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from trainables.errors import DataError, InvalidInputError, Problem
 from trainables.redaction import redact
@@ -107,6 +107,10 @@ class DamagedFileError(OutsideError):
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
         super().__init__(f"{path} is damaged: {problem}. To do: {remedy}.")
+        self._given = path, problem, remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._given
 
 
 class RecorderError(OutsideError):

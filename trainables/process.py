@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -38,3 +40,14 @@ def prepare_process() -> None:
             mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
             mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
             mallopt(M_TOP_PAD, TOP_PAD_BYTES)
+
+
+@contextmanager
+def prepared_process() -> Iterator[None]:
+    """The same while something is trained here, also as a decorator; whoever asked for it has its threads again."""
+    threads = torch.get_num_threads()
+    prepare_process()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

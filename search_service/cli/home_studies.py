@@ -90,7 +90,7 @@ def show_list(studies: Path, *, states: Sequence[str], name: str | None, sort: s
     found = [
         study
         for study in studies_of(studies)
-        if (not states or study.state in states) and (name is None or name in study.name)
+        if (not states or study.state in states) and (name is None or name.casefold() in study.name.casefold())
     ]
     found.sort(key=_SORTS[key], reverse=sort.startswith("-"))
     if as_json:

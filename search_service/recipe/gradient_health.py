@@ -189,6 +189,18 @@ def _verdict(name: HealthName, layers: Sequence[int], what: str, config: TrialCo
     """The verdict on ``layers``, with the remedies that the config has not taken yet; None if there are no layers."""
     if not layers:
         return None
-    where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
     remedies = [remedy for remedy, is_left in _REMEDIES[name] if is_left(config)] or [_LAST_RESORT]
-    return HealthVerdict(name, tuple(layers), f"{name} in {where}: {what}", "try " + "; ".join(remedies))
+    return HealthVerdict(name, tuple(layers), f"{name} in {layers_named(layers)}: {what}", "try " + "; ".join(remedies))
+
+
+def layers_named(layers: Sequence[int]) -> str:
+    """Layers by their numbers, in words.
+
+    >>> layers_named([2]), layers_named([1, 2, 3]), layers_named([1, 2]), layers_named([1, 2, 4])
+    ('layer 2', 'layers 1 to 3', 'layers 1 and 2', 'layers 1, 2 and 4')
+    """
+    if len(layers) == 1:
+        return f"layer {layers[0]}"
+    if len(layers) > 2 and layers[-1] - layers[0] == len(layers) - 1:
+        return f"layers {layers[0]} to {layers[-1]}"
+    return f"layers {', '.join(map(str, layers[:-1]))} and {layers[-1]}"

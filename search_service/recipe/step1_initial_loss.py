@@ -110,9 +110,9 @@ def _symmetry(gradients: Sequence[LayerGradients], config: TrialConfig, l2_raise
         return None
     if l2_raise > 0 and not any(g.norm for _, g in hidden):
         return None  # The weights differ, but no gradient reaches them: that is for the verdict on gradients to say.
-    layers = f"layer {alike[0]}" if len(alike) == 1 else f"layers {alike[0]} to {alike[-1]}"
     return (
-        f"all units of hidden {layers} get the same gradient, so they can never become different; "
+        f"all units of hidden {gradient_health.layers_named(alike)} get the same gradient, so they can never become "
+        "different; "
         f"the initial weights are zero or equal (init: {config.network.init})",
         "set trial.network.init: auto (kaiming for relu, xavier for tanh and sigmoid)",
     )

@@ -117,6 +117,8 @@ def read(what: Work, raw: Any, settings: ServiceSettings) -> dict[str, Any]:
     return _taken(answer, process.exitcode, bounds, raw)
 
 
+# How a process ends for want of memory: the system kills it, or C++ that gets none aborts or looks where nothing is.
+_WANT_OF_MEMORY = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV)
 # Settings that reading depends on; the others, the tokens among them, are none of its business.
 _TOLD = {"home", "tracking_uri", "data_folders", "runner"}
 
@@ -137,8 +139,9 @@ def _taken(answer: dict[str, Any] | None, exit_code: int | None, bounds: Bounds,
     if answer is None or exit_code == -signal.SIGALRM:
         raise _too_much(raw, f"a table that can be read and checked in {bounds.seconds:g} s", "it takes longer")
     if not answer:
-        if exit_code is not None and exit_code != -signal.SIGKILL and exit_code > 0:
-            raise ReaderLostError(f"the process that reads tables ended with exit code {exit_code}; try again")
+        if exit_code is not None and -exit_code not in _WANT_OF_MEMORY:
+            how = f"exit code {exit_code}" if exit_code > 0 else signal.Signals(-exit_code).name
+            raise ReaderLostError(f"the process that reads tables ended with {how}; try again")
         answer = {"memory": True}
     if "memory" in answer:
         rule = f"a table that can be read and checked in {bounds.memory_mb:,} MB of memory"

@@ -8,6 +8,7 @@ of them can unfold to 52 MB). A config is data: no tag can make an object.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -153,7 +154,12 @@ def local_files(raw: Any) -> dict[str, Path]:
     if not isinstance(data, dict):
         return {}
     given = {place: data[place] for place in PLACES if isinstance(data.get(place), str) and data[place]}
-    return {place: Path(value) for place, value in given.items() if not is_url(value) and Path(value).is_file()}
+    return {
+        place: Path(value)
+        for place, value in given.items()
+        # A set that is bundled is meant, as by ``run``, whatever lies beside.
+        if not is_url(value) and value not in BUNDLED and Path(value).is_file()
+    }
 
 
 def with_frames_written(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
@@ -164,7 +170,7 @@ def with_frames_written(config: Mapping[str, Any], folder: Path) -> Mapping[str,
     """
     data = config.get("data")
     given = {place: data.get(place) for place in PLACES} if isinstance(data, Mapping) else {}
-    frames_of = {place: table for place, table in given.items() if not isinstance(table, str | None)}
+    frames_of = {place: table for place, table in given.items() if not isinstance(table, str | os.PathLike | None)}
     if not isinstance(data, Mapping) or not frames_of:
         return config
     # pandas takes a while, and few have one.
@@ -235,9 +241,38 @@ def read_text(text: str, where: str) -> Any:
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
-def written(value: Any) -> str:
-    """A value as ``read_text`` reads it back: JSON, with an escape for each of ``_NOT_IN_YAML``."""
-    text = json.dumps(value, ensure_ascii=False)
+def plain(value: Any, path: str = "") -> Any:
+    """A config from Python as the plain data that a file would give: paths are text, NumPy's numbers are numbers.
+
+    Args:
+        value: The config, or what stands under one of its keys.
+        path: That key.
+
+    Raises:
+        InvalidSpecError: Something is nothing that a file could hold; names its key.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(part, f"{path}.{key}" if path else str(key)) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part, f"{path}.{at}" if path else str(at)) for at, part in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if type(value).__module__ == "numpy":
+        # numpy takes a while to import, and whoever has its numbers has done so.
+        return plain(value.tolist(), path)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    rule = "text, a number, true, false, null, a list or a mapping"
+    raise InvalidSpecError([Problem(path or "value", repr(value)[:80], rule, "write it as one of these")])
+
+
+def written(value: Any, key: str = "") -> str:
+    """A value as ``read_text`` reads it back: JSON, with an escape for each of ``_NOT_IN_YAML``.
+
+    Raises:
+        InvalidSpecError: It is nothing that a file could hold; names its key.
+    """
+    text = json.dumps(plain(value, key), ensure_ascii=False)
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -18,7 +18,7 @@ from search_service.study import summarize
 from search_service.wiring.preparing import PreparedStudy
 from search_service.wiring.record import places_of, recording, wait_for_record
 from search_service.wiring.surroundings import installed_versions, make_folder, new_id, one_listener, scratch_folder
-from trainables.process import prepare_process
+from trainables.process import prepared_process
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class FinishedComparison:
     backlog: Backlog
 
 
+@prepared_process()
 def compare(
     study: PreparedStudy,
     *,
@@ -58,7 +59,6 @@ def compare(
         OutsideError: MLflow cannot be reached.
         KeyboardInterrupt: After everything was recorded.
     """
-    prepare_process()
     comparison_id = new_id(study.spec)
     with ExitStack() as stack:
         interrupts = stack.enter_context(catch_interrupts())

@@ -21,13 +21,14 @@ from search_service.spec.study_spec import StudySpec
 from search_service.wiring import times
 from search_service.wiring.preparing import PreparedStudy
 from trainables import population_size, timing
-from trainables.process import device_for, prepare_process
+from trainables.process import device_for, prepared_process
 from trainables.records import Pace
 
 # Seconds of steps 1 to 3 beside their trainings.
 CHECKS_S = 1.0
 
 
+@prepared_process()
 def plan(study: PreparedStudy, *, runner: str = "ray", began_at: float | None = None) -> StudyPlan:
     """What a run of the study would do, with the pace of its trial on this machine; nothing is written.
 
@@ -38,7 +39,6 @@ def plan(study: PreparedStudy, *, runner: str = "ray", began_at: float | None = 
             table follows from it; None: as on an idle machine.
     """
     prepared_s = None if began_at is None else time.monotonic() - began_at
-    prepare_process()
     spec, kind = study.spec, runner_kind(runner)
     concurrency = kind.concurrency(Resources.of(spec.search))
     measured = _pace(study, kind, concurrency)

@@ -12,9 +12,10 @@ from search_service.settings import Settings
 from search_service.wiring.preparing import read_again
 from search_service.wiring.surroundings import installed_versions
 from trainables.errors import DataError
-from trainables.process import device_for, prepare_process
+from trainables.process import device_for, prepared_process
 
 
+@prepared_process()
 def replay(
     study_id: str,
     *,
@@ -36,7 +37,6 @@ def replay(
         DataError: There is no such study or trial, nothing was trained in it, or its table is not what it was.
         InvalidSpecError: The table cannot be used any more.
     """
-    prepare_process()
     folder = study_folder.find(settings.studies, study_id)
     began = folder.beginning
     if began is None:

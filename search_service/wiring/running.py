@@ -41,7 +41,7 @@ from search_service.wiring.surroundings import (
     write_spec,
 )
 from trainables.errors import DataError
-from trainables.process import prepare_process
+from trainables.process import prepared_process
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class FinishedStudy:
     backlog: Backlog
 
 
+@prepared_process()
 def run(
     study: PreparedStudy,
     *,
@@ -92,7 +93,6 @@ def run(
         KeyboardInterrupt: After everything was stopped.
     """
     began_at = time.monotonic() if began_at is None else began_at
-    prepare_process()
     kind = runner_kind(runner, ray_address)
     notifying.require_addresses(settings)
     with ExitStack() as stack:
@@ -208,6 +208,7 @@ def _new_folder(settings: Settings, study: PreparedStudy, stack: ExitStack) -> S
     return files
 
 
+@prepared_process()
 def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lambda text: None) -> FinishedStudy:
     """Complete the record of a study that is over: tell it everything again; what it has stays as it is.
 
@@ -223,7 +224,6 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
         RecorderError: MLflow cannot be reached.
         KeyboardInterrupt: Before everything was written.
     """
-    prepare_process()
     files = study_folder.find(settings.studies, study_id)
     if files.ending is None:
         rule, fix = (

@@ -212,7 +212,7 @@ def search(
     asked |= {"data.drop": left_out or None}
     given = {key: value for key, value in asked.items() if value is not None} | changed
     with _removed_if_refused(Path(place.source) if place.is_new else None, settings.home):
-        written = [f"{key}={config_file.written(value)}" for key, value in given.items()]
+        written = [f"{key}={config_file.written(value, key)}" for key, value in given.items()]
         config = config_of(place.source, written, settings=settings)
         study = prepare(parse(config.plain), settings=settings)
     console = Console()

@@ -258,6 +258,9 @@ def test_what_may_be_wanted_depends_on_the_state(store):
     with pytest.raises(ConflictError, match="has ended: cancelled"):
         store.want("digits-2", Wanted.STOP)
     assert store.want("digits-2", Wanted.RUN).state == State.PENDING
+    # So is one that is to stop and has nothing yet; asked again, nothing changes.
+    assert [store.want("digits-2", Wanted.STOP).state for _ in range(2)] == [State.CANCELLED] * 2
+    assert store.want("digits-2", Wanted.RUN).state == State.PENDING
     with pytest.raises(ConflictError, match="has not ended"):
         store.want("digits-2", Wanted.RUN)
     store.begin_next(1)
@@ -393,6 +396,10 @@ def test_e1_a_study_waits_no_longer_than_it_may_when_the_clock_is_set_back(store
     assert store.begin_next(1, longest_wait_s=300) is not None
 
 
+def refuse():
+    raise OSError("the disk has gone")
+
+
 def test_e1_an_upload_goes_when_nobody_needs_it_and_has_its_share_of_the_disk(store):
     for name, owner in (("a.csv", "ada"), ("b.csv", "grace")):
         assert store.add_dataset(name, name=name, size=700, owner=owner, most_bytes=1000)[1]
@@ -412,7 +419,12 @@ def test_e1_an_upload_goes_when_nobody_needs_it_and_has_its_share_of_the_disk(st
     with pytest.raises(ConflictError, match="can be resumed"):
         store.delete_dataset("a.csv", caller="ada")
     store.delete_study("digits-0")
+    with pytest.raises(OSError, match="the disk"):
+        store.delete_dataset("a.csv", caller="ada", remove=refuse)
+    # It is entered for as long as its file is there.
+    assert store.has_dataset("a.csv")
     store.delete_dataset("a.csv", caller="ada")
+    assert not store.has_dataset("a.csv")
     assert store.add_dataset("c.csv", name="c.csv", size=301, owner="ada", most_bytes=1000)[1]
 
 

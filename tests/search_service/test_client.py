@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+from pathlib import Path
+
 import httpx
+import numpy as np
 import pytest
 
 from search_service import client as client_module
 from search_service.client import Client, RefusedError, ServiceUnreachableError
-from search_service.errors import InvalidSpecError
+from search_service.errors import DamagedFileError, InvalidSpecError
+from search_service.service.documents import Study
+
+STUDY = Study.model_config["json_schema_extra"]["examples"][0] | {"config": {}, "attempts": [], "result": None}
+UPLOADED = {"id": "ab.csv", "source": "dataset:ab.csv", "name": "t.csv", "bytes": 12}
+UPLOADED |= {"owner": "ada", "uploaded_at": "2026-11-26T10:15:00Z"}
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +105,54 @@ def test_d4_what_is_no_address_is_not_asked(monkeypatch):
     monkeypatch.setenv("SEARCH_SERVICE_URL", "127.0.0.1:8123")
     with pytest.raises(InvalidSpecError, match="SEARCH_SERVICE_URL.*\n.*\n.*write http://127.0.0.1:8123"):
         Client()
+
+
+def test_d4_whoever_is_told_to_ask_later_does():
+    """Others with the same token count, too, and one of them may have asked often."""
+    later = httpx.Response(429, json={"detail": "too many", "problems": []}, headers={"Retry-After": "0"})
+    ended = {**STUDY, "state": "completed"}
+    opened, asked = client(later, httpx.Response(200, json=ended))
+    assert opened.wait("digits-0").has_ended
+    assert len(asked) == 2
+    opened, asked = client(stream(1), later, stream(2, end=True))
+    assert [event.id for event in opened.events("s")] == [1, 2]
+    assert len(asked) == 3
+    # What is asked once is told so.
+    opened, asked = client(later)
+    with pytest.raises(RefusedError, match="too many") as caught:
+        opened.study("digits-0")
+    assert (len(asked), caught.value.retry_after_s) == (1, 0.0)
+
+
+@pytest.mark.parametrize(
+    "error", [RefusedError(429, "too many", 60.0), DamagedFileError(Path("f"), "cut off", "mend it")]
+)
+def test_e1_errors_are_the_same_in_another_process(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_d4_a_config_from_python_may_hold_paths_and_numbers_of_numpy(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,a\n2,b\n")
+    dataset = httpx.Response(201, json=UPLOADED)
+    opened, asked = client(dataset, problem(422))
+    config = {
+        "name": "mine",
+        "data": {"source": tmp_path / "t.csv", "target": "y"},
+        "search": {"coarse": {"max_trials": np.int64(8)}},
+    }
+    with pytest.raises(RefusedError):
+        opened.submit(config)
+    assert json.loads(asked[1].content)["search"] == {"coarse": {"max_trials": 8}}
+    assert json.loads(asked[1].content)["data"]["source"] == "dataset:ab.csv"
+    with pytest.raises(InvalidSpecError, match=r"(?s)search\.seed.*text, a number"):
+        opened.submit({"name": "mine", "search": {"seed": {1, 2}}})
+
+
+def test_e2_a_file_that_is_called_as_a_bundled_set_is_not_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("digits").write_text("x,y\n1,2\n")
+    opened, asked = client(problem(422))
+    with pytest.raises(RefusedError):
+        opened.submit({"name": "mine", "data": {"source": "digits"}})
+    assert [json.loads(request.content)["data"] for request in asked] == [{"source": "digits"}]

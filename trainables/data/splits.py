@@ -29,7 +29,7 @@ class Division:
     Attributes:
         method: random; stratified (each class keeps its share); grouped (equal keys stay on one side); time (later
             rows validate, the latest test; equal times stay on one side).
-        seed: Decides which rows go where; without meaning by time.
+        seed: Decides which rows go where; without meaning by time, and for folds of groups.
         keys: ``[N]``: classes, groups or times, as the method needs; anything that sorts.
     """
 

@@ -85,12 +85,13 @@ def seconds_of(text: str, *, hours_first: bool = False, m_is_month: bool = False
     # 98:87 is a score.
     if not is_duration(text) or re.fullmatch(r"\d+:[6-9]\d(?:\.\d+)?", text):
         return float("nan")
-    if short := _CLOCK.fullmatch(text):
-        return (60.0 * float(short[1]) + float(short[2])) * (60.0 if hours_first else 1.0)
-    if short := _HOURS_AND_MINUTES.fullmatch(text):
-        return 3_600.0 * float(short[1]) + 60.0 * float(short[2])
-    if text[0].isdigit() and ":" not in text:
-        return _sum_of_parts(text, _SECONDS_WITH_MONTHS if m_is_month else _SECONDS)
+    sign, parts = (-1.0 if text[0] == "-" else 1.0), text.lstrip("+-")
+    if short := _CLOCK.fullmatch(parts):
+        return sign * (60.0 * float(short[1]) + float(short[2])) * (60.0 if hours_first else 1.0)
+    if short := _HOURS_AND_MINUTES.fullmatch(parts):
+        return sign * (3_600.0 * float(short[1]) + 60.0 * float(short[2]))
+    if parts[0].isdigit() and ":" not in parts:
+        return sign * _sum_of_parts(parts, _SECONDS_WITH_MONTHS if m_is_month else _SECONDS)
     try:
         return float(pd.Timedelta(text.replace(",", " ")).total_seconds())
     except ValueError:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from search_service.service.documents import Dataset, Page
 from search_service.service.parts import Parts, Service
 from search_service.service.problems import responses
 from search_service.service.routes.studies import Limit, Offset
-from search_service.service.store import ConflictError, QuotaError
+from search_service.service.store import ConflictError, NotFoundError, QuotaError
 from search_service.service.submissions import DATASET
 from search_service.service.tables import DatasetRow
 from search_service.spec.names import MOST_BYTES, flaw_of
@@ -93,8 +94,9 @@ def delete_dataset(
     dataset_id: Annotated[str, PathParameter(max_length=80, description="As the answer to its upload has it.")],
 ) -> None:
     """Forget an upload that no study needs any more; its owner and admins may."""
-    service.store.delete_dataset(dataset_id, caller=None if caller.role == "admin" else caller.name)
-    (service.settings.datasets / dataset_id).unlink(missing_ok=True)
+    path = service.settings.datasets / dataset_id
+    owner = None if caller.role == "admin" else caller.name
+    service.store.delete_dataset(dataset_id, caller=owner, remove=lambda: path.unlink(missing_ok=True))
 
 
 def _enter(service: Parts, dataset_id: str, name: str, size: int, owner: str) -> tuple[DatasetRow, bool]:
@@ -104,9 +106,14 @@ def _enter(service: Parts, dataset_id: str, name: str, size: int, owner: str) ->
     try:
         row, is_new = service.store.add_dataset(dataset_id, name=name, size=size, owner=owner, most_bytes=most)
     except QuotaError:
-        path.unlink(missing_ok=True)
+        # Somebody else may have uploaded the same bytes meanwhile.
+        if not service.store.has_dataset(dataset_id):
+            path.unlink(missing_ok=True)
         raise
     if not path.exists():
+        # Whoever deleted it did so after this upload was received and before it was entered.
+        with suppress(NotFoundError, ConflictError):
+            service.store.delete_dataset(dataset_id)
         raise ConflictError(f"dataset {dataset_id} was deleted while it was uploaded again; upload it once more")
     return row, is_new
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
@@ -103,8 +106,6 @@ def _submit(
     config, found = service.submissions.check(raw)
     config, addresses = without_secrets(config)
     study_id = new_id(found.name)
-    # First: a study that is entered may be begun at once, and this process may be killed in between.
-    service.submissions.keep(study_id, addresses)
     new = NewStudy(
         study_id=study_id,
         name=found.name,
@@ -115,10 +116,24 @@ def _submit(
         idempotency_key=key,
         metric=found.metric,
     )
-    row, is_new = service.store.add_study(new)
-    if not is_new:
-        shutil.rmtree(service.settings.study_folder(study_id), ignore_errors=True)
+    with _folder_of_a_new_study(service, study_id) as folder:
+        # First: a study that is entered may be begun at once, and this process may be killed in between.
+        service.submissions.keep(study_id, addresses)
+        row, is_new = service.store.add_study(new)
+        if not is_new:
+            shutil.rmtree(folder, ignore_errors=True)
     return row, is_new
+
+
+@contextmanager
+def _folder_of_a_new_study(service: Parts, study_id: str) -> Iterator[Path]:
+    """Where its files are put before it is entered; nothing stays there of one that cannot be."""
+    folder = service.settings.study_folder(study_id)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @router.get("", responses=responses())
@@ -225,7 +240,9 @@ def resume(service: Service, _: Submitter, study_id: StudyId) -> Study:
 
 
 @router.post("/{study_id}/extend", status_code=status.HTTP_201_CREATED, responses=responses(400, 404, 409))
-def extend(response: Response, service: Service, caller: Submitter, study_id: StudyId, more: More) -> Study:
+def extend(
+    request: Request, response: Response, service: Service, caller: Submitter, study_id: StudyId, more: More
+) -> Study:
     """Give a study that has completed more: a new study goes on from where it ended, and waits its turn.
 
     It has all its trials, none of which is trained again; the study itself stays as it is.
@@ -235,10 +252,9 @@ def extend(response: Response, service: Service, caller: Submitter, study_id: St
         fix = "resume it first" if row.state in RESUMABLE else "submit its config as a new study"
         fix = fix if row.state in ENDED else "wait for it"
         raise ConflictError(f"study {study_id} has not completed, it is {row.state}; {fix}")
+    request.app.state.access.count_work(caller)
     new_study = new_id(row.name)
     files = study_folder.find(service.settings.studies, study_id)
-    with files.lock():
-        extending.extend(files, service.settings.study_folder(new_study), trials=more.trials, minutes=more.minutes)
     new = NewStudy(
         study_id=new_study,
         name=row.name,
@@ -247,7 +263,10 @@ def extend(response: Response, service: Service, caller: Submitter, study_id: St
         priority=row.priority,
         metric=row.metric,  # type: ignore[arg-type]
     )
-    row, _ = service.store.add_study(new)
+    with _folder_of_a_new_study(service, new_study) as folder:
+        with files.lock():
+            extending.extend(files, folder, trials=more.trials, minutes=more.minutes)
+        row, _ = service.store.add_study(new)
     service.reconciler.wake()
     response.headers["Location"] = f"{router.prefix}/{row.id}"
     return as_study(row, service)

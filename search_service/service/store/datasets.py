@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 from sqlalchemy import Text, cast, func, select
 from sqlalchemy.exc import IntegrityError
@@ -45,12 +46,20 @@ class Datasets(Database):
             return self.dataset(dataset_id), False
         return row, True
 
-    def delete_dataset(self, dataset_id: str, *, caller: str | None = None) -> None:
+    def has_dataset(self, dataset_id: str) -> bool:
+        """Whether there is such an upload."""
+        with self._reading() as session:
+            return session.get(DatasetRow, dataset_id) is not None
+
+    def delete_dataset(
+        self, dataset_id: str, *, caller: str | None = None, remove: Callable[[], None] = lambda: None
+    ) -> None:
         """Forget an upload.
 
         Args:
             dataset_id: The upload's id.
             caller: Who asks, if it has to be the owner.
+            remove: Removes its file; called before others can see that it is gone, who may upload it anew.
 
         Raises:
             NotFoundError: There is none.
@@ -73,6 +82,8 @@ class Datasets(Database):
                     "delete the study first"
                 )
             session.delete(row)
+            session.flush()
+            remove()
 
     def dataset(self, dataset_id: str) -> DatasetRow:
         """An upload.

@@ -150,7 +150,8 @@ class Studies(Database):
                 row.state, row.wanted, row.reason = State.CANCELLED, wanted, "cancelled while it waited"
                 row.finished_at = now()
             elif row.state in ENDED:
-                if not (wanted is Wanted.CANCEL and row.state == State.CANCELLED):
+                # A study that waited is cancelled whichever of the two was asked.
+                if row.state != State.CANCELLED or wanted not in (Wanted.CANCEL, row.wanted):
                     raise ConflictError(f"study {study_id} has ended: {row.state}")
             elif wanted is Wanted.CANCEL or row.wanted == Wanted.RUN:
                 row.wanted = wanted

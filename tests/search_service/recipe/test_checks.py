@@ -86,7 +86,7 @@ def test_b1_no_false_alarms_on_healthy_networks(digits, activation, sizes, loss)
 def test_b1_a3_zero_weights_are_recognised(digits, activation):
     result = step1.run(config_of(network__init="zeros", network__activation=activation), digits[0], InitialLossSpec())
     assert not result.passed
-    assert "all units of hidden layers 1 to 2 get the same gradient" in result.summary
+    assert "all units of hidden layers 1 and 2 get the same gradient" in result.summary
     assert "init: zeros" in result.summary
     assert "init: auto" in result.advice
 
@@ -284,7 +284,7 @@ def test_b1_batch_normalisation_is_measured_by_the_batch_and_not_by_statistics_t
     [
         ({"network__init_std": 1.0, "network__hidden_sizes": (128,) * 3}, "the initial weights are too large"),
         ({"network__init_std": 10.0, "network__hidden_sizes": (128,) * 3}, "the initial weights are too large"),
-        ({"network__init_std": 10.0, "network__activation": "tanh"}, "saturated in layers 1 to 2"),
+        ({"network__init_std": 10.0, "network__activation": "tanh"}, "saturated in layers 1 and 2"),
     ],
 )
 def test_b1_initial_weights_that_are_too_large_are_named_as_the_cause(digits, leaves, words):

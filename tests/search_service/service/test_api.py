@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -19,6 +20,8 @@ from search_service.errors import InvalidSpecError
 from search_service.folder import layout
 from search_service.folder.study_folder import StudyFolder
 from search_service.service import parts
+from search_service.service.store import ConflictError, Store
+from search_service.service.submissions import Submissions
 from tests.conftest import REPOSITORY
 from tests.contracts.test_stores import ROUND, STARTED, trial
 from tests.services import ScriptedJobs, serving, until, write_events
@@ -288,6 +291,34 @@ def test_e1_uploads_have_a_quota_and_what_is_refused_leaves_nothing(tmp_path, jo
         assert [path.name for path in (tmp_path / "datasets").iterdir()] == [first.json()["id"]]
 
 
+def test_e1_an_upload_whose_file_is_deleted_before_it_is_entered_is_not_entered(service, tmp_path, monkeypatch):
+    content = b"x,y\n1,2\n"
+
+    def entered_too_late(self, dataset_id, **rest):
+        (tmp_path / "datasets" / dataset_id).unlink()
+        return add(self, dataset_id, **rest)
+
+    add = Store.add_dataset
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "add_dataset", entered_too_late)
+        refused = service.post("/api/v1/datasets", params={"name": "a.csv"}, content=content)
+    assert (refused.status_code, "upload it once more" in refused.json()["detail"]) == (409, True)
+    assert service.get("/api/v1/datasets").json()["total"] == 0
+    assert service.post("/api/v1/datasets", params={"name": "a.csv"}, content=content).status_code == 201
+
+
+def test_e1_of_a_study_that_cannot_be_entered_nothing_is_left(service, tmp_path, monkeypatch):
+    def breaks(self, new):
+        raise ConflictError("another submission was faster")
+
+    monkeypatch.setattr(Store, "add_study", breaks)
+    address = f"{service.base_url}/tables/t.csv?token=s3cret"
+    monkeypatch.setattr(Submissions, "check", lambda self, raw: (raw, SimpleNamespace(name="mine", metric="accuracy")))
+    answer = service.post(STUDIES, json={"name": "mine", "data": {"source": address, "target": "y"}})
+    assert (answer.status_code, "was faster" in answer.text) == (409, True)
+    assert list((tmp_path / "studies").glob("*")) == []
+
+
 def test_e1_an_upload_that_breaks_off_is_no_mistake_of_ours(service, tmp_path, caplog):
     address = service.base_url
     with socket.create_connection((address.host, address.port)) as connection:
@@ -428,6 +459,14 @@ def test_21_only_a_study_that_has_completed_is_extended_by_trials_or_minutes(ser
     assert service.post(f"{STUDIES}/another/extend", json={"trials": 4}).status_code == 404
     assert [path.name for path in (tmp_path / "studies").iterdir()] == [study]
     assert service.get(STUDIES).json()["total"] == 1
+
+
+def test_e1_a_study_that_is_extended_is_a_submission(tmp_path, jobs):
+    with serving(tmp_path, jobs, submissions_per_minute=1) as service:
+        study, folder = begun(service, jobs, tmp_path)
+        finish(jobs, study, folder)
+        until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "completed")
+        assert service.post(f"{STUDIES}/{study}/extend", json={"trials": 4}).status_code == 429
 
 
 def test_health_and_metrics(service):

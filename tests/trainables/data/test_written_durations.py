@@ -23,6 +23,8 @@ _MONTH = 365.2425 / 12 * 86_400
         (["2 years and 1 month", "1 year, 6 months"], [18 * _MONTH, 25 * _MONTH]),
         (["2y 3m", "1y 11m"], [23 * _MONTH, 27 * _MONTH]),
         (["1 month 2 weeks", "3 weeks"], [21 * 86_400, _MONTH + 14 * 86_400]),
+        (["-2 weeks 1 day", "3 days"], [-15 * 86_400, 3 * 86_400]),
+        (["-1:23.5", "2:03.25"], [-83.5, 123.25]),
     ],
 )
 def test_e1_durations_of_hours_and_minutes_and_of_years_and_months(tmp_path, cells, expected):
