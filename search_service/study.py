@@ -104,7 +104,7 @@ def run_study(
     try:
         # Inside: an interrupt may come with the very first event.
         story.begin(versions)
-        taken_over = None if earlier is None else files.once("warm-start", EarlierStudy, partial(replace, earlier))
+        taken_over = None if earlier is None else files.once("warm-start", EarlierStudy, lambda: earlier)
         place = Place(spec, table.dataset, runner, story.tell, folder, story.deadline, taken_over)
         _six_steps(place, table, versions, clock_of(spec, minutes, files))
     except CheckFailedError as failure:

@@ -47,8 +47,12 @@ def save(path: Path, outputs: Tensor, tests: RowTensors, dataset: Dataset, shift
         said, targets = dataset.scaling.restore(said), dataset.scaling.restore(targets)
     weights = np.empty(0, np.float32) if tests.weights is None else tests.weights.cpu().numpy()
     unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        np.savez_compressed(file, outputs=said.numpy(), targets=targets.numpy(), weights=weights, shift=shift)
+    try:
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, outputs=said.numpy(), targets=targets.numpy(), weights=weights, shift=shift)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
     unfinished.replace(path)
 
 

@@ -9,7 +9,6 @@ The file is a ``torch.save`` of plain tensors and text, so it is read with ``wei
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def save(training: PopulationTraining, path: Path) -> None:
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
-    os.replace(unfinished, path)  # noqa: PTH105 (Path.replace is the same call; this one is known to be atomic)
+    unfinished.replace(path)
 
 
 def is_whole(path: Path) -> bool:

@@ -36,7 +36,10 @@ def _describe(activations: Tensor, name: ActivationName) -> LayerActivations:
     """Describe ``[B, H]`` activations."""
     # A histogram needs finite ends; what is not finite shows in mean and std.
     finite = activations[activations.isfinite()].float().cpu()
-    counts, edges = torch.histogram(finite, bins=HISTOGRAM_BINS) if len(finite) else (torch.zeros(1), torch.zeros(2))
+    if len(finite):
+        counts, edges = torch.histogram(finite, bins=HISTOGRAM_BINS)
+    else:
+        counts, edges = torch.zeros(HISTOGRAM_BINS), torch.zeros(HISTOGRAM_BINS + 1)
     return LayerActivations(
         mean=activations.mean().item(),
         std=activations.std(correction=0).item(),

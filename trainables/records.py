@@ -220,8 +220,8 @@ class LayerActivations:
         std: Over rows and units.
         dead: Share of units that are 0 for every row (relu), else 0.
         saturated: Share of activations where the nonlinearity is nearly flat (tanh, sigmoid), else 0.
-        counts: Histogram of the activations, ``HISTOGRAM_BINS`` counts.
-        edges: Its ``HISTOGRAM_BINS + 1`` bin edges.
+        counts: Histogram of the finite activations, ``HISTOGRAM_BINS`` counts (measurements.py).
+        edges: Its ``HISTOGRAM_BINS + 1`` bin edges; all 0 where no activation is finite.
     """
 
     mean: float

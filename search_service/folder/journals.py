@@ -126,7 +126,7 @@ def write_whole(path: Path, content: object, *, durable: bool = True) -> None:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.replace(unfinished, path)  # noqa: PTH105 (Path.replace is the same call; this one is known to be atomic)
+        unfinished.replace(path)
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise

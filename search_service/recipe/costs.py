@@ -24,7 +24,7 @@ class Costs:
         baselines: Of one worker, for the simpler models.
         slots: Workers.
         task: Of one worker, for what a task takes beside its training.
-        alone: What an epoch of a round costs of a network alone, as a multiple of that among others.
+        alone: Seconds of a round's epoch of a network that is trained alone, by those of its share of a population's.
     """
 
     epoch: float

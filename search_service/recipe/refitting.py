@@ -7,8 +7,8 @@ the seeds' were: where a schedule still has a large rate it is as good as its la
 can choose. So both lengths are compared by the validation score at their end, each on a schedule that spans it.
 What is fitted to data beside the network, the preparation and the scale of a target, stays that of the training rows:
 it is part of what was chosen.
-Nothing could tell a training that went wrong but the rows that it has learnt from. So it is judged by these, and a
-network that knows them no better than halfway between the winner's worst seed and a guess is not used.
+No rows are held out any more, so that a training that went wrong shows only on the rows that it has learnt from: it is
+not used unless its score there is better than halfway between the winner's worst seed and the trivial predictor.
 Source: Goodfellow, Bengio and Courville 2016, "Deep Learning", algorithm 7.2; scikit-learn's ``refit``.
 """
 

@@ -164,7 +164,7 @@ def _contradicted(inputs: NDArray[np.float32], targets: NDArray[np.generic]) -> 
 def _memorise(
     training: PopulationTraining, threshold: float, max_steps: int
 ) -> tuple[tuple[int, ...], list[tuple[float, ...]], list[Health]]:
-    """Train until the first member has memorised or the steps are spent.
+    """Train until the first member, whose rate is the config's, has memorised the rows, or the steps are spent.
 
     Returns:
         The steps looked at, the losses of each member at them, and the first member's health at some of them.

@@ -15,8 +15,8 @@ def size_objective(plan: RoundPlan) -> Callable[[Mapping[str, Any]], float] | No
     """The second objective of a round whose networks are to be small as well, by the leaves of a configuration.
 
     Returns:
-        The logarithm of a network's parameters, of which twice as many are as much more everywhere; None where the
-        score is the only objective.
+        log10 of the number of parameters, so that doubling it costs the same at any size; None where the score is the
+        only objective.
     """
     ends = plan.sampling.ends
     if ends is None:

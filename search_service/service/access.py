@@ -31,7 +31,8 @@ PREFIX = "sst_"
 _RANKS: dict[Role, int] = {"read": 0, "submit": 1, "admin": 2}
 # The names of those who have no token of their own.
 LOCAL, ADMIN = "local", "admin"
-# Wrong tokens from one address in a minute, after which further ones are not even looked at.
+# Wrong tokens from one address in a minute; further ones are told to come again later. Right ones always pass, since
+# behind a proxy all callers have one address.
 MOST_WRONG = 30
 
 _bearer = HTTPBearer(auto_error=False, description="A token from `search-service token create`.")

@@ -139,15 +139,15 @@ class SearchSpec(FrozenModel):
         default=1,
         ge=1,
         le=5,
-        description="Brackets of ASHA: trials of the next one are first judged reduction_factor times as late, and "
-        "among themselves.",
+        description="Brackets of ASHA: trials of bracket b, counted from 0, meet their first rung at grace_period × "
+        "reduction_factor^b epochs, and are compared with those of their own bracket only.",
     )
     standing: float | None = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="Share of the trials at every earlier rung, the best first, that a trial must still be among when "
-        "it reaches the next; null: not asked again, as in Ray Tune.",
+        description="At each rung a trial must also still rank within this best share at every earlier rung; null: "
+        "earlier rungs are not looked at again, as in Ray Tune.",
     )
     max_cycles: int = Field(default=2, ge=1, description="Times that steps 3 to 5 are done at most.")
     minutes: float | None = Field(
@@ -160,8 +160,8 @@ class SearchSpec(FrozenModel):
     time_budget_s: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds from the command to its last line at most: of trials, epochs, cycles, finalists and seeds "
-        "as many of those that the config has as there is time for.",
+        description="Seconds that the whole command may take at most; what the config has of trials, epochs, cycles, "
+        "finalists and seeds is the most, of which there are fewer where time is short.",
     )
     max_total_epochs: int | None = Field(
         default=None,
@@ -257,9 +257,10 @@ with warnings.catch_warnings():
         # Each network costs its training and, for good, its time to predict.
         average: Literal["auto", "none"] | Annotated[int, Field(ge=2, le=100)] = Field(
             default="auto",
-            description="The model is the mean of several networks: of the finalists' seeds those, and as often, whose "
-            "mean has the best validation score. auto: of at most 8, unless the simplest is preferred, there is a "
-            "second objective, or the loss is hinge; a number: of at most as many; none: the winner's network alone.",
+            description="The model is a weighted mean of the finalists' networks, chosen one after the other by the "
+            "mean's validation score; one that is chosen twice counts twice. auto: of at most 8, or one network where "
+            "the simplest is preferred, there is a second objective, or the loss is hinge; a number: of at most as "
+            "many; none: the winner's network alone.",
         )
         # By the probability that the model gives; where there are two classes.
         threshold: Literal["auto", "none"] | Annotated[float, Field(gt=0, lt=1)] = Field(

@@ -1,4 +1,4 @@
-"""Joins a runner and recorders and runs a study: the only room that knows both.
+"""Joins a runner and recorders and runs a study: the only room that joins them.
 
 ``prepare`` does everything that can find a mistake of the user's, before anything is started or written; ``run``
 then runs the study, and ``compare`` a comparison of optimisers.

@@ -54,6 +54,8 @@ from search_service.spec import config_file
 from search_service.spec.study_spec import parse
 from search_service.study import run_study, summarize
 from tests import made_once
+from tests.contracts.opening import open_store
+from tests.processes import imported
 from tests.servers import mlflow_server
 
 SPEC = {
@@ -852,15 +854,11 @@ def history(client, run, key):
     return client.get_metric_history(run.info.run_id, key)
 
 
-def open_store(uri):
-    MlflowRecorder(uri)
-    return True
-
-
 def test_studies_started_together_in_a_fresh_home_do_not_break_it(tmp_path):
     """Two processes that made the tables at once left a store that nothing could open again."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:
+    forked = multiprocessing.get_context("forkserver")
+    with imported("tests.contracts.opening"), concurrent.futures.ProcessPoolExecutor(2, forked) as processes:
         assert list(processes.map(open_store, [uri] * 2)) == [True] * 2
     assert open_store(uri)
 
@@ -871,6 +869,11 @@ def test_names_of_metrics_are_those_that_mlflow_takes(story, tmp_path):
     check = next(event.check for event in story.of(CheckFinished) if event.check.step == 2)
     large = dataclasses.replace(check, steps=(0, 10), curves=((1e3, (1.0, 0.5)), (1e300, (1.0, 2.0))))
     recorder.record(CheckFinished(large))
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("recorded").experiment_id])
+    names = {name for run in runs for name in run.data.metrics if name.startswith("loss.lr_")}
+    # A plus sign, as in 1e+03, is none of its characters.
+    assert names == {"loss.lr_1e03", "loss.lr_1e300"}
 
 
 def test_a_store_that_cannot_be_reached_is_an_outside_error(tmp_path, monkeypatch):

@@ -160,6 +160,7 @@ def test_b_cycles_repeat_while_they_pay(tmp_path):
     )
     result = study()
     assert [check.cycle for check in result.checks if check.step == 3] == list(range(1, len(result.decisions) + 1))
+    assert len(result.decisions) > 1
     assert all(not decision.stop for decision in result.decisions[:-1])
     assert len(result.rounds) == 2 * len(result.decisions)
     assert len({trial.trial_id for done in result.rounds for trial in done.trials}) == sum(

@@ -1,4 +1,4 @@
 """Tables into tensors: ``sources`` read, ``splits`` divide, ``preparation`` scales, ``dataset`` puts it together.
 
-The only package of the project that knows the table libraries (pyarrow, scikit-learn).
+Tables are read and prepared here only.
 """

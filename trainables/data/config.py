@@ -158,8 +158,8 @@ class DataConfig(FrozenModel):
         default=None,
         min_length=1,
         description="A bundled set (digits, breast_cancer, wine, diabetes), openml:NAME or openml:ID, or a path or URL "
-        "(https, s3, gs, ...) of a .csv, .parquet, .feather, .arrow, .json, .jsonl or .npz file or a folder of Parquet "
-        "files.",
+        "(https, s3, gs, ...) of a .csv, .tsv, .tab, .txt, .data, .parquet, .feather, .arrow, .json, .jsonl, .ndjson, "
+        ".npz, .xlsx, .xls or .ods file, or of one with .gz, .zst or .bz2 behind, or a folder of Parquet files.",
     )
     train: str | None = Field(default=None, min_length=1, description="Instead of source: a file of training rows.")
     validation: str | None = Field(
@@ -207,8 +207,12 @@ class DataConfig(FrozenModel):
         default=None, min_length=1, description="Column of row weights, numbers above 0; no feature."
     )
     # A fifth each is the common choice; the test part must be large enough for its score to mean something.
-    validation_fraction: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows that chooses.")
-    test_fraction: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows used once, at the end.")
+    validation_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the rows for choosing configurations."
+    )
+    test_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the rows for the final test, used once."
+    )
     split_seed: int = Field(default=0, ge=0, description="Decides which rows go where.")
     strict: bool = Field(
         default=False, description="Suspicious things in the table (leaks, ids, constant columns) are errors."

@@ -45,7 +45,7 @@ class DateParts(TransformerMixin, BaseEstimator):
             gaps = dates.isna().to_numpy()
             parts.append(np.where(gaps, np.nan, days))
             for cycle in cycles:
-                angle = 2 * np.pi * _phase(dates, cycle, fill=False)
+                angle = 2 * np.pi * _phase(dates, cycle, drop_missing=False)
                 parts += [np.where(gaps, 0.0, np.sin(angle)), np.where(gaps, 0.0, np.cos(angle))]
         return np.column_stack(parts) if parts else np.empty((len(X), 0))
 
@@ -63,9 +63,9 @@ class DateParts(TransformerMixin, BaseEstimator):
         return np.asarray(names, dtype=object)
 
 
-def _phase(dates: pd.Series[Any], cycle: str, *, fill: bool = True) -> NDArray[np.float64]:
-    """Place in a cycle, from 0 to 1; missing ones are left out (fill) or 0."""
-    dates = dates.dropna() if fill else dates.fillna(pd.Timestamp(0))
+def _phase(dates: pd.Series[Any], cycle: str, *, drop_missing: bool = True) -> NDArray[np.float64]:
+    """Place in a cycle, from 0 to 1; missing dates are left out, or stand for the first of 1970."""
+    dates = dates.dropna() if drop_missing else dates.fillna(pd.Timestamp(0))
     if dates.empty:
         return np.zeros(1)
     parts = dates.dt

@@ -2,7 +2,7 @@
 
 Nothing is started, changed or left behind: one looks at another's machine with it. ``machine.py`` looks at what is
 installed, ``home.py`` at the home and its studies, ``others.py`` at a Ray cluster and a service;
-``recorders/mlflow_condition.py`` looks at the record.
+``recorders/mlflow/condition.py`` looks at the record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rounds on Ray Tune: the only room that knows Ray.
+"""Rounds on Ray Tune, which no other room knows; service/ray_jobs.py knows Ray Jobs.
 
 One Tune trial trains one cohort, or does one task. Tune places it on CPUs and GPUs, keeps several going, and restarts
 it when a worker or a node is lost. What Tune is not asked to do, and why (docs/decisions/runners.md):
