@@ -114,7 +114,7 @@ class ByFile(LoadFileScheduling):
 
 @functools.cache
 def _uses_ray(file: Path) -> bool:
-    return "faults" not in file.parts and re.search(r"\bray_runner\b", file.read_text(encoding="utf-8")) is not None
+    return file.name != "test_killed.py" and re.search(r"\bray_runner\b", file.read_text(encoding="utf-8")) is not None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

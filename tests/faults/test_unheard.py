@@ -8,19 +8,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
-from search_service.runners.base import CohortReport
+from search_service.records.round_plan import Resources
+from search_service.runners.base import CohortReport, Task
 from search_service.runners.cohort import CohortTraining
+from search_service.runners.ray_tune import RayTuneRunner
 from tests.plans import make_plan
 from tests.services import until
-from trainables.data.config import DataConfig
-from trainables.data.dataset import load
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,37 +64,33 @@ class Keeper(logging.Handler):
             self.kept.append(record)
 
 
-def run_round(folder: Path) -> None:
-    """In a process of its own, with a Ray of its own."""
-    import ray
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """A round that is over: its folder, its runner, and who keeps what was said of it."""
 
-    from search_service.runners.ray_tune import RayTuneRunner
-
-    keeper = Keeper()
-    logging.getLogger("ray").addHandler(keeper)
-    runner = RayTuneRunner(num_cpus=2, train=Unheard)
-    plan = make_plan(folder, max_trials=12, population_size=6, max_epochs=9)
-    runner.run_round(plan, load(DataConfig(source="digits"))[0], lambda event: None)
-    assert keeper.kept
-    runner.release()
-    until(lambda: ray.available_resources().get("CPU") == 2, seconds=60)
-    (folder / "given_back").touch()
-    runner.close()
+    folder: Path
+    runner: RayTuneRunner
+    keeper: Keeper
 
 
 @pytest.fixture(scope="module")
-def ended_round(tmp_path_factory) -> tuple[Path, int | None]:
-    """The folder of the round, and how its process ended."""
-    folder = tmp_path_factory.mktemp("unheard") / "round"
-    process = multiprocessing.get_context("spawn").Process(target=run_round, args=(folder,))
-    process.start()
-    process.join(300)
-    return folder, process.exitcode
+def ended_round(ray_runner, digits, tmp_path_factory) -> Iterator[Ended]:
+    """On the one Ray, whose own workers have been given back."""
+    ray_runner.run_tasks([Task("any", os.getpid)], Resources(), lambda *told: None)
+    ray_runner.release()
+    folder, keeper, runner = tmp_path_factory.mktemp("unheard") / "round", Keeper(), RayTuneRunner(train=Unheard)
+    logging.getLogger("ray").addHandler(keeper)
+    try:
+        runner.run_round(make_plan(folder, max_trials=12, population_size=6, max_epochs=9), digits[0], [].append)
+        yield Ended(folder, runner, keeper)
+    finally:
+        logging.getLogger("ray").removeHandler(keeper)
+        runner.close()
 
 
 def test_d6_a_worker_that_is_lost_before_anybody_has_heard_its_report_takes_nothing_with_it(ended_round):
     """Trials that ended at that rung were told by nobody, and those that went on lacked its epochs."""
-    folder, _ = ended_round
+    folder = ended_round.folder
     assert (folder / "killed").exists()
     told = [json.loads(line) for line in (folder / "told.jsonl").open(encoding="utf-8")]
     assert sorted(trial["trial"] for trial in told) == [f"r1-{number:03d}" for number in range(12)]
@@ -106,6 +103,6 @@ def test_d6_a_worker_that_is_lost_before_anybody_has_heard_its_report_takes_noth
 
 def test_d6_the_cpus_of_a_lost_worker_are_given_back_whoever_keeps_its_exception(ended_round):
     """The next round of the same Ray waited for ever for the CPUs that Tune's controller, kept so, still held."""
-    folder, exit_code = ended_round
-    assert (folder / "given_back").exists()
-    assert exit_code == 0
+    assert ended_round.keeper.kept
+    ended_round.runner.release()
+    until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"], seconds=60)

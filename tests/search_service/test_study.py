@@ -155,9 +155,18 @@ def test_b_the_default_configuration_is_trial_0(whole):
 
 
 def test_b_cycles_repeat_while_they_pay(tmp_path):
-    memory, study = run(
-        {"search": SMALL["search"] | {"max_cycles": 3, "coarse": {"max_trials": 3, "max_epochs": 1}}}, tmp_path=tmp_path
-    )
+    # Images of ten digits, and few epochs: the first cycle leaves something to find.
+    changes = {
+        "data": {"source": "digits"},
+        "trial": SMALL["trial"] | {"batch_size": 64},
+        "search": {
+            "coarse": {"max_trials": 3, "max_epochs": 1},
+            "refined": {"max_trials": 3, "max_epochs": 3},
+            "max_cycles": 3,
+        },
+        "finalists": {"top": 1, "seeds": 1, "baselines": False},
+    }
+    memory, study = run(changes, tmp_path=tmp_path)
     result = study()
     assert [check.cycle for check in result.checks if check.step == 3] == list(range(1, len(result.decisions) + 1))
     assert len(result.decisions) > 1
