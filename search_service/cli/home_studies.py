@@ -48,7 +48,7 @@ def studies_folder(home: Path | None, study_id: str | None = None) -> Path | Non
         return studies
     folder = studies / (study_id or "")
     # What a service of this machine looks after is asked of it.
-    if folder.is_dir() and not (study_id and _is_of_a_service(folder)):
+    if folder.is_dir() and not (study_id and study_folder.StudyFolder(folder).is_of_a_service):
         return studies
     return None if _answers(DEFAULT_URL) else studies
 
@@ -63,11 +63,6 @@ def require_of_a_service(study_id: str) -> None:
     if studies is not None and (studies / study_id).is_dir():
         rule, fix = f"a study of a service; this one is of {studies.parent}", f"search-service run --study {study_id}"
         raise DataError([Problem("STUDY", study_id, rule, fix)])
-
-
-def _is_of_a_service(folder: Path) -> bool:
-    """Whether a service has run the study of a folder."""
-    return (folder / f"{folder.name}-1.log").exists()
 
 
 def _answers(url: str) -> bool:
@@ -165,7 +160,7 @@ def ask(studies: Path, study_id: str, wanted: str, *, as_json: bool) -> None:
         DataError: There is no such study, nobody runs it, or a service does, which would begin it again.
     """
     folder = study_folder.find(studies, study_id)
-    if _is_of_a_service(folder.path):
+    if folder.is_of_a_service:
         rule, fix = "a study that no service looks after", "set SEARCH_SERVICE_URL to the service's address"
         raise DataError([Problem("STUDY", study_id, rule, fix)])
     if not folder.is_locked:

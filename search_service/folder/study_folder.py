@@ -72,6 +72,11 @@ class StudyFolder:
         self._noted = -NOTE_EVERY_S
 
     @property
+    def is_of_a_service(self) -> bool:
+        """Whether a service has run it: what its jobs print is kept there."""
+        return any(self.path.glob(f"{self.path.name}-*.log"))
+
+    @property
     def beginning(self) -> Beginning | None:
         """How the study began; None if nobody has worked on it."""
         found = journals.read_whole(self.path / layout.BEGINNING, remedy=_WITHOUT_BEGINNING)

@@ -25,7 +25,7 @@ MOST_SEEDS = 10
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedSize:
     """What the config says that time does not decide; None where it says nothing.
 
     Attributes:
@@ -63,7 +63,7 @@ class Asked:
     most_seeds: int = MOST_SEEDS
 
     @classmethod
-    def of(cls, spec: StudySpec) -> Asked:
+    def of(cls, spec: StudySpec) -> AskedSize:
         """What stands in a config; defaults are nothing that was asked for."""
         search, finalists, model = spec.search, spec.finalists, spec.model
         coarse, refined = (
@@ -81,7 +81,7 @@ class Asked:
         )
 
     @classmethod
-    def at_most(cls, spec: StudySpec) -> Asked:
+    def at_most(cls, spec: StudySpec) -> AskedSize:
         """All that a config says, defaults included, where there may be time for less of each."""
         search, (top, seeds) = spec.search, (spec.finalists.top, spec.finalists.seeds)
         fewer = ((min(top, each[0]), min(seeds, each[1])) for each in LAST_ACTS)
@@ -95,7 +95,7 @@ class Asked:
             most_seeds=seeds,
         )
 
-    def of_shorter(self) -> Asked:
+    def of_shorter(self) -> AskedSize:
         """The same where trainings may be shorter than the config says."""
         search = self.search
         most = (search.coarse.max_epochs, search.refined.max_epochs)

@@ -33,7 +33,7 @@ MOST_ROWS = 40_000
 
 
 @dataclass(frozen=True)
-class Member:
+class AveragedMember:
     """A network that was chosen.
 
     Attributes:
@@ -62,7 +62,7 @@ class Choice:
         outputs: Of their mean, of at most ``MOST_ROWS`` validation rows, ``[N, C]``.
     """
 
-    members: tuple[Member, ...]
+    members: tuple[AveragedMember, ...]
     validation_score: float
     best_validation_score: float
     outputs: Tensor
@@ -104,7 +104,7 @@ def choose(spec: StudySpec, trained: Sequence[TrainedFinalist], dataset: Dataset
     if len(found) < 2:
         return None
     every = [
-        partial(Member, each.finalist, seed, networks=networks, place=place)
+        partial(AveragedMember, each.finalist, seed, networks=networks, place=place)
         for each in trained
         for seed, (networks, place) in zip(each.finalist.seeds, each.networks, strict=True)
     ]
@@ -114,7 +114,7 @@ def choose(spec: StudySpec, trained: Sequence[TrainedFinalist], dataset: Dataset
     return Choice(tuple(sorted(members, key=lambda member: -member.share)), score, alone, said)
 
 
-def trained_again(members: Sequence[Member], refitted: Sequence[Refitted]) -> tuple[Member, ...]:
+def trained_again(members: Sequence[AveragedMember], refitted: Sequence[Refitted]) -> tuple[AveragedMember, ...]:
     """The members as they are after they were trained again, without those that went wrong."""
     found = {(each.finalist.trial_id, each.seed): each for each in refitted}
     kept = [(m, found[key]) for m in members if (key := (m.finalist.trial_id, m.seed)) in found]
@@ -125,7 +125,12 @@ def trained_again(members: Sequence[Member], refitted: Sequence[Refitted]) -> tu
 
 
 def keep(
-    choice: Choice, members: Sequence[Member], winner: Finalist, dataset: Dataset, folder: Path, tests: RowTensors
+    choice: Choice,
+    members: Sequence[AveragedMember],
+    winner: Finalist,
+    dataset: Dataset,
+    folder: Path,
+    tests: RowTensors,
 ) -> tuple[Average, Tensor]:
     """Write the networks of an average into the study's folder.
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from search_service.folder import layout
 from search_service.folder.study_folder import StudyFolder
-from search_service.recipe.asked import Asked
+from search_service.recipe.asked import AskedSize
 from search_service.recipe.budgeting import RoundSize
 from search_service.recipe.clock import Minutes, MinutesClock, Sized
 from search_service.recipe.last_act import LastAct
@@ -41,7 +41,7 @@ class BudgetClock(MinutesClock):
 
     def __init__(self, spec: StudySpec, minutes: Minutes, files: StudyFolder) -> None:
         super().__init__(spec, minutes, files)
-        self._asked = Asked.at_most(spec)
+        self._asked = AskedSize.at_most(spec)
 
     def coarse(self, place: Place, space: Space) -> Place:
         """See ``Clock``."""

@@ -10,12 +10,12 @@ last act have together:
 Trainings are as long as leaves the refined round a dozen trials and the last act two finalists with two seeds; they are
 longer than usual only where there is time for many trials of that length, and three finalists with three seeds. What is
 left when a cycle is over goes into another one. Under ``search.minutes`` what the config says of epochs, finalists,
-seeds and folds holds as it is, and the rest follows (``Asked.of``); under ``search.time_budget_s`` all that it says is
-the most (``Asked.at_most``).
+seeds and folds holds as it is, and the rest follows (``AskedSize.of``); under ``search.time_budget_s`` all that it says
+is the most (``AskedSize.at_most``).
 
 >>> from search_service.spec.study_spec import parse
 >>> costs = Costs(epoch=0.02, network_epoch=0.03, single_epoch=0.03, baselines=2.0, slots=2)
->>> found = size(100.0, costs, Asked.of(parse({"name": "x", "data": {"source": "digits"}})))
+>>> found = size(100.0, costs, AskedSize.of(parse({"name": "x", "data": {"source": "digits"}})))
 >>> found.refined.epochs, found.last.top, found.last.seeds
 (90, 3, 5)
 """
@@ -26,7 +26,7 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 
-from search_service.recipe.asked import USUAL_LENGTH, Asked
+from search_service.recipe.asked import USUAL_LENGTH, AskedSize
 from search_service.recipe.costs import Costs, LastActSize
 from search_service.recipe.planned_rounds import planned_round
 from search_service.records.steps import Step
@@ -85,7 +85,7 @@ class Sizing:
 
 
 def size(
-    seconds: float, costs: Costs, asked: Asked, *, last_s: float | None = None, with_coarse: bool = True
+    seconds: float, costs: Costs, asked: AskedSize, *, last_s: float | None = None, with_coarse: bool = True
 ) -> Sizing:
     """What fits into some time.
 
@@ -108,12 +108,12 @@ def size(
     return _rounds(seconds, costs, asked, poorest.last, with_coarse=with_coarse) if poorest.fits else poorest
 
 
-def least_seconds(costs: Costs, asked: Asked) -> float:
+def least_seconds(costs: Costs, asked: AskedSize) -> float:
     """Seconds of the least rounds and the least last act that are worth anything."""
     return _least(math.inf, costs, asked, with_coarse=True).seconds
 
 
-def _enough(epochs: int, asked: Asked) -> tuple[int, int]:
+def _enough(epochs: int, asked: AskedSize) -> tuple[int, int]:
     """Refined trials that trainings of this length should leave room for, and finalists × seeds."""
     longer = epochs > USUAL_LENGTH and asked.refined_epochs is None and asked.most_epochs is None
     trials, (top, seeds) = (MANY, ENOUGH_OF_LONGER) if longer else (ENOUGH_TRIALS, ENOUGH)
@@ -121,7 +121,7 @@ def _enough(epochs: int, asked: Asked) -> tuple[int, int]:
     return min(trials, asked.most_refined or trials), networks
 
 
-def _rounds(seconds: float, costs: Costs, asked: Asked, last: LastActSize, *, with_coarse: bool) -> Sizing:
+def _rounds(seconds: float, costs: Costs, asked: AskedSize, last: LastActSize, *, with_coarse: bool) -> Sizing:
     """The rounds of a cycle that leave time for a last act which is settled."""
     own = last.seconds(costs)
     left, coarse = seconds - own, None
@@ -137,7 +137,7 @@ def _rounds(seconds: float, costs: Costs, asked: Asked, last: LastActSize, *, wi
     return Sizing(coarse, refined, last, left_out, fits=refined.seconds <= rest, seconds_of_last=own)
 
 
-def _least(seconds: float, costs: Costs, asked: Asked, *, with_coarse: bool) -> Sizing:
+def _least(seconds: float, costs: Costs, asked: AskedSize, *, with_coarse: bool) -> Sizing:
     """The fewest trials of the shortest trainings, with the richest last act that fits; for ever, the least."""
     epochs, trials = asked.lengths[-1], asked.fewest_coarse
     coarse_epochs, acts = asked.coarse_length(epochs), asked.last_acts(epochs)
@@ -159,7 +159,7 @@ def _least(seconds: float, costs: Costs, asked: Asked, *, with_coarse: bool) -> 
     return next((option for option in options if option.seconds <= seconds), replace(options[-1], fits=False))
 
 
-def _round(seconds: float, costs: Costs, asked: Asked, step: Step, epochs: int) -> RoundSize:
+def _round(seconds: float, costs: Costs, asked: AskedSize, step: Step, epochs: int) -> RoundSize:
     """The largest round that fits, and no smaller one than the fewest trials."""
     if step is Step.COARSE_SEARCH:
         fewest, most = asked.fewest_coarse, asked.most_coarse or MOST_COARSE
@@ -171,7 +171,7 @@ def _round(seconds: float, costs: Costs, asked: Asked, step: Step, epochs: int) 
     return RoundSize(trials, epochs, own)
 
 
-def _seconds(trials: int, epochs: int, step: Step, costs: Costs, asked: Asked) -> float:
+def _seconds(trials: int, epochs: int, step: Step, costs: Costs, asked: AskedSize) -> float:
     """Seconds of a round; no shorter than one of its trials takes by itself, to its end."""
     budget = RoundSpec(max_trials=trials, max_epochs=epochs)
     together = planned_round(asked.search, step, budget).epochs_as_of_many(costs.alone) * costs.epoch

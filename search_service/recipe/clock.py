@@ -18,7 +18,7 @@ from typing import ClassVar
 from search_service.errors import CheckFailedError
 from search_service.folder.study_folder import StudyFolder
 from search_service.recipe import pace
-from search_service.recipe.asked import LENGTHS, Asked
+from search_service.recipe.asked import LENGTHS, AskedSize
 from search_service.recipe.budgeting import LAST_SHARE, RoundSize, Sizing, least_seconds, size
 from search_service.recipe.costs import Costs
 from search_service.recipe.last_act import LastAct, LastActInMinutes
@@ -137,7 +137,7 @@ class MinutesClock(Clock):
 
     def __init__(self, spec: StudySpec, minutes: Minutes, files: StudyFolder) -> None:
         self._minutes, self._files = minutes, files
-        self._asked = Asked.of(spec)
+        self._asked = AskedSize.of(spec)
         self._costs: Costs | None = None
         # That the last act may take.
         self._last_s = LAST_SHARE * (minutes.seconds - minutes.spent_s - minutes.start_s - minutes.end_s)

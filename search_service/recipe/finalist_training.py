@@ -78,7 +78,7 @@ class FoldRecord:
 
 
 # A network to be trained: its trial and its seed.
-Member = tuple[TrialResult, int]
+FinalistMember = tuple[TrialResult, int]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Piece:
     """
 
     name: str
-    members: tuple[Member, ...]
+    members: tuple[FinalistMember, ...]
 
     @property
     def configs(self) -> list[TrialConfig]:
@@ -250,7 +250,7 @@ def _by_structure(trials: Sequence[TrialResult]) -> list[list[TrialResult]]:
 
 def _cut(
     structures: Sequence[Sequence[TrialResult]], seeds: Sequence[int], dataset: Dataset
-) -> Iterable[Sequence[Member]]:
+) -> Iterable[Sequence[FinalistMember]]:
     """The members of each structure, as many at a time as one worker should have."""
     for trials in structures:
         members = [(trial, seed) for trial in trials for seed in seeds]
@@ -263,7 +263,7 @@ def _cut(
 # ---- in a worker -----------------------------------------------------------------------------------------------
 
 
-def train(dataset: Dataset, *, spec: StudySpec, members: Sequence[Member], max_epochs: int) -> Trained:
+def train(dataset: Dataset, *, spec: StudySpec, members: Sequence[FinalistMember], max_epochs: int) -> Trained:
     """Train a piece to the end, and leave every network at the weights of its best epoch."""
     training = populations.untrained(spec, Piece("", tuple(members)).configs, dataset, max_epochs)
     mode = METRICS[training.metric].mode
@@ -310,7 +310,7 @@ def train(dataset: Dataset, *, spec: StudySpec, members: Sequence[Member], max_e
     )
 
 
-def score(dataset: Dataset, *, spec: StudySpec, members: Sequence[Member], max_epochs: int) -> Trained:
+def score(dataset: Dataset, *, spec: StudySpec, members: Sequence[FinalistMember], max_epochs: int) -> Trained:
     """Train a piece on a fold; nobody needs its networks."""
     configs = Piece("", tuple(members)).configs
     _, records = populations.trained(spec, configs, dataset, max_epochs)

@@ -16,7 +16,7 @@ from torch import Tensor
 from search_service.recipe import averaging, refitting, tasks
 from search_service.recipe.averaging import Choice
 from search_service.recipe.finalist_training import metrics_of
-from search_service.recipe.last_act import Extras, LastAct
+from search_service.recipe.last_act import BASELINE_TASK, Extras, LastAct
 from search_service.recipe.reading_outputs import Reading
 from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Average, Finalist, Refit
@@ -134,7 +134,7 @@ def _baseline_tasks(
     }
     efforts = {name: baselines.seconds(name, dataset, again=again) for name in baselines.NAMES}
     return [
-        Task(f"baseline-{name}", _fit, (dataset, test_rows), {"name": name} | arguments, effort)
+        Task(f"{BASELINE_TASK}{name}", _fit, (dataset, test_rows), {"name": name} | arguments, effort)
         for name, effort in efforts.items()
     ]
 

@@ -23,6 +23,9 @@ from search_service.runners.base import Task, TaskListener, TaskTimes
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 
+# What names of the tasks that fit simpler models begin with: they take other times than trainings do.
+BASELINE_TASK = "baseline-"
+
 
 @dataclass(frozen=True)
 class MoreSeeds:
@@ -116,7 +119,7 @@ class LastActInMinutes(LastAct):
 
         def run(to_do: Sequence[Task], listen: TaskListener) -> list[Any]:
             def hear(task: Task, result: Any, times: TaskTimes) -> None:
-                if not task.name.startswith("baseline"):
+                if not task.name.startswith(BASELINE_TASK):
                     self._effort += task.effort
                     self._seconds += times.seconds
                 listen(task, result, times)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from search_service.recipe.asked import Asked
+from search_service.recipe.asked import AskedSize
 from search_service.recipe.costs import Costs, LastActSize
 from search_service.recipe.planned_rounds import PlannedRound, planned_round
 from search_service.records.steps import Step
@@ -229,7 +229,7 @@ def plan(
             last.folds or 0,
             search.refined.max_epochs,
             spec.model.refit,
-            Asked.of(spec).averaged,
+            AskedSize.of(spec).averaged,
         ),
         population=_population(search, pace),
         concurrency=concurrency,

@@ -16,7 +16,7 @@ from search_service.space.ranges import Choices, can_draw, is_one_of
 from search_service.spec.problems import nearest, problems_of
 from search_service.spec.search_space import (
     LEARNING_RATE,
-    Asked,
+    AskedRanges,
     ChoicesSpec,
     RangeSpec,
     is_whole,
@@ -27,7 +27,7 @@ from trainables.choices import APPLIES_TO
 from trainables.config import TrialConfig, accepts_fractions, is_number
 
 
-def problems_of_ranges(asked: Asked) -> list[Problem]:
+def problems_of_ranges(asked: AskedRanges) -> list[Problem]:
     """Mistakes in the ranges, each by itself and between them."""
     problems = [p for leaf, given in asked.search_space.items() for p in _problems_of_range(asked, leaf, given)]
     return problems + _problems_of_layers(asked) + _problems_of_circles(asked)
@@ -45,7 +45,7 @@ def problems_of_nesting(search_space: Any) -> list[Problem]:
     return problems
 
 
-def _problems_of_range(asked: Asked, leaf: str, given: RangeSpec | ChoicesSpec) -> list[Problem]:
+def _problems_of_range(asked: AskedRanges, leaf: str, given: RangeSpec | ChoicesSpec) -> list[Problem]:
     path = f"search_space.{leaf}"
     leaves = searchable()
     if leaf not in leaves:
@@ -66,7 +66,9 @@ def _problems_of_range(asked: Asked, leaf: str, given: RangeSpec | ChoicesSpec) 
     return problems + [p for condition in given.when for p in _problems_of_condition(asked, leaf, given, condition)]
 
 
-def _problems_of_condition(asked: Asked, leaf: str, given: RangeSpec | ChoicesSpec, condition: str) -> list[Problem]:
+def _problems_of_condition(
+    asked: AskedRanges, leaf: str, given: RangeSpec | ChoicesSpec, condition: str
+) -> list[Problem]:
     """One leaf that a range's ``when`` names, and the values that it allows there."""
     path, allowed = f"search_space.{leaf}.when.{condition}", given.when[condition]
     names = [name for name in searchable() if name not in (leaf, WIDTH)]
@@ -91,7 +93,7 @@ def _problems_of_condition(asked: Asked, leaf: str, given: RangeSpec | ChoicesSp
     return [Problem(path, _shown(allowed), rule, f"search {condition}, or change it in trial")]
 
 
-def _problems_of_allowed(asked: Asked, path: str, condition: str, allowed: Sequence[Any]) -> list[Problem]:
+def _problems_of_allowed(asked: AskedRanges, path: str, condition: str, allowed: Sequence[Any]) -> list[Problem]:
     """Values that a searched leaf has to be able to take."""
     searched = asked.search_space.get(condition)
     if searched is None or (isinstance(searched, RangeSpec) and not is_whole(condition) and searched.step is None):
@@ -110,7 +112,7 @@ def _shown(allowed: Sequence[Any]) -> Any:
     return allowed[0] if len(allowed) == 1 else list(allowed)
 
 
-def _problems_of_circles(asked: Asked) -> list[Problem]:
+def _problems_of_circles(asked: AskedRanges) -> list[Problem]:
     """Ranges each of which would have to be drawn before the other."""
     before = {
         leaf: {choice for choice in (*given.when, APPLIES_TO.get(leaf, ("",))[0]) if choice in asked.search_space}
@@ -132,7 +134,7 @@ def _problems_of_circles(asked: Asked) -> list[Problem]:
     ]
 
 
-def _problems_of_layers(asked: Asked) -> list[Problem]:
+def _problems_of_layers(asked: AskedRanges) -> list[Problem]:
     """``network.depth`` and ``network.width`` beside what the trial has."""
     depth, width = asked.search_space.get(DEPTH), asked.search_space.get(WIDTH)
     if depth is None and width is None:
@@ -163,7 +165,7 @@ def _largest(given: RangeSpec | ChoicesSpec | None) -> int:
     return max((int(value) for value in values if isinstance(value, (int, float))), default=1)
 
 
-def problems_of_point(asked: Asked, path: str, point: Mapping[str, Any]) -> list[Problem]:
+def problems_of_point(asked: AskedRanges, path: str, point: Mapping[str, Any]) -> list[Problem]:
     """A configuration to be tried first has to be one that the search could draw."""
     ranges = asked.ranges()
     layered = {DEPTH, WIDTH} & ranges.keys()
@@ -189,7 +191,7 @@ def problems_of_point(asked: Asked, path: str, point: Mapping[str, Any]) -> list
     return problems
 
 
-def _problems_of_sizes(asked: Asked, path: str, sizes: Any) -> list[Problem]:
+def _problems_of_sizes(asked: AskedRanges, path: str, sizes: Any) -> list[Problem]:
     """Hidden layers of a point, where depth and width are searched."""
     wrong = _problems_of_value(path, SIZES, sizes)
     if wrong:
@@ -206,7 +208,7 @@ def _problems_of_sizes(asked: Asked, path: str, sizes: Any) -> list[Problem]:
     return [Problem(path, list(sizes), rule, "change it, or widen the range")]
 
 
-def _problems_of_place(asked: Asked, path: str, leaf: str, point: Mapping[str, Any]) -> list[Problem]:
+def _problems_of_place(asked: AskedRanges, path: str, leaf: str, point: Mapping[str, Any]) -> list[Problem]:
     """A leaf of a point with a condition needs what it depends on to be given, and to be right."""
     choice, having = APPLIES_TO.get(leaf, ("", frozenset()))
     needed = dict(asked.search_space[leaf].when)

@@ -83,7 +83,7 @@ Point = Annotated[dict[str, Scalar | tuple[Scalar, ...] | None], Field(min_lengt
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRanges:
     """The ranges of a study, beside the trial that says what is not searched.
 
     Attributes:

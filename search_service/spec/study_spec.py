@@ -23,7 +23,7 @@ from search_service.spec.names import Name
 from search_service.spec.problems import problems_of
 from search_service.spec.range_problems import problems_of_nesting
 from search_service.spec.rules import between_sections
-from search_service.spec.search_space import Asked, SearchRange
+from search_service.spec.search_space import AskedRanges, SearchRange
 from search_service.spec.sections import ChecksSpec, ComparisonSpec, FinalistsSpec, ModelSpec, ObjectiveSpec, SearchSpec
 from trainables.choices import LossName
 from trainables.config import FrozenModel, TrialConfig
@@ -83,9 +83,9 @@ class StudySpec(FrozenModel):
         )
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> AskedRanges:
         """The ranges, beside the trial."""
-        return Asked(self.search_space, self.trial)
+        return AskedRanges(self.search_space, self.trial)
 
     def space(self) -> dict[str, Range]:
         """The user's ranges as the search uses them."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from search_service.early_stopping.defaults import asha_rules
 from search_service.recipe import budgeting, pace, step2_overfit_small_sample, step3_learning_rates
-from search_service.recipe.asked import Asked
+from search_service.recipe.asked import AskedSize
 from search_service.recipe.budgeting import Sizing
 from search_service.recipe.clock import RECORD_S_PER_TRIAL
 from search_service.recipe.costs import Costs
@@ -98,7 +98,7 @@ def _sized(spec: StudySpec, costs: Costs, around: Around) -> tuple[StudySpec, tu
     """The spec as large as its minutes bear, and what there is no time for."""
     minutes = spec.search.minutes
     assert minutes is not None
-    found, least = _fitting(60 * minutes, Asked.of(spec), costs, around)
+    found, least = _fitting(60 * minutes, AskedSize.of(spec), costs, around)
     assert found.coarse is not None
     left_out = found.left_out
     if not found.fits:
@@ -115,7 +115,7 @@ def _bounded(
     spec: StudySpec, seconds: float, costs: Costs, around: Around
 ) -> tuple[StudySpec, Around, tuple[str, ...]]:
     """The spec with what its time budget bears but for trials, what is around it, and what there is no time for."""
-    search, asked, missing = spec.search, Asked.at_most(spec), list[str]()
+    search, asked, missing = spec.search, AskedSize.at_most(spec), list[str]()
     without = replace(around, end=around.end - _record_s(search.coarse.max_trials + search.refined.max_trials))
     found, _ = _fitting(seconds, asked, costs, without)
     assert found.coarse is not None
@@ -149,7 +149,7 @@ def _search_of(spec: StudySpec, found: Sizing) -> SearchSpec:
     return search.model_copy(update=update | ({} if found.fits else {"max_cycles": 1, "time_budget_s": None}))
 
 
-def _fitting(seconds: float, asked: Asked, costs: Costs, around: Around) -> tuple[Sizing, float]:
+def _fitting(seconds: float, asked: AskedSize, costs: Costs, around: Around) -> tuple[Sizing, float]:
     """What fits into so many seconds, and the seconds of the least."""
     beside = around.start + around.checks + around.workers + around.end
     return budgeting.size(seconds - beside, costs, asked), beside + budgeting.least_seconds(costs, asked)

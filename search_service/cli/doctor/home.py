@@ -69,8 +69,7 @@ def look_at_studies(settings: Settings) -> Iterator[Finding]:
         text += f"; {_named(run)} {'is' if len(run) == 1 else 'are'} being run"
     yield Finding(STUDIES, State.OK, text)
     left = [folder for folder in unfinished if folder not in run]
-    # Those with a log of the service's are its own.
-    of_service = [folder for folder in left if any(folder.path.glob(f"{folder.path.name}-*.log"))]
+    of_service = [folder for folder in left if folder.is_of_a_service]
     own, home = [folder for folder in left if folder not in of_service], _home_option(settings)
     if own:
         remedy = _commands(own, "search-service run --study STUDY" + home)

@@ -142,7 +142,9 @@ def test_b_one_network_is_no_average(rounds, digits, tmp_path):
 
 def test_b_a_network_that_goes_wrong_when_it_is_trained_again_is_left_out_and_the_others_count_for_more(final):
     finalist = final.winner
-    members = [averaging.Member(finalist, seed, share, b"", 0) for seed, share in ((1, 0.5), (2, 0.25), (3, 0.25))]
+    members = [
+        averaging.AveragedMember(finalist, seed, share, b"", 0) for seed, share in ((1, 0.5), (2, 0.25), (3, 0.25))
+    ]
     well = [averaging.Refitted(finalist, 1, b"new", 0), averaging.Refitted(finalist, 3, b"new", 1)]
     kept = averaging.trained_again(members, well)
     assert [(m.seed, m.share, m.networks, m.place) for m in kept] == [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_service.recipe.asked import FEWEST_TRIALS, LENGTHS, Asked
+from search_service.recipe.asked import FEWEST_TRIALS, LENGTHS, AskedSize
 from search_service.recipe.budgeting import LAST_SHARE, MOST_REFINED, least_seconds, size
 from search_service.recipe.costs import Costs, LastActSize
 from search_service.spec.sections import SearchSpec
@@ -17,9 +17,9 @@ from search_service.spec.study_spec import StudySpec
 from trainables.data.config import DataConfig
 
 
-def asked(search=None, finalists=None, model=None) -> Asked:
-    data = DataConfig(source="digits")
-    return Asked.of(StudySpec(name="x", data=data, search=search or {}, finalists=finalists or {}, model=model or {}))
+def asked(search=None, finalists=None, model=None) -> AskedSize:
+    sections = {"search": search or {}, "finalists": finalists or {}, "model": model or {}}
+    return AskedSize.of(StudySpec(name="x", data=DataConfig(source="digits"), **sections))
 
 
 def costs(epoch=0.1, slots=2, baselines=5.0) -> Costs:
@@ -98,7 +98,7 @@ def test_e3_what_the_config_says_holds_and_the_rest_follows():
 
 
 def test_e3_later_cycles_train_no_shorter_than_those_before():
-    epochs = [size(40.0, costs(), Asked(SearchSpec(), least_epochs=least)).refined.epochs for least in (1, 18, 45)]
+    epochs = [size(40.0, costs(), AskedSize(SearchSpec(), least_epochs=least)).refined.epochs for least in (1, 18, 45)]
     assert epochs == sorted(epochs)
     assert epochs[-1] >= 45
 
@@ -123,7 +123,7 @@ def test_21_under_a_budget_nothing_is_more_than_the_config_says(seconds, epoch, 
     data, (coarse, refined) = DataConfig(source="digits"), trials
     search = {"coarse": {"max_trials": coarse, "max_epochs": 5}, "refined": {"max_trials": refined, "max_epochs": 20}}
     spec = StudySpec(name="x", data=data, search=search, finalists={"top": 4, "seeds": seeds})
-    found = size(seconds, costs(epoch), Asked.at_most(spec))
+    found = size(seconds, costs(epoch), AskedSize.at_most(spec))
     assert found.coarse.epochs <= min(5, found.refined.epochs)
     assert found.refined.epochs == found.last.epochs <= 20
     assert 1 <= found.coarse.trials <= coarse
@@ -137,7 +137,7 @@ def test_21_under_a_budget_nothing_is_more_than_the_config_says(seconds, epoch, 
 def test_21_with_time_for_all_of_it_a_budget_takes_nothing_away():
     data = DataConfig(source="digits")
     spec = StudySpec(name="x", data=data, finalists={"top": 4, "seeds": 7})
-    found = size(1e6, costs(), Asked.at_most(spec))
+    found = size(1e6, costs(), AskedSize.at_most(spec))
     assert found.fits
     assert not found.left_out
     assert found.coarse.trials == spec.search.coarse.max_trials
@@ -152,7 +152,7 @@ def test_21_with_time_for_all_of_it_a_budget_takes_nothing_away():
 def test_21_trainings_are_shortened_where_a_dozen_of_them_would_not_fit_into_a_budget():
     data = DataConfig(source="digits")
     search = {"coarse": {"max_epochs": 12}, "refined": {"max_trials": 40, "max_epochs": 60}}
-    asked_ = Asked.at_most(StudySpec(name="x", data=data, search=search))
+    asked_ = AskedSize.at_most(StudySpec(name="x", data=data, search=search))
     whole, short = (size(seconds, costs(0.2), asked_) for seconds in (3600.0, 120.0))
     assert (whole.coarse.epochs, whole.refined.epochs) == (12, 60)
     assert short.refined.epochs < 60
