@@ -127,8 +127,15 @@ class Drawn:
 
     @property
     def error(self) -> float:
-        """One standard error of the model's own score, over other rows like these."""
-        return self._spread(self._own(self.metric))
+        """One standard error of the model's own score, over other rows like these.
+
+        Where no row is wrong, or none right, all draws are alike and say nothing. The exact limit of 95 % is then
+        1 − 0.025^(1/N) from the score (Clopper and Pearson 1934), of which this is a 1.96th.
+        """
+        own = self._own(self.metric)
+        if METRICS[self.metric].at_most_1 and own[0].item() in (0.0, 1.0):
+            return float(1.0 - 0.025 ** (1.0 / len(self._targets))) / 1.96
+        return self._spread(own)
 
     def over_trivial(self, dataset: Dataset) -> Advantage:
         """By how much the model is better than the best that ignores its inputs (``trainables/trivial.py``)."""

@@ -88,6 +88,19 @@ def _key_to_set(fix: str) -> str | None:
     return None if value is None else found[0] + value[0]
 
 
+# Commands that a message names with a study, of a home that may be another than the usual one.
+_OF_A_STUDY = re.compile(
+    r"(search-service (?:run --study|extend|report|show|stop|cancel|replay|predict|sync) [\w.-]+)(?! --home)"
+)
+
+
+def _with_home(text: str) -> str:
+    """What a message says to do, in the home that this command was given."""
+    homes = [given for option, given in itertools.pairwise(sys.argv) if option == "--home"]
+    homes += [option.partition("=")[2] for option in sys.argv if option.startswith("--home=")]
+    return _OF_A_STUDY.sub(lambda found: f"{found[0]} --home {shlex.quote(homes[-1])}", text) if homes else text
+
+
 def main() -> None:
     """Entry point: every error that we raise on purpose becomes one clear message and an exit code."""
     note_begin()
@@ -112,7 +125,7 @@ def main() -> None:
         what = "The config cannot be used" if isinstance(error, InvalidSpecError) else "This cannot be done"
         say(f"[bold red]{what}: {n} {'mistake' if n == 1 else 'mistakes'}[/]", errors)
         for problem in error.problems:
-            say(escape(str(problem)), errors)
+            say(escape(_with_home(str(problem))), errors)
         key = next(filter(None, (_key_to_set(problem.fix) for problem in error.problems)), None)
         if key is not None:
             say(f"On the command line, a key of the config is --set {escape(shlex.quote(key))}", errors)
@@ -125,7 +138,7 @@ def main() -> None:
         say(escape(str(missing)), errors)
         sys.exit(InvalidSpecError.exit_code)
     except OutsideError as error:
-        say(f"[bold red]Stopped by something outside:[/] {escape(str(error))}", errors)
+        say(f"[bold red]Stopped by something outside:[/] {escape(_with_home(str(error)))}", errors)
         sys.exit(error.exit_code)
     except SearchServiceError as error:
         say(f"[bold red]Refused:[/] {escape(str(error))}", errors)

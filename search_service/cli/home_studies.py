@@ -82,6 +82,8 @@ def show_list(studies: Path, *, states: Sequence[str], name: str | None, sort: s
     key = sort.removeprefix("-")
     if key not in _SORTS:
         raise DataError([Problem("--sort", sort, f"one of {', '.join(_SORTS)} for studies of a home", "choose one")])
+    if wrong := [state for state in states if state not in _COLOURS]:
+        raise DataError([Problem("--state", wrong[0], f"one of {', '.join(_COLOURS)}", "choose one")])
     found = [
         study
         for study in studies_of(studies)
@@ -91,6 +93,9 @@ def show_list(studies: Path, *, states: Sequence[str], name: str | None, sort: s
     if as_json:
         items = ", ".join(study.model_dump_json() for study in found[:limit])
         typer.echo(f'{{"items": [{items}], "total": {len(found)}, "limit": {limit}, "offset": 0}}')
+        return
+    if not found and (states or name):
+        say(f"no such studies in {escape(str(studies))}; without --state and --name all are listed")
         return
     if not found:
         say(f"no studies in {escape(str(studies))}; search-service run begins one")
@@ -124,9 +129,10 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
         trials = f"{study.trials} trials"
     say(f"  {at}, {trials}, {study.seconds:.0f} s")
     if study.best_trial:
-        tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
+        if study.test_score is not None:
+            say(f"  the model: test {study.metric} {number(study.test_score)}")
         what = "winner" if study.test_score is not None else "best so far"
-        say(f"  {what} {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
+        say(f"  {what} {study.best_trial}: validation {study.metric} {number(study.best_score)}")
     for event in events:
         if event["type"] == "check_finished":
             mark = "[green]passed[/]" if event["passed"] else "[bold red]failed[/]"

@@ -297,9 +297,10 @@ def _print_study(study: Study) -> None:
     at = at_step(study.step) if study.step else "waiting"
     say(f"  {at}, {study.trials} trials" + (f", job {study.attempt}" if study.attempt > 1 else ""))
     if study.best_trial:
-        tested = f", test {number(study.test_score)}" if study.test_score is not None else ""
+        if study.test_score is not None:
+            say(f"  the model: test {study.metric} {number(study.test_score)}")
         what = "winner" if study.test_score is not None else "best so far"
-        say(f"  {what} {study.best_trial}: {study.metric} {number(study.best_score)}{tested}")
+        say(f"  {what} {study.best_trial}: validation {study.metric} {number(study.best_score)}")
     for place, address in (("MLflow", study.links.mlflow), ("Ray", study.links.ray)):
         if address:
             say(f"  {place:<7}{address}")

@@ -114,6 +114,8 @@ def require_extendable(files: StudyFolder, trials: int | None, minutes: float | 
     name, ending = files.path.name, files.ending
     if ending is None:
         rule, fix = "a study that is over", f"go on with it: search-service run --study {name}"
+        if files.is_locked:
+            rule, fix = f"{rule}; a process is running this one", "wait for its end"
         raise DataError([Problem("STUDY", name, rule, fix)])
     found = [path for path in (files.path / layout.DONE).glob("decision-*.json") if path.stem.split("-")[1].isdigit()]
     if not found or not ending.startswith("completed"):

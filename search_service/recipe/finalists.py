@@ -117,6 +117,7 @@ def run(
         pareto=pareto,
         contenders=tuple(finalist.trial_id for finalist in alike),
         rule=f"{rule} {act.said}".rstrip(),
+        baselines_left_out=spec.finalists.baselines and not fitted,
         seconds=time.monotonic() - started,
     )
 

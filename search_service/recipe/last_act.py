@@ -20,6 +20,7 @@ from search_service.recipe.finalist_training import FinalistTraining
 from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Finalist
 from search_service.runners.base import Task, TaskListener, TaskTimes
+from search_service.spec.sections import FinalistsSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 
@@ -97,6 +98,9 @@ class LastActInMinutes(LastAct):
     # Without simpler models nobody knows whether the network is worth it: for them the end may be missed by so many
     # times the slack.
     SLACK_OF_BASELINES: ClassVar[float] = 2.5
+    # More seeds than usual are worth less than anything that follows: they are taken where all of it would
+    # fit if it took half as long again as measured.
+    SPARE_OF_MORE: ClassVar[float] = 1.5
 
     def __init__(
         self,
@@ -147,7 +151,8 @@ class LastActInMinutes(LastAct):
             wave = training.with_wave(more)
             own = self._time_for(wave, wave.tasks()[len(training.tasks()) :])
             of_folds = folds * self._time_for(wave, wave.tasks())
-            if own + of_folds + self._after(wave) <= left:
+            spare = 1.0 if len(wave.seeds) <= FinalistsSpec().seeds else self.SPARE_OF_MORE
+            if spare * (own + of_folds + self._after(wave)) <= left:
                 return more
         return 0
 

@@ -251,6 +251,7 @@ class FinalistsResult:
         rows_error: One standard error of the model's test score, over other rows like these; None likewise.
         average: The mean of several networks that is the model; None where one network is.
         rule: Which trials became finalists, by what rule, and which came next, in sentences; empty likewise.
+        baselines_left_out: Whether simpler models were wanted, and there was no time for them.
     """
 
     finalists: tuple[Finalist, ...]
@@ -274,6 +275,7 @@ class FinalistsResult:
     over_trivial: Advantage | None = None
     rows_error: float | None = None
     rule: str = ""
+    baselines_left_out: bool = False
 
     @property
     def shortfall(self) -> str:
@@ -284,7 +286,8 @@ class FinalistsResult:
         return (
             f"test {self.metric} {score_text(self.model_test_score)} is no better than the "
             f"{score_text(self.trivial_test_score)} of ignoring the inputs, beyond what {over.rows:,} rows leave "
-            f"to chance (better by {spread_text(over.difference)} ± {spread_text(over.error)}"
+            f"to chance ({'better' if over.difference > 0 else 'worse'} by {spread_text(abs(over.difference))} ± "
+            f"{spread_text(over.error)}"
             f"{'; more than 2.6 times that error would be sure' if over.difference > 0 else ''})"
         )
 
@@ -337,10 +340,7 @@ class FinalistsResult:
             return None
         # The 97.5 % quantile of the normal distribution.
         half = 1.96 * math.hypot(self.rows_error, self.test_std)
-        metric, score = METRICS[self.metric], self.model_test_score
-        low, high = score - half, score + half
-        # Shares of rows end at 0 and 1, and no loss or error is below 0.
-        return (low if self.metric == "r2" else max(low, 0.0)), (min(high, 1.0) if metric.at_most_1 else high)
+        return possible(self.metric, (self.model_test_score - half, self.model_test_score + half))
 
     @property
     def winner(self) -> Finalist:
@@ -373,3 +373,9 @@ def _std(values: Sequence[float]) -> float:
         return 0.0
     mean = sum(values) / len(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def possible(metric: MetricName, interval: tuple[float, float]) -> tuple[float, float]:
+    """The part of an interval that a score can lie in: shares end at 0 and 1, and no loss or error is below 0."""
+    low, high = interval
+    return (low if metric == "r2" else max(low, 0.0)), (min(high, 1.0) if METRICS[metric].at_most_1 else high)

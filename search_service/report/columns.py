@@ -42,7 +42,7 @@ def describe_columns(found: ColumnImportances) -> str:
     if found.reason:
         return f"not measured which matter: {found.reason}"
     named = shown_of(found)[0][:NAMED]
-    first, *others = [f"by {spread_text(column.worse)} without {column.name}" for column in named]
+    first, *others = [f"by {spread_text(column.worse)} with {column.name} shuffled" for column in named]
     rest = len(found.columns) - len(named)
     of_rest = f"; {f'{rest} others are' if rest > 1 else 'another is'} missed less, or not at all" if rest else ""
     return f"validation {found.metric} is worse {', '.join([first, *others])}{of_rest}"

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from search_service.records.checks import CheckResult
-from search_service.records.finalists import Average, FinalistsResult
+from search_service.records.finalists import Average, FinalistsResult, possible
 from search_service.records.pareto import ParetoSet
 from search_service.records.readings import HealthReading
 from search_service.records.results import DataSummary, StudyResult
@@ -318,7 +318,7 @@ class BestDocument(Document):
             metric=final.metric,
             validation_mean=winner.mean,
             validation_std=winner.std,
-            validation_interval=winner.interval,
+            validation_interval=None if winner.interval is None else possible(final.metric, winner.interval),
             alike=list(final.alike),
             parameters=winner.parameters,
             validation_folds=[list(scores) for scores in winner.fold_scores],

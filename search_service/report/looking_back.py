@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.finalists import Finalist, FinalistsResult, possible
 from search_service.records.numbers import mean_text, score_text
 from search_service.records.rounds import RoundResult
 from search_service.report.importance import BEST_SHARE, Importance, importance
+from trainables.metrics import MetricName
 
 
 def what_mattered(rounds: Sequence[RoundResult]) -> list[str]:
@@ -48,7 +49,7 @@ def compare_finalists(final: FinalistsResult, prefer: Literal["best", "simplest"
         cells = [
             finalist.trial_id,
             mean_text(finalist.mean, finalist.std, len(finalist.units)),
-            format_interval(finalist),
+            format_interval(finalist, final.metric),
             f"{finalist.parameters:,}",
             f"{finalist.config.optimizer.lr:.3g}",
             "best mean" if finalist.trial_id == final.contenders[0] else verdict,
@@ -86,7 +87,10 @@ def describe_pareto(final: FinalistsResult) -> list[str]:
 def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simplest"]) -> str:
     """Which finalists are as good as the winner as far as seeds or folds can tell, in a sentence."""
     winner, n = final.winner, len(final.winner.units)
+    same = [other.trial_id for other in final.finalists[1:] if other.mean == winner.mean]
     why = f"won by the best mean, {winner.trial_id}"
+    if same:
+        why = f"{winner.trial_id} won, which the search had ahead of {' and '.join(same)} with the same mean"
     if prefer == "simplest" and winner.trial_id != final.contenders[0]:
         why = f"won by the simplest, {winner.trial_id}, rather than by the best mean, {final.contenders[0]}"
     test = f"paired t-test over the {winner.unit}s, 5 %"
@@ -99,9 +103,9 @@ def describe_contenders(final: FinalistsResult, prefer: Literal["best", "simples
     return f"Cannot be told from the best ({test}): {', '.join(final.contenders[1:])}; {why}"
 
 
-def format_interval(finalist: Finalist) -> str:
+def format_interval(finalist: Finalist, metric: MetricName) -> str:
     """``0.9712 to 0.9874``; a dash with fewer than two seeds or folds."""
-    return "—" if finalist.interval is None else " to ".join(map(score_text, finalist.interval))
+    return "—" if finalist.interval is None else " to ".join(map(score_text, possible(metric, finalist.interval)))
 
 
 def _share(found: Importance, leaf: str) -> str:

@@ -62,7 +62,7 @@ from search_service.report.study_report import (
     trainings,
 )
 from search_service.report.terminal_text import for_terminal
-from search_service.report.worth import NOT_COMPARED, worth
+from search_service.report.worth import not_compared, worth
 from trainables.metrics import METRICS
 
 # Characters of the column that says which step a line is about.
@@ -259,7 +259,7 @@ class ProgressDisplay:
             self._console.print(Padding(block, (1, 0, 0, 2), expand=False), highlight=False)
         self._console.print()
         self._print("The model", f"is {for_terminal(model_in_short(final))}")
-        self._print("Worth it?", for_terminal(worth(final) or NOT_COMPARED))
+        self._print("Worth it?", for_terminal(worth(final) or not_compared(final)))
         # What a network goes by that is no better than a guess is nothing to go by.
         if final.columns is not None and not final.shortfall:
             self._print("Columns", for_terminal(describe_columns(final.columns)))

@@ -13,7 +13,7 @@ from search_service.records.rounds import TrialStatus
 from search_service.report.columns import columns_section
 from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
 from search_service.report.partial_dependence import partial_dependence_section
-from search_service.report.worth import NOT_COMPARED, worth
+from search_service.report.worth import not_compared, worth
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
@@ -116,8 +116,9 @@ def _readings(result: StudyResult) -> list[str]:
 def _answer(spec: StudySpec, final: FinalistsResult, extends: str) -> list[str]:
     winner, used = final.winner, "rows used before, by the study that this one extends" if extends else "rows used once"
     validation = f"validation, over {trainings(winner)}" if winner.fold_scores else "validation"
+    interval = format_interval(winner, final.metric)
     # Two lines: MLflow folds a note after four.
-    verdict = f" **Worth it?** {worth(final) or NOT_COMPARED}."
+    verdict = f" **Worth it?** {worth(final) or not_compared(final)}."
     lines = [
         f"**Test {final.metric} {score_text(final.model_test_score)}** (the model{describe_interval(final)}; ignoring "
         f"the inputs gives {score_text(final.trivial_test_score)}).{verdict}",
@@ -131,7 +132,7 @@ def _answer(spec: StudySpec, final: FinalistsResult, extends: str) -> list[str]:
         f"| test, the networks of its seeds | {mean_text(final.test_mean, final.test_std, len(final.test_scores))} |",
         f"| test, predictor that ignores its inputs | {score_text(final.trivial_test_score)} |",
         f"| {validation} | {mean_text(winner.mean, winner.std, len(winner.units))} |",
-        *([f"| validation, 95 % confidence interval | {format_interval(winner)} |"] if winner.interval else []),
+        *([f"| validation, 95 % confidence interval | {interval} |"] if winner.interval else []),
         "",
         "| hyperparameter | value |",
         "| --- | --- |",
@@ -275,7 +276,8 @@ def describe_threshold(final: FinalistsResult) -> str:
         return f"{named}, as model.threshold says: {on_tests}"
     before, best = found.validation
     why = f"where validation {by} is best ({score_text(before)} at 0.5 → {score_text(best)})"
-    return f"{named}, {why}; {on_tests}; simpler models have thresholds of their own"
+    others = "; simpler models have thresholds of their own" if final.baselines else ""
+    return f"{named}, {why}; {on_tests}{others}"
 
 
 def describe_prediction_interval(found: PredictionInterval) -> str:

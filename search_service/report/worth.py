@@ -13,8 +13,6 @@ from trainables.metrics import METRICS, MetricName
 from trainables.records import Advantage, Baseline
 
 Answer = Literal["better", "cannot be told", "not better"]
-# What is said where nothing can be.
-NOT_COMPARED = "Not known: there is no simpler model to compare with, so nothing says whether a network was needed"
 # The first words of the sentence.
 _SAID: dict[Answer, str] = {"better": "Yes", "cannot be told": "It cannot be told", "not better": "No"}
 
@@ -43,6 +41,13 @@ def worth(final: FinalistsResult) -> str | None:
     return None if found is None else found.sentence
 
 
+def not_compared(final: FinalistsResult) -> str:
+    """What is said where there is nothing to compare with: whether it was worth it is not known, and why."""
+    if final.baselines_left_out:
+        return "Not known: there was no time for simpler models; with more, the study says whether a network is needed"
+    return "Not known: there is no simpler model to compare with, so nothing says whether a network was needed"
+
+
 def judge(final: FinalistsResult) -> Worth | None:
     """Whether the model beats the simpler models on test rows; None if there is none to compare with.
 
@@ -62,7 +67,9 @@ def judge(final: FinalistsResult) -> Worth | None:
     worse = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign < 0]
     alike = [baseline for baseline in scored if baseline.lead is not None and baseline.lead.sign == 0]
     model = f"the model's test {final.metric} {score_text(final.model_test_score)}"
-    but = _but(final, scored)
+    # What is said of another metric goes on where this one is behind, too.
+    ahead = [baseline for baseline in alike if baseline.lead is not None and baseline.lead.difference < 0]
+    but = _but(final, scored, "and" if ahead else "but")
     but += _of_its_probabilities(final, "and" if but else "but")
     if not worse and not alike:
         assert best.lead is not None
@@ -99,7 +106,7 @@ def _by(lead: Advantage) -> str:
     return f"{spread_text(abs(lead.difference))} ± {spread_text(lead.error)}"
 
 
-def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
+def _but(final: FinalistsResult, scored: Sequence[Baseline], word: str) -> str:
     """By which other metrics the model clearly loses against a baseline, and against which most; empty if by none."""
     losses: dict[str, list[str]] = {}
     chosen_by = None if final.threshold is None else final.threshold.chosen_by
@@ -114,7 +121,7 @@ def _but(final: FinalistsResult, scored: Sequence[Baseline]) -> str:
             scores = f"{score_text(worst.test[name])} against {score_text(worst.test[name] + behind)}"
             losses.setdefault(worst.model, []).append(f"{name} ({scores})")
     ahead = [f"{model} is ahead by {' and '.join(names)}" for model, names in losses.items()]
-    return f"; but {', and '.join(ahead)}" if ahead else ""
+    return f"; {word} {', and '.join(ahead)}" if ahead else ""
 
 
 def _of_its_probabilities(final: FinalistsResult, word: str) -> str:

@@ -199,7 +199,8 @@ def read(path: Path) -> Any:
             raise InvalidSpecError([Problem(shown, f"{size} bytes", rule, "is this the config, or the data?")])
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise InvalidSpecError([Problem("CONFIG", shown, "an existing file", "check the path")]) from error
+        rule = f"an existing file, or a bundled set: {', '.join(BUNDLED)}"
+        raise InvalidSpecError([Problem("CONFIG", shown, rule, "check the path")]) from error
     except UnicodeDecodeError as error:
         fix = f"save it as UTF-8; byte {error.start + 1} is none of it"
         raise InvalidSpecError([Problem("CONFIG", shown, "a text file in UTF-8", fix)]) from error

@@ -12,6 +12,7 @@ cross-validated there and where a class has few, and a metric that sees a rare c
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -278,6 +279,9 @@ def _name(source: str) -> str:
     stem = re.sub(
         r"(?<=.)\.(csv|tsv|json|jsonl|ndjson)$", "", PurePosixPath(place.rstrip("/")).stem, flags=re.IGNORECASE
     )
+    # Of accented letters the letter is left.
+    letters = unicodedata.normalize("NFKD", stem.replace("ß", "ss"))
+    stem = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:64] or "table"
 
 

@@ -163,5 +163,7 @@ def require_unfinished(folder: StudyFolder) -> None:
     """
     if folder.ending is not None:
         rule = f"a study that has not ended; this one has {folder.ending}"
-        fix = f"give it more: search-service extend {folder.path.name} --trials 20"
+        fix = "mend its config as the reason says, and run that"
+        if folder.ending.startswith("completed"):
+            fix = f"give it more: search-service extend {folder.path.name} --trials 20"
         raise DataError([Problem(study_folder.OPTION, folder.path.name, rule, fix)])

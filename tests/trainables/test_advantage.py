@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from trainables.advantage import Drawn, compare, save
 from trainables.data.dataset import Dataset, Rows
@@ -51,6 +52,16 @@ def test_b_the_error_of_accuracies_is_the_binomials_of_paired_rows():
     assert found.difference == pytest.approx(gained - lost)
     assert found.error == pytest.approx(math.sqrt((gained + lost - (gained - lost) ** 2) / N), rel=0.25)
     assert found.is_certain
+
+
+@pytest.mark.parametrize(("n", "limit"), [(3, 0.7076), (30, 0.1157)])
+@pytest.mark.parametrize("right", [True, False])
+def test_b_of_rows_that_are_all_right_or_all_wrong_the_exact_limit_is_known(n, limit, right):
+    """Clopper and Pearson's, by scipy's beta distribution: every draw of such rows has the same score."""
+    assert 1 - stats.beta.ppf(0.025, n, 1) == pytest.approx(limit, abs=1e-4)
+    outputs = np.where(np.eye(2)[np.zeros(n, np.int64)], 1.0, -1.0).astype(np.float32)
+    targets = np.full(n, 0 if right else 1)
+    assert 1.96 * drawn(outputs, targets, "accuracy").error == pytest.approx(limit, abs=1e-4)
 
 
 @pytest.mark.parametrize("metric", [name for name, it in METRICS.items() if it.task == "classification"])

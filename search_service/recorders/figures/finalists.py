@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import COLOURS, DASHES, GREY, new_figure, plain_ticks, set_margins
 from search_service.records import curves as records_of
-from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.finalists import Finalist, FinalistsResult, possible
 from search_service.records.numbers import mean_text, score_text
 from trainables.metrics import METRICS
 from trainables.records import EpochPoint
@@ -78,7 +78,7 @@ def _draw_forest(axis: Axes, final: FinalistsResult) -> None:
         unit = "a fold, mean over seeds" if finalist.fold_scores else "a seed's best epoch on validation rows"
         label = unit if row == 0 else "_"
         axis.plot(units, [row + 0.16] * len(units), "o", color=colour, markersize=4, label=label)
-        low, high = finalist.interval or (math.nan, math.nan)
+        low, high = possible(final.metric, finalist.interval) if finalist.interval else (math.nan, math.nan)
         label = f"mean, and its 95 % interval over {finalist.unit}s" if row == 0 else "_"
         axis.plot([low, high], [row - 0.08] * 2, color=colour, linewidth=2.0)
         axis.plot([finalist.mean], [row - 0.08], "D", color=colour, markersize=7, markeredgecolor="white", label=label)

@@ -17,7 +17,7 @@ from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.numbers import score_text
 from search_service.report.looking_back import describe_contenders
 from search_service.report.study_report import describe_interval, describe_model
-from search_service.report.worth import NOT_COMPARED, worth
+from search_service.report.worth import not_compared, worth
 from trainables.records import Baseline
 from trainables.visible import visible_lines
 
@@ -50,7 +50,7 @@ def write(client: MlflowClient, runs: Runs, final: FinalistsResult, *, parent: s
 
 def verdict(final: FinalistsResult) -> str:
     """What the model reaches and whether it was worth it."""
-    worth_it = worth(final) or NOT_COMPARED
+    worth_it = worth(final) or not_compared(final)
     return (
         f"Test {final.metric} {score_text(final.model_test_score)}{describe_interval(final)}. **Worth it?** {worth_it}."
     )

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from search_service.records import curves
-from search_service.records.finalists import Finalist, FinalistsResult
+from search_service.records.finalists import Finalist, FinalistsResult, possible
 from search_service.records.numbers import score_text, spread_text
 from search_service.records.results import DataSummary, StudyResult, StudyStatus
 from search_service.records.rounds import TrialStatus
@@ -24,8 +24,9 @@ from search_service.report.study_report import (
     describe_prediction_interval,
     describe_threshold,
     format_value,
+    trainings,
 )
-from search_service.report.worth import NOT_COMPARED, Answer, judge
+from search_service.report.worth import Answer, judge, not_compared
 from search_service.spec.study_spec import StudySpec
 from trainables.records import Advantage
 
@@ -75,7 +76,7 @@ class HeadlinePart(Document):
             low=low,
             high=high,
             interval=interval,
-            worth=NOT_COMPARED if found is None else found.sentence,
+            worth=not_compared(final) if found is None else found.sentence,
             sentences=[*sentences, *filter(None, [describe_threshold(final), _ends(final)])],
             numbers=_numbers(final, rounds),
         )
@@ -167,6 +168,7 @@ def _number_of_best(metric: str, rounds: list[ToldRound]) -> list[NumberPart]:
 def _numbers(final: FinalistsResult, rounds: list[ToldRound]) -> list[NumberPart]:
     winner, metric = final.winner, _words(final.metric)
     seeds = counted(len(winner.seeds), "seed")
+    of_best = "" if winner.fold_scores else " of the best epochs"
     numbers = [
         NumberPart(
             name="the model on test rows",
@@ -182,7 +184,7 @@ def _numbers(final: FinalistsResult, rounds: list[ToldRound]) -> list[NumberPart
         NumberPart(
             name="the winner on validation rows",
             value=short(winner.mean),
-            meaning=f"validation {metric} that chose it: mean over {seeds} of the best epochs "
+            meaning=f"validation {metric} that chose it: mean over {trainings(winner)}{of_best} "
             f"(± {spread_text(winner.std)})",
         ),
     ]
@@ -237,7 +239,7 @@ class FinalistPart(Document):
         """Make it of a finalist."""
         is_winner = finalist is final.winner
         alike = "cannot be told from the best" if finalist.trial_id in final.contenders else "worse than the best"
-        low, high = finalist.interval or (math.nan, math.nan)
+        low, high = possible(final.metric, finalist.interval) if finalist.interval else (math.nan, math.nan)
         return cls(
             trial_id=finalist.trial_id,
             place="winner" if is_winner else alike,
@@ -312,7 +314,7 @@ def _lead(lead: Advantage | None) -> str:
     if lead.difference == 0:
         return f"as good on the same {lead.rows:,} rows"
     if lead.sign == 0:
-        return f"cannot be told apart: {'better' if lead.difference > 0 else 'worse'} by {by}"
+        return f"cannot be told apart: the model is {'better' if lead.difference > 0 else 'worse'} by {by}"
     return f"the model is {'better' if lead.sign > 0 else 'worse'} by {by}"
 
 

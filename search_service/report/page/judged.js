@@ -16,7 +16,7 @@ function measureBar(measure) {
   return said;
 }
 
-const VERDICTS = { passed: "✓ passed", failed: "✗ not passed", done: "done", "cut off": "cut off", "not reached": "not reached" };
+const VERDICTS = { passed: "✓ passed", failed: "✗ not passed", done: "done", "cut off": "cut off", "left out": "left out", "not reached": "not reached" };
 
 function stepTile(step) {
   return h("li", { class: "step " + step.verdict.replace(" ", "-") },

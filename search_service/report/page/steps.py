@@ -69,7 +69,7 @@ class StepPart(Document):
     cycle: int
     title: str
     question: str
-    verdict: Literal["passed", "failed", "done", "cut off", "not reached"]
+    verdict: Literal["passed", "failed", "done", "cut off", "left out", "not reached"]
     summary: str
     advice: str
     measures: list[MeasurePart]
@@ -181,7 +181,7 @@ def steps_of(spec: StudySpec, result: StudyResult, rounds: Sequence[ToldRound]) 
 def _part(
     step: int,
     cycle: int,
-    verdict: Literal["passed", "failed", "done", "cut off", "not reached"],
+    verdict: Literal["passed", "failed", "done", "cut off", "left out", "not reached"],
     summary: str,
     *,
     advice: str = "",
@@ -280,6 +280,8 @@ def _plain(name: str, measured: float) -> MeasurePart:
 
 
 def _round(done: RoundResult) -> StepPart:
+    if not done.trials:
+        return _part(int(done.plan.step), done.plan.cycle, "left out", done.stop_reason)
     counts = {status: done.count(status) for status in TrialStatus}
     broken = counts[TrialStatus.DIVERGED] + counts[TrialStatus.FAILED]
     trials = (

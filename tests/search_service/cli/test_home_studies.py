@@ -100,11 +100,27 @@ def test_d4_studies_are_listed_with_where_they_stand_the_newest_first(called, ho
     assert [study["id"] for study in named["items"]] == [cancelled]
 
 
+def test_d4_a_list_without_a_match_says_so_and_knows_its_states(called, home, finished):
+    nothing = called("list", "--name", "nothing", "--home", home).stdout
+    assert "no such studies" in nothing
+    assert "begins one" not in nothing
+    assert called("list", "--name", finished.study_id[:5].upper(), "--home", home).stdout.count(finished.study_id) == 1
+    refused = called("list", "--state", "done", "--home", home)
+    assert (refused.returncode, "one of running, completed, failed, interrupted" in refused.stderr) == (2, True)
+
+
+def test_d4_what_is_to_be_done_is_printed_for_the_home_that_was_given(called, home, finished, cancelled):
+    over = called("run", "--study", finished.study_id, "--home", home).stderr
+    assert f"search-service extend {finished.study_id} --home {home} --trials 20" in over
+    not_over = called("extend", cancelled, "--trials", "4", f"--home={home}").stderr
+    assert f"search-service run --study {cancelled} --home {home}" in not_over
+
+
 def test_d4_a_study_is_shown_with_its_checks_its_best_trials_and_what_can_be_done(called, home, finished, cancelled):
     shown = called("show", finished.study_id, "--home", home).stdout
     winner = finished.finalists.winner
-    tested = f"accuracy {winner.mean:.4g}, test {finished.finalists.model_test_score:.4g}"
-    assert f"winner {winner.trial_id}: {tested}" in shown
+    assert f"the model: test accuracy {finished.finalists.model_test_score:.4g}\n" in shown
+    assert f"winner {winner.trial_id}: validation accuracy {winner.mean:.4g}\n" in shown
     assert all(f"step {check.step}" in shown and check.summary in shown for check in finished.checks)
     assert "the best 5 of 7 trials, those first that were trained furthest" in shown
     assert "finalists, 7 trials, " in shown

@@ -159,7 +159,7 @@ def test_e1_report_page_and_document_say_which_columns_matter(finished):
     shown = shown_of(found)[0]
     text = (folder / "report.txt").read_text(encoding="utf-8")
     assert all(f"| {column.name} | {column.worse:.2g} ±" in text for column in shown)
-    assert f"by {shown[0].worse:.2g} without {shown[0].name}" in describe_columns(found)
+    assert f"by {shown[0].worse:.2g} with {shown[0].name} shuffled" in describe_columns(found)
     # Up to what a page has to escape.
     assert how_measured(found).partition(":")[0] in (folder / "report.html").read_text(encoding="utf-8")
 

@@ -327,10 +327,11 @@ def test_b_finalists_have_their_intervals_and_those_like_the_winner_are_named(tm
 def test_b_what_is_said_of_contenders():
     one, two = (Finalist(name, plain(), (0,), (50.0,), ((),), None, None, ()) for name in ("r1-000", "r1-001"))
     final = FinalistsResult((one, two), "rmse", (50.0,), 0, {}, Path("x"), 1.0, contenders=("r1-000", "r1-001"))
-    assert (
-        describe_contenders(final, "best")
-        == "With a single seed nothing can be told apart; won by the best mean, r1-000"
-    )
+    single = "With a single seed nothing can be told apart; "
+    tied = "r1-000 won, which the search had ahead of r1-001 with the same mean"
+    assert describe_contenders(final, "best") == single + tied
+    ahead = replace(final, finalists=(replace(one, scores=(49.0,)), two))
+    assert describe_contenders(ahead, "best") == f"{single}won by the best mean, r1-000"
     one, two = (replace(finalist, seeds=(0, 1), scores=(50.0, 50.0)) for finalist in (one, two))
     swapped = replace(final, finalists=(two, one))
     words = (

@@ -126,7 +126,7 @@ def test_what_the_user_says_holds_and_stands_in_its_section():
         ("https://host/a/rows.parquet?x=1", "rows"),
         ("openml:adult", "adult"),
         ("folder/", "folder"),
-        ("größe.csv", "gr-e"),
+        ("größe.csv", "grosse"),
         ("表.csv", "table"),
     ],
 )
