@@ -47,6 +47,7 @@ from search_service.service.documents import (
 )
 from search_service.service.states import State
 from search_service.spec import config_file
+from search_service.spec.from_table import is_table
 
 __all__ = ["DEFAULT_URL", "TOKEN", "URL", "Client", "RefusedError", "ServiceUnreachableError"]
 
@@ -313,10 +314,14 @@ class Client:
         """A config as plain data, its local tables uploaded."""
         with tempfile.TemporaryDirectory(prefix="search-service-") as folder:
             if isinstance(config, str | Path):
+                if is_table(str(config)):
+                    fix = 'give {"name": ..., "data": {"source": TABLE, "target": COLUMN}}, or a file with that'
+                    raise InvalidSpecError([Problem("config", str(config), "a config; this is a table", fix)])
                 raw = config_file.load_plain(Path(config), overrides)
             else:
                 config = config_file.with_frames_written(config, Path(folder))
                 raw = config_file.overridden(config_file.plain(config), overrides)
+            config_file.require_local_files(raw)
             for place, path in config_file.local_files(raw).items():
                 raw["data"][place] = self.upload(path).source
         return raw

@@ -23,7 +23,7 @@ from search_service.cli.options import (
     load,
     settings_for,
 )
-from search_service.cli.terminal import say
+from search_service.cli.terminal import say, wide_console
 from search_service.errors import OutsideError
 from trainables.redaction import shown
 
@@ -72,7 +72,7 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(inspection.as_document(spec, table), indent=2))
     else:
-        inspection.show(spec, table, Console())
+        inspection.show(spec, table, wide_console())
 
 
 @app.command()

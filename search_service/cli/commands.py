@@ -16,6 +16,7 @@ import logging
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -34,7 +35,14 @@ from search_service.cli import (
 )
 from search_service.cli.installed import what_is_missing
 from search_service.cli.terminal import note_begin, say
-from search_service.errors import EXIT_INTERRUPTED, DataError, InvalidSpecError, OutsideError, SearchServiceError
+from search_service.errors import (
+    EXIT_INTERRUPTED,
+    DataError,
+    InvalidSpecError,
+    OutsideError,
+    Problem,
+    SearchServiceError,
+)
 from search_service.runners.interrupts import catch_interrupts
 from trainables.redaction import guard_process
 
@@ -101,6 +109,24 @@ def _with_home(text: str) -> str:
     return _OF_A_STUDY.sub(lambda found: f"{found[0]} --home {shlex.quote(homes[-1])}", text) if homes else text
 
 
+# Options of which the last would count, without a word about the others.
+_ONCE = ("--target", "--metric", "--minutes", "--runner", "--home")
+
+
+def _require_once(arguments: Sequence[str]) -> None:
+    """See to it that what can have one value is given one.
+
+    Raises:
+        DataError: It is given several.
+    """
+    for option in _ONCE:
+        values = [given for name, given in itertools.pairwise(arguments) if name == option]
+        values += [name.partition("=")[2] for name in arguments if name.startswith(f"{option}=")]
+        if len(values) > 1:
+            fix = "keep one of them" + ("; a model predicts one column" if option == "--target" else "")
+            raise DataError([Problem(option, ", ".join(values), "an option that is given once", fix)])
+
+
 def main() -> None:
     """Entry point: every error that we raise on purpose becomes one clear message and an exit code."""
     note_begin()
@@ -112,6 +138,7 @@ def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
     logging.getLogger("search_service").setLevel(logging.WARNING)
     try:
+        _require_once(sys.argv[1:])
         with catch_interrupts() as interrupts:
             try:
                 app(standalone_mode=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from search_service.records.steps import Step
 # Seconds in which a process gets from its start to its command; one that is older has been about something else.
 FRESH_S = 10.0
 _begun: list[float] = []
+# Characters of a line where there is no screen: the widest tables of columns have some 180.
+WITHOUT_A_SCREEN = 200
 # Characters that the columns beside an id need in a list of studies.
 OTHERS_WIDTH = 34
 
@@ -31,6 +34,12 @@ def note_begin() -> None:
 def begun_at() -> float:
     """When this command was given, as an instant of ``time.monotonic()``."""
     return _begun[0] if _begun else time.monotonic()
+
+
+def wide_console() -> Console:
+    """The screen; where there is none, as in a file or a pipe, there is room for everything."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=WITHOUT_A_SCREEN)
 
 
 def say(text: str, console: Console | None = None) -> None:

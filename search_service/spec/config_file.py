@@ -162,6 +162,26 @@ def local_files(raw: Any) -> dict[str, Path]:
     }
 
 
+def require_local_files(raw: Any) -> None:
+    """See to it that the files of this machine that a config's plain data names by a relative path are there.
+
+    Raises:
+        InvalidSpecError: One is not; nobody else would know where it is.
+    """
+    data, problems = raw.get("data") if isinstance(raw, dict) else None, []
+    for place in PLACES:
+        value = data.get(place) if isinstance(data, dict) else None
+        if not isinstance(value, str) or value in BUNDLED or is_url(value) or value.startswith((OPENML, "dataset:")):
+            continue
+        path = Path(value)
+        if not path.is_absolute() and (path.suffix or "/" in value) and not path.exists():
+            rule = f"an existing file; it was looked for at {path.absolute()}"
+            fix = "check the path; a table of the cluster is named by its full path"
+            problems.append(Problem(f"data.{place}", value, rule, fix))
+    if problems:
+        raise InvalidSpecError(problems)
+
+
 def with_frames_written(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     """A config in which tables in memory, standing where one is named, are files in ``folder``.
 

@@ -156,3 +156,16 @@ def test_e2_a_file_that_is_called_as_a_bundled_set_is_not_taken_for_it(tmp_path,
     with pytest.raises(RefusedError):
         opened.submit({"name": "mine", "data": {"source": "digits"}})
     assert [json.loads(request.content)["data"] for request in asked] == [{"source": "digits"}]
+
+
+def test_d4_a_file_that_is_not_here_and_a_table_that_is_no_config_are_said_before_anything_is_sent(tmp_path):
+    opened, asked = client(problem(422))
+    with pytest.raises(InvalidSpecError, match=r"(?s)data\.source: 'nofile\.csv'.*it was looked for at /"):
+        opened.submit({"name": "mine", "data": {"source": "nofile.csv", "target": "y"}})
+    with pytest.raises(InvalidSpecError, match=r"(?s)a config; this is a table.*give \{"):
+        opened.submit(tmp_path / "t.csv")
+    assert asked == []
+    # What only the cluster has is its matter.
+    with pytest.raises(RefusedError):
+        opened.submit({"name": "mine", "data": {"source": "/data/of/the/cluster.csv", "target": "y"}})
+    assert len(asked) == 1

@@ -395,3 +395,12 @@ def test_of_two_fixes_that_hold_braces_the_first_is_what_can_be_pasted(tmp_path,
     argument = shlex.split(told.partition("--set ")[2])[0]
     assert argument.startswith("data.columns: {d: {kind: date, format: ")
     assert called("inspect", tmp_path / "days.csv", "--target", "y", "--set", argument).returncode == 0
+
+
+def test_e1_an_option_that_has_one_value_is_given_once(tmp_path, called):
+    """The last one counted, and a minute was spent on another target, the first one being a feature."""
+    for again in (["--target", "y"], ["--target=y"]):
+        refused = called("run", "t.csv", "--target", "x", *again)
+        assert (refused.returncode, "--target: 'x, y'" in refused.stderr) == (2, True)
+        assert "a model predicts one column" in refused.stderr
+    assert not list(tmp_path.iterdir())

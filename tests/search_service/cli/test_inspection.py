@@ -126,3 +126,12 @@ def test_d4_on_a_narrow_screen_each_column_is_a_line_with_its_values(tmp_path, c
     assert (shown[2][:3], shown[3][:2]) == (["left", "left", "out"], ["y", "target"])
     monkeypatch.setenv("COLUMNS", "140")
     assert called(*asked).stdout.splitlines()[start].split()[-1] == "prepared"
+
+
+def test_d4_nothing_is_cut_off_where_there_is_no_screen(tmp_path, called, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    rows = "".join(f"{number / 7:.9f},{number % 2}\n" for number in range(60))
+    (tmp_path / "t.csv").write_text(f"a_column_with_a_long_name,y\n{rows}")
+    shown = called("inspect", "t.csv", "--target", "y").stdout
+    assert "…" not in shown
+    assert "prepared" in shown
