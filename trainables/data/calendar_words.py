@@ -41,10 +41,13 @@ _ABBREVIATED = {month[:3].lower(): month for month, _, _ in _MONTHS} | _ENGLISH
 _WORD = re.compile(r"[^\W\d_]+\.?")
 _BETWEEN = {"de", "del"}
 
-# What ``strptime`` has no letters for: %q is a quarter from 1 to 4; %s and %Q are seconds and milliseconds since 1970.
+# What ``strptime`` has no letters for: %q is a quarter from 1 to 4; %s, %Q, %s%f and %s%N are seconds, milliseconds,
+# microseconds and nanoseconds since 1970.
 QUARTERS = ("%Y-Q%q", "%YQ%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y")
 WEEKS = ("%G-W%V", "%GW%V", "%G W%V", "W%V %G", "W%V-%G", "W%V/%G", "KW%V/%G", "KW %V/%G", "KW%V %G", "KW %V %G")
-SINCE_1970 = {"%s": "s", "%Q": "ms"}
+SINCE_1970 = {"%s": "s", "%Q": "ms", "%s%f": "us", "%s%N": "ns"}
+UNITS_SINCE_1970 = {"%s": "seconds", "%Q": "milliseconds", "%s%f": "microseconds", "%s%N": "nanoseconds"}
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # The first moment that a column of seconds since 1970 is thought to hold, and the last: the years 2000 and 2040.
 FIRST_S, LAST_S = 946_684_800, 2_208_988_800
 
@@ -79,8 +82,7 @@ def is_ours(form: str) -> bool:
 def parse(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
     """Texts of such a format as dates; NaT for others."""
     if form in SINCE_1970:
-        numbers = pd.to_numeric(texts, errors="coerce")
-        return pd.to_datetime(numbers, unit=SINCE_1970[form], errors="coerce").astype("datetime64[us]")
+        return _of_instants(pd.to_numeric(texts, errors="coerce"), SINCE_1970[form])
     if "%q" not in form:
         # A week is known by its Monday.
         return pd.to_datetime(texts + "-1", format=f"{form}-%u", errors="coerce").astype("datetime64[us]")
@@ -91,10 +93,23 @@ def parse(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
     return pd.to_datetime(written, format="%Y-%m", errors="coerce").astype("datetime64[us]")
 
 
+def _of_instants(numbers: pd.Series[Any], unit: str) -> pd.Series[Any]:
+    """Numbers since 1970 as dates, by their unit; a number that lies in these years by another one is of that.
+
+    A later file may have been written by a program that counts otherwise: seconds in a log are milliseconds in JSON.
+    """
+    # As floats, of which those of today are exact to the microsecond.
+    instants = numbers.astype("float64") * (10**6 // _PER_SECOND[unit] if unit != "ns" else 1e-3)
+    for per_second in _PER_SECOND.values():
+        is_other = numbers.between(FIRST_S * per_second, LAST_S * per_second)
+        instants = instants.where(~is_other, numbers.astype("float64") * (10**6 / per_second))
+    return pd.to_datetime(instants.round(), unit="us", errors="coerce").astype("datetime64[us]")
+
+
 def since_1970(smallest: int, largest: int) -> str | None:
     """The format of whole numbers that may be instants since 1970, by their ends; None where they are none."""
     for form, unit in SINCE_1970.items():
-        factor = 1 if unit == "s" else 1_000
+        factor = _PER_SECOND[unit]
         if factor * FIRST_S <= smallest and largest <= factor * LAST_S:
             return form
     return None

@@ -186,7 +186,7 @@ def _to_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
 def _read_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
     is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     if of.format in calendar_words.SINCE_1970 and is_number:
-        numbers = pd.Series(column.cast(pa.float64()).to_numpy())
+        numbers = pd.Series(column.cast(pa.float64(), safe=False).to_numpy())
         return np.asarray(calendar_words.parse(numbers, of.format).to_numpy(), dtype="datetime64[us]")
     if of.format is not None and is_number and (whole := whole_numbers(column)) is not None:
         # 20260224 may have been read as a number, and be one with a fraction where the column has gaps.

@@ -22,6 +22,7 @@ CODE_DIGITS = 5
 # Points between thousands, with or without a decimal comma behind.
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 _MONTH = re.compile(r"(0[1-9]|1[0-2])\.(19|20)\d{2}")
+_DAY = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _VERSION = re.compile(r"\d+(\.\d+)?")
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d")
 
@@ -74,7 +75,10 @@ def codes_in(rows: Sequence[list[str]]) -> list[str]:
         are_digits = len(lengths) == 1 and min(lengths) >= CODE_DIGITS and all(map(str.isdecimal, values))
         are_times = are_digits and all(map(_TIME_OF_DAY.fullmatch, values))
         if are_digits and not are_times and any(value[0] == "0" for value in values) and any(map(int, values)):
-            found.append(name)
+            # SAP's day for none, beside days.
+            rest = values - {"00000000"}
+            if not (rest < values and all(map(_DAY.fullmatch, rest))):
+                found.append(name)
     return found
 
 

@@ -178,6 +178,9 @@ def _column_of(values: Any, name: str) -> pa.Array:
         elif isinstance(values.dtype, pd.SparseDtype):
             # As pandas.get_dummies(sparse=True) makes them.
             values = values.sparse.to_dense()
+        elif values.dtype == np.longdouble:
+            # Which Arrow does not know.
+            values = values.astype(np.float64)
     try:
         return pa.array(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:

@@ -203,7 +203,7 @@ def _look(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tuple[Colum
 
 
 def _look_at_instants(name: str, column: pa.ChunkedArray) -> tuple[Column, str] | None:
-    """Whole numbers that count seconds or milliseconds since 1970, as logs do; None for others.
+    """Whole numbers that count seconds, or thousandths of them and less, since 1970, as logs do; None for others.
 
     As numbers they tell earlier from later; as dates, the hour and the weekday, too.
     """
@@ -215,7 +215,7 @@ def _look_at_instants(name: str, column: pa.ChunkedArray) -> tuple[Column, str] 
     form = calendar_words.since_1970(ends["min"], ends["max"])
     if form is None:
         return None
-    unit = {"s": "seconds", "ms": "milliseconds"}[calendar_words.SINCE_1970[form]]
+    unit = calendar_words.UNITS_SINCE_1970[form]
     first = calendar_words.parse(pd.Series([ends["min"]]), form).iloc[0]
     said = f"{ends['min']} is read as {unit} since 1970, {first:%Y-%m-%d %H:%M}"
     said += "; data.columns: {{name}: numeric} keeps the number"

@@ -42,6 +42,13 @@ DAYS_FOR_MISSING = frozenset(
     ["0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01", "2999-12-31", "9999-01-01",
      "9999-12-31"]
 )  # fmt: skip
+# What is written as a number, its format, the first of the years 1900 to 2100 and the last; and an example.
+_WITHOUT_MARKS = (
+    ("days", "%Y%m%d", 19_000_101, 21_001_231, "20260224"),
+    ("months", "%Y%m", 190_001, 210_012, "202602"),
+    ("times", "%Y%m%d%H%M", 190_001_010_000, 210_012_312_359, "202602241345"),
+    ("times", "%Y%m%d%H%M%S", 19_000_101_000_000, 21_001_231_235_959, "20260224134510"),
+)
 # What is expected of numbers, one of which may mean missing, and of classes, two of which may be one.
 _MARK = "numbers that lie together; this one, far from all others, comes again and may mean missing"
 _ALIKE = "classes that differ in more than blanks, capitals and how a sign is stored"
@@ -118,18 +125,16 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
         values = sample[column.name]
         present = values[~values.isin([MISSING, ""])] if values.dtype == object else values.dropna()
         different = present.nunique()
-        are_days = column.kind == "numeric" and _are_days(present)
+        days = _days_in(column.name, present) if column.kind == "numeric" else None
         # A column with gaps says at least where they are.
         if different == 0 or (different == 1 and len(present) == len(values)):
             constant.append(column.name)
         elif len(present) <= (1 - EMPTY_SHARE) * len(values):
             empty.append(column.name)
-        elif not are_days and len(present) >= LEAST_ROWS_IDS and _is_like_id(column, present, different):
+        elif days is None and len(present) >= LEAST_ROWS_IDS and _is_like_id(column, present, different):
             like_ids.append(column.name)
-        if are_days:
-            rule = "numbers; these read as days, such as 20260224"
-            fix = f'if they are, data.columns: {{{as_key(column.name)}: {{kind: date, format: "%Y%m%d"}}}}'
-            problems.append(Problem(f"data.columns.{column.name}", f"{present.iloc[0]:.15g}", rule, fix))
+        if days is not None:
+            problems.append(days)
         if column.kind == "date" and column.storage != "clock" and (day := _day_for_missing(present)) is not None:
             rule = "dates; this one comes again and again, is the first or the last, and may mean missing"
             fix = f"if it does, data.columns: {{{as_key(column.name)}: {{null_values: ['{day}']}}}}"
@@ -171,12 +176,25 @@ def _day_for_missing(present: pd.Series[Any]) -> str | None:
     return None
 
 
-def _are_days(present: pd.Series[Any]) -> bool:
-    """Whether whole numbers are days of the years 1900 to 2100, written without marks."""
-    if len(present) < LEAST_NUMBERS or not present.between(19_000_101, 21_001_231).all() or (present % 1).any():
-        return False
-    written = present.astype("int64").astype(str)
-    return bool(written_dates.parse(written.astype(object), "%Y%m%d").notna().all())
+def _days_in(name: str, present: pd.Series[Any]) -> Problem | None:
+    """Whole numbers that are days, months or times of the years 1900 to 2100, written without marks.
+
+    Beside days, 0 is a day for none, as SAP writes it.
+    """
+    numbers = present[present != 0]
+    if len(numbers) < LEAST_NUMBERS or (numbers % 1).any():
+        return None
+    for what, form, first, last, example in _WITHOUT_MARKS:
+        # A few numbers of six digits may read as months by chance.
+        if numbers.between(first, last).all() and (form != "%Y%m" or numbers.nunique() >= LEAST_NUMBERS):
+            written = numbers.astype("int64").astype(str).astype(object)
+            if written_dates.parse(written, form).isna().any():
+                return None
+            none = "" if len(numbers) == len(present) else f', null_values: [0, "{"0" * len(example)}"]'
+            fix = f'if they are, data.columns: {{{as_key(name)}: {{kind: date, format: "{form}"{none}}}}}'
+            rule = f"numbers; these read as {what}, such as {example}"
+            return Problem(f"data.columns.{name}", f"{numbers.iloc[0]:.15g}", rule, fix)
+    return None
 
 
 def _mark_for_missing(present: pd.Series[Any]) -> float | None:

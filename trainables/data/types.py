@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainables.data import periods
+
 # Names listed in one message; a table with thousands of columns needs no list of them all.
 NAMED_COLUMNS = 8
 # Floats from here on are not all whole numbers that can be told apart, and are written with an exponent.
@@ -30,6 +32,8 @@ _CODED_NUMBER = re.compile(r"([+-]?)0*(\d+)(\.\d+)?")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d)(:\d\d)?(\.\d+)?(Z|[+-]00:?00)?")
 # Signs without a width: marks of direction, joiners, a mark of byte order in the middle of a joined file.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# What no text has: bytes with such signs are a picture, a key or a number.
+_CONTROL = r"[\x00-\x08\x0e-\x1f]"
 # Quotation marks and dashes, which one program writes as another does not.
 _LOOK = str.maketrans(
     dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'")
@@ -109,6 +113,8 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column without the types that only say how it is stored."""
     while True:
         kind = column.type
+        if periods.is_of_periods(pa.field("", kind)):
+            return periods.as_dates(column, pa.field("", kind))
         if isinstance(kind, pa.BaseExtensionType):
             column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type)
         elif pa.types.is_run_end_encoded(kind):
@@ -118,11 +124,22 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         elif pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
             return column.cast(pa.string())
         elif pa.types.is_binary_view(kind):
-            return column.cast(pa.binary())
+            column = column.cast(pa.binary())
         elif pa.types.is_float16(kind):
             return column.cast(pa.float32())
+        elif pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+            column = column.cast(pa.binary())
         else:
-            return column
+            return _as_text(column) if pa.types.is_binary(kind) else column
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Bytes as the text that they are to who wrote them, such as Hive, Impala and SciPy's ARFF; others as they are."""
+    try:
+        texts = column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return column
+    return column if pc.any(pc.match_substring_regex(texts, _CONTROL)).as_py() else texts
 
 
 def plain_table(table: pa.Table) -> pa.Table:
@@ -131,8 +148,8 @@ def plain_table(table: pa.Table) -> pa.Table:
     No feature can be made of lists, whatever is in them, but the table they stand in has to be divided.
     """
     columns = []
-    for column in table.columns:
-        made = plain(column)
+    for field, column in zip(table.schema, table.columns, strict=True):
+        made = periods.as_dates(column, field) if periods.is_of_periods(field) else plain(column)
         try:
             made.slice(0, 1).take(pa.array([0] if len(made) else [], pa.int64()))
         except pa.ArrowNotImplementedError:

@@ -26,8 +26,8 @@ _GLANCE = 200
 _TIMES = ("%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 # Of what may be the day or a year of two digits, so many times as many different values are days, and at least so many.
 _DAYS_PER_YEAR, _FEWEST_DAYS = 2, 5
-# Letters of the longest date: Wednesday, September 30, 2026 12:59:59.123456 PM.
-_LONGEST = 60
+# Letters of the longest date: Sat Feb 24 2024 13:45:10 GMT+0100 (Central European Standard Time).
+_LONGEST = 80
 _DAYS = (
     "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%d{0}%b{0}%Y", "%d{0}%b{0}%y",
     "%Y{0}%b{0}%d", "%y{0}%m{0}%d",
@@ -35,27 +35,39 @@ _DAYS = (
 _NAMED = (
     "%d %b %Y", "%d %B %Y", "%d. %b %Y", "%d-%B-%Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d. %B %Y",
     "%a, %d %b %Y", "%A, %B %d, %Y", "%b-%y", "%b-%Y", "%B %Y", "%b %Y", "%a %b %d %H:%M:%S %Y", "%d%b%Y",
-    "%d%b%Y:%H:%M:%S", "%Y年%m月%d日", "%a, %b %d, %Y", "%d%b%y", "%B-%Y", "%Y-%b",
+    "%d%b%Y:%H:%M:%S", "%Y年%m月%d日", "%a, %b %d, %Y", "%d%b%y", "%B-%Y", "%Y-%b", "%A, %d %B %Y", "%A %d %B %Y",
+    # SAS, DB2, Twitter, JavaScript, Java; Korean.
+    "%d%b%Y:%H:%M:%S.%f", "%d%b%y:%H:%M:%S", "%d%b%y:%H:%M:%S.%f", "%Y-%m-%d-%H.%M.%S.%f", "%Y-%m-%d-%H.%M.%S",
+    "%a %b %d %H:%M:%S %z %Y", "%a %b %d %Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z",
+    "%Y년 %m월 %d일", "%Y년%m월%d일", "%Y. %m. %d", "%Y. %m. %d.",
 )  # fmt: skip
 _CLOCKS = (
     "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S",
     " %H:%M UTC", " %H:%M:%S UTC", " %H:%M:%S.%f UTC", " %H:%M:%S %z", ":%H:%M:%S %z",
     " %H:%M GMT", " %H:%M:%S GMT", " %H:%M:%S,%f", ", %I:%M %p", ", %I:%M:%S %p", " %I:%M%p", " @ %H:%M:%S.%f",
+    # Oracle; Chinese and Korean.
+    " %I.%M.%S.%f %p", " %I.%M.%S %p", " %p%I:%M:%S", " %p%I:%M", " %p %I:%M:%S", " %p %I:%M",
 )  # fmt: skip
 # Months of a year, which have no day.
-_MONTHS = ("%m/%Y", "%m-%Y", "%m.%Y", "%Y年%m月")
+_MONTHS = ("%m/%Y", "%m-%Y", "%m.%Y", "%Y年%m月", "%YM%m")
 _LOOKS_LIKE_A_DATE = re.compile(
-    r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{1,4}|\d{4}年\d{1,2}月\d{1,2}日|.*[^\W\d_]{3,12}.*\d{2,4}).*"
+    r"\s*(\d{1,4}[./-](\d{1,2}|[A-Za-z]{3})[./-]\d{1,4}|\d{4}年\d{1,2}月\d{1,2}日|\d{4}(년|\.) ?\d{1,2}(월|\.) ?\d{1,2}"
+    r"|.*[^\W\d_]{3,12}.*\d{2,4}).*"
 )
 # A quarter or a week, and a year before or behind it.
 _LOOKS_LIKE_A_PERIOD = re.compile(
     r"\s*(\d{4}[ /-]?[QqWw]\d{1,2}|([QqWw]|KW ?)\d{1,2}[ /-]\d{4}"
-    r"|(0?[1-9]|1[0-2])[./-](19|20)\d{2}|\d{4}年\d{1,2}月)\s*"
+    r"|(0?[1-9]|1[0-2])[./-](19|20)\d{2}|\d{4}年\d{1,2}月|(19|20)\d{2}[Mm]\d{1,2})\s*"
 )
 # Behind a time: its zone, where a format cannot say it (Google's forms: GMT+1), or a word.
 _ZONE = re.compile(
-    r"(?<=[\dMm.])\s*(\(?(GMT|UTC)[+-]\d{1,2}(:?\d{2})?\)?|CES?T|E[SD]T|C[SD]T|P[SD]T|M[SD]T|BST|IST|JST|MSK|Uhr|г\.)$"
+    r"(?<=[\dMm.])\s*(\(?(GMT|UTC)[+-]\d{1,2}(:?\d{2})?\)?|CES?T|E[SD]T|C[SD]T|P[SD]T|M[SD]T|BST|IST|JST|MSK|Uhr|г\.)"
+    r"(?=$| (19|20)\d{2}$)|(?<=\d) (UTC|GMT)(?= (19|20)\d{2}$)"
 )
+# Behind an offset, which says all: Java's [Europe/Berlin] and JavaScript's (Central European Standard Time).
+_NAME_OF_OFFSET = re.compile(r"((?<=[+-]\d{4})|(?<=[+-]\d\d:\d\d)|(?<=Z))(\[[\w/+-]+\]| \([^()]+\))$")
+_HALVES = {"上午": "AM", "오전": "AM", "午前": "AM", "下午": "PM", "오후": "PM", "午後": "PM"}
+_HALF_IN_FRONT = re.compile("|".join(_HALVES))
 # 1st of January; 10 a.m.
 _ORDINAL = re.compile(r"(?<=\d)(st|nd|rd|th)\b")
 _HALF_OF_DAY = re.compile(r"(?<=[\d ])([ap])\.?\s?m\.?$", re.IGNORECASE)
@@ -197,13 +209,17 @@ def _parse_plainly(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
 
 
 def _plainly(texts: pd.Series[Any], form: str) -> pd.Series[Any]:
-    """Texts without what no format says: zones by name, ordinals, points in a.m."""
+    """Texts without what no format says: zones by name, ordinals, points in a.m.; and halves of a day in English."""
+    texts = texts.where(texts.isna(), texts.astype(str).str.replace(_NAME_OF_OFFSET, "", regex=True))
     if "%z" in form or "%Z" in form:
         return texts
     plain = texts.where(texts.isna(), texts.astype(str).str.replace(_ZONE, "", regex=True))
     plain = plain.where(plain.isna(), plain.astype(str).str.replace(_ORDINAL, "", regex=True))
     if "%p" not in form:
         return plain
+    plain = plain.where(
+        plain.isna(), plain.astype(str).str.replace(_HALF_IN_FRONT, lambda half: _HALVES[half[0]], regex=True)
+    )
     return plain.where(
         plain.isna(), plain.astype(str).str.replace(_HALF_OF_DAY, lambda half: f"{half[1]}m", regex=True)
     )

@@ -1,4 +1,4 @@
-"""Zones by name behind times, ``10:00 EST`` and ``10:00 GMT+1``, as hours before or after UTC.
+"""Zones by name behind times, ``10:00 EST`` and ``10:00 GMT+1``, as hours before or after UTC; a year may follow them.
 
 A zone that all values of a column share changes nothing but the hour that is called the first, and is left out. Where
 they differ, an hour is another instant in each, so that all are read as UTC (format ``... %Z``).
@@ -26,7 +26,9 @@ _HOURS = {
 # Britain, not of Bangladesh.
 _KNOWN_BESIDE = {"CST": {"EST", "EDT", "CDT", "MST", "MDT", "PST", "PDT"}, "BST": {"GMT"}}
 _ZONE = re.compile(
-    rf"(?<=[\dMm.])\s*\(?(?P<zone>{'|'.join(_HOURS)}|IST|(?:GMT|UTC)(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?)\)?$"
+    rf"(?<=[\dMm.])\s*\(?(?P<zone>{'|'.join(_HOURS)}|IST|(?:GMT|UTC)(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?)\)?"
+    # JavaScript says the name of an offset, too. Java and the shell have the year last: Apr 06 22:19:45 PDT 2009.
+    r"(?:(?<=\d) \([^()]+\))?(?=$| (?:19|20)\d\d$)"
 )
 
 

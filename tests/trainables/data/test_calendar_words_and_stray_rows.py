@@ -52,7 +52,16 @@ def test_e1_dates_of_other_calendars_and_languages(tmp_path, written, form, expe
     assert [by_text[value] for value in loaded.example["x"].to_pylist()] == found
 
 
-@pytest.mark.parametrize(("name", "unit", "factor"), [("ts", "seconds", 1), ("createdAt", "milliseconds", 1_000)])
+@pytest.mark.parametrize(
+    ("name", "unit", "factor"),
+    [
+        ("ts", "seconds", 1),
+        ("createdAt", "milliseconds", 1_000),
+        # Google Analytics' export.
+        ("event_timestamp", "microseconds", 10**6),
+        ("time_ns", "nanoseconds", 10**9),
+    ],
+)
 def test_e1_whole_numbers_by_that_name_count_since_1970(tmp_path, name, unit, factor):
     moments = [1_704_067_200 + 3_600 * n for n in range(ROWS)]
     loaded = table(tmp_path, {name: [moment * factor for moment in moments]})
@@ -66,6 +75,23 @@ def test_e1_whole_numbers_by_that_name_count_since_1970(tmp_path, name, unit, fa
     for other, values in ((name, range(1_000, 1_000 + ROWS)), ("amount", moments)):
         plain = table(tmp_path, {other: [7 * (value % 1_000) + value for value in values]})
         assert "since 1970" not in " ".join(plain.notes)
+
+
+@pytest.mark.parametrize("trained", [1, 1_000, 10**6, 10**9])
+def test_e1_a_later_file_may_count_since_1970_in_another_unit(tmp_path, trained):
+    """Milliseconds, as pandas writes them into JSON, were days of the year 55969 where training had seconds."""
+    moments = [1_704_067_200 + 3_600 * n for n in range(ROWS)]
+    loaded = table(tmp_path, {"ts": [moment * trained for moment in moments]})
+    for factor in (1, 1_000, 10**6, 10**9):
+        for name in ("rows.csv", "rows.jsonl"):
+            rows = pd.DataFrame({"ts": [1_704_067_200 * factor]})
+            if name.endswith("csv"):
+                rows.to_csv(tmp_path / name, index=False)
+            else:
+                rows.to_json(tmp_path / name, orient="records", lines=True)
+            again = read_rows(str(tmp_path / name), "rows", loaded.preparation.schema.reading)
+            typed = loaded.preparation.schema.typed(again, "rows")
+            assert typed["ts"].iloc[0] == pd.Timestamp("2024-01-01")
 
 
 def test_e1_a_model_reads_instants_and_quarters_as_they_were_trained_on(tmp_path):

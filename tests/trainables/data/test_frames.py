@@ -132,3 +132,8 @@ def test_e1_what_is_nearly_a_table_is_told_how_to_be_one(data, fix):
         frames.as_table(data)
     made = data.toarray() if "toarray" in fix else pd.DataFrame(data)
     assert frames.as_table(made)[0].num_rows == len(made)
+
+
+def test_e2_long_doubles_are_numbers():
+    table, _ = frames.as_table(pd.DataFrame({"x": np.array([0.5, 2.0], np.longdouble)}))
+    assert table["x"].to_pylist() == [0.5, 2.0]

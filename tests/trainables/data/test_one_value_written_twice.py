@@ -131,3 +131,79 @@ def test_e2_a_target_of_durations_has_one_unit_in_all_files(tmp_path, trained):
 
 def _days(trained):
     return np.array([0.0, ROWS - 1.0]) * (1 if trained == "csv" else 86_400)
+
+
+@pytest.mark.parametrize(
+    ("written", "form", "first"),
+    [
+        (["202401", "202312", "202207", "202303"], "%Y%m", "2024-01-01"),
+        (
+            ["20240131134510", "20231205000000", "20220707101112", "20230309235959"],
+            "%Y%m%d%H%M%S",
+            "2024-01-31 13:45:10",
+        ),
+        (["202401311345", "202312050000", "202207071011", "202303092359"], "%Y%m%d%H%M", "2024-01-31 13:45"),
+    ],
+)
+def test_e2_months_and_times_as_numbers_are_said(tmp_path, written, form, first):
+    """They were quantities, in which December is 89 before January."""
+    (found,) = [warning for warning in csv(tmp_path, written).warnings if warning.path == "data.columns.x"]
+    assert (found.value, found.fix) == (
+        written[0],
+        f'if they are, data.columns: {{x: {{kind: date, format: "{form}"}}}}',
+    )
+    loaded = csv(tmp_path, written, columns={"x": {"kind": "date", "format": form}})
+    assert pd.Timestamp(first) in values_of(loaded)
+    assert not [
+        warning for warning in csv(tmp_path, ["202413", "202312", "190000"]).warnings if "months" in warning.rule
+    ]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_e2_a_day_of_zeros_among_days_is_none(tmp_path, ending):
+    """SAP writes 00000000; the days beside it were codes, or numbers of which one is 20 million away."""
+    numbers = [*DAYS, 0] * 16
+    if ending == "csv":
+        lines = [f"{number:08d},{n % 7}.5" for n, number in enumerate(numbers)]
+        (tmp_path / "t.csv").write_text("x,y\n" + "\n".join(lines) + "\n")
+    else:
+        pa.parquet.write_table(pa.table({"x": numbers, "y": [n % 7 + 0.5 for n in range(96)]}), tmp_path / "t.parquet")
+    asked = DataConfig(source=str(tmp_path / f"t.{ending}"), target="y")
+    (found,) = [warning for warning in read(asked).warnings if warning.path == "data.columns.x"]
+    assert found.fix.endswith('{x: {kind: date, format: "%Y%m%d", null_values: [0, "00000000"]}}')
+    given = {"kind": "date", "format": "%Y%m%d", "null_values": [0, "00000000"]}
+    loaded = read(DataConfig(source=str(tmp_path / f"t.{ending}"), target="y", columns={"x": given}))
+    assert min(values_of(loaded)) == pd.Timestamp("2022-07-07")
+    typed = loaded.preparation.schema.typed(read_rows(asked.source, "FILE", loaded.preparation.schema.reading), "FILE")
+    assert typed["x"].isna().tolist() == [number == 0 for number in numbers]
+
+
+@pytest.mark.parametrize("step", ["D", "M", "Q", "Y", "h"])
+def test_e2_periods_of_pandas_are_dates(tmp_path, step):
+    """In Parquet they were whole numbers, and left out as ids."""
+    frame = pd.DataFrame({"x": pd.period_range("2001-01-01", periods=ROWS, freq=step), "y": np.arange(ROWS) / 7})
+    frame.loc[5, "x"] = pd.NaT
+    frame.to_parquet(tmp_path / "t.parquet")
+    loaded = read(DataConfig(source=str(tmp_path / "t.parquet"), target="y"))
+    assert kind_of(loaded) == "date"
+    schema = loaded.preparation.schema
+    expected = frame["x"].dt.to_timestamp()
+    for table in (read_rows(str(tmp_path / "t.parquet"), "FILE", schema.reading), pa.Table.from_pandas(frame)):
+        found = schema.typed(table, "FILE")["x"]
+        assert found.isna().tolist() == expected.isna().tolist()
+        assert (found.dropna() == expected.dropna()).all()
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2)])
+def test_e2_bytes_that_are_text_are_text(tmp_path, kind):
+    """As Hive, Impala and SciPy's ARFF hand it over; it was refused, with an advice that is for CSV."""
+    table = pa.table({"x": pa.array([b"ab", b"cd", None] * 32, kind), "y": pa.array([b"no", b"yes"] * 48, pa.binary())})
+    pa.parquet.write_table(table, tmp_path / "t.parquet")
+    loaded = read(DataConfig(source=str(tmp_path / "t.parquet"), target="y"))
+    assert loaded.dataset.class_names == ("no", "yes")
+    assert loaded.preparation.schema.typed(table, "FILE")["x"].tolist()[:3] == ["ab", "cd", "(missing)"]
+    for other in (b"\x00\x01", b"\xff\xfe"):
+        keys = table.set_column(0, "x", pa.array([other, b"ab"] * 48, kind))
+        pa.parquet.write_table(keys, tmp_path / "t.parquet")
+        with pytest.raises(DataError, match="not binary"):
+            read(DataConfig(source=str(tmp_path / "t.parquet"), target="y"))

@@ -26,6 +26,22 @@ from trainables.data import calendar_words, written_dates
         ("2023年11月", "2023-11-01"),
         ("March-2023", "2023-03-01"),
         ("21.1.24 10:00 Uhr", "2024-01-21 10:00"),
+        # SAS, Oracle, DB2, Twitter, the shell, Java, JavaScript, Eurostat, Stata.
+        ("24FEB2024:13:45:10.000", "2024-02-24 13:45:10"),
+        ("24FEB24:13:45:10", "2024-02-24 13:45:10"),
+        ("24-FEB-24 01.45.10.123456 PM", "2024-02-24 13:45:10.123456"),
+        ("2024-02-24-13.45.10.123456", "2024-02-24 13:45:10.123456"),
+        ("Sat Feb 24 13:45:10 +0200 2024", "2024-02-24 11:45:10"),
+        ("Sat Feb 24 13:45:10 UTC 2024", "2024-02-24 13:45:10"),
+        ("2024-02-24T13:45:10.5+01:00[Europe/Berlin]", "2024-02-24 12:45:10.5"),
+        ("2024-02-24T13:45:10Z[UTC]", "2024-02-24 13:45:10"),
+        ("Sat Feb 24 2024 13:45:10 GMT+0100 (Central European Standard Time)", "2024-02-24 13:45:10"),
+        ("2024M03", "2024-03-01"),
+        ("2024m3", "2024-03-01"),
+        ("Saturday, 24 February 2024", "2024-02-24"),
+        ("2024/2/24 下午1:45:10", "2024-02-24 13:45:10"),
+        ("2024. 2. 24 오후 1:45:10", "2024-02-24 13:45:10"),
+        ("2024년 2월 24일", "2024-02-24"),
     ],
 )
 def test_e1_more_ways_to_write_a_date(written, expected):
@@ -33,6 +49,12 @@ def test_e1_more_ways_to_write_a_date(written, expected):
     form = written_dates.find(values)
     assert form is not None
     assert written_dates.parse(values, form).iloc[0] == pd.Timestamp(expected)
+
+
+@pytest.mark.parametrize("text", ["2024-02-24 (est)", "3000M3", "2024 m² (Berlin)"])
+def test_e2_what_only_looks_like_a_date_is_none(text):
+    """What stands in brackets behind a day may be more than the name of its zone."""
+    assert written_dates.find(pd.Series([text])) is None
 
 
 def test_e1_months_with_points_are_dates_and_no_fractions(tmp_path):
@@ -95,6 +117,11 @@ def test_e1_months_may_be_abbreviated_as_english_ones_are(tmp_path, months):
         (["01/25/2024 10:00 p.m. CST", "07/25/2024 10:00 p.m. CDT"], ["2024-01-26 04:00", "2024-07-26 03:00"]),
         (["2024/01/21 10:05:05 PM GMT+1", "2024/07/21 9:00:05 PM GMT+2"],
          ["2024-01-21 21:05:05", "2024-07-21 19:00:05"]),
+        (["Sat Jul 27 19:04:46 PDT 2024", "Tue Jan 30 10:47:05 PST 2024"],
+         ["2024-01-30 18:47:05", "2024-07-28 02:04:46"]),
+        (["Sat Jul 27 2024 19:04:46 GMT+0200 (Central European Summer Time)",
+          "Tue Jan 30 2024 10:47:05 GMT+0100 (Central European Standard Time)"],
+         ["2024-01-30 09:47:05", "2024-07-27 17:04:46"]),
         (["5. März 2024 10:00 (UTC-03:30)", "5. Mai 2024 10:00 (UTC-02:30)"], ["2024-03-05 13:30", "2024-05-05 12:30"]),
     ],
 )  # fmt: skip
