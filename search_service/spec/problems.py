@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from search_service.spec.other_words import ELSEWHERE, MEANINGS
 from trainables.errors import Problem
 
 # Parts of an error's location that name a branch of a union and no key of the config.
@@ -67,116 +68,11 @@ _FIXES: Mapping[str, str] = {
 _EXAMPLES: Mapping[str, str] = {"finalists.folds": "give a number from 2 to 20, or null for none"}
 
 
-# What others call it -> what it is called here.
-_MEANINGS: Mapping[str, str] = {
-    "auc": "roc_auc",
-    "bool": "boolean",
-    "cat": "categorical",
-    "category": "categorical",
-    "datetime": "date",
-    "factor": "categorical",
-    "file": "source",
-    "float": "numeric",
-    "int": "numeric",
-    "label": "target",
-    "na_values": "null_values",
-    "number": "numeric",
-    "path": "source",
-    "sep": "delimiter",
-    "separator": "delimiter",
-    "str": "categorical",
-    "string": "categorical",
-    "test_size": "test_fraction",
-    "timestamp": "date",
-    "val_size": "validation_fraction",
-    "validation_size": "validation_fraction",
-    "bayes": "tpe",
-    "bayesian": "tpe",
-    "bce": "binary_cross_entropy",
-    "ce": "cross_entropy",
-    "f1": "macro_f1",
-    "f1_score": "macro_f1",
-    "gaussian_process": "gp",
-    "glorot": "xavier",
-    "he": "kaiming",
-    "learning_rate": "lr",
-    "mean_absolute_error": "mae",
-    "mean_squared_error": "mse",
-    "nll": "cross_entropy",
-    "normal": "gaussian",
-    "optuna": "tpe",
-    "sobol": "quasi_random",
-    "swish": "silu",
-    "wd": "weight_decay",
-}
-
-
-# Keys that others have, by the section in which they mean this, or anywhere -> what says the same here.
-_ELSEWHERE: Mapping[tuple[str, str], str] = {
-    **dict.fromkeys(
-        [("", word) for word in ("n_trials", "num_samples", "n_iter", "max_evals", "trials")],
-        "write search.coarse.max_trials and search.refined.max_trials, or search.minutes",
-    ),
-    **dict.fromkeys(
-        [("", word) for word in ("epochs", "n_epochs", "max_iter")],
-        "write search.coarse.max_epochs and search.refined.max_epochs",
-    ),
-    **dict.fromkeys(
-        [("", "direction"), ("", "maximize"), ("objective", "mode")],
-        "remove it: objective.metric says which way is better",
-    ),
-    **dict.fromkeys(
-        [("search", "max_trials"), ("search", "max_epochs")],
-        "each round has its own: write it in search.coarse and search.refined",
-    ),
-    **{
-        ("", word): f"write {key}"
-        for word, key in {
-            "metric": "objective.metric",
-            "target": "data.target",
-            "source": "data.source",
-            "minutes": "search.minutes",
-            "max_cycles": "search.max_cycles",
-            "hidden_sizes": "trial.network.hidden_sizes",
-            "hidden_layer_sizes": "trial.network.hidden_sizes",
-            "dropout": "trial.network.dropout",
-            "batch_size": "trial.batch_size",
-            "optimizer": "trial.optimizer",
-            "network": "trial.network",
-            "loss": "trial.loss",
-            "hidden_layers": "trial.network.hidden_sizes",
-            "layers": "trial.network.hidden_sizes",
-            "max_trials": "search.coarse.max_trials and search.refined.max_trials, or search.minutes",
-            "max_epochs": "search.coarse.max_epochs and search.refined.max_epochs",
-            "n_jobs": "search.max_concurrent_trials",
-            "num_workers": "search.max_concurrent_trials",
-            "time_budget": "search.time_budget_s",
-            "timeout": "search.time_budget_s",
-            "deterministic": "search.deterministic",
-            "learning_rate": "trial.optimizer.lr",
-            "lr": "trial.optimizer.lr",
-            "calibration": "finalists.calibration",
-            "folds": "finalists.folds",
-            "threshold": "model.threshold",
-            "average": "model.average",
-            "refit": "model.refit",
-        }.items()
-    },
-    ("model", "calibration"): "write finalists.calibration",
-    ("search", "seed"): "write seed, beside search",
-    ("data", "stratify"): "remove it: each class keeps its share in all parts by itself",
-    ("data", "features"): "remove it: all columns are features, but for those of data.drop",
-    **{("search_space", word): "write low" for word in ("min", "minimum", "lower")},
-    **{("search_space", word): "write high" for word in ("max", "maximum", "upper")},
-    ("search_space", "type"): "remove it: low and high are a range (log: true, integer: true), choices a list",
-}
-
-
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """A suggestion like ``did you mean optimizer.lr?``, if a name is close enough in meaning or letters."""
     names = list(names)
     word = word.lower().replace("-", "_").replace(" ", "_")
-    meant = (word, _MEANINGS.get(word, word))
+    meant = (word, MEANINGS.get(word, word))
     close = [name for name in names if name in meant or name.endswith(f".{meant[1]}")]
     close = close or difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     # lr is far from optimizer.lr in letters and near in meaning.
@@ -220,10 +116,10 @@ def _to_problem(location: list[Any], details: ErrorDetails, model: type[BaseMode
             # A key of the other kind of range.
             return Problem(path, details["input"], "low and high, or choices, not both", "remove one of the two")
         fix = (
-            _ELSEWHERE.get((str(location[0]), str(last)))
             # By another name it may be a key of this very place.
-            or (nearest(str(last), names) if _MEANINGS.get(str(last)) in names else None)
-            or _ELSEWHERE.get(("", str(last)))
+            (nearest(str(last), names) if MEANINGS.get(str(last)) in names else None)
+            or ELSEWHERE.get((str(location[0]), str(last)))
+            or ELSEWHERE.get(("", str(last)))
             or nearest(str(last), names)
             or (f"one of: {', '.join(names)}" if names else "remove it")
         )
@@ -270,18 +166,27 @@ def _example(kind: str, path: str, given: Any) -> str | None:
     """What was given as it would have to be written, where that can be told."""
     if isinstance(given, bool | dict):
         return None
+    if kind == "string_type" and isinstance(given, list) and len(given) == 1 and isinstance(given[0], str):
+        return f"write {given[0]}"
     if kind in ("tuple_type", "list_type") and isinstance(given, str | int | float):
         return f"write [{_in_list(path, given)}]"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         if path.startswith("search_space."):
-            ends = given if isinstance(given, list) else []
-            if len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
-                ends = sorted(ends)
-                return f"write {{low: {ends[0]:g}, high: {ends[1]:g}}}, or {{choices: [{ends[0]:g}, {ends[1]:g}]}}"
-            return "give keys and values, such as {low: 0.001, high: 0.1, log: true} or {choices: [1, 2]}"
+            return _range_of(given)
         if isinstance(given, str) and path in ("trial.optimizer", "trial.schedule"):
             return f"write {path}.name: {given}"
     return None
+
+
+def _range_of(given: Any) -> str:
+    """A list as a range or as choices; of anything else, what such look like."""
+    ends = given if isinstance(given, list) else []
+    if len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
+        ends = sorted(ends)
+        return f"write {{low: {ends[0]:g}, high: {ends[1]:g}}}, or {{choices: [{ends[0]:g}, {ends[1]:g}]}}"
+    if len(ends) > 1 and all(isinstance(end, str | int | float) for end in ends):
+        return f"write {{choices: [{', '.join(map(str, ends))}]}}"
+    return "give keys and values, such as {low: 0.001, high: 0.1, log: true} or {choices: [1, 2]}"
 
 
 def _in_list(path: str, given: str | float) -> str:

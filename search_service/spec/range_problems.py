@@ -38,6 +38,11 @@ def problems_of_nesting(search_space: Any) -> list[Problem]:
     sections = {leaf.split(".")[0] for leaf in searchable() if "." in leaf}
     problems = []
     for key, value in search_space.items() if isinstance(search_space, dict) else ():
+        if key == "trial" and isinstance(value, dict) and not {"low", "high", "choices"} & value.keys():
+            # As in the section of that name, which none of the leaves begins with.
+            inner = [problem.fix for problem in problems_of_nesting(value)]
+            fix = inner[0] if inner else f"write {next(iter(value), 'batch_size')}: ..."
+            problems.append(Problem("search_space.trial", value, "leaves by dotted path", f"{fix}, without trial"))
         if key in sections and isinstance(value, dict):
             leaves = [leaf for leaf in searchable() if leaf.startswith(f"{key}.")]
             meant = [f"{key}.{inner}" for inner in value if f"{key}.{inner}" in leaves] or leaves

@@ -84,6 +84,10 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         values = column.to_pandas()
         if of.notation is None:
             result = np.asarray(pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan))
+            if of.storage != "text":
+                # Truths, as they are in a file whose format knows them: True is 1.
+                truths = values.str.strip().str.lower().map({"true": 1.0, "false": 0.0})
+                result = np.where(np.isnan(result), truths.to_numpy(np.float64, na_value=np.nan), result)
         else:
             result = of.notation.parse(values)
             if of.notation.is_duration and of.storage == "number":
@@ -148,7 +152,8 @@ def seconds(column: pa.ChunkedArray) -> NDArray[np.float64]:
 def _to_truths(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
     if pa.types.is_string(column.type):
         values = column.to_pandas()
-        truths = values.str.strip().str.lower().map(TRUTHS)
+        # A column with gaps is one of floats to pandas: 1.0.
+        truths = values.str.strip().str.lower().str.replace(r"^([01])\.0$", r"\1", regex=True).map(TRUTHS)
         _require_all(values.notna().to_numpy(), truths.notna().to_numpy(), values, "true or false", "mend the value")
         return np.asarray(truths.to_numpy(np.float64, na_value=np.nan))
     result = _to_numbers(column, of)

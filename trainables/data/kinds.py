@@ -282,13 +282,14 @@ def _look_at_numbers(
         return Column(name, "numeric", "text", notation=limited), f"{said}; data.columns can say otherwise"
     if notation is not None and read.all():
         at = int(np.argmax(present.map(len).to_numpy()))
-        said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}); data.columns can say otherwise"
-        return Column(name, "numeric", "text", notation=notation), said
+        said = f"{present.iloc[at]!r} is read as {numbers[at]:.15g} ({notation}{written_numbers.zero_in(present)})"
+        return Column(name, "numeric", "text", notation=notation), f"{said}; data.columns can say otherwise"
     # Mostly numbers: the rest is more likely a way to say "missing", or a mistake, than a category.
     if 2 * read.sum() > len(read) and (notation is None or units.may_be_unit(notation.unit)):
-        value = present.iloc[int(np.flatnonzero(~read)[0])]
         rule = stray_values.rule(read, "numbers")
         means, words = stray_values.means_missing(present[~read])
+        # Of a limit beside it, such as < 1 year, nothing has to be said.
+        value = words[0]
         raise NotOfItsKindError(
             _row_of(column, value),
             value,

@@ -109,7 +109,7 @@ def as_part(
         if task == "classification"
         else targets.numbers(target, "data.target")
     )
-    weights = None if config.weight is None else _weights(table.column(config.weight), config.weight, path)
+    weights = None if config.weight is None else _weights(table.column(config.weight), config.weight, path, files)
     # Only a table that is divided needs keys to divide it by.
     divided = place in ("source", "train") and (config.group or config.time)
     asked = config.columns.get(divided or "", ColumnConfig())
@@ -117,10 +117,13 @@ def as_part(
     return Part(table, values, weights, keys)
 
 
-def _weights(column: pa.ChunkedArray, name: str, path: str) -> NDArray[np.float32]:
+def _weights(column: pa.ChunkedArray, name: str, path: str, files: Files) -> NDArray[np.float32]:
+    single = pa.table({name: column})
     try:
-        schema = Schema((columns.Column(name, "numeric", "number"),))
-        found = schema.typed(pa.table({name: column}), path)[name].to_numpy()
+        # As people write numbers: of 3,945 the training rows say what the comma is.
+        raw = pa.table({name: files.whole.column(name)})
+        schema = infer(raw, {name: ColumnConfig(kind="numeric")}, path, files.reading)
+        found = schema.typed(single, path)[name].to_numpy()
     except DataError as error:
         value, rule = error.problems[0].value, "row weights: numbers above 0"
         raise DataError([Problem("data.weight", value, rule, "mend the value, or name another column")]) from error

@@ -168,7 +168,7 @@ def _find_notation(
         raise DataError([_problem_of_stray_texts(target, texts, wrong)])
     value = max(texts, key=len)
     number = float(notation.parse(pd.Series([value]))[0])
-    said = f"target {name}: {value!r} is read as {number:.15g} ({notation})"
+    said = f"target {name}: {value!r} is read as {number:.15g} ({notation}{written_numbers.zero_in(texts)})"
     may_be_classes = texts.nunique() <= MOST_CLASSES
     return notation, [f"{said}; data.task: classification keeps it as classes" if may_be_classes else said]
 

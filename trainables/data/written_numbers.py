@@ -58,6 +58,8 @@ _SPACES = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009\u2007", " ") | {"’":
 _NO_FRACTION_OF_THOUSANDS = re.compile(r"(?<=\.\d{3})(,)--?(?=\D*$)|(?<=[,']\d{3})(\.)--?(?=\D*$)")
 # Instead of a fraction, a dash says that there is none: 139,- and 2.950,-- and 296.- as in Germany and Switzerland.
 _NO_FRACTION = re.compile(r"(?<=\d)[.,]--?(?=\D*$)")
+# Nothing, as sheets show it in columns of money: $ -, - €, and a dash with room behind it for a point and two digits.
+_ZERO = re.compile(r"\s*(?P<before>[^\d\s(),.+-]{1,3})?\s*-(?P<room>\s*)(?P<after>[^\d\s(),.+-]{1,3})?\s*")
 # Before a number: it is less, or more.
 LIMIT = re.compile(r"\s*[<>≤≥]=?\s*(?=[\d.,$€£])")
 _CLOCK = re.compile(r"\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*")
@@ -260,7 +262,7 @@ def parts_of(text: str) -> tuple[str, float, str] | None:
     written = _BRACKETS.sub(lambda found: f"({found[1] or ''}{found[2]}{found[3] or ''})", written)
     found = _VALUE.fullmatch(_NO_FRACTION.sub("", written))
     if found is None:
-        return None
+        return _parts_of_zero(text)
     part = {name: value or "" for name, value in found.groupdict().items()}
     signs = [mark for mark in (part["sign"], part["inner"], part["behind"]) if mark]
     if bool(part["open"]) != bool(part["close"]) or len(signs) > 1 or (part["open"] and signs):
@@ -277,6 +279,27 @@ def parts_of(text: str) -> tuple[str, float, str] | None:
         before, after = last, first.rstrip(".")
     negative = bool(part["open"]) or "-" in signs
     return part["number"].strip(), -1.0 if negative else 1.0, " ".join(filter(None, (before.rstrip("."), after)))
+
+
+def _parts_of_zero(text: str) -> tuple[str, float, str] | None:
+    """The same of a dash that is nothing; None of any other, such as one that means missing."""
+    found = _ZERO.fullmatch(visible(text).translate(_SPACES))
+    if found is None:
+        return None
+    beside = [part for part in (found["before"], found["after"]) if part]
+    if len(beside) == 1 and is_currency(beside[0]):
+        return "0", 1.0, beside[0]
+    return ("0", 1.0, "") if not beside and len(found["room"]) > 1 else None
+
+
+def zero_in(values: pd.Series[Any]) -> str:
+    """What is to be said of dashes that are nothing, if there are any among numbers; empty if not.
+
+    Args:
+        values: Texts that were all read as numbers.
+    """
+    dash = next((text for text in values.unique() if not any(map(str.isdigit, text))), None)
+    return "" if dash is None else f", {dash!r} as 0"
 
 
 def _own_unit(units: Counter[str], bare: int, read: dict[str, Any]) -> str | None:

@@ -154,3 +154,69 @@ def test_e1_a_columns_name_of_digits_is_a_key_in_quotes():
     with pytest.raises(InvalidSpecError, match=re.escape('write it in quotes, as in "2019": numeric')):
         config_file.read_text("columns: {2019: numeric}", "")
     assert config_file.read_text('columns: {"2019": numeric}', "") == {"columns": {"2019": "numeric"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        (("trial", "activation"), "relu", "trial.network.activation"),
+        (("trial", "learning_rate_init"), 0.01, "trial.optimizer.lr"),
+        (("trial", "solver"), "adam", "trial.optimizer.name"),
+        (("trial", "alpha"), 0.01, "trial.regularization.l2"),
+        (("trial", "scheduler"), "cosine", "trial.schedule.name"),
+        (("random_state",), 1, "seed"),
+        (("early_stopping",), True, "search.early_stopping"),
+        (("search", "algorithm"), "random", "search.sampler"),
+        (("data", "scaler"), "standard", "data.preparation.numeric"),
+        (("data", "na_values"), ["?"], "data.csv.null_values"),
+        (("data", "sep"), ";", "data.csv.delimiter"),
+        (("data", "skiprows"), 1, "data.csv.skip_rows"),
+    ],
+)
+def test_e1_words_of_other_programs_lead_to_keys_that_take_their_values(path, value, key):
+    """Some led to a key that only looks alike: activation to regularization, scale to source."""
+    fix = complaints(written(path, value))[".".join(path)]
+    assert re.match(rf"write {re.escape(key)}(?![\w.])", fix), fix
+    assert not complaints(written(tuple(key.split(".")), value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fix"),
+    [
+        (("search_space", "batch_size"), [32, 64, 128], "write {choices: [32, 64, 128]}"),
+        (("search_space", "optimizer.name"), ["adam", "sgd"], "write {choices: [adam, sgd]}"),
+        (("data", "target"), ["y"], "write y"),
+        (("data", "source"), ["wine"], "write wine"),
+    ],
+)
+def test_e1_a_list_is_shown_as_what_it_has_to_be(path, value, fix):
+    assert complaints(written(path, value))[".".join(path)] == fix
+    meant = config_file.read_text(f"x: {fix.removeprefix('write ')}", "")["x"]
+    assert not complaints(written(path, meant))
+
+
+def test_e1_ranges_as_others_write_them_lead_to_ranges():
+    given = {"type": "int", "values": [8, 16], "loguniform": [1, 2]}
+    said = complaints(written(("search_space", "batch_size"), given))
+    assert said["search_space.batch_size.values"] == "write choices"
+    assert said["search_space.batch_size.loguniform"] == "write low, high and log: true"
+    # There is no key called integer.
+    assert "integer" not in said["search_space.batch_size.type"]
+    nested = {"trial": {"network": {"dropout": {"low": 0.0, "high": 0.5}}}}
+    assert complaints(written(("search_space",), nested)) == {
+        "search_space.trial": "write network.dropout: ..., without trial"
+    }
+    assert not complaints(written(("search_space",), {"network.dropout": {"low": 0.0, "high": 0.5}}))
+
+
+def test_e1_values_as_others_call_them_are_the_ones_that_are_meant():
+    for path, value, meant in (
+        (("trial", "loss"), "sparse_categorical_crossentropy", "cross_entropy"),
+        (("search", "sampler"), "TPESampler", "tpe"),
+        (("objective", "metric"), "neg_mean_squared_error", "rmse"),
+        (("data", "task"), "binary", "classification"),
+    ):
+        assert complaints(written(path, value))[".".join(path)] == f"did you mean {meant}?"
+    assert complaints(written(("data", "columns"), {"c": {"type": "text"}}))["data.columns.c.type"] == (
+        "did you mean kind?"
+    )

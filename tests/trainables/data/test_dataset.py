@@ -293,3 +293,19 @@ def test_a_profile_describes_every_column(tmp_path, columns):
     assert seen["town"].distinct == 3
     assert profile.target == {"no": 0.75, "yes": 0.25}
     assert datasets.EXAMPLE_ROWS >= 2
+
+
+@pytest.mark.parametrize(
+    ("written", "first"),
+    [("1,200|3,400|900", 1200.0), ("42.5%|10%|7.5%", 42.5), ("$7|$12|$9", 7.0), ("2.5|1|3", 2.5)],
+)
+def test_e1_weights_are_numbers_as_people_write_them(tmp_path, written, first):
+    """Features and targets were, and no key of a config could say how weights are written."""
+    cells = written.split("|")
+    lines = [f'{n % 11},"{cells[n % 3]}",{"ab"[n % 2]}' for n in range(90)]
+    (tmp_path / "t.csv").write_text("x,w,y\n" + "\n".join(lines) + "\n")
+    loaded = read(DataConfig(source=str(tmp_path / "t.csv"), target="y", weight="w"))
+    assert first in loaded.dataset.train.weights
+    with pytest.raises(DataError, match="numbers above 0"):
+        (tmp_path / "t.csv").write_text("x,w,y\n" + "\n".join([*lines[:-1], "1,many,a"]) + "\n")
+        read(DataConfig(source=str(tmp_path / "t.csv"), target="y", weight="w"))

@@ -6,8 +6,10 @@ import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
+from tests.one_column import csv
 from trainables.data import sources
 from trainables.data.columns import Column
 from trainables.data.config import CsvConfig
@@ -60,3 +62,29 @@ def test_e1_of_rows_to_predict_no_fix_names_the_config(kind, value):
     with pytest.raises(DataError) as error:
         of.typed(pa.table({"x": [value]}), "data.source")
     assert error.value.problems[0].fix != problem.fix
+
+
+@pytest.mark.parametrize(
+    ("trained", "later", "expected"),
+    [
+        (["true", "false"], ["1.0", "0.0", ""], [1.0, 0.0, None]),
+        (["TRUE", "FALSE"], ["1", "0"], [1.0, 0.0]),
+        (["1", "0"], ["True", "False", ""], [1.0, 0.0, None]),
+        (["1.5", "0.5"], ["True", "false"], [1.0, 0.0]),
+    ],
+)
+def test_e2_truths_and_numbers_are_the_same_in_csv_as_in_parquet(tmp_path, trained, later, expected):
+    """A column of truths with gaps is one of floats to pandas; in CSV it was refused."""
+    schema = csv(tmp_path, trained).preparation.schema
+    (tmp_path / "rows.csv").write_text("x,z\n" + "".join(f"{value},1\n" for value in later))
+    pa.parquet.write_table(pa.table({"x": pa.array(expected, pa.float64())}), tmp_path / "rows.parquet")
+    for name in ("rows.csv", "rows.parquet"):
+        found = schema.typed(sources.read_rows(str(tmp_path / name), "FILE", schema.reading, ["x"]), "FILE")["x"]
+        assert [None if np.isnan(value) else value for value in found] == expected
+
+
+def test_e2_words_are_no_truths_of_a_column_of_numbers(tmp_path):
+    schema = csv(tmp_path, ["1", "0"]).preparation.schema
+    (tmp_path / "rows.csv").write_text("x,z\nyes,1\n")
+    with pytest.raises(DataError, match="numbers, as column x has"):
+        schema.typed(sources.read_rows(str(tmp_path / "rows.csv"), "FILE", schema.reading, ["x"]), "FILE")

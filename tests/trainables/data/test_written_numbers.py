@@ -233,3 +233,38 @@ def test_e1_words_in_a_target_that_is_said_to_be_numeric_are_stray(tmp_path):
     assert csv(tmp_path, ["1", "2"], target=goals, columns={"y": "numeric"}, **fixed).dataset.task == "regression"
     texts = csv(tmp_path, ["1", "2"], target=goals, columns={"y": "numeric"}, task="classification")
     assert texts.dataset.class_names == ("1.5", "2.5", "low")
+
+
+@pytest.mark.parametrize(
+    ("cells", "dash"),
+    [
+        (['" $ 1,200.00 "', '" $ -   "'], "$ -"),
+        (['" 1,200 "', '" 120 "', '" -   "'], " -   "),
+        (['"1.200,00 €"', '"- €"'], "- €"),
+        (["$12", "$-"], "$-"),
+    ],
+)
+def test_e1_a_dash_in_a_column_of_money_is_nothing(tmp_path, cells, dash):
+    """As sheets show 0; it was refused as a way to say "missing", which lost the zeros."""
+    loaded = csv(tmp_path, cells)
+    assert 0 in values_of(loaded)
+    assert any(dash.strip() in note and "as 0)" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("dash", ["-", " - ", "- kg", "--"])
+def test_e1_another_dash_is_asked_for(tmp_path, dash):
+    assert "1,200" not in refused(tmp_path, ['"1,200"', '"1,300"', '"2,300"', f'"{dash}"'])
+
+
+def test_e2_a_target_of_money_with_dashes_is_one_of_numbers(tmp_path):
+    values = [f'" {1000 + 7 * n:,} "' if n % 5 else '" -   "' for n in range(ROWS)]
+    loaded = csv(tmp_path, ["1", "2", "3"], target=values)
+    assert loaded.dataset.task == "regression"
+    assert loaded.dataset.scaling.restore(loaded.dataset.train.targets).min() == pytest.approx(0, abs=1e-2)
+
+
+def test_e1_a_limit_is_not_named_as_what_may_mean_missing(tmp_path):
+    """The message showed `< 1 year`, and its fix was for `10+ years`."""
+    said = refused(tmp_path, ["< 1 year", "10+ years", "2 years", "3 years", "4 years"])
+    assert "row 2: '10+ years'" in said
+    assert "data.csv.null_values: ['10+ years']" in said
