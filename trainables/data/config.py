@@ -158,8 +158,8 @@ class DataConfig(FrozenModel):
         default=None,
         min_length=1,
         description="A bundled set (digits, breast_cancer, wine, diabetes), openml:NAME or openml:ID, or a path or URL "
-        "(https, s3, gs, ...) of a .csv, .tsv, .tab, .txt, .data, .parquet, .feather, .arrow, .json, .jsonl, .ndjson, "
-        ".npz, .xlsx, .xls or .ods file, or of one with .gz, .zst or .bz2 behind, or a folder of Parquet files.",
+        "(https, s3, gs, ...) of a .csv, .tsv, .tab, .txt, .data, .psv, .parquet, .feather, .arrow, .json, .jsonl, "
+        ".ndjson, .npz, .xlsx, .xls or .ods file, of one with .gz, .zst or .bz2 behind, or a folder of Parquet files.",
     )
     train: str | None = Field(default=None, min_length=1, description="Instead of source: a file of training rows.")
     validation: str | None = Field(

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from trainables.data import csv_quotes, limits, lines, text_encoding
+from trainables.data import csv_blanks, csv_quotes, limits, lines, text_encoding
 from trainables.data.config import CsvConfig
 from trainables.data.csv_samples import (
     SAMPLE_BYTES,
@@ -54,8 +54,12 @@ _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)+")
 
 def read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:
     """Read a CSV file; arguments and errors are those of ``formats.read_file``."""
+    delimiter = wanted.csv.delimiter or (wanted.before and wanted.before.found and wanted.before.found.delimiter)
     with csv_quotes.doubled(file, _sample(file)) as plain:
-        return _read_csv(plain, wanted, path, shown)
+        if delimiter != " " and (delimiter or not wanted.needs_target):
+            return _read_csv(plain, wanted, path, shown)
+        with csv_blanks.narrowed(plain, _sample(plain), b",;|" if delimiter is None else b"") as narrow:
+            return _read_csv(narrow, wanted, path, shown)
 
 
 def _read_csv(file: Path, wanted: Wanted, path: str, shown: str) -> Read:

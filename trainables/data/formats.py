@@ -357,5 +357,6 @@ _READERS: Mapping[str, Callable[[Path, Wanted, str, str], Read]] = {
     ".tab": read_csv,
     ".txt": read_csv,
     ".data": read_csv,
+    ".psv": read_csv,
 }
 SUFFIXES = tuple(_READERS)

@@ -106,7 +106,7 @@ def test_e1_a_file_of_another_kind_than_its_name_says_is_called_what_it_is(tmp_p
     assert (kind in problem.rule, fix in problem.fix) == (True, True)
 
 
-@pytest.mark.parametrize("ending", [".txt", ".tab", ".data"])
+@pytest.mark.parametrize("ending", [".txt", ".tab", ".data", ".psv"])
 def test_e1_text_by_other_endings_is_read_as_csv(tmp_path, ending):
     csv(tmp_path, ["1", "2"], delimiter="\t")
     (tmp_path / "t.csv").rename(tmp_path / f"t{ending}")

@@ -133,3 +133,67 @@ def test_e1_a_delimiter_that_only_the_first_line_lacks_is_told(tmp_path):
         written(tmp_path, ended)
     assert error.value.problems[0].fix == "end the first line with a ',', as the others do"
     assert names_of(written(tmp_path, ended.replace("cat,y", "cat,y,"))) == ["num", "cat"]
+
+
+def aligned(rows, *, before="", between="  "):
+    return "".join(before + between.join(f"{cell:>7}" for cell in row) + "\n" for row in rows)
+
+
+ROWS_OF_CELLS = [(n % 9, n % 7 + 0.5, "uvw"[n % 3], f'"{"ab"[n % 2]} c"') for n in range(60)]
+
+
+@pytest.mark.parametrize("ending", ["txt", "data"])
+@pytest.mark.parametrize(("before", "between"), [("", "  "), (" ", " ")])
+def test_e1_columns_that_are_aligned_by_blanks_are_columns(tmp_path, ending, before, between):
+    """The advice, a blank as delimiter, took each of several blanks for the end of a column."""
+    text = aligned([("a", "b", "c", "y"), *ROWS_OF_CELLS], before=before, between=between)
+    (tmp_path / f"t.{ending}").write_text(text)
+    for given in ({"csv": {"delimiter": " "}}, {}):
+        loaded = read(DataConfig(source=str(tmp_path / f"t.{ending}"), target="y", **given))
+        assert loaded.dataset.class_names == ("a c", "b c")
+        assert {column.name: column.kind for column in loaded.preparation.schema.columns} == {
+            "a": "numeric",
+            "b": "numeric",
+            "c": "categorical",
+        }
+    # Rows to predict may be aligned otherwise, or not at all.
+    schema = loaded.preparation.schema
+    for later in ("a b c\n1 2.5 u\n", "    a   b c\n  1  2.5     u\n", "a,b,c\n1,2.5,u\n"):
+        (tmp_path / "rows.txt").write_text(later)
+        typed = schema.typed(read_rows(str(tmp_path / "rows.txt"), "FILE", schema.reading, schema.names()), "FILE")
+        assert typed.iloc[0].tolist() == [1.0, 2.5, "u"]
+
+
+def test_e1_a_tab_may_stand_among_the_blanks(tmp_path):
+    """As before the names of UCI's cars."""
+    cars = ["ford  pinto", "vw rabbit"]
+    lines = [f'{n / 7:.1f}   {n % 5}   {n % 11}.      {n % 3}.5\t"{cars[n % 2]}"' for n in range(60)]
+    (tmp_path / "t.data").write_text("\n".join(lines) + "\n")
+    loaded = read(DataConfig(source=str(tmp_path / "t.data"), target="f0", csv={"header": False}))
+    assert [column.kind for column in loaded.preparation.schema.columns] == [*["numeric"] * 3, "categorical"]
+    assert set(loaded.grids["f4"].values) == {*cars}
+
+
+def test_e1_aligned_numbers_need_no_names(tmp_path):
+    (tmp_path / "t.data").write_text(aligned([(f"{n / 7:.3f}", n % 5, f"{n % 11}.") for n in range(60)], before=" "))
+    loaded = read(DataConfig(source=str(tmp_path / "t.data"), target="f0"))
+    assert loaded.dataset.task == "regression"
+    assert [column.name for column in loaded.preparation.schema.columns] == ["f1", "f2"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["name\tcity\ty", *(f"{'Ann  Lee' if n % 3 else 'Jo'}\tNew  York\t{'ab'[n % 2]}" for n in range(60))],
+        [
+            "first name\tsome  city\ty",
+            *(f"{['Jo Ann', 'Ann Lee'][n % 2]}\tNew  York\t{'ab'[n % 2]}" for n in range(60)),
+        ],
+        ["name,  city,  y", *(f"{'Ann  Lee' if n % 3 else 'Jo  Ann'},  New  York,  {'ab'[n % 2]}" for n in range(60))],
+    ],
+)
+def test_e1_blanks_within_cells_separate_nothing(tmp_path, lines):
+    (tmp_path / "t.txt").write_text("\n".join(lines) + "\n")
+    loaded = read(DataConfig(source=str(tmp_path / "t.txt"), target="y"))
+    assert loaded.dataset.class_names == ("a", "b")
+    assert len(loaded.preparation.schema) == 2
