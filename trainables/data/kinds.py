@@ -22,6 +22,7 @@ from trainables.data import (
     number_marks,
     remarks,
     row_names,
+    stray_dates,
     stray_values,
     units,
     written_dates,
@@ -51,8 +52,6 @@ from trainables.errors import DataError, Problem
 # A column of whole numbers and words is one of categories up to so many numbers and words, each this often in the mean:
 # children 0, 1, 2, 3, more. Beyond, the numbers are a quantity and the word a way to say "missing" or a mistake.
 FEW_CATEGORIES, MOST_WORDS, LEAST_REPEATS = 10, 3, 10
-# Share of dates from which a column is one of dates, and the rest a mistake; a third that says "never" is a category.
-MOSTLY = 0.8
 _DATE_FIX = "data.columns: {{name}: {kind: date, format: '{format}'}}"
 # By the first letter of a format.
 _AHEAD = {"d": "day", "m": "month", "y": "year"}
@@ -250,7 +249,7 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
         return Column(name, "date", "clock"), remarks.durations(column)
     found = None if is_code else _look_at_dates(name, column, present)
     if found is None and not is_code:
-        _refuse_mostly_dates(column, present)
+        stray_dates.refuse(column, present)
     return found or (as_text, "")
 
 
@@ -327,32 +326,6 @@ def _look_at_dates(name: str, column: pa.ChunkedArray, present: pd.Series[Any]) 
     if "%y" in form and (late := written_dates.in_the_future(present, form)):
         said += f"; {late}"
     return Column(name, "date", "text", format=form), said
-
-
-def _refuse_mostly_dates(column: pa.ChunkedArray, present: pd.Series[Any]) -> None:
-    """As of numbers: what else stands in a column of dates is a way to say "missing", or a mistake.
-
-    Raises:
-        NotOfItsKindError: All but a few of the values are dates of one form.
-    """
-    read = as_times(present).notna()
-    if read.mean() < MOSTLY:
-        alike = present[present.map(written_dates.looks_like_one)]
-        form = written_dates.nearest(alike) if len(alike) >= MOSTLY * len(present) else None
-        if form is None:
-            return
-        read = written_dates.parse(present, form).notna()
-        if read.mean() < MOSTLY:
-            return
-    value = present[~read].iloc[0]
-    means, words = stray_values.means_missing(present[~read])
-    raise NotOfItsKindError(
-        _row_of(column, value),
-        value,
-        stray_values.rule(read.to_numpy(), "dates"),
-        f"{means}; if these are categories, data.columns: {{{{name}}: categorical}}; else mend the value",
-        words,
-    )
 
 
 def _of_two_readings(error: TwoReadingsError, column: pa.ChunkedArray) -> NotOfItsKindError:
