@@ -48,7 +48,7 @@ class RunnerKind:
         joins_cluster: Whether an address of an existing cluster means anything to it.
         require_address: Raises InvalidSpecError of an address that cannot be one, before anything is imported or asked.
         concurrency: How many cohorts it would train at once on this machine, for what a plan of a study says.
-        joined: How many the cluster trains at once whose address it was made with.
+        joined: How many the cluster trains at once whose address it was made with; None: as on this machine.
         report_s: Time that a report of a cohort takes beside training, in seconds.
         task_s: What a task takes beside training, likewise.
         start_share: Time until its workers are at the first round, as a share of what this process takes to start.
@@ -59,7 +59,7 @@ class RunnerKind:
     joins_cluster: bool = False
     require_address: Callable[[str], None] = _any_address
     concurrency: Callable[[Resources], int] = _one_at_a_time
-    joined: Callable[[Resources], int] = _one_at_a_time
+    joined: Callable[[Resources], int] | None = None
     report_s: float = 0.0
     task_s: float = 0.0
     start_share: float = 0.0

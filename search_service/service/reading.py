@@ -140,7 +140,7 @@ def _taken(answer: dict[str, Any] | None, exit_code: int | None, bounds: Bounds,
         raise _too_much(raw, f"a table that can be read and checked in {bounds.seconds:g} s", "it takes longer")
     if not answer:
         if exit_code is not None and -exit_code not in _WANT_OF_MEMORY:
-            how = f"exit code {exit_code}" if exit_code > 0 else signal.Signals(-exit_code).name
+            how = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
             raise ReaderLostError(f"the process that reads tables ended with {how}; try again")
         answer = {"memory": True}
     if "memory" in answer:

@@ -171,7 +171,7 @@ def _minutes(
         # What imports take now, MLflow's and Ray's end will take a part of.
         workers_s=kind.start_share * start,
         end_s=times.end_s(start, record=record),
-        slots=kind.concurrency(resources) if ray_address is None else kind.joined(resources),
+        slots=(kind.concurrency if ray_address is None else kind.joined or kind.concurrency)(resources),
         beside=times.beside(start, kind),
     )
 

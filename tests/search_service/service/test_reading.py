@@ -21,6 +21,7 @@ BOUNDS = reading.Bounds(memory_mb=1, seconds=1, table=Limits(cells=1, columns=1,
         (-signal.SIGABRT, InvalidSpecError, "1 MB of memory"),
         (-signal.SIGTERM, ReaderLostError, "ended with SIGTERM; try again"),
         (3, ReaderLostError, "ended with exit code 3; try again"),
+        (0, ReaderLostError, "ended with exit code 0; try again"),
     ],
 )
 def test_e1_a_reader_that_ends_without_a_word_is_said_to_want_memory_only_where_it_may(exit_code, error, words):
