@@ -183,7 +183,7 @@ def model_in_short(final: FinalistsResult) -> str:
         return describe_model(final)
     return (
         f"{_averaged(final.average)}{_again(final)}: {final.average.parameters:,} parameters, and "
-        f"{final.winner.parameters:,} in the winner's network alone (model.average: none)"
+        f"{final.winner.parameters:,} in the winner's network alone, which model.average: none would give"
     )
 
 
@@ -223,7 +223,8 @@ def _why_so_long(final: FinalistsResult) -> str:
     scores = dict(final.refit.lengths)
     chosen = scores.pop(final.refit.epochs)
     ((other, score),) = scores.items()
-    return f" (validation {final.metric} at the end {score_text(chosen)}, and {score_text(score)} after {other})"
+    ends = f"validation {final.metric} {score_text(chosen)} at the end of {final.refit.epochs}"
+    return f" (of two lengths that were tried: {ends}, {score_text(score)} of {other})"
 
 
 def _comparison(final: FinalistsResult) -> list[str]:

@@ -32,6 +32,10 @@ POLICY = (
 )
 # Has the reader's token while a report is opened.
 COOKIE = "search-service-token"
+# Where a report's own page begins (report/page/page.html).
+TOP = '<header id="header">'
+# What a page of the service begins with, as study.html does.
+SERVICE = '<nav aria-label="Service"><a href="/">All studies</a> <a href="/docs">API</a></nav>'
 # A report is another's answer to whoever has no token: no cache may keep it.
 _HEADERS = {"Cache-Control": "no-store"}
 
@@ -83,6 +87,8 @@ def _report(service: Parts, study_id: str) -> HTMLResponse | None:
     except OSError:
         return None
     policy = policy_of(text)
+    # The file knows of no other studies.
+    text = text.replace(TOP, f"{SERVICE}{TOP}", 1)
     # Without a policy of its own it is shown as it is, and nothing in it runs.
     headers = {"Content-Security-Policy": POLICY if policy is None else f"{policy}; frame-ancestors 'none'"}
     return HTMLResponse(text, headers=headers | _HEADERS)

@@ -132,7 +132,7 @@ def test_b_the_report_says_how_long_the_model_was_trained_and_why():
     final = replace(finalists_of("rmse", (49.0, 50.0, 51.0), []), refit=refit)
     assert describe_model(final) == (
         "the winner trained once more, on 1,200 training and validation rows together, for 9 epochs "
-        "(validation rmse at the end 51.25, and 53.5 after 27)"
+        "(of two lengths that were tried: validation rmse 51.25 at the end of 9, 53.5 of 27)"
     )
 
 
