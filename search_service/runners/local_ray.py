@@ -8,6 +8,7 @@ and start it again, in the same process.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from typing import Any
 
@@ -39,8 +40,8 @@ class LocalRay:
     def __init__(self, parent: psutil.Process | None = None) -> None:
         below = (parent or psutil.Process()).children()
         self._vital = {process: _VITAL[name] for process in below if (name := _name(process)) in _VITAL}
-        # The raylet's agents. Workers end with their raylet; these do not always.
-        self._agents: list[psutil.Process] = []
+        # The raylet's agents, and what else Ray has for its head. Workers end with their raylet; these do not always.
+        self._agents = [process for process in below if process not in self._vital and _is_of_ray(process)]
         for process in self._vital:
             with contextlib.suppress(psutil.Error):
                 self._agents += process.children(recursive=True)
@@ -67,6 +68,16 @@ def _name(process: psutil.Process) -> str:
         return str(process.name())
     except psutil.Error:
         return ""
+
+
+def _is_of_ray(process: psutil.Process) -> bool:
+    """Whether it runs one of Ray's own programs: its monitors and its dashboard are written in Python."""
+    spec = importlib.util.find_spec("ray")
+    folder = next(iter(spec.submodule_search_locations or ()), None) if spec is not None else None
+    try:
+        return folder is not None and any(part.startswith(f"{folder}/") for part in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _lives(process: psutil.Process) -> bool:

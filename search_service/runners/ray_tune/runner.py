@@ -44,6 +44,9 @@ from trainables.machine import usable_cpus
 _log = logging.getLogger(__name__)
 # Times that a round starts Ray again; the same reason.
 MOST_RESTARTS = 3
+# Times that a start is tried which Ray itself finds too slow, and what it says then (ray/_private/node.py).
+MOST_STARTS = 4
+_TOO_SLOW = "timed out during startup"
 _T = TypeVar("_T")
 # Seconds between two looks at Ray's processes while no round runs: the GCS may be away for 60 before the process ends.
 WATCH_S = 1.0
@@ -261,16 +264,7 @@ class RayTuneRunner:
                 require_in_use(self._address)
             if ray.is_initialized():
                 return
-            ray.init(
-                address=self._address or "local",
-                # Ray itself heeds a container's limits, and not which processors this process may use.
-                num_cpus=(self._num_cpus or usable_cpus()) if self._address is None else None,
-                include_dashboard=False if self._address is None else None,
-                logging_level="error",
-                log_to_driver=False,
-                runtime_env=packages() if self._address is not None else None,
-                _system_config=local_ray.settings() if self._address is None else None,
-            )
+            self._init()
         # Ray raises bare exceptions where one of its processes dies while it starts.
         except Exception as error:
             where = f"at {self._address}" if self._address else "on this machine"
@@ -285,6 +279,33 @@ class RayTuneRunner:
         except BaseException:
             self._shut_down()
             raise
+
+    def _init(self) -> None:
+        """Start Ray here, or join the cluster; here again where it was too slow for itself.
+
+        It gives up after 30 s, which on a machine with more to do than it has cores its processes need to start.
+        """
+        for starts_left in reversed(range(MOST_STARTS)):
+            try:
+                ray.init(
+                    address=self._address or "local",
+                    # Ray itself heeds a container's limits, and not which processors this process may use.
+                    num_cpus=(self._num_cpus or usable_cpus()) if self._address is None else None,
+                    include_dashboard=False if self._address is None else None,
+                    logging_level="error",
+                    log_to_driver=False,
+                    runtime_env=packages() if self._address is not None else None,
+                    _system_config=local_ray.settings() if self._address is None else None,
+                )
+            # Ray raises bare exceptions; this one has no class of its own either.
+            except Exception as error:
+                if not starts_left or self._address is not None or _TOO_SLOW not in str(error):
+                    raise
+                _log.warning("Ray has not started within its half a minute, as on a busy machine. It is tried again.")
+                LocalRay().end()
+                ray.shutdown()
+            else:
+                return
 
     def _sizes(self, plan: RoundPlan, dataset: Dataset) -> CohortSizes:
         """How many members cohorts have: measured here, on this machine's device, where that is to be measured.
