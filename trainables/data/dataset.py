@@ -181,7 +181,7 @@ def read(
     files = Files.read(config, allowed, task, rules=rules)
     table_schema = files.infer(config)  # First: of the table's mistakes it says most, and together.
     task, reason = _settle_task(config, task, files)
-    classes = _classes(config, files.whole.column(files.target), reason) if task == "classification" else ()
+    classes = _classes(config, files, reason) if task == "classification" else ()
     given = {place: as_part(table, files, config, classes, task, place) for place, table in files.tables.items()}
     parts = divide(config, given, classes, task)
     dataset, fitted = _prepare(parts["train"], parts["validation"], table_schema, config, classes, task, rules)
@@ -240,12 +240,14 @@ def _settle_task(config: DataConfig, task: Task | None, files: Files) -> tuple[T
     return (found, reason) if task in (None, found) else (task, "as the loss or the metric says")
 
 
-def _classes(config: DataConfig, target: pa.ChunkedArray, reason: str) -> tuple[str, ...]:
+def _classes(config: DataConfig, files: Files, reason: str) -> tuple[str, ...]:
     """Names of the classes of a target that is known to have some."""
     if config.target_transform in ("sqrt", "log"):
         rule, fix = f"auto or none, since {reason}: classes", "remove it, or set data.task: regression"
         raise DataError([Problem("data.target_transform", config.target_transform, rule, fix)])
-    return targets.find_classes(target)
+    asked = targets.task_of(config.columns.get(files.target, ColumnConfig()))
+    are_meant = "classification" in (config.task, asked)
+    return targets.find_classes(files.whole.column(files.target), files.target, are_meant=are_meant)
 
 
 # ---- preparation -----------------------------------------------------------------------------------------------------

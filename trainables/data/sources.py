@@ -132,6 +132,9 @@ def _read_named(source: str, wanted: Wanted, path: str, needed: Collection[str] 
         raise DataError([Problem(path, few(repeated), "column names that differ", fix)])
     if "" in names:
         fix = "name the column, or remove the delimiter at the end of each line"
+        if len(names) == 2 and path.startswith("data."):
+            # The first of two names may be a title above the table.
+            fix += "; if the names stand further down, data.csv.skip_rows says how many lines come before them"
         raise DataError([Problem(path, "a column without a name", "a name for each column", fix)])
     if table.num_rows == 0:
         raise DataError([Problem(path, source, "at least one row", "it has no rows: write it again")])

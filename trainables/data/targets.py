@@ -210,8 +210,13 @@ def _as_numbers(target: pa.ChunkedArray, notation: Notation, path: str) -> pa.Ch
     return pa.chunked_array([pa.array(found, pa.float64(), from_pandas=True)])
 
 
-def find_classes(target: pa.ChunkedArray) -> tuple[str, ...]:
+def find_classes(target: pa.ChunkedArray, name: str = "", *, are_meant: bool = False) -> tuple[str, ...]:
     """Names of the classes in a target, in the order of their indices.
+
+    Args:
+        target: Its values, of all training rows.
+        name: Its column's, for messages.
+        are_meant: Whether the config says of this target that it has classes, so that 0.5 and 1.5 are two.
 
     Raises:
         DataError: One class only, or so many that the target is a quantity.
@@ -225,9 +230,12 @@ def find_classes(target: pa.ChunkedArray) -> tuple[str, ...]:
         name = category_names(pa.chunked_array([values]))[0].as_py()
         rule, fix = "at least two classes", "choose another target or add rows of another class"
         raise DataError([Problem("data.target", f"one class only: {name}", rule, fix)])
-    if len(values) > MOST_CLASSES or (pa.types.is_floating(values.type) and not _is_whole(values)):
+    are_fractions = pa.types.is_floating(values.type) and not _is_whole(values)
+    if len(values) > MOST_CLASSES or (are_fractions and not are_meant):
         rule = f"classes: text, or at most {MOST_CLASSES} different whole numbers"
         fix = "set trial.loss: mse to predict a number" if _is_number(values.type) else "choose another target"
+        if len(values) <= MOST_CLASSES:
+            fix += f"; if these are classes, data.columns: {{{as_key(name)}: categorical}}"
         raise DataError([Problem("data.target", f"{len(values)} different values", rule, fix)])
     ordered = pa.chunked_array([values.take(pc.sort_indices(values))])
     return tuple(category_names(ordered).to_pylist())

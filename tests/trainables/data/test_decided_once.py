@@ -317,3 +317,27 @@ def test_e1_bytes_that_were_changed_are_a_table_or_a_data_error(tmp_path, whole_
         assert error.problems[0].fix
     else:
         assert table.num_rows
+
+
+@pytest.mark.parametrize("given", [{"task": "classification"}, {"columns": {"y": "categorical"}}])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_e1_fractions_are_classes_where_the_config_says_so(tmp_path, ending, given):
+    """Half stars were classes in CSV alone."""
+    frame = pd.DataFrame({"x": np.arange(90) % 7, "y": np.arange(90) % 4 / 2})
+    getattr(frame, f"to_{ending}")(tmp_path / f"t.{ending}", index=False)
+    loaded = read(DataConfig(source=str(tmp_path / f"t.{ending}"), target="y", **given))
+    assert {*map(float, loaded.dataset.class_names)} == {0, 0.5, 1, 1.5}
+    assert (np.bincount(loaded.dataset.train.targets) > 10).all()
+    # Where only a loss or a metric says so, it is asked for, and the answer helps.
+    with pytest.raises(DataError, match=r'if these are classes, data.columns: \{"y": categorical\}'):
+        read(DataConfig(source=str(tmp_path / f"t.{ending}"), target="y"), "classification")
+
+
+def test_e1_a_title_above_a_sheet_of_two_columns_is_told_of_the_key(tmp_path):
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as sheet:
+        pd.DataFrame({"x": np.arange(60) % 7, "y": ["a", "b"] * 30}).to_excel(sheet, startrow=2, index=False)
+        sheet.sheets["Sheet1"]["A1"] = "Report"
+    with pytest.raises(DataError, match=r"data.csv.skip_rows says how many lines"):
+        read(DataConfig(source=str(tmp_path / "t.xlsx"), target="y"))
+    loaded = read(DataConfig(source=str(tmp_path / "t.xlsx"), target="y", csv={"skip_rows": 2}))
+    assert loaded.dataset.class_names == ("a", "b")
