@@ -22,6 +22,8 @@ from trainables.data.types import few, names_as_asked, plain, plain_table
 from trainables.errors import DataError, Problem
 
 # Of a CSV file whose names look like values.
+# Columns that a message names, at most.
+_NAMED = 20
 _NO_NAMES = "; if the first line of the file has values and no names, data.csv.header: false"
 
 
@@ -42,7 +44,8 @@ def read(source: str, wanted: Wanted, path: str) -> Read:
     found = _read_named(source, wanted, path)
     table, target = found.table, wanted.target or found.target
     names = table.column_names
-    shown = ", ".join(repr(name) for name in names[:20])
+    shown = ", ".join(repr(name) for name in names[:_NAMED])
+    shown += f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     if target is None:
         raise DataError([Problem("data.target", None, "the name of the column to predict", f"one of: {shown}")])
     if target not in names:

@@ -308,3 +308,10 @@ def test_rows_without_a_target_are_left_out_if_asked(tmp_path):
     path = write(tmp_path, "a,y\n" + "1,x\n2,z\n3,\n" * 9)
     dataset, test = load(DataConfig(source=str(path), target="y", missing_target="drop"))
     assert len(dataset.train) + len(dataset.validation) + len(test) == 18
+
+
+def test_c1_of_many_columns_a_message_names_some_and_says_how_many_more(tmp_path):
+    names = [f"c{number}" for number in range(30)] + ["target"]
+    file = write(tmp_path, ",".join(names) + "\n" + (",".join("1" * 31) + "\n") * 3)
+    with pytest.raises(DataError, match=r"did you mean 'target'\? It is one of: 'c0', .*'c19' and 11 more"):
+        read(file, "targe")
