@@ -106,7 +106,7 @@ def test_d4_a_config_with_a_table_of_ones_own_from_the_shell_to_the_answer(comma
     # One test score, wherever it stands: that of the model which is handed over.
     details = client.best(study.id).details
     assert details["model"]["test_score"] == client.study(study.id).test_score
-    assert f"test {details['model']['test_score']:.4g}" in done.output
+    assert f"the model: test accuracy {details['model']['test_score']:.4g}" in done.output
     assert details["worth"] is None or details["worth"].replace(" ", "") in done.output.replace(" ", "")
     assert f"{client.url}/studies/{study.id}/report" in done.output
     assert client.trials(study.id).total == 10

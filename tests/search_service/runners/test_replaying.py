@@ -28,8 +28,10 @@ SPEC = {
     "data": {"source": "wine"},
     "trial": {"network": {"hidden_sizes": [8], "dropout": 0.2}, "optimizer": {"name": "sgd", "lr": 0.1}},
     "search_space": {
-        "optimizer.lr": {"choices": [0.03, 0.1, 0.3, 1e25]},
+        "optimizer.lr": {"choices": [0.03, 0.1, 0.3]},
         "network.dropout": {"low": 0.1, "high": 0.4},
+        # The last diverges.
+        "regularization.l2": {"choices": [0.0, 1e-4, 1e-3, 1e25]},
     },
     "search": {
         "sampler": "random",
