@@ -102,10 +102,15 @@ _OF_A_STUDY = re.compile(
 )
 
 
+def _values_of(option: str, arguments: Sequence[str]) -> list[str]:
+    """What an option was given, as ``--home H`` or ``--home=H``."""
+    apart = [given for name, given in itertools.pairwise(arguments) if name == option]
+    return apart + [name.partition("=")[2] for name in arguments if name.startswith(f"{option}=")]
+
+
 def _with_home(text: str) -> str:
     """What a message says to do, in the home that this command was given."""
-    homes = [given for option, given in itertools.pairwise(sys.argv) if option == "--home"]
-    homes += [option.partition("=")[2] for option in sys.argv if option.startswith("--home=")]
+    homes = _values_of("--home", sys.argv)
     return _OF_A_STUDY.sub(lambda found: f"{found[0]} --home {shlex.quote(homes[-1])}", text) if homes else text
 
 
@@ -120,8 +125,7 @@ def _require_once(arguments: Sequence[str]) -> None:
         DataError: It is given several.
     """
     for option in _ONCE:
-        values = [given for name, given in itertools.pairwise(arguments) if name == option]
-        values += [name.partition("=")[2] for name in arguments if name.startswith(f"{option}=")]
+        values = _values_of(option, arguments)
         if len(values) > 1:
             fix = "keep one of them" + ("; a model predicts one column" if option == "--target" else "")
             raise DataError([Problem(option, ", ".join(values), "an option that is given once", fix)])

@@ -146,12 +146,12 @@ class LastActInMinutes(LastAct):
 
     def _affordable(self, training: FinalistTraining, most: int) -> int:
         """The most further seeds that leave time for what follows."""
-        left, folds = self._left() + self._slack_s, training.folds
+        left, folds, usual = self._left() + self._slack_s, training.folds, FinalistsSpec().seeds
         for more in range(most, 0, -1):
             wave = training.with_wave(more)
             own = self._time_for(wave, wave.tasks()[len(training.tasks()) :])
             of_folds = folds * self._time_for(wave, wave.tasks())
-            spare = 1.0 if len(wave.seeds) <= FinalistsSpec().seeds else self.SPARE_OF_MORE
+            spare = 1.0 if len(wave.seeds) <= usual else self.SPARE_OF_MORE
             if spare * (own + of_folds + self._after(wave)) <= left:
                 return more
         return 0
