@@ -326,15 +326,18 @@ class _RoundSoFar:
     """Counts for the bar."""
 
     def __init__(self) -> None:
-        self.finished = 0
         self.epochs: dict[str, int] = {}
+        # By trial: where Ray has died and the round goes on, those that had ended are told again.
+        self._ended: dict[str, TrialResult] = {}
         self._best: TrialResult | None = None
-        self._stopped = 0
+
+    @property
+    def finished(self) -> int:
+        return len(self._ended)
 
     def add(self, trial: TrialResult) -> None:
-        self.finished += 1
+        self._ended[trial.trial_id] = trial
         self.epochs.pop(trial.trial_id, None)
-        self._stopped += trial.status is not TrialStatus.COMPLETED
         if math.isfinite(trial.score) and (
             self._best is None or METRICS[trial.metric].better(trial.score, self._best.score)
         ):
@@ -343,4 +346,5 @@ class _RoundSoFar:
     def describe(self) -> str:
         best = f"best {self._best.metric} {score_text(self._best.score)}" if self._best else "no score yet"
         rung = f" · highest rung {max(self.epochs.values())}" if self.epochs else ""
-        return f"{best}{rung} · {self._stopped} stopped"
+        stopped = sum(trial.status is not TrialStatus.COMPLETED for trial in self._ended.values())
+        return f"{best}{rung} · {stopped} stopped"

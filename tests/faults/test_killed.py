@@ -15,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from search_service import wiring
+from search_service.folder import journals, layout
 from search_service.records.events import TrialFinished, TrialProgressed
 from search_service.records.rounds import TrialStatus
 from search_service.runners.inline import InlineRunner
@@ -122,7 +123,11 @@ def test_e1_a_ray_that_dies_is_started_again_and_the_round_goes_on(ray_runner, d
 
     result = ray_runner.run_round(make_plan(tmp_path / "ray", **changes), digits[0], listen)
     assert ["raylet" in caplog.text, "GCS" in caplog.text] == [True, True]
-    assert sorted(finished) == [f"r1-{i:03d}" for i in range(6)]
+    trials = [f"r1-{i:03d}" for i in range(6)]
+    # Each is trained to its end once. One that ended before its round knew of the GCS is heard of again, as promised.
+    told = [entry["trial"] for entry in journals.read(tmp_path / "ray" / layout.ENDED_TRIALS)]
+    assert sorted(told) == sorted(set(finished)) == trials
+    assert [trial.trial_id for trial in result.trials] == trials
     assert result.count(TrialStatus.FAILED) == 0
     # Nothing is left of the two that died.
     assert agents

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from search_service import wiring
-from search_service.records.events import RoundFinished
+from search_service.records.events import RoundFinished, TrialFinished
 from search_service.records.rounds import TrialStatus
 from search_service.report.progress import ProgressDisplay
 from search_service.runners.inline import InlineRunner
@@ -28,9 +29,9 @@ def events(tmp_path_factory):
     return heard
 
 
-def shown(events) -> str:
+def shown(events, **console) -> str:
     written = io.StringIO()
-    display = ProgressDisplay(Console(file=written, width=200))
+    display = ProgressDisplay(Console(file=written, width=200, **console))
     for event in events:
         display(event)
     return " ".join(written.getvalue().split())
@@ -56,3 +57,13 @@ def test_c8_a_round_of_which_no_trial_was_trained_to_the_end_says_so(events):
     assert warning not in shown([*before, RoundFinished(result)])
     stopped = tuple(replace(trial, status=TrialStatus.PRUNED) for trial in result.trials)
     assert warning in shown([*before, RoundFinished(replace(result, trials=stopped))])
+
+
+def test_c8_the_bar_counts_a_trial_once_that_is_told_again(events):
+    """As happens where Ray has died: the round goes on, and those that had ended are heard of once more."""
+    end = next(i for i, event in enumerate(events) if isinstance(event, RoundFinished))
+    trials = [event for event in events[:end] if isinstance(event, TrialFinished)]
+    told = [*events[:end], *trials, events[end]]
+    counts = re.findall(r"(\d+)/(\d+)", shown(told, force_terminal=True, no_color=True))
+    assert counts[-1] == (str(len(trials)), str(len(trials)))
+    assert max(int(done) for done, _ in counts) == len(trials)
