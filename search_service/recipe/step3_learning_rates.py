@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -92,6 +93,7 @@ def run(
     if widened:
         more = _try(_widen(outcomes), config, dataset, spec, seed, device)
         outcomes = sorted([*outcomes, *more], key=lambda outcome: outcome.rate)
+    outcomes = _of_too_high(outcomes)
     working = [outcome for outcome in outcomes if outcome.label == "works"]
     labels = ", ".join(f"{outcome.rate:.2g} {outcome.label}" for outcome in outcomes)
     measured = {f"falls_to.{outcome.rate:.3g}": outcome.falls_to for outcome in outcomes}
@@ -215,6 +217,15 @@ def _majority(labels: Sequence[RateLabel], curves: Sequence[tuple[float, ...]]) 
     if finite and 2 * labels.count("works") > len(labels):
         return "works"
     return "diverged" if not finite or labels.count("diverged") >= labels.count("too slow") else "too slow"
+
+
+def _of_too_high(outcomes: Sequence[RateOutcome]) -> list[RateOutcome]:
+    """The same, where a rate beyond all that work is not called slow: its steps are too long to go down."""
+    highest = max((outcome.rate for outcome in outcomes if outcome.label == "works"), default=math.inf)
+    return [
+        replace(outcome, label="too high") if outcome.label == "too slow" and outcome.rate > highest else outcome
+        for outcome in outcomes
+    ]
 
 
 def _widen(outcomes: Sequence[RateOutcome]) -> list[float]:

@@ -33,24 +33,23 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
         limits: The user's own ranges, which are never left.
         base: Every leaf that is not searched.
     """
-    narrowing = narrow(coarse.plan.space, scored(coarse), limits)
-    first, space, sentences = by_place(coarse), narrowing.space, narrowing.sentences
+    first, keep = by_place(coarse), frozenset[str]()
     if (cost := size_objective(coarse.plan)) is not None:
-        kept = [leaf for leaf in space if is_of_layers(leaf) or leaf == SIZES]
-        space = {**space, **{leaf: coarse.plan.space[leaf] for leaf in kept}}
-        sentences = tuple(sentence for sentence in sentences if sentence.partition(":")[0] not in kept)
+        # Small networks are looked for beside good ones, not only the sizes of the best.
+        keep = frozenset(leaf for leaf in coarse.plan.space if is_of_layers(leaf) or leaf == SIZES)
         rank = METRICS[coarse.plan.metric].rank
         optimal = non_dominated([(rank(trial.score), cost(trial.values)) for trial in first])
         first = [trial for trial, is_optimal in zip(first, optimal, strict=True) if is_optimal]
+    narrowing = narrow(coarse.plan.space, scored(coarse), limits, keep)
     return search(
         place,
         number=number,
         step=Step.REFINED_SEARCH,
         cycle=coarse.plan.cycle,
-        space=space,
+        space=narrowing.space,
         base=base,
         budget=place.spec.search.refined,
         first=[trial.values for trial in first[:CARRIED_OVER]],
-        sentences=sentences,
+        sentences=narrowing.sentences,
         best_before=coarse.best.score if coarse.best else None,
     )

@@ -73,7 +73,8 @@ class OverfitResult(CheckResult):
     max_steps: int = 0
 
 
-RateLabel = Literal["diverged", "too slow", "works"]
+# Too high is a rate beyond those that work at which the loss stays up without diverging.
+RateLabel = Literal["diverged", "too slow", "works", "too high"]
 # Step 3 averages the losses of that many batches, and calls a mean beyond that multiple of the untrained loss diverged.
 SMOOTHING, DIVERGED = 10, 2.0
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -279,13 +279,14 @@ class Narrowing:
     sentences: tuple[str, ...]
 
 
-def narrow(space: Space, points: Sequence[Scored], limits: Space) -> Narrowing:
+def narrow(space: Space, points: Sequence[Scored], limits: Space, keep: Container[str] = ()) -> Narrowing:
     """Follow the winners of a round.
 
     Args:
         space: The round's ranges.
         points: Its trials that have a score, and those that diverged.
         limits: Ranges that must not be left: the user's own. A leaf without limits is bounded by nothing.
+        keep: Leaves whose ranges stay as they are.
 
     Returns:
         Ranges for the next round; the same space if no point has a score.
@@ -294,6 +295,8 @@ def narrow(space: Space, points: Sequence[Scored], limits: Space) -> Narrowing:
     narrowed: dict[str, Range] = dict(space)
     sentences = []
     for leaf, old in space.items():
+        if leaf in keep:
+            continue
         # A conditional leaf was not sampled in every trial.
         having = [point for point in ranked if leaf in point.values]
         able = [point.values[leaf] for point in having if point.rank < math.inf]

@@ -22,7 +22,8 @@ from search_service.records.checks import DIVERGED, SMOOTHING, LearningRatesResu
 TOP = 8.0
 # Inches of a line of the legend, and of what is above it.
 LINE, ABOVE = 0.21, 0.55
-MARKERS = {"works": "o", "too slow": "v", "diverged": "X"}
+MARKERS = {"works": "o", "too slow": "v", "too high": "^", "diverged": "X"}
+SYMBOLS = {"works": "●", "too slow": "▼", "too high": "▲", "diverged": "✖"}
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,9 @@ def _draw_rule(ways: Axes, ends: Axes, check: LearningRatesResult, asked: float)
     if working:
         ends.axvspan(min(working) / 1.15, max(working) * 1.15, color=COLOURS[0], alpha=0.16, linewidth=0)
         told += f"; work: {min(working):.2g} to {max(working):.2g} (dark)"
-    ends.set_title(f"{told}\n● works, ▼ too slow, ✖ diverged; small dots: the starts", fontsize=8, loc="left")
+    labels = {outcome.label for outcome in check.outcomes}
+    legend = ", ".join(f"{symbol} {label}" for label, symbol in SYMBOLS.items() if label in labels)
+    ends.set_title(f"{told}\n{legend}; small dots: the starts", fontsize=8, loc="left")
     rates = [outcome.rate for outcome in check.outcomes]
     ends.set(xscale="log", xlabel="learning rate")
     ends.set_xlim(min(rates) / 4, max(rates) * 4)

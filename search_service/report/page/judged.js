@@ -53,8 +53,9 @@ function sampleChart(step) {
 
 // ---- learning rates --------------------------------------------------------------------------------------------
 
-const rateSymbol = { works: symbol("completed", 5), "too slow": symbol("failed", 5), diverged: symbol("diverged", 5) };
-const rateClass = { works: "c2", "too slow": "c4", diverged: "c1" };
+const rateSymbol = { works: symbol("completed", 5), "too slow": symbol("failed", 5), "too high": symbol("pruned", 5),
+                     diverged: symbol("diverged", 5) };
+const rateClass = { works: "c2", "too slow": "c4", "too high": "c4", diverged: "c1" };
 
 function rateCurves(check) {
   return chart("Step 3: smoothed loss of each learning rate as a share of the untrained loss, with the share that is needed", (width) => {
