@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 
@@ -353,6 +354,14 @@ def niceness():
 def test_d1_workers_of_a_ray_of_the_study_stand_back_no_more_than_it_does(runner):
     (found,) = runner.run_tasks([Task("any", niceness)], Resources(), lambda *told: None)
     assert found == os.nice(0)
+
+
+def test_d1_a_ray_of_the_study_has_only_the_programs_that_trials_need(ray_runner):
+    """A monitor for machines, a reader of logs and a dashboard without pages were half of what its start takes."""
+    ray_runner._start()
+    below = psutil.Process().children()
+    assert {"gcs_server", "raylet"} <= {process.name() for process in below}
+    assert not [part for process in below for part in process.cmdline() if re.search(r"/ray/.*\.py$", part)]
 
 
 def test_d1_a_study_is_sized_for_the_workers_of_the_cluster_that_it_joins(ray_runner):

@@ -20,15 +20,14 @@ from search_service.folder import disk, layout
 from search_service.records.events import Listener
 from search_service.records.round_plan import Resources, RoundPlan
 from search_service.records.rounds import RoundResult
-from search_service.runners import local_ray
 from search_service.runners.base import Task, TaskListener
 from search_service.runners.book import RoundBook
 from search_service.runners.cohort import CohortTraining
 from search_service.runners.local_ray import LocalRay
+from search_service.runners.ray_tune import starting
 from search_service.runners.ray_tune.cluster import (
     LostRayError,
     Room,
-    packages,
     require_able_nodes,
     require_in_use,
     require_listener,
@@ -39,14 +38,10 @@ from search_service.runners.ray_tune.work import RoundWork, TaskWork, Work
 from search_service.runners.registry import RAY_REPORT_S
 from search_service.runners.sizing import CohortSizes, MeasuredSizes
 from trainables.data.dataset import Dataset
-from trainables.machine import usable_cpus
 
 _log = logging.getLogger(__name__)
 # Times that a round starts Ray again; the same reason.
 MOST_RESTARTS = 3
-# Times that a start is tried which Ray itself finds too slow, and what it says then (ray/_private/node.py).
-MOST_STARTS = 4
-_TOO_SLOW = "timed out during startup"
 _T = TypeVar("_T")
 # Seconds between two looks at Ray's processes while no round runs: the GCS may be away for 60 before the process ends.
 WATCH_S = 1.0
@@ -56,7 +51,8 @@ class RayTuneRunner:
     """Runs rounds on a Ray cluster, its own or an existing one.
 
     Args:
-        address: ``None`` starts Ray on this machine and ``close`` stops it; ``auto`` or an address joins a cluster.
+        address: ``None`` starts Ray on this machine and ``close`` stops it, and so does ``local``, at once; ``auto`` or an
+            address joins a cluster.
         num_cpus: CPUs of a Ray that is started here; default: all.
         train: How a worker trains a cohort; bench/scaling.py lets it sleep.
     """
@@ -64,7 +60,8 @@ class RayTuneRunner:
     def __init__(
         self, address: str | None = None, num_cpus: int | None = None, train: type[CohortTraining] = CohortTraining
     ) -> None:
-        self._address, self._num_cpus, self._train = address, num_cpus, train
+        self._address = None if address == "local" else address
+        self._num_cpus, self._train = num_cpus, train
         self._started = False
         # Of the Ray that was started here. Whoever starts or stops it holds the lock, and a round does for its time.
         self._local: LocalRay | None = None
@@ -259,12 +256,12 @@ class RayTuneRunner:
         if self._started and ray.is_initialized():
             return
         try:
-            if self._address not in (None, "auto", "local"):
+            if self._address not in (None, "auto"):
                 require_listener(self._address)
                 require_in_use(self._address)
             if ray.is_initialized():
                 return
-            self._init()
+            starting.start(self._address, self._num_cpus)
         # Ray raises bare exceptions where one of its processes dies while it starts.
         except Exception as error:
             where = f"at {self._address}" if self._address else "on this machine"
@@ -279,33 +276,6 @@ class RayTuneRunner:
         except BaseException:
             self._shut_down()
             raise
-
-    def _init(self) -> None:
-        """Start Ray here, or join the cluster; here again where it was too slow for itself.
-
-        It gives up after 30 s, which on a machine with more to do than it has cores its processes need to start.
-        """
-        for starts_left in reversed(range(MOST_STARTS)):
-            try:
-                ray.init(
-                    address=self._address or "local",
-                    # Ray itself heeds a container's limits, and not which processors this process may use.
-                    num_cpus=(self._num_cpus or usable_cpus()) if self._address is None else None,
-                    include_dashboard=False if self._address is None else None,
-                    logging_level="error",
-                    log_to_driver=False,
-                    runtime_env=packages() if self._address is not None else None,
-                    _system_config=local_ray.settings() if self._address is None else None,
-                )
-            # Ray raises bare exceptions; this one has no class of its own either.
-            except Exception as error:
-                if not starts_left or self._address is not None or _TOO_SLOW not in str(error):
-                    raise
-                _log.warning("Ray has not started within its half a minute, as on a busy machine. It is tried again.")
-                LocalRay().end()
-                ray.shutdown()
-            else:
-                return
 
     def _sizes(self, plan: RoundPlan, dataset: Dataset) -> CohortSizes:
         """How many members cohorts have: measured here, on this machine's device, where that is to be measured.
