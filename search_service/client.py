@@ -240,17 +240,23 @@ class Client:
 
         Raises:
             TimeoutError: It has not ended within ``timeout_s`` seconds.
+            ServiceUnreachableError: The service does not answer any more, however often it is tried.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        state = "not known"
+        state, failures = "not known", 0
         while True:
             pause = LOOK_EVERY_S
             try:
                 if (study := self.study(study_id)).has_ended:
                     return study
-                state = study.state
+                state, failures = study.state, 0
             except RefusedError as error:
                 pause = _pause_of(error)
+            except ServiceUnreachableError:
+                # It may be started again: as often as ``events`` bears it.
+                failures += 1
+                if failures > RECONNECTS:
+                    raise
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"study {study_id} is {state} after {timeout_s:g} s")
             time.sleep(pause if deadline is None else min(pause, max(0.0, deadline - time.monotonic())))

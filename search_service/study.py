@@ -161,7 +161,7 @@ def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str], clock: 
         cycles.append(Cycle(rates, coarse, refined))
 
         by, last = clock.deciding(place), cycles[-1].last
-        narrowing = narrow(last.plan.space, scored(last), limits)
+        narrowing = narrow(last.plan.space, scored(last), limits, step5_refined_search.kept_whole(last.plan))
         decide = partial(step6_repeat.run, by.spec, cycles, n_validation, scale_of=scale_of, time_is_up=by.time_is_up)
         decide = partial(decide, stop_requested=place.stop_file.exists(), shares=dataset.validation_shares)
         decision = once(f"decision-{cycle}", Decision, partial(_decide, place, refined, decide, clock))

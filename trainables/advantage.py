@@ -9,6 +9,7 @@ Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 6
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -129,13 +130,31 @@ class Drawn:
     def error(self) -> float:
         """One standard error of the model's own score, over other rows like these.
 
-        Where no row is wrong, or none right, all draws are alike and say nothing. The exact limit of 95 % is then
-        1 − 0.025^(1/N) from the score (Clopper and Pearson 1934), of which this is a 1.96th.
+        Where no row is wrong, or none right, all draws are alike and say nothing. The exact limit of 95 % of a share is
+        then 1 − 0.025^(1/N) from it (Clopper and Pearson 1934), of which this is a 1.96th.
         """
         own = self._own(self.metric)
-        if METRICS[self.metric].at_most_1 and own[0].item() in (0.0, 1.0):
-            return float(1.0 - 0.025 ** (1.0 / len(self._targets))) / 1.96
+        metric = METRICS[self.metric]
+        if metric.task == "classification" and metric.at_most_1 and own[0].item() in (0.0, 1.0):
+            return self._exact_limit() / 1.96
         return self._spread(own)
+
+    def _exact_limit(self) -> float:
+        """How far from a score of 1, or 0, the limit lies: of accuracy by all rows, else by those of each class.
+
+        Means over classes have the limits of their classes in quadrature; an order of two classes is known no better
+        than the one of which there are fewer rows.
+        """
+        weights = torch.ones(len(self._targets)) if self._weights is None else self._weights.double()
+
+        def limit(of: Tensor) -> float:
+            rows: float = (of.sum() ** 2 / (of**2).sum()).item()
+            return float(1.0 - 0.025 ** (1.0 / rows))
+
+        if self.metric == "accuracy":
+            return limit(weights)
+        limits = [limit(own) for each in self._targets.unique() if (own := weights[self._targets == each]).any()]
+        return max(limits) if self.metric == "roc_auc" else math.hypot(*limits) / len(limits)
 
     def over_trivial(self, dataset: Dataset) -> Advantage:
         """By how much the model is better than the best that ignores its inputs (``trainables/trivial.py``)."""

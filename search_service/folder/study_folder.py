@@ -14,6 +14,7 @@ study.lock      held by the process that works on it
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from search_service.folder import journals, layout, private_addresses
 OPTION = "--study"
 # Seconds between two notes of the time spent: at most so much is forgotten by a kill.
 NOTE_EVERY_S = 1.0
+# Seconds to wait for a study's lock: who only looks whether somebody works on it has it for a moment.
+LOOK_S = 0.3
 
 _WITHOUT_BEGINNING = "remove it: the study goes on, and whether the table is still the same is not looked at"
 _SPEC_ELSEWHERE = "bring it back from a backup, or from MLflow, where the study's run has it as spec.json"
@@ -176,7 +179,7 @@ class StudyFolder:
         """
         lock = FileLock(self.path / layout.LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LOOK_S)
         except Timeout as error:
             rule, fix = "a study that no other process is running", "wait for that process, or stop it"
             raise StudyBusyError(str(Problem(OPTION, self.path.name, rule, fix))) from error
@@ -187,13 +190,15 @@ class StudyFolder:
 
     @property
     def is_locked(self) -> bool:
-        """Whether a process works on it."""
-        lock = FileLock(self.path / layout.LOCK)
+        """Whether a process works on it. Looking makes no file and takes no right to write: it may be another's."""
         try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
+            with (self.path / layout.LOCK).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        except FileNotFoundError:
+            pass
+        return False
 
 
 def find(studies: Path, study_id: str, *, named: str = "STUDY") -> StudyFolder:

@@ -71,10 +71,12 @@ class FoldRecord:
         scores: Best validation score of each.
         curves: Validation score of each at each of its epochs; NaN where it has no loss. Studies of earlier versions
             have none.
+        overlap: Rows judged on for each trained on; 0 in studies of earlier versions.
     """
 
     scores: tuple[float, ...]
     curves: tuple[tuple[float, ...], ...] = ()
+    overlap: float = 0.0
 
 
 # A network to be trained: its trial and its seed.
@@ -177,12 +179,16 @@ class FinalistTraining:
         for trial in self.candidates:
             own = [seen[trial.trial_id, seed] for seed in self.seeds]
             by_fold = at_common_epoch([on_folds[trial.trial_id, seed] for seed in self.seeds], self.spec.metric)
-            finalist = self._finalist(trial, [record for record, _, _ in own], by_fold)
+            finalist = self._finalist(trial, [record for record, _, _ in own], by_fold, _overlap(folds))
             trained.append(TrainedFinalist(finalist, tuple((networks, place) for _, networks, place in own)))
         return trained
 
     def _finalist(
-        self, trial: TrialResult, members: Sequence[MemberRecord], by_fold: tuple[tuple[float, ...], ...]
+        self,
+        trial: TrialResult,
+        members: Sequence[MemberRecord],
+        by_fold: tuple[tuple[float, ...], ...],
+        overlap: float,
     ) -> Finalist:
         first, curves = members[0], tuple(member.curve for member in members)
         return Finalist(
@@ -198,8 +204,15 @@ class FinalistTraining:
                 name: sum(member.metrics[name] for member in members) / len(members) for name in first.metrics
             },
             fold_scores=by_fold,
+            fold_overlap=overlap,
             parameters=first.parameters,
         )
+
+
+def _overlap(folds: Sequence[Sequence[FoldRecord]]) -> float:
+    """Rows judged on for each trained on, mean over the folds; 0 without any, or where that was not written down."""
+    of_folds = [records[0].overlap for records in folds]
+    return sum(of_folds) / len(of_folds) if all(of_folds) and of_folds else 0.0
 
 
 def at_common_epoch(curves: Sequence[Sequence[Sequence[float]]], metric: MetricName) -> tuple[tuple[float, ...], ...]:
@@ -316,7 +329,8 @@ def score(dataset: Dataset, *, spec: StudySpec, members: Sequence[FinalistMember
     _, records = populations.trained(spec, configs, dataset, max_epochs)
     curves = populations.curves_of(records)
     scores = tuple(tuple(_score_of(point) for point in curve) for curve in curves)
-    return Trained(FoldRecord(tuple(best_score(curve, spec.metric) for curve in curves), scores))
+    overlap = len(dataset.validation) / len(dataset.train)
+    return Trained(FoldRecord(tuple(best_score(curve, spec.metric) for curve in curves), scores, overlap))
 
 
 def _score_of(point: EpochPoint) -> float:

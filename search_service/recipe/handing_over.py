@@ -87,7 +87,12 @@ def run(
         simpler = _baseline_tasks(spec, winner, dataset, test_rows, again=False)
     beside = tasks.Beside(run_tasks, simpler if extras.baselines else [])
     handed = _hand_over(spec, winner, dataset, folder, beside.run, extras)
-    return handed, beside.results()
+    fitted = beside.results()
+    if fitted and extras.refit and spec.model.refit and (handed.refit is None or handed.refit.checkpoint is None):
+        # The refit went wrong: the model has learnt from training rows alone, and so do those that it is compared with.
+        simpler = _baseline_tasks(spec, winner, dataset, test_rows, again=False)
+        fitted = tasks.Beside(run_tasks, simpler).results()
+    return handed, fitted
 
 
 def _hand_over(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from search_service.recipe.rounds import Place, by_place, scored, search
 from search_service.recipe.second_objective import non_dominated
+from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step
 from search_service.runners.network_size import size_objective
@@ -33,14 +34,12 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
         limits: The user's own ranges, which are never left.
         base: Every leaf that is not searched.
     """
-    first, keep = by_place(coarse), frozenset[str]()
+    first = by_place(coarse)
     if (cost := size_objective(coarse.plan)) is not None:
-        # Small networks are looked for beside good ones, not only the sizes of the best.
-        keep = frozenset(leaf for leaf in coarse.plan.space if is_of_layers(leaf) or leaf == SIZES)
         rank = METRICS[coarse.plan.metric].rank
         optimal = non_dominated([(rank(trial.score), cost(trial.values)) for trial in first])
         first = [trial for trial, is_optimal in zip(first, optimal, strict=True) if is_optimal]
-    narrowing = narrow(coarse.plan.space, scored(coarse), limits, keep)
+    narrowing = narrow(coarse.plan.space, scored(coarse), limits, kept_whole(coarse.plan))
     return search(
         place,
         number=number,
@@ -53,3 +52,13 @@ def run(place: Place, coarse: RoundResult, *, number: int, limits: Space, base: 
         sentences=narrowing.sentences,
         best_before=coarse.best.score if coarse.best else None,
     )
+
+
+def kept_whole(plan: RoundPlan) -> frozenset[str]:
+    """Leaves of a round that are not narrowed after it: with the size as a second objective, those of the layers.
+
+    Small networks are looked for beside good ones, and not only sizes like the best one's.
+    """
+    if size_objective(plan) is None:
+        return frozenset()
+    return frozenset(leaf for leaf in plan.space if is_of_layers(leaf) or leaf == SIZES)

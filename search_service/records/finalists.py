@@ -101,6 +101,7 @@ class Finalist:
         validation_metrics: Every metric on the validation rows, mean over seeds, with the weights that are kept.
         fold_scores: Validation score of each seed, by fold of a cross-validation, at the epoch with the best mean of
             all; empty without one.
+        fold_overlap: Of folds, rows judged on for each trained on, mean over them; 0 in studies of earlier versions.
         parameters: Numbers that are trained in one of its networks.
     """
 
@@ -114,6 +115,7 @@ class Finalist:
     learning_rates: tuple[float, ...]
     validation_metrics: Mapping[MetricName, float] = field(default_factory=dict)
     fold_scores: tuple[tuple[float, ...], ...] = ()
+    fold_overlap: float = 0.0
     parameters: int = 0
 
     @property
@@ -144,7 +146,8 @@ class Finalist:
     @property
     def overlap(self) -> float:
         """Of folds, the rows that one is judged on for each that it is trained on; 0 without (significance.py)."""
-        return 1 / (len(self.fold_scores) - 1) if len(self.fold_scores) > 1 else 0.0
+        usual = 1 / (len(self.fold_scores) - 1) if len(self.fold_scores) > 1 else 0.0
+        return self.fold_overlap or usual
 
     @property
     def interval(self) -> tuple[float, float] | None:

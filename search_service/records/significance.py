@@ -4,7 +4,8 @@ Without cross-validation seeds are the units. What is said is then about trainin
 rows. With it the folds are, each with its mean over the seeds: other rows would change more than other seeds would, and
 a linear network comes out the same from all seeds. Folds train on rows that they share, so their scores vary
 less than those of fresh rows would: the variance of their mean is taken to be (1/k + 1/(k - 1)) s² and not s²/k, where
-1/(k - 1) is the number of rows that a fold is judged on for each that it is trained on.
+1/(k - 1) is the number of rows that a fold is judged on for each that it is trained on; by time, where early folds have
+few rows to train on, it is more.
 Being the best of several, the winner's own interval is slightly too good; its test score is not.
 Source: Nadeau and Bengio 2003, "Inference for the generalization error", section 4, the corrected resampled t-test.
 
@@ -21,6 +22,8 @@ from collections.abc import Sequence
 
 # Of the interval; two configurations differ where this or less would happen by chance in (1 - CONFIDENCE) of cases.
 CONFIDENCE = 0.95
+# Units that say something by being equal: two scores of 100 rows, or their differences, are in one case of eight.
+FEWEST_EQUAL = 3
 
 
 def confidence_interval(scores: Sequence[float], overlap: float = 0.0) -> tuple[float, float] | None:
@@ -33,10 +36,10 @@ def confidence_interval(scores: Sequence[float], overlap: float = 0.0) -> tuple[
         overlap: Of folds, rows judged on for each trained on; 0 for seeds.
 
     Returns:
-        Both ends; None with fewer than 2 units or a score that is not finite.
+        Both ends; None with fewer than 2 units, 2 that are equal, or a score that is not finite.
     """
     n = len(scores)
-    if n < 2 or not all(math.isfinite(score) for score in scores):
+    if n < 2 or (len(set(scores)) == 1 and n < FEWEST_EQUAL) or not all(math.isfinite(score) for score in scores):
         return None
     mean, reach = sum(scores) / n, _quantile(n - 1) * standard_error(scores, overlap)
     return mean - reach, mean + reach
@@ -62,7 +65,7 @@ def told_apart(one: Sequence[float], other: Sequence[float], overlap: float = 0.
         return False
     if len(set(differences)) == 1:
         # No variance to divide by: the same everywhere, or better by as much in every unit.
-        return differences[0] != 0
+        return differences[0] != 0 and n >= FEWEST_EQUAL
     return abs(sum(differences) / n) >= _quantile(n - 1) * standard_error(differences, overlap)
 
 

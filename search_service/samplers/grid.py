@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,25 +11,33 @@ import numpy as np
 from search_service.samplers.base import NonAdaptive, SamplingTask
 from search_service.space.ranges import Choices, Range, drawn_leaves, is_searched
 
+# Combinations that are built, to be shuffled: a dictionary each, 50 MB together. And of more, how often one is drawn
+# for each that is wanted.
+MOST_BUILT, TRIES = 100_000, 10
+
 
 class Grid(NonAdaptive):
     """Every combination of some values of each leaf, shuffled, so that a round that is cut short has seen all sides.
 
     A range with a step gives its own values, a choice its own; the other ranges get as many as fit into ``most``
-    combinations, evenly spaced from end to end.
+    combinations, evenly spaced from end to end. Of more combinations than ``MOST_BUILT``, some are drawn.
     """
 
     may_run_out = True
 
     def __init__(self, task: SamplingTask) -> None:
         self._space, self._base = task.space, task.base
+        random = np.random.default_rng(task.seed)
+        if math.prod(len(_spread(range_, 2)) for range_ in task.space.values()) > MOST_BUILT:
+            self._left = self._some(task.most, random)
+            return
         points = self._combinations(2)
         for finer in range(3, task.most + 1):
             more = self._combinations(finer)
             if len(more) > task.most or len(more) == len(points):
                 break
             points = more
-        np.random.default_rng(task.seed).shuffle(points)
+        random.shuffle(points)
         self._left = points
 
     def draw(self, number: int, fixed: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -49,6 +58,22 @@ class Grid(NonAdaptive):
     def has(self, structure: Mapping[str, Any]) -> bool:
         """Whether a combination of this structure is left."""
         return any(all(point.get(leaf) == value for leaf, value in structure.items()) for point in self._left)
+
+    def _some(self, most: int, random: np.random.Generator) -> list[dict[str, Any]]:
+        """As many different combinations as a round asks for, drawn without building all of them."""
+        spreads = {leaf: _spread(range_, 2) for leaf, range_ in self._space.items()}
+
+        def any_of(leaf: str, range_: Range) -> Any:
+            return spreads[leaf][random.integers(len(spreads[leaf]))]
+
+        points: dict[str, dict[str, Any]] = {}
+        # Of so many, hardly two are alike; where leaves depend on others there may be fewer.
+        for _ in range(TRIES * most):
+            point = drawn_leaves(self._space, self._base, any_of)
+            points.setdefault(repr(point), point)
+            if len(points) == most:
+                break
+        return list(points.values())
 
     def _combinations(self, resolution: int) -> list[dict[str, Any]]:
         """All of them, each once: a leaf that does not apply is in none."""

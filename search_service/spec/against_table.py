@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+
+import numpy as np
 
 from search_service.errors import Problem
 from search_service.spec.rules import NO_ENDS
 from search_service.spec.search_space import ChoicesSpec, RangeSpec
 from search_service.spec.study_spec import StudySpec
 from trainables import conformal
-from trainables.data.dataset import Dataset
+from trainables.data.dataset import Dataset, Folds
 from trainables.metrics import METRICS
 
+# Metrics of pairs of rows of two classes.
+OF_PAIRS: Collection[str] = ("roc_auc",)
 
-def problems_against_table(spec: StudySpec, dataset: Dataset, test_rows: int) -> list[Problem]:
+
+def problems_against_table(
+    spec: StudySpec, dataset: Dataset, test_rows: int, folds: Folds | None = None
+) -> list[Problem]:
     """What the config says of rows and classes must be true of this table.
 
     Args:
         spec: What was asked.
         dataset: Training and validation rows.
         test_rows: How many test rows there are.
+        folds: The divisions of a cross-validation, if one was asked for.
     """
     rows = len(dataset.train)
     return [
         *_batches_too_large(spec, rows),
         *_warmup_too_long(spec, rows),
         *_wrong_classes(spec, dataset),
+        *_nothing_to_rank(spec, dataset, folds),
         *_threshold_of_other_than_two(spec, dataset),
         *_prediction_interval(spec, dataset, test_rows),
     ]
@@ -80,6 +90,23 @@ def _threshold_of_other_than_two(spec: StudySpec, dataset: Dataset) -> list[Prob
     has = f"has {classes}" if classes else "has a number for each row"
     rule = f"none or auto, since a threshold is between two classes and {spec.data.target or 'the target'} {has}"
     return [Problem("model.threshold", asked, rule, "remove it")]
+
+
+def _nothing_to_rank(spec: StudySpec, dataset: Dataset, folds: Folds | None) -> list[Problem]:
+    """A metric of pairs of rows of two classes, where rows to judge by are of one: it is no number for any network."""
+    if spec.metric not in OF_PAIRS:
+        return []
+    if dataset.class_names and len(np.unique(dataset.validation.targets)) == 1:
+        name = dataset.class_names[int(dataset.validation.targets[0])]
+        rule = f"rows of two classes to judge by: all {len(dataset.validation):,} validation rows are {name!r}"
+        others = [name for name, metric in METRICS.items() if metric.task == dataset.task and name not in OF_PAIRS]
+        otherwise = "raise data.validation_fraction" if spec.data.time else "choose another data.split_seed"
+        otherwise = "give data.validation rows of others, too" if spec.data.validation else otherwise
+        return [Problem("objective.metric", spec.metric, rule, f"{otherwise}, or use {', '.join(others)}")]
+    if folds is not None and folds.lack_a_second_class:
+        rule = f"folds with rows of two classes each, without which there is no {spec.metric}"
+        return [Problem("finalists.folds", spec.finalists.folds, rule, "lower it, or leave it out")]
+    return []
 
 
 def _prediction_interval(spec: StudySpec, dataset: Dataset, test_rows: int) -> list[Problem]:

@@ -58,6 +58,7 @@ class Found:
         rows: Training rows.
         classes: Share of each class among the training rows; none for numbers.
         lines: What else a person should know of the table, a sentence each.
+        folds: Whether its rows can be divided into ``FOLDS`` folds, each with what there is to learn and to judge by.
     """
 
     task: str
@@ -65,6 +66,7 @@ class Found:
     rows: int
     classes: Mapping[str, float] = field(default_factory=dict)
     lines: Sequence[str] = ()
+    folds: bool = True
 
     @property
     def rarest(self) -> tuple[str, float]:
@@ -223,7 +225,8 @@ def starting_config(source: str, target: str | None, found: Found, minutes: floa
     else:
         lines.append(Line("search.minutes", minutes, "trials, epochs, finalists and seeds: as many as fit in"))
     # Each class must be on both sides of each division, several times.
-    if _few_to_choose(found, minutes) and all(share * found.rows >= 2 * FOLDS for share in found.classes.values()):
+    has_enough = all(share * found.rows >= 2 * FOLDS for share in found.classes.values())
+    if found.folds and has_enough and _few_to_choose(found, minutes):
         which = rows if found.rows < FEW_TO_CHOOSE else f"{found.rarest[1]:.1%} of {rows}"
         lines.append(Line("finalists.folds", FOLDS, f"cross-validation: {which} are few to choose by"))
     return StartingConfig(tuple(lines), found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,13 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
     looked_at = [override for override in overrides if override.startswith(_LOOKED_AT)]
     spec = parse(config_file.overridden(from_table.least(source), looked_at))
     try:
-        table = inspect(spec, settings=settings)
+        table = _with_folds(spec, settings) or inspect(spec, settings=settings)
     except InvalidSpecError as error:
         raise InvalidSpecError([_as_option(problem) for problem in error.problems]) from error
-    starting = from_table.starting_config(source, spec.data.target, _found(table), spec.search.minutes)
+    folds = table.folds is not None and not table.folds.lack_a_second_class
+    starting = from_table.starting_config(
+        source, spec.data.target, replace(_found(table), folds=folds), spec.search.minutes
+    )
     changed = config_file.overridden(starting.plain, overrides)
     searched = changed.get("search_space")
     if isinstance(searched, dict):
@@ -49,14 +53,29 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
     return starting.changed(changed)
 
 
-def inspect(spec: StudySpec, *, settings: Settings) -> Loaded:
+def inspect(spec: StudySpec, *, settings: Settings, folds: int | None = None) -> Loaded:
     """Read the table and look at every column; what is suspicious is said and no error, even if ``strict``.
 
+    Args:
+        spec: Which table.
+        settings: They say which folders may be read.
+        folds: How many divisions are wanted beside the study's own.
+
     Raises:
-        InvalidSpecError: The table cannot be used.
+        InvalidSpecError: The table cannot be used, or not be divided so.
     """
     config = spec.data.model_copy(update={"strict": False})
-    return tables.read(spec, config, allowed=settings.allowed_sources, profiled=True)
+    return tables.read(spec, config, allowed=settings.allowed_sources, profiled=True, folds=folds)
+
+
+def _with_folds(spec: StudySpec, settings: Settings) -> Loaded | None:
+    """The table with the folds that its config may ask for; None if its rows cannot be divided so."""
+    try:
+        return inspect(spec, settings=settings, folds=from_table.FOLDS)
+    except InvalidSpecError as error:
+        if any(problem.path != "finalists.folds" for problem in error.problems):
+            raise
+        return None
 
 
 def completed(spec: StudySpec, table: Loaded) -> StudySpec:

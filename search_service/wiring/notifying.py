@@ -129,7 +129,8 @@ def _send(settings: Settings, document: Mapping[str, Any], say: Callable[[str], 
                 _post(address, document, settings.notify_secret)
             else:
                 _mail(place, document)
-        except (httpx.HTTPError, OSError, smtplib.SMTPException) as error:
+        # Of a name or a password in letters that SMTP's login has not, a ValueError.
+        except (httpx.HTTPError, OSError, ValueError, smtplib.SMTPException) as error:
             say(f"nobody was told at {_shown(place)}: {_reason(error)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -78,7 +79,7 @@ def _read_table(
             table, spec = _divided(spec, table, settings, rules)
         table = replace(table, notes=(*table.notes, _OPEN))
     spec = for_task(spec, table.dataset.task, table.task_reason)
-    problems = problems_against_table(spec, table.dataset, len(table.test_rows))
+    problems = problems_against_table(spec, table.dataset, len(table.test_rows), table.folds)
     if problems:
         raise InvalidSpecError(problems)
     public, addresses = private_addresses.taken_out(spec)
@@ -92,11 +93,11 @@ def _read(spec: StudySpec, settings: Settings | None, rules: int) -> Loaded:
 
 def _divided(spec: StudySpec, table: Loaded, settings: Settings | None, rules: int) -> tuple[Loaded, StudySpec]:
     """The table with the folds that nobody but the table has asked for; without them where it cannot be divided so."""
-    try:
-        return _read(spec, settings, rules), spec
-    except InvalidSpecError:
-        finalists = spec.finalists.model_copy(update={"folds": None})
-        return table, spec.model_copy(update={"finalists": finalists})
+    with contextlib.suppress(InvalidSpecError):
+        divided = _read(spec, settings, rules)
+        if divided.folds is not None and not divided.folds.lack_a_second_class:
+            return divided, spec
+    return table, spec.model_copy(update={"finalists": spec.finalists.model_copy(update={"folds": None})})
 
 
 def earlier_of(spec: StudySpec, settings: Settings) -> EarlierStudy | None:

@@ -231,7 +231,9 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
             f"search-service run --study {study_id}, which goes on with it and records it",
         )
         raise DataError([Problem("STUDY", study_id, rule, fix)])
+    began_at = time.monotonic()
     study = read_again(files, settings)
+    inline = RUNNERS["inline"]
     with ExitStack() as stack:
         interrupts = stack.enter_context(catch_interrupts())
         stack.enter_context(files.lock())
@@ -240,11 +242,13 @@ def sync(study_id: str, *, settings: Settings, say: Callable[[str], None] = lamb
         result = run_study(
             study.spec,
             study.table,
-            RUNNERS["inline"].make(None),
+            inline.make(None),
             one_listener([PageFile(files.path).record, recorder.record], interrupts),
             study_id=study_id,
             folder=files.path,
             versions=files.beginning.versions if files.beginning else {},
+            # What was decided by the clock stands in the folder, and is asked for by the one that decided it.
+            minutes=_minutes(study.spec, files, inline, None, began_at, record=True),
         )
         return _finish_record(settings, files, recorder, study.spec, result, say)
 

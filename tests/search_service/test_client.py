@@ -24,6 +24,7 @@ UPLOADED |= {"owner": "ada", "uploaded_at": "2026-11-26T10:15:00Z"}
 def impatient(monkeypatch):
     monkeypatch.setattr(client_module, "RECONNECT_S", 0.0)
     monkeypatch.setattr(client_module, "RECONNECTS", 5)
+    monkeypatch.setattr(client_module, "LOOK_EVERY_S", 0.0)
 
 
 def client(*answers) -> tuple[Client, list[httpx.Request]]:
@@ -122,6 +123,17 @@ def test_d4_whoever_is_told_to_ask_later_does():
     with pytest.raises(RefusedError, match="too many") as caught:
         opened.study("digits-0")
     assert (len(asked), caught.value.retry_after_s) == (1, 0.0)
+
+
+def test_d4_who_waits_bears_a_service_that_is_started_again():
+    away, ended = httpx.ConnectError("refused"), httpx.Response(200, json={**STUDY, "state": "completed"})
+    # Each question is asked three times before it counts as unanswered.
+    opened, asked = client(*[away] * 9, ended)
+    assert opened.wait("digits-0").has_ended
+    assert len(asked) == 10
+    opened, _ = client(away)
+    with pytest.raises(ServiceUnreachableError):
+        opened.wait("digits-0")
 
 
 @pytest.mark.parametrize(

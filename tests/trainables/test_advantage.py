@@ -64,6 +64,16 @@ def test_b_of_rows_that_are_all_right_or_all_wrong_the_exact_limit_is_known(n, l
     assert 1.96 * drawn(outputs, targets, "accuracy").error == pytest.approx(limit, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("metric", "limit"), [("accuracy", 0.0037), ("balanced_accuracy", 0.354), ("macro_f1", 0.354), ("roc_auc", 0.708)]
+)
+def test_b_a_perfect_score_of_few_rows_of_a_class_is_no_surer_than_that_class(metric, limit):
+    """Of 3 rows that are all right, 0.29 may be the true share; half of that is missing in a mean of two classes."""
+    targets = np.where(np.arange(1_000) < 3, 1, 0)
+    outputs = np.where(np.eye(2)[targets], 1.0, -1.0).astype(np.float32)
+    assert 1.96 * drawn(outputs, targets, metric).error == pytest.approx(limit, abs=1e-3)
+
+
 @pytest.mark.parametrize("metric", [name for name, it in METRICS.items() if it.task == "classification"])
 def test_b_outputs_that_know_nothing_are_never_certain_and_those_that_know_a_little_are(metric):
     certain = 0

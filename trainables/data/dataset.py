@@ -353,6 +353,23 @@ class Folds:
             rule, fix = "folds of one table", f"leave out data.validation, or {key}"
             raise DataError([Problem("finalists.folds", count, rule, fix)])
         self._index = list(splits.folds(len(self._rows), division, count))
+        self._require_targets_that_vary(count)
+
+    @property
+    def lack_a_second_class(self) -> bool:
+        """Whether there is a fold that is judged on rows of one class alone."""
+        targets = self._rows.targets
+        return bool(self._classes) and any(len(np.unique(targets[judged])) == 1 for _, judged in self._index)
+
+    def _require_targets_that_vary(self, count: int) -> None:
+        """Now, and not when everything else of the study is done."""
+        for number, (train, _) in enumerate(self._index, start=1):
+            targets = self._rows.targets[train]
+            if (targets == targets[0]).all():
+                value = self._classes[int(targets[0])] if self._classes else float(targets[0])
+                seen = f"{count}: of fold {number}, all {len(train):,} training rows have the target {value!r}"
+                rule, fix = "folds of which each is trained on a target that varies", "lower it, or leave it out"
+                raise DataError([Problem("finalists.folds", seen, rule, fix)])
 
     def __len__(self) -> int:
         return len(self._index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import shutil
@@ -13,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from search_service.cli.doctor.machine import size
-from search_service.folder import disk, layout
+from search_service.folder import disk
 from search_service.folder.study_folder import StudyFolder
 from search_service.records.findings import MOST_CLOCK_DIFFERENCE_S, SET_CLOCK, Finding, State
 from search_service.settings import Settings
@@ -63,7 +62,7 @@ def look_at_studies(settings: Settings) -> Iterator[Finding]:
     taken = sum(status.st_size for status in _files(settings))
     count = "no studies" if not folders else "1 study" if len(folders) == 1 else f"{len(folders)} studies"
     unfinished = [folder for folder in folders if folder.ending is None]
-    run = [folder for folder in unfinished if _is_run(folder.path)]
+    run = [folder for folder in unfinished if folder.is_locked]
     text = f"{count}, {size(taken)}" if folders else count
     if run:
         text += f"; {_named(run)} {'is' if len(run) == 1 else 'are'} being run"
@@ -84,7 +83,7 @@ def look_at_studies(settings: Settings) -> Iterator[Finding]:
 
     over = [StudyFolder(_studies(settings) / study) for study in wiring.unrecorded(settings)]
     # Whoever ran one may just be waiting for the record.
-    if unrecorded := [folder for folder in over if not _is_run(folder.path)]:
+    if unrecorded := [folder for folder in over if not folder.is_locked]:
         text = f"over, and not wholly in the record: {_named(unrecorded)}"
         yield Finding(STUDIES, State.WARNING, text, _commands(unrecorded, "search-service sync STUDY" + home))
 
@@ -124,18 +123,6 @@ def _files(settings: Settings) -> Iterator[os.stat_result]:
                 yield (Path(folder) / name).lstat()
             except FileNotFoundError:
                 continue
-
-
-def _is_run(folder: Path) -> bool:
-    """Whether a process works on a study. ``StudyFolder.is_locked`` makes the lock's file where there is none."""
-    try:
-        with (folder / layout.LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
-    return False
 
 
 def _home_option(settings: Settings) -> str:

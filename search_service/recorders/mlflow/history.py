@@ -47,10 +47,13 @@ def _read(client: MlflowClient, study_id: str) -> EarlierStudy | None:
     if study is None:
         return None
     rounds = list(_children(client, study, "round"))
-    trials = [(run, int(parent.data.params["max_epochs"])) for parent in rounds for run in _trials(client, parent)]
+    # A round that was cut off before its first writing has neither parameters nor trials.
+    begun = [parent for parent in rounds if "max_epochs" in parent.data.params]
+    trials = [(run, int(parent.data.params["max_epochs"])) for parent in begun for run in _trials(client, parent)]
     return EarlierStudy(
         study_id=study_id,
-        metric=_metric_of(trials[0][0]) if trials else "",
+        # One that failed before its first epoch has no score.
+        metric=next(filter(None, (_metric_of(run) for run, _ in trials)), ""),
         task=study.data.params.get("data.is", ""),
         fingerprint=study.data.tags.get("data.fingerprint", ""),
         trials=tuple(_trial(run, max_epochs) for run, max_epochs in trials),

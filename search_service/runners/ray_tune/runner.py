@@ -51,7 +51,7 @@ class RayTuneRunner:
     """Runs rounds on a Ray cluster, its own or an existing one.
 
     Args:
-        address: ``None`` starts Ray on this machine and ``close`` stops it, and so does ``local``, at once; ``auto`` or an
+        address: ``None`` starts Ray on this machine and ``close`` stops it; so does ``local``, at once. ``auto`` or an
             address joins a cluster.
         num_cpus: CPUs of a Ray that is started here; default: all.
         train: How a worker trains a cohort; bench/scaling.py lets it sleep.

@@ -101,6 +101,16 @@ def test_d6_a_study_that_goes_on_decides_nothing_anew_however_quick_the_machine_
     assert after.decisions == before.decisions
 
 
+def test_d3_the_record_of_a_study_with_minutes_is_completed_afterwards(finished, home, tmp_path):
+    """Its rounds were planned by the clock, and sync planned them by the config: it was told to start a new study."""
+    before = finished[0].result
+    shutil.copytree(home / "studies" / before.study_id, tmp_path / "studies" / before.study_id)
+    done = wiring.sync(before.study_id, settings=Settings(home=tmp_path))
+    assert done.backlog.is_complete
+    assert [each.trials for each in done.result.rounds] == [each.trials for each in before.rounds]
+    assert done.result.decisions == before.decisions
+
+
 def place_for(study, folder) -> Place:
     return Place(study.spec, study.dataset, InlineRunner(), lambda event: None, folder, None)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_service import wiring
-from search_service.recipe import finalists, qualifying, second_objective
+from search_service.recipe import finalists, qualifying, second_objective, step5_refined_search
 from search_service.recipe.second_objective import non_dominated
 from search_service.recorders.memory import MemoryRecorder
 from search_service.records.events import RoundStarted
@@ -226,3 +226,6 @@ def test_b_the_refined_round_keeps_all_sizes_where_they_are_an_objective(searche
         assert costs == sorted(costs, reverse=True)
     else:
         assert size_objective(refined) is None
+    # Nor are they narrowed between two cycles: the second knew only sizes like those of the best scores.
+    kept = {"network.hidden_sizes"} if method == "optuna_tpe" else set()
+    assert step5_refined_search.kept_whole(refined) == kept

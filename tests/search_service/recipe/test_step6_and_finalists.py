@@ -270,6 +270,8 @@ def test_b_with_folds_the_mean_over_folds_and_seeds_chooses_and_the_own_division
         everything = [score for fold in finalist.fold_scores for score in fold]
         assert finalist.mean == pytest.approx(np.mean(everything))
         assert finalist.std == pytest.approx(np.std(everything, ddof=1))
+        # Each fold is judged on a third, of which it is trained on two.
+        assert finalist.overlap == pytest.approx(1 / 2, rel=0.01)
         # Networks of the study's own division are what they are without folds.
         assert finalist.scores == own[finalist.trial_id].scores
         assert finalist.validation_metrics == own[finalist.trial_id].validation_metrics
@@ -422,6 +424,21 @@ def test_d6_folds_that_an_earlier_version_has_begun_are_compared_by_their_best_s
         for version, folds in by_version.items()
     }
     assert scores == {"earlier": ((0.7,), (0.9,)), "today": ((0.6,), (0.9,))}
+
+
+def test_b_folds_by_time_share_more_rows_than_others_and_are_told_apart_as_seldom(tmp_path, digits):
+    """Fold i is trained on i blocks of time and judged on one: 1/i, and not 1/(k - 1)."""
+    training = FinalistTraining(spec_of(finalists={"top": 1, "seeds": 1}), round_of(tmp_path, 0.9).trials, digits[0])
+    (done,) = (task.call() for task in training.tasks())
+
+    def overlap(*of_folds: float) -> float:
+        folds = [[FoldRecord((0.9,), ((0.9,),), of_fold)] for of_fold in of_folds]
+        return training.finalists([(done.record, done.network)], folds)[0].finalist.overlap
+
+    assert overlap(1 / 1, 1 / 2, 1 / 3, 1 / 4, 1 / 5) == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5)
+    # In studies of earlier versions it was not written down.
+    assert overlap(0.0, 0.0, 0.0) == 1 / 2
+    assert overlap() == 0.0
 
 
 def test_e1_where_folds_choose_the_winner_its_seeds_alone_are_averaged():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,23 @@ def test_c5_the_record_gives_back_what_the_study_found(settings, first):
             assert TrialConfig().replace(again.parameters) == trial.config
     assert by_id == {}
     assert mlflow_history.read_study(settings.record_uri, "nothing") is None
+
+
+def test_c5_a_trial_without_a_score_and_a_round_that_never_began_do_not_hide_what_was_optimised(
+    settings, first, tmp_path
+):
+    """The metric was that of whichever trial came first, and nothing if this had failed before its first epoch."""
+    home = Settings(home=tmp_path / "home")
+    shutil.copytree(settings.home, home.home)
+    client = MlflowClient(home.record_uri)
+    study = mlflow_history.find_study(client, first.study_id)
+    (done, *_) = mlflow_history._children(client, study, "round")
+    for kind, parent in (("round", study), ("trial", done)):
+        tags = {"kind": kind, "mlflow.parentRunId": parent.info.run_id, "status": "failed"}
+        client.create_run(study.info.experiment_id, tags=tags, run_name="r9-999")
+    found = mlflow_history.read_study(home.record_uri, first.study_id)
+    assert found.metric == "accuracy"
+    assert next(mlflow_history._children(client, done, "trial")).info.run_name == "r9-999"
 
 
 def test_c5_a_second_study_learns_from_the_first_and_begins_with_its_best(settings, first):

@@ -230,3 +230,14 @@ def test_c5_a_grid_goes_on_after_a_first_point_whose_structure_it_does_not_have(
     space = {leaf: CONDITIONAL[leaf] for leaf in ("optimizer.lr", "network.depth")}
     sampler = make(space, method="grid", first=[{"network.depth": 2}], most=4)
     assert [len(sampler.ask(2)) for _ in range(4)] == [1, 2, 2, 0]
+
+
+def test_c1_of_a_grid_too_large_to_be_built_different_points_are_drawn():
+    """Every combination was built before the first was tried: of these, 10 to the 17th."""
+    space = {f"network.width_{i}": NumericRange(8, 256, step=8, integer=True) for i in range(1, 9)}
+    space |= {"batch_size": NumericRange(16, 512, step=16, integer=True)}
+    sampler = make(space, method="grid", most=50)
+    points = [suggestion.values for suggestion in sampler.ask(50)]
+    assert len({str(sorted(point.items())) for point in points}) == len(points) > 0
+    assert all(space[leaf].contains(value) for point in points for leaf, value in point.items())
+    assert [s.values for s in make(space, method="grid", most=50).ask(50)] == points

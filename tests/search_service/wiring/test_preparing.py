@@ -181,3 +181,44 @@ def test_d6_who_goes_on_says_of_the_table_what_was_said_when_it_began(tmp_path: 
     wiring.run(study, settings=settings, runner="inline", record=False)
     (folder,) = settings.studies.iterdir()
     assert read_again(StudyFolder(folder), settings).table.notes == study.table.notes
+
+
+def in_time(folder: Path, rare: Any) -> dict[str, Any]:
+    """900 rows in time, of which those are of the rare class that are named."""
+    random = np.random.default_rng(0)
+    targets = np.isin(np.arange(900), rare)
+    lines = [
+        f"{i},{a:.3f},{'yes' if y else 'no'}"
+        for i, (a, y) in enumerate(zip(random.normal(size=900), targets, strict=True))
+    ]
+    (folder / "t.csv").write_text("\n".join(["when,a,y", *lines]))
+    return {"source": str(folder / "t.csv"), "target": "y", "time": "when"}
+
+
+@pytest.mark.parametrize(("first", "folds"), [(0, 5), (200, None)])
+def test_e3_folds_that_only_the_table_asks_for_are_left_out_where_one_could_not_be_trained_or_judged(
+    tmp_path: Path, first: int, folds: int | None
+) -> None:
+    """`run TABLE --set data.time=when` had five folds, of which the first knew one class: it ended after its search."""
+    data = in_time(tmp_path, np.arange(first, 900, 11))
+    overrides = ["data.target=y", "data.time=when"]
+    table = wiring.config_of(data["source"], overrides, settings=Settings(home=tmp_path))
+    assert wiring.prepare(parse(table.plain)).spec.finalists.folds == folds
+    assert prepared(data=data).finalists.folds == folds
+
+
+def test_e3_a_metric_of_pairs_of_two_classes_takes_rows_of_two_to_judge_by(tmp_path: Path) -> None:
+    """The coarse round ended without a score, and the advice was to lower the learning rates."""
+    data = in_time(tmp_path, [*range(0, 500, 9), *range(800, 900, 9)])
+    with pytest.raises(InvalidSpecError) as caught:
+        prepared(data=data, objective={"metric": "roc_auc"}, trial={})
+    (problem,) = caught.value.problems
+    assert problem.path == "objective.metric"
+    assert "all 180 validation rows are 'no'" in problem.rule
+    assert problem.fix.startswith("raise data.validation_fraction")
+    prepared(data=data, objective={"metric": "log_loss"}, trial={})
+    prepared(data=data | {"validation_fraction": 0.5}, objective={"metric": "roc_auc"}, trial={})
+    # The same of folds.
+    data = in_time(tmp_path, [*range(0, 300, 9), *range(600, 900, 9)])
+    with pytest.raises(InvalidSpecError, match="finalists.folds: 5(.|\n)*folds with rows of two classes each"):
+        prepared(data=data, objective={"metric": "roc_auc"}, trial={}, finalists={"folds": 5})

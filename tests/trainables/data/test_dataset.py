@@ -254,6 +254,18 @@ def test_folds_divide_training_and_validation_rows_and_are_prepared_by_themselve
     assert judged == together or division == "time"
 
 
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_e3_folds_of_which_one_has_nothing_to_learn_are_refused_before_anything_starts(tmp_path, kind):
+    """By time the rare class came late: the fold was prepared after the whole search, which ended there for ever."""
+    late = np.arange(N) >= N // 3
+    targets = np.where(late & (np.arange(N) % 3 == 0), "yes", "no") if kind == "classes" else late * np.arange(N) / 7
+    table = {"when": np.arange(N), "a": np.random.default_rng(0).normal(size=N), "y": targets}
+    config = DataConfig(source=write(tmp_path / "t.parquet", table), target="y", time="when")
+    assert read(config).folds is None
+    with pytest.raises(DataError, match=r"finalists.folds: .*of fold 1, all .* training rows have the target"):
+        read(config, folds=5)
+
+
 def test_row_weights_count_in_the_scaling_of_a_regression_target(tmp_path, columns):
     target = np.arange(N) / 7
     path = write(tmp_path / "t.parquet", columns | {"y": target})
