@@ -78,6 +78,7 @@ def standard_error(scores: Sequence[float], overlap: float = 0.0) -> float:
 
 
 def _quantile(freedom: int) -> float:
-    from scipy.stats import t
+    # Not scipy.stats, whose ``t.ppf`` this is: that takes a second to import, in whatever process draws a picture.
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from search_service.recorders.figures.style import DPI, GREY, new_figure
 from search_service.recorders.figures.trials import colour_of
-from search_service.records.rounds import RoundResult
-from search_service.report.importance import BEST_SHARE, Importance, importance
+from search_service.report.importance import BEST_SHARE, Importance
 
 # Trials below which a share is rough: it is written to the next 5 %, and the legend warns. Of 24 trials that depend on
 # one of five leaves, that leaf gets 0.83 of 1 in the mean, and of 500 it gets 0.99 (report/importance.py).
@@ -20,11 +19,6 @@ FEW_TRIALS = 30
 # Height of a bar and of what surrounds them, in inches.
 _BAR, _MARGINS = 0.2, 1.5
 TITLE = "Which hyperparameters mattered?"
-
-
-def draw_of(rounds: Sequence[RoundResult]) -> Figure:
-    """Weigh the hyperparameters in each of the rounds so far, and draw them side by side."""
-    return draw([importance(done) for done in rounds])
 
 
 def draw(weighed: Sequence[Importance]) -> Figure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ from search_service.recorders.figures.trials import (
 )
 from search_service.records.numbers import score_text
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
-from search_service.report.importance import importance
+from search_service.report.importance import Importance, importance
 from search_service.space.ranges import NumericRange
 from trainables.metrics import METRICS
 
@@ -45,15 +45,17 @@ SMALLEST, MORE = 16.0, 75.0
 MOST_NUMBERS = 12
 
 
-def draw(rounds: Sequence[RoundResult], *, winner: str = "") -> Figure:
+def draw(rounds: Sequence[RoundResult], *, weighed: Sequence[Importance] = (), winner: str = "") -> Figure:
     """Draw the rounds so far.
 
     Args:
         rounds: The study's rounds in order, at least one.
+        weighed: What mattered in each of them; weighed here if nobody has: it takes scikit-learn, which who only draws
+            would have to import.
         winner: Id of the trial that won among the finalists; empty if that is not known.
     """
     last = rounds[-1].plan
-    y, why = _second_leaf(rounds)
+    y, why = _second_leaf(rounds, weighed)
     scale = LeafScale.of(y, rounds) if y is not None else None
     shown = [trial for trial in all_trials(rounds) if X in trial.values and math.isfinite(_y_of(trial, scale))]
     figure, (axis,) = new_figure(width=8.0, height=5.6, layout=None)
@@ -84,7 +86,7 @@ def draw(rounds: Sequence[RoundResult], *, winner: str = "") -> Figure:
     return figure
 
 
-def _second_leaf(rounds: Sequence[RoundResult]) -> tuple[str | None, str]:
+def _second_leaf(rounds: Sequence[RoundResult], weighed: Sequence[Importance]) -> tuple[str | None, str]:
     """The hyperparameter drawn upwards, and why that one; None if only the learning rate was searched.
 
     What mattered most in the last round that tells and, where none does, a log range. One that every trial has comes
@@ -93,8 +95,10 @@ def _second_leaf(rounds: Sequence[RoundResult]) -> tuple[str | None, str]:
     space = {leaf: range_ for leaf, range_ in rounds[-1].plan.space.items() if leaf != X}
     if not space:
         return None, ""
-    told = (found.shares for done in reversed(rounds) if (found := importance(done)).shares) if len(space) > 1 else ()
-    shares = next(iter(told), {})
+    shares: Mapping[str, float] = {}
+    if len(space) > 1:
+        latest = reversed(weighed) if weighed else map(importance, reversed(rounds))
+        shares = next((found.shares for found in latest if found.shares), {})
 
     def rank(leaf: str) -> tuple[bool, float, bool, bool, str]:
         range_ = space[leaf]

@@ -24,7 +24,7 @@ from search_service.recorders.figures.trials import leaves_of
 from search_service.recorders.mlflow.pictures import log_picture
 from search_service.records.finalists import Finalist, FinalistsResult
 from search_service.records.rounds import RoundResult, TrialResult
-from search_service.report.importance import importance
+from search_service.report.importance import Importance, importance
 
 TRIAL_COLUMNS = ("trial_id", "round", "status", "reason", "epochs", "score", "best_epoch")
 
@@ -48,11 +48,11 @@ def log_round(client: MlflowClient, run: str, rounds: Sequence[RoundResult]) -> 
         run: Id of the run of the last of ``rounds``.
         rounds: So far, in order.
     """
-    last = rounds[-1]
-    for name, draw in _pictures(rounds):
+    last, weighed = rounds[-1], [importance(done) for done in rounds]
+    for name, draw in _pictures(rounds, weighed):
         log_picture(client, run, name, draw)
     log_picture(client, run, "rungs.png", partial(rungs.draw, last))
-    log_picture(client, run, "importance.png", partial(importance_bars.draw_of, [last]))
+    log_picture(client, run, "importance.png", partial(importance_bars.draw, weighed[-1:]))
     client.log_text(run, trials_table([last]), "trials.csv")
 
 
@@ -67,9 +67,10 @@ def log_study(client: MlflowClient, run: str, rounds: Sequence[RoundResult], win
     """
     if not rounds:
         return
-    for name, draw in _pictures(rounds, winner):
+    weighed = [importance(done) for done in rounds]
+    for name, draw in _pictures(rounds, weighed, winner):
         log_picture(client, run, name, draw)
-    log_picture(client, run, "importance.png", partial(importance_bars.draw_of, rounds))
+    log_picture(client, run, "importance.png", partial(importance_bars.draw, weighed))
     client.log_text(run, trials_table(rounds), "trials.csv")
 
 
@@ -116,8 +117,10 @@ def _row(trial: TrialResult, number: int) -> dict[str, Any]:
     return row | {leaf: v if isinstance(v, str) else json.dumps(v) for leaf, v in trial.values.items()}
 
 
-def _pictures(rounds: Sequence[RoundResult], winner: str = "") -> Iterator[tuple[str, Callable[[], Figure]]]:
-    yield "search_map.png", partial(search_map.draw, rounds, winner=winner)
+def _pictures(
+    rounds: Sequence[RoundResult], weighed: Sequence[Importance], winner: str = ""
+) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    yield "search_map.png", partial(search_map.draw, rounds, weighed=weighed, winner=winner)
     yield "history.png", partial(history.draw, rounds)
     yield "slices.png", partial(slices.draw, rounds)
     yield "parallel.png", partial(parallel.draw, rounds, winner=winner)

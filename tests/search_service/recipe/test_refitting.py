@@ -113,6 +113,23 @@ def test_b_a_training_that_went_wrong_is_no_model(final, digits, tmp_path, rate)
     assert fallen_back.model_test_score == final.test_scores[final.exported]
 
 
+def test_b_where_it_went_wrong_simpler_models_have_learnt_from_no_more_rows_than_the_model(wine, tmp_path, monkeypatch):
+    plan = make_plan(tmp_path / "round", max_trials=2, max_epochs=3, space=make_plan(tmp_path).space)
+    rounds = [InlineRunner().run_round(plan, wine[0], lambda event: None)]
+
+    def compared(name, **changes):
+        asked = spec_of(data={"source": "wine"}, finalists={"top": 1, "seeds": 1}, **changes)
+        final = finalists.run(asked, rounds, *wine, tmp_path / name)
+        return [(baseline.name, baseline.rows, baseline.test) for baseline in final.baselines]
+
+    for name in ("with", "without", "wrong"):
+        (tmp_path / name).mkdir()
+    both, alone = compared("with"), compared("without", model={"refit": False})
+    assert both != alone
+    monkeypatch.setattr(refitting, "_went_well", lambda *arguments: False)
+    assert compared("wrong") == alone
+
+
 def test_b_the_model_has_the_temperature_of_its_twin_that_does_not_know_the_validation_rows(rounds, digits, tmp_path):
     dataset, test_rows = digits
     asked = {"top": 2, "seeds": 3, "baselines": False, "calibration": "temperature"}
