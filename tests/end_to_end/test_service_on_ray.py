@@ -73,10 +73,10 @@ def head(port: int, dashboard: int):
 
 
 def until(holds) -> None:
-    wait_until(holds, 180, 0.2)
+    wait_until(holds, 400, 0.2)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_d6_a_study_is_a_job_that_uses_every_node_and_goes_on_when_the_head_is_lost(tmp_path, monkeypatch):
     port, dashboard = free_ports(2)
     # What a job finds on its node: the environment of `ray start`.
@@ -91,7 +91,7 @@ def test_d6_a_study_is_a_job_that_uses_every_node_and_goes_on_when_the_head_is_l
             # D1: a worker on each of the two nodes, which have one CPU each.
             until(lambda: len({entry["worker"] for entry in told(folder)}) == 2)
             client.cancel(study)
-            assert client.wait(study, timeout_s=120).state == "cancelled"
+            assert client.wait(study, timeout_s=400).state == "cancelled"
             assert "Interrupted" in client.logs(study)[0]
             # The cluster is none of the study's: it is still there.
             client.resume(study)
@@ -103,7 +103,7 @@ def test_d6_a_study_is_a_job_that_uses_every_node_and_goes_on_when_the_head_is_l
             before = client.study(study).trials
             until(lambda: client.study(study).trials > before)
             client.stop(study)
-            done = client.wait(study, timeout_s=240)
+            done = client.wait(study, timeout_s=400)
             assert done.state == "completed", done.reason + client.logs(study)[0]
             finished = [event.content["trial"] for event in client.events(study) if event.type == "trial_finished"]
             assert len(finished) == len(set(finished)) == done.trials

@@ -62,6 +62,13 @@ def missing(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     return np.asarray(pc.is_null(column, nan_is_null=True).to_numpy(), dtype=bool)
 
 
+# What to do with a value, also in rows to predict; with a column while its kind is still to be decided; with rows of
+# another kind than training had.
+MEND = "mend the value"
+OR_CATEGORICAL = f"{MEND}, or make the column categorical"
+AS_TRAINED = "give values as training had them"
+
+
 class NotOfItsKindError(Exception):
     """A value is none of its column's kind.
 
@@ -71,11 +78,15 @@ class NotOfItsKindError(Exception):
         rule: What it should have been.
         fix: What to do; ``{name}`` stands for the column's name, ``{words}`` for those of all columns.
         words: What may mean "missing" in it.
+        of_rows: What to do with rows to predict, of which what a column is has been decided; empty: ``fix``.
     """
 
-    def __init__(self, row: int, value: object, rule: str, fix: str, words: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, row: int, value: object, rule: str, fix: str, words: tuple[str, ...] = (), *, of_rows: str = ""
+    ) -> None:
         super().__init__(rule)
         self.row, self.value, self.rule, self.fix, self.words = row, value, rule, fix, words
+        self.of_rows = of_rows or fix
 
 
 def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
@@ -94,8 +105,7 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
                 # Of a column of durations, which elsewhere are the numbers of their seconds.
                 result = np.where(np.isnan(result), pd.to_numeric(values, errors="coerce").to_numpy(np.float64), result)
         rule = str(of.notation or "numbers")
-        fix = "mend the value, or make the column categorical"
-        _require_all(values.notna().to_numpy(), ~np.isnan(result), values, rule, fix)
+        _require_all(values.notna().to_numpy(), ~np.isnan(result), values, rule, OR_CATEGORICAL)
     elif counts_seconds(kind):
         # A column of whole days is written in days: 3 days.
         result = seconds(column) / seconds_in(of.notation.unit if of.notation is not None else "")
@@ -104,7 +114,8 @@ def _to_numbers(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
     elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
         result = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     else:
-        raise NotOfItsKindError(0, _first(column), f"numbers, not {kind}", "choose another kind for the column")
+        fix = "choose another kind for the column"
+        raise NotOfItsKindError(0, _first(column), f"numbers, not {kind}", fix, of_rows=AS_TRAINED)
     if of.notation is not None and of.notation.unit == "%" and not of.notation.at_most_1:
         require_per_cent(column, result)
     if of.null_values:
@@ -154,13 +165,14 @@ def _to_truths(column: pa.ChunkedArray, of: Column) -> NDArray[np.float64]:
         values = column.to_pandas()
         # A column with gaps is one of floats to pandas: 1.0.
         truths = values.str.strip().str.lower().str.replace(r"^([01])\.0$", r"\1", regex=True).map(TRUTHS)
-        _require_all(values.notna().to_numpy(), truths.notna().to_numpy(), values, "true or false", "mend the value")
+        _require_all(values.notna().to_numpy(), truths.notna().to_numpy(), values, "true or false", MEND)
         return np.asarray(truths.to_numpy(np.float64, na_value=np.nan))
     result = _to_numbers(column, of)
     other = ~np.isnan(result) & (result != 0) & (result != 1)
     if other.any():
         at = int(np.flatnonzero(other)[0])
-        raise NotOfItsKindError(at, float(result[at]), "true or false (1 or 0)", "mend the value, or make it numeric")
+        rule, fix = "true or false (1 or 0)", f"{MEND}, or make it numeric"
+        raise NotOfItsKindError(at, float(result[at]), rule, fix, of_rows=MEND)
     return result
 
 
@@ -208,13 +220,7 @@ def _read_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
             times = written_dates.parse(values, of.format).fillna(times)
         shown = "times of day such as 13:45" if of.storage == "clock" else "dates such as 2026-11-24"
         rule = f"{shown} or {'13:45:10.5' if of.storage == 'clock' else of.format or '2026-11-24 13:45'}"
-        _require_all(
-            values.notna().to_numpy(),
-            times.notna().to_numpy(),
-            values,
-            rule,
-            "mend the value, or make the column categorical",
-        )
+        _require_all(values.notna().to_numpy(), times.notna().to_numpy(), values, rule, OR_CATEGORICAL)
         return np.asarray(times.to_numpy(), dtype="datetime64[us]")
     if pa.types.is_time(kind) and of.storage == "clock":
         # Arrow takes microseconds for numbers of them since 1970, and no coarser ones.
@@ -226,7 +232,7 @@ def _read_dates(column: pa.ChunkedArray, of: Column) -> NDArray[np.datetime64]:
         written = None if whole is None else whole.drop_null().cast(pa.string()).to_pandas()
         if written is not None and written_dates.parse(written, "%Y%m%d").notna().all():
             fix = 'say how they are written: data.columns: {{name}: {kind: date, format: "%Y%m%d"}}'
-        raise NotOfItsKindError(0, _first(column), f"dates, not {kind}", fix)
+        raise NotOfItsKindError(0, _first(column), f"dates, not {kind}", fix, of_rows=AS_TRAINED)
     return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy(), dtype="datetime64[us]")
 
 
@@ -289,7 +295,7 @@ def _require_all(present: NDArray[np.bool_], parsed: NDArray[np.bool_], values: 
     wrong = present & ~parsed
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
-        raise NotOfItsKindError(at, values.iloc[at], rule, fix)
+        raise NotOfItsKindError(at, values.iloc[at], rule, fix, of_rows=MEND)
 
 
 def _first(column: pa.ChunkedArray) -> object:

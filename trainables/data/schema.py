@@ -13,7 +13,6 @@ What a column is has been decided once, by the training file, and is kept in the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -27,8 +26,6 @@ from trainables.data.reading import Reading
 from trainables.data.types import as_key, few, plain
 from trainables.errors import DataError, Problem
 
-# What can be done about a column of training rows alone.
-_OF_A_CONFIG = re.compile(r"data\.columns|\{.*: |another kind")
 KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
 
 
@@ -107,11 +104,8 @@ class Schema:
                 converted[column.name] = CONVERSIONS[column.kind](raw, column)
             except NotOfItsKindError as error:
                 where = f"column {column.name}, row {error.row + 1}: {error.value!r}"
-                fix = error.fix.replace("{name}", as_key(column.name))
-                if not path.startswith("data"):
-                    # Of rows to predict, what a column is has been decided.
-                    fix = fix.partition(", or make")[0]
-                    fix = "give values as training had them" if _OF_A_CONFIG.search(fix) else fix
+                fix = error.fix if path.startswith("data") else error.of_rows
+                fix = fix.replace("{name}", as_key(column.name))
                 problems.append(Problem(path, where, f"{error.rule}, as column {column.name} has", fix))
         if problems:
             raise DataError(problems)
