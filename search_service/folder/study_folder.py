@@ -14,6 +14,7 @@ study.lock      held by the process that works on it
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -215,9 +216,25 @@ def find(studies: Path, study_id: str, *, named: str = "STUDY") -> StudyFolder:
     folder = studies / study_id
     # A name and no path: nothing outside is opened.
     if Path(study_id).name != study_id or not (folder / layout.SPEC).is_file():
-        rule, fix = f"a study under {studies}", "check the id, or --home"
-        raise DataError([Problem(named, study_id, rule, fix)])
+        rule = f"a study under {studies}"
+        raise DataError([Problem(named, study_id, rule, meant(studies, study_id) or "check the id, or --home")])
     return StudyFolder(folder)
+
+
+def meant(studies: Path, study_id: str) -> str:
+    """Which study may be meant by an id that none has, in words; empty if none is like it.
+
+    Args:
+        studies: Where studies are.
+        study_id: A study's name, or another part of an id from its beginning; or an id that is misspelt.
+    """
+    # In one name's ids the time comes next, so that the last of them is the newest.
+    ids = sorted(path.parent.name for path in studies.glob(f"*/{layout.SPEC}"))
+    begun = [known for known in ids if study_id and known.startswith(study_id)]
+    if len(begun) > 1:
+        return f"give the whole id: {len(begun)} begin so, the last of which is {begun[-1]}"
+    close = begun or difflib.get_close_matches(study_id, ids, n=1, cutoff=0.8)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def newest(studies: Path) -> StudyFolder | None:

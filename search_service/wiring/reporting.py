@@ -69,7 +69,8 @@ def _recorded(study_id: str, settings: Settings, name: str) -> str:
         return recorded.text
     if folder is None and recorded is None:
         rule = f"a study under {settings.studies}, or in the record at {settings.shown_record}"
-        raise UnknownStudyError([Problem("STUDY", study_id, rule, "check the id, --home or MLFLOW_TRACKING_URI")])
+        fix = study_folder.meant(settings.studies, study_id) or "check the id, --home or MLFLOW_TRACKING_URI"
+        raise UnknownStudyError([Problem("STUDY", study_id, rule, fix)])
     raise DataError([_without_report(study_id, folder, is_over=recorded is not None and recorded.is_over)])
 
 
