@@ -102,12 +102,11 @@ def run_study(
     files = StudyFolder(folder)
     story = _Story(spec, table, study_id, files, listen)
     try:
-        # Inside: an interrupt may come with the very first event.
-        story.begin(versions)
-        taken_over = None if earlier is None else files.once("warm-start", EarlierStudy, lambda: earlier)
-        place = Place(spec, table.dataset, runner, story.tell, folder, story.deadline, taken_over)
+        story.begin(versions)  # Inside: an interrupt may come with the very first event.
+        place = Place(spec, table.dataset, runner, story.tell, folder, story.deadline, _taken_over(files, earlier))
         _six_steps(place, table, versions, clock_of(spec, minutes, files))
     except CheckFailedError as failure:
+        story.keep_its_ending(failure)
         result = story.finish(StudyStatus.FAILED, str(failure))
     except KeyboardInterrupt as interrupt:
         story.finish(StudyStatus.INTERRUPTED, str(interrupt) or "Ctrl-C or a signal ended it")
@@ -115,6 +114,7 @@ def run_study(
     except Exception as error:
         if disk.is_full(error) or isinstance(error, NoRoomError):
             raise story.paused() from error
+        story.keep_its_ending(error)
         story.finish(StudyStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
     else:
@@ -125,6 +125,13 @@ def run_study(
         deliver(result)
         files.end(result.status, result.reason)
     return result
+
+
+def _taken_over(files: StudyFolder, earlier: EarlierStudy | None) -> EarlierStudy | None:
+    """The study of a warm start as an earlier process took it over, whatever has become of it since."""
+    if (found := files.read("warm-start", EarlierStudy)) is not None or earlier is None:
+        return found
+    return files.once("warm-start", EarlierStudy, lambda: earlier)
 
 
 def _six_steps(place: Place, table: Loaded, versions: Mapping[str, str], clock: Clock) -> None:
@@ -279,6 +286,15 @@ class _Story:
         self._listen(event)
         if not self.is_over:
             self._files.note_seconds(time.monotonic() - self._started)
+
+    def keep_its_ending(self, error: Exception) -> None:
+        """Raise what goes wrong where a study that is over is told again: its record and report stay as they are.
+
+        One that a check has failed fails again.
+        """
+        has_failed = self.is_over and not str(self._files.ending).startswith(StudyStatus.COMPLETED)
+        if self.is_over and not (has_failed and isinstance(error, CheckFailedError)):
+            raise error
 
     @property
     def _extends(self) -> str:

@@ -144,13 +144,15 @@ class TableModel:
         Returns:
             ``prediction`` (the class as text, or a number in the target's units) and, where the loss gives them,
             ``probability_CLASS`` for each class, or where an interval was asked for its ends, ``lower`` and ``upper``;
-            ``[N, 1 or 1 + C or 3]``, in the order of the rows.
+            ``[N, 1 or 1 + C or 3]``, in the order of the rows, and with the labels of a frame's.
 
         Raises:
             DataError: A column is missing, or holds values that are not of its kind; with all such columns.
         """
         table = rows if isinstance(rows, pa.Table) else self._as_table(rows, path)
-        return self.interpret(self.outputs(self.prepare(table, path)))
+        found = self.interpret(self.outputs(self.prepare(table, path)))
+        # So that what is put beside other rows of that frame, or into it, is of the same row.
+        return found.set_axis(rows.index, axis="index") if isinstance(rows, pd.DataFrame) else found
 
     def prepare(self, table: pa.Table, path: str = "rows") -> NDArray[np.float32]:
         """Raw rows to what the network takes, ``[N, D]``.

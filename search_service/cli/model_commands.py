@@ -47,7 +47,8 @@ def export(
 
     with tempfile.TemporaryDirectory(prefix="search-service-") as scratch:
         # With a service set, what is nothing here is a study of that one.
-        away = "SEARCH_SERVICE_URL" in os.environ and "/" not in study and not (settings.studies / study).is_dir()
+        is_here = "/" in study or Path(study).is_dir() or (settings.studies / study).is_dir()
+        away = bool(os.environ.get("SEARCH_SERVICE_URL")) and not is_here
         if away:
             study = str(service_commands.fetched_model(study, Path(scratch)))
         for note in exporting.export(study, to, settings):

@@ -31,7 +31,15 @@ from search_service.cli.options import (
     settings_for,
 )
 from search_service.cli.terminal import begun_at, say
-from search_service.errors import EXIT_INTERRUPTED, CheckFailedError, OutsideError
+from search_service.errors import (
+    EXIT_INTERRUPTED,
+    CheckFailedError,
+    DataError,
+    InvalidSpecError,
+    OutsideError,
+    RunnerError,
+    StudyBusyError,
+)
 from search_service.folder import extending, study_folder
 from search_service.runners.registry import RUNNERS
 
@@ -169,6 +177,7 @@ def plan(
     minutes: Minutes = None,
     drop: Drop = None,
     runner: RunnerChoice = DEFAULT_RUNNER,
+    home: Home = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -178,7 +187,7 @@ def plan(
     from search_service.cli import planning_report
     from search_service.recipe.plan_document import PlanDocument
 
-    study = wiring.prepare(spec, settings=settings_for(None))
+    study = wiring.prepare(spec, settings=settings_for(home))
     planned = wiring.plan(study, runner=runner, began_at=begun_at())
     if as_json:
         typer.echo(json.dumps(PlanDocument.of(study.spec, study.dataset, planned).plain(), indent=2))
@@ -269,15 +278,24 @@ def sync(
     from search_service import wiring
 
     studies = wiring.unrecorded(settings) if study is None else [study]
+    # Of several, one that cannot be told again does not keep the others from it.
+    left: Exception | None = None
     for study_id in studies:
         try:
             finished = wiring.sync(study_id, settings=settings, say=partial(say, console=console))
         except KeyboardInterrupt as interrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+        except (InvalidSpecError, DataError, RunnerError, StudyBusyError) as error:
+            left = error
+            if len(studies) > 1:
+                say(f"{study_id} is left out:\n{escape(str(error))}", console)
+            continue
         last_words.say_what_is_not_recorded(finished.backlog, finished.places)
         if not finished.backlog.is_complete:
             raise typer.Exit(OutsideError.exit_code)
         say(f"{study_id} is in the record at {escape(finished.places['page'])}", console)
+    if left is not None:
+        raise left
     if not studies:
         say(f"Every study under {settings.home} that is over is in the record.", console)
 

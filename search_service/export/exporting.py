@@ -151,7 +151,11 @@ def predict(
         say(visible(f"column {name}: {where}, such as {value!r}; the model knows nothing of it"))
     if carried is not None and not carried:
         return found
-    return pd.concat([_carried(source, carried, loaded), found], axis="columns")
+    beside = _carried(source, carried, loaded)
+    if len(beside) != len(found):
+        rule = f"as many rows in the columns to carry as in those of the model, which has {len(found):,}"
+        raise DataError([Problem("FILE", f"{len(beside):,} rows", rule, "leave out --id and --with-rows")])
+    return pd.concat([beside, found], axis="columns")
 
 
 def _carried(source: str, wanted: Sequence[str] | None, model: TableModel) -> pd.DataFrame:
@@ -168,7 +172,10 @@ def _carried(source: str, wanted: Sequence[str] | None, model: TableModel) -> pd
             "rename them, or carry others: --id COLUMN",
         )
         raise DataError([Problem("FILE", few(taken), rule, fix)])
-    return sources.read_rows(source, "FILE", model.reading, present, as_written=present).to_pandas()
+    # With the model's columns, so that what is no row there, as names that stand once more within, is none here.
+    every = sources.read_rows(source, "FILE", model.reading).column_names
+    names = list(dict.fromkeys([*present, *(name for name in model.preparation.schema.names() if name in every)]))
+    return sources.read_rows(source, "FILE", model.reading, names, as_written=names).select(present).to_pandas()
 
 
 def _within(folder: Path) -> Path | None:

@@ -94,7 +94,8 @@ def extend(files: StudyFolder, folder: Path, *, trials: int | None = None, minut
 
 
 def _copy(files: StudyFolder, target: Path, rounds: int) -> None:
-    shutil.copy2(files.path / layout.SPEC, target / layout.SPEC)
+    # Not its time, by which the newest study is found.
+    shutil.copyfile(files.path / layout.SPEC, target / layout.SPEC)
     (target / layout.DONE).mkdir()
     for part in (files.path / layout.DONE).iterdir():
         if _OF_ROUNDS.fullmatch(part.name):

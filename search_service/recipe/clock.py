@@ -147,6 +147,9 @@ class MinutesClock(Clock):
         number, is_first = len(place.rounds) + 1, not place.rounds
 
         def decide() -> Sized:
+            if (ending := self._files.ending) is not None:
+                # It is over, and told again: nothing is decided any more.
+                raise CheckFailedError(ending.partition(": ")[2])
             left = self._left(place)
             if is_first:
                 costs = self._first_costs(place, space)

@@ -91,9 +91,8 @@ def run(
     outcomes = _try(_candidates(config, spec, cycle), config, dataset, spec, seed, device)
     widened = not any(outcome.label == "works" for outcome in outcomes)
     if widened:
-        more = _try(_widen(outcomes), config, dataset, spec, seed, device)
-        outcomes = sorted([*outcomes, *more], key=lambda outcome: outcome.rate)
-    outcomes = _of_too_high(outcomes)
+        outcomes += _try(_widen(outcomes), config, dataset, spec, seed, device)
+    outcomes = _of_too_high(sorted(outcomes, key=lambda outcome: outcome.rate))
     working = [outcome for outcome in outcomes if outcome.label == "works"]
     labels = ", ".join(f"{outcome.rate:.2g} {outcome.label}" for outcome in outcomes)
     measured = {f"falls_to.{outcome.rate:.3g}": outcome.falls_to for outcome in outcomes}

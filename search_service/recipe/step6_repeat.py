@@ -143,7 +143,8 @@ def _decide(
 
 def _gains(cycles: Sequence[Cycle], metric: MetricName) -> list[float]:
     """What each cycle improved, the first one upon its coarse round; in the metric's unit, larger is better."""
-    scores = [_best_score(cycles[0].coarse), *(_best_score(cycle.refined) for cycle in cycles)]
+    # Of a cycle whose refined round brought nothing, for want of time, the coarse round's.
+    scores = [_best_score(cycles[0].coarse), *(_best_score(cycle.last) for cycle in cycles)]
     sign = 1 if METRICS[metric].mode == "max" else -1
     return [sign * (new - old) for old, new in itertools.pairwise(scores)]
 

@@ -26,6 +26,10 @@ from trainables.records import Advantage
 
 # What says nothing of a study's worth, or follows from the rest.
 _UNCOMPARED = ("name", "experiment", "schema_version")
+# Keys of ``data`` that say which rows are test rows; of a file of test rows, that file does.
+_DIVIDING = (
+    "source", "train", "split", "split_seed", "group", "time", "validation_fraction", "test_fraction",
+)  # fmt: skip
 
 
 class ComparedStudy(Document):
@@ -73,7 +77,7 @@ def compare(studies: Path, ids: Sequence[str]) -> StudyComparison:
     ]
     return StudyComparison(
         studies=[_summary(result) for result in results],
-        differences=_differences([study_folder.load_spec(folder) for folder in folders]),
+        differences=_differences([study_folder.load_spec(folder) for folder in folders]) | _extended(results),
         verdicts=[verdict for verdict, _ in compared],
         leads=[lead for _, lead in compared],
     )
@@ -108,6 +112,12 @@ def _differences(raw: Sequence[Any]) -> dict[str, list[Any]]:
     keys = [key for key in dict.fromkeys(key for each in flat for key in each) if key not in _UNCOMPARED]
     found = {key: [each.get(key) for each in flat] for key in keys}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
+
+
+def _extended(results: Sequence[StudyDocument]) -> dict[str, list[Any]]:
+    """Which study each goes on from, where they differ in that: it has been given more than its config says."""
+    extends = [result.extends or None for result in results]
+    return {} if len(set(extends)) == 1 else {"extends": extends}
 
 
 def _in_force(spec: StudySpec) -> dict[str, Any]:
@@ -147,6 +157,7 @@ def _beside(
     if missing := [path.parent.name for path in (own, other_own) if not path.exists()]:
         return f"{pair} cannot be compared: what {missing[0]} said of its test rows is not kept", None
     try:
+        _require_one_division(first, other)
         lead = advantage.compare(own, other_own, TypeAdapter(MetricName).validate_python(ours.metric))
     except ValueError:
         return f"{pair} cannot be compared: they were tested on other rows", None
@@ -157,3 +168,20 @@ def _beside(
         return f"{pair} cannot be told apart: {scores}{apart}", lead
     than = "better than" if lead.sign > 0 else "worse than"
     return f"{result.study_id} is {than} {theirs.study_id}: {scores}, by {by}", lead
+
+
+def _require_one_division(first: StudyFolder, other: StudyFolder) -> None:
+    """See to it that the test rows of two studies can be the same: of one table, or of tables that are divided alike.
+
+    Targets alone do not say so: of a table that is sorted by its classes, every division has the same.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    prints = [folder.beginning.fingerprint if folder.beginning is not None else "" for folder in (first, other)]
+    if all(prints) and prints[0] == prints[1]:
+        return
+    asked = [study_spec.parse(study_folder.load_spec(folder)).data for folder in (first, other)]
+    keys = ("test",) if all(data.test for data in asked) else ("test", *_DIVIDING)
+    if len({tuple(getattr(data, key) for key in keys) for data in asked}) > 1:
+        raise ValueError("the two tables are divided in different ways")

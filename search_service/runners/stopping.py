@@ -69,6 +69,9 @@ def all_trials_asked(plan: RoundPlan, progress: Progress) -> str:
 def stop_requested(plan: RoundPlan, progress: Progress) -> str:
     """Somebody has made the file that asks for an end."""
     file = plan.limits.stop_file
+    # However soon: without a trial of the first round there is nothing to end well with.
+    if plan.number == 1 and not progress.asked:
+        return ""
     return STOP_REQUESTED if file is not None and file.exists() else ""
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from search_service.folder import extending, private_addresses, study_folder
 from search_service.settings import Settings
-from search_service.wiring.preparing import PreparedStudy, earlier_of, read_again
+from search_service.wiring.preparing import PreparedStudy, read_again, taught
 from search_service.wiring.surroundings import new_id
 
 
@@ -34,7 +34,7 @@ def extend(
     extending.require_extendable(ended, trials, minutes)
     study = read_again(ended, settings)
     # What it taught the rounds so far stands; those to come learn from it, too.
-    study = replace(study, earlier=earlier_of(study.spec, settings))
+    study = replace(study, earlier=taught(ended, study.spec, settings))
     with ended.lock():
         folder = settings.studies.absolute() / new_id(study.spec)
         files = extending.extend(ended, folder, trials=trials, minutes=minutes)

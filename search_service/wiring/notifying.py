@@ -30,6 +30,7 @@ import httpx
 from search_service.errors import DataError, OutsideError, Problem
 from search_service.records.numbers import score_text
 from search_service.records.results import StudyResult
+from search_service.report.documents import finite
 from search_service.report.worth import worth
 from search_service.settings import Settings
 from search_service.spec.study_spec import StudySpec
@@ -142,7 +143,8 @@ def _reason(error: Exception) -> str:
 
 
 def _post(address: str, document: Mapping[str, Any], secret: str | None) -> None:
-    body = json.dumps(document).encode()
+    # No NaN: it is no JSON, and a strict receiver refuses all of it.
+    body = json.dumps(finite(document)).encode()
     for wait in (*WAITS_S, None):
         try:
             # Of each attempt, as its seconds are.

@@ -136,7 +136,12 @@ def prepare_again(study_id: str, *, settings: Settings) -> PreparedStudy:
     folder = study_folder.find(settings.studies, study_id, named=study_folder.OPTION)
     require_unfinished(folder)
     study = read_again(folder, settings)
-    return replace(study, earlier=earlier_of(study.spec, settings))
+    return replace(study, earlier=taught(folder, study.spec, settings))
+
+
+def taught(folder: StudyFolder, spec: StudySpec, settings: Settings) -> EarlierStudy | None:
+    """The study of a warm start, as it was taken over, whatever has become of it since; else as ``earlier_of``."""
+    return folder.read("warm-start", EarlierStudy) or earlier_of(spec, settings)
 
 
 def read_again(folder: StudyFolder, settings: Settings) -> PreparedStudy:

@@ -143,10 +143,14 @@ class SearchResult:
         return exporting.export(self.study_id, Path(folder), self.settings)
 
     def _predictions(self, rows: Any) -> pd.DataFrame:
+        import pandas as pd
+
         self._require_model()
         if isinstance(rows, str | Path):
             return exporting.predict(self.study_id, str(rows), self.settings)
-        return self.model.predict(frames.as_table(rows)[0])
+        found = self.model.predict(frames.as_table(rows)[0])
+        # As pandas puts beside one another what has the same labels.
+        return found.set_axis(rows.index, axis="index") if isinstance(rows, pd.DataFrame) else found
 
     def _require_model(self) -> None:
         if "model" not in self.places:

@@ -38,7 +38,7 @@ def read_study(uri: str, study_id: str) -> EarlierStudy | None:
     try:
         return _read(open_client(uri), study_id)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = redact(str(error).splitlines()[0], uri)
+        reason = redact((str(error).splitlines() or [type(error).__name__])[0], uri)
         raise RecorderError(f"MLflow at {uri} cannot be read: {reason}") from error
 
 

@@ -86,7 +86,7 @@ def read(uri: str, study_id: str, name: str) -> Recorded | None:
             text = Path(client.download_artifacts(run.info.run_id, name, folder)).read_text(encoding="utf-8")
         return Recorded(is_over, text)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = redact(str(error).splitlines()[0], uri)
+        reason = redact((str(error).splitlines() or [type(error).__name__])[0], uri)
         raise RecorderError(f"MLflow at {redact(uri)} cannot be read: {reason}") from error
 
 
@@ -100,6 +100,6 @@ def address_of(uri: str, study_id: str | None) -> str | None:
         client = open_client(uri)
         run = newest_study(client) if study_id is None else find_study(client, study_id)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = redact(str(error).splitlines()[0], uri)
+        reason = redact((str(error).splitlines() or [type(error).__name__])[0], uri)
         raise RecorderError(f"MLflow at {redact(uri)} cannot be read: {reason}") from error
     return None if run is None else views.page(run.info.experiment_id, run.info.run_id)

@@ -84,7 +84,7 @@ def reason_of(error: Exception, uri: str) -> str:
         error: Of MLflow, its database or the system.
         uri: The store's address.
     """
-    first = redact(str(error).splitlines()[0], uri)
+    first = redact((str(error).splitlines() or [type(error).__name__])[0], uri)
     if "Max retries exceeded" not in first:
         return first
     why = re.search(r"\[Errno -?\d+\] ([^\"')]+)|timed out", first)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from fastapi import Path as PathParameter
 
-from search_service.folder import extending, layout, study_folder
+from search_service.folder import extending, layout, private_addresses, study_folder
 from search_service.service.access import Access, Caller, Reader, Submitter
 from search_service.service.documents import Attempt, Best, Check, Links, More, Page, Study, StudyDetails, Trial
 from search_service.service.parts import Parts, Service
@@ -252,6 +252,7 @@ def extend(
         fix = "resume it first" if row.state in RESUMABLE else "submit its config as a new study"
         fix = fix if row.state in ENDED else "wait for it"
         raise ConflictError(f"study {study_id} has not completed, it is {row.state}; {fix}")
+    _require_uploads(row, service)
     request.app.state.access.count_work(caller)
     new_study = new_id(row.name)
     files = study_folder.find(service.settings.studies, study_id)
@@ -270,6 +271,20 @@ def extend(
     service.reconciler.wake()
     response.headers["Location"] = f"{router.prefix}/{row.id}"
     return as_study(row, service)
+
+
+def _require_uploads(row: StudyRow, service: Service) -> None:
+    """See to it that a study's uploads can still be read by another one.
+
+    Raises:
+        ConflictError: One was deleted.
+    """
+    for place in private_addresses.PLACES:
+        file = Path(row.spec["data"].get(place) or "")
+        if file.is_relative_to(service.settings.datasets) and not file.exists():
+            raise ConflictError(
+                f"the upload {file.name}, its data.{place}, was deleted; upload it again, and extend then"
+            )
 
 
 @router.delete("/{study_id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(404, 409))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search_service import wiring
+from search_service.settings import Settings
 from search_service.spec.config_file import load
+from search_service.spec.study_spec import parse
 from tests.conftest import REPOSITORY
 
 SMALL = """
@@ -404,3 +408,30 @@ def test_e1_an_option_that_has_one_value_is_given_once(tmp_path, called):
         assert (refused.returncode, "--target: 'x, y'" in refused.stderr) == (2, True)
         assert "a model predicts one column" in refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_d3_a_study_that_cannot_be_told_again_does_not_keep_others_from_the_record(tmp_path, called):
+    """The oldest came first, each time, and ended the command."""
+    small = {
+        "trial": {"network": {"hidden_sizes": [8]}, "optimizer": {"lr": 0.01}, "batch_size": 16},
+        "search": {
+            "coarse": {"max_trials": 2, "max_epochs": 3},
+            "refined": {"max_trials": 2, "max_epochs": 4},
+            "max_cycles": 1,
+        },
+        "finalists": {"top": 1, "seeds": 1, "baselines": False},
+        "checks": {"on_fail": "warn"},
+        "model": {"refit": False},
+    }
+    settings, studies = Settings(home=tmp_path / "home"), []
+    for name in ("old", "new"):
+        table = shutil.copy(REPOSITORY / "configs" / "iris.csv", tmp_path / f"{name}.csv")
+        spec = parse({"name": name, "data": {"source": str(table), "target": "species"}} | small)
+        done = wiring.run(wiring.prepare(spec), settings=settings, runner="inline", record=False)
+        studies.append(done.result.study_id)
+    (tmp_path / "old.csv").unlink()
+    done = called("sync", "--home", settings.home)
+    assert done.returncode == 2
+    assert f"{studies[1]} is in the record at" in done.stdout
+    assert f"{studies[0]} is left out" in done.stdout
+    assert wiring.unrecorded(settings) == studies[:1]

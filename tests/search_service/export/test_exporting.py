@@ -293,6 +293,12 @@ def test_e1_predict_carries_columns_along_as_they_are_written(study, tmp_path, c
     refused = called("predict", study.id, "rows.csv", "--id", "ordr", "--home", study.settings.home)
     assert refused.returncode == 2
     assert "one of: " in refused.stderr
+    # Files that were joined have their names within: no row of the model, and none of the column alone either.
+    lines = _written(rows.assign(order=["1", "2", "3", "4"]), tmp_path).read_text().splitlines()
+    (tmp_path / "rows.csv").write_text("\n".join([*lines[:3], lines[0], *lines[3:]]) + "\n")
+    joined = exporting.predict(study.id, str(tmp_path / "rows.csv"), study.settings, carried=["order"])
+    assert joined["order"].tolist() == ["1", "2", "3", "4"]
+    assert joined["prediction"].tolist() == plain["prediction"].tolist()
     _written(rows.assign(prediction=1), tmp_path)
     refused = called("predict", study.id, "rows.csv", "--with-rows", "--home", study.settings.home)
     assert "called otherwise" in refused.stderr

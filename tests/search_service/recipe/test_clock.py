@@ -111,6 +111,15 @@ def test_d3_the_record_of_a_study_with_minutes_is_completed_afterwards(finished,
     assert done.result.decisions == before.decisions
 
 
+def test_d3_of_a_study_that_is_over_nothing_is_decided_any_more(study, tmp_path):
+    """It had failed, with minutes too few; told again on a quicker machine it was searched after all."""
+    files = StudyFolder(tmp_path)
+    files.end(StudyStatus.FAILED, "search.minutes: 1 are too few")
+    clock = MinutesClock(study.spec, Minutes(seconds=600.0, began_at=time.monotonic()), files)
+    with pytest.raises(CheckFailedError, match="^search.minutes: 1 are too few$"):
+        clock.coarse(place_for(study, tmp_path), study.spec.space())
+
+
 def place_for(study, folder) -> Place:
     return Place(study.spec, study.dataset, InlineRunner(), lambda event: None, folder, None)
 

@@ -113,6 +113,13 @@ def decided(tmp_path, *scores, measured=None, **changes):
     )
 
 
+def test_c4_a_cycle_whose_refined_round_brought_nothing_counts_by_its_coarse_round(tmp_path):
+    """As in a study that ran out of time and was given more: it got nan worse."""
+    decision = decided(tmp_path, (0.5, None), (0.5, 0.9), max_cycles=2)
+    assert decision.gain == pytest.approx(0.4)
+    assert "nan" not in decision.reason
+
+
 def test_c4_an_expected_gain_below_noise_ends_the_search(tmp_path):
     # One standard error of 0.9 over 360 rows is 0.0158.
     decision = decided(tmp_path, (0.88, 0.9))

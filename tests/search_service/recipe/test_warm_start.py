@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from search_service import wiring
 from search_service.errors import InvalidSpecError
+from search_service.folder.study_folder import StudyFolder
 from search_service.recipe import warm_start
 from search_service.recipe.warm_start import lesson
 from search_service.recorders.mlflow import history as mlflow_history
@@ -22,6 +23,7 @@ from search_service.records.rounds import TrialStatus
 from search_service.settings import Settings
 from search_service.space.ranges import Choices, NumericRange
 from search_service.spec.study_spec import parse
+from search_service.wiring import preparing
 from tests.plans import make_plan
 from trainables.config import TrialConfig
 
@@ -192,6 +194,13 @@ def test_c5_a_second_study_learns_from_the_first_and_begins_with_its_best(settin
     note = next(r.data.tags["mlflow.note.content"] for r in runs if r.info.run_name == "4 coarse search")
     assert f"8 of 12 trials of {first.study_id} teach the sampler; 4 had 6 epochs to train for, not 4" in note
     assert f"tried first: trial {best.trial_id} of {first.study_id}" in note
+    # Its record can be completed afterwards: it was told that its first round would not be what it began with.
+    folder = StudyFolder(Path(second.rounds[0].plan.folder).parent)
+    again = wiring.sync(second.study_id, settings=settings).result
+    assert [done.trials for done in again.rounds] == [done.trials for done in second.rounds]
+    assert '"status":"failed"' not in (folder.path / "report.html").read_text(encoding="utf-8")
+    # And it goes on wherever the record of the first has gone.
+    assert preparing.taught(folder, study.spec, Settings(home=folder.path / "nowhere")).study_id == first.study_id
     # What it had learnt is kept for a process that goes on with it.
     kept = json.loads((Path(second.rounds[0].plan.folder).parent / "done" / "warm-start.json").read_text())
     assert len(kept["trials"]) == 12

@@ -10,9 +10,12 @@ import pytest
 
 from search_service import wiring
 from search_service.folder import layout
+from search_service.folder.study_folder import Beginning, StudyFolder
+from search_service.report.study_comparison import _require_one_division as require_one_division
 from search_service.report.study_comparison import compare
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
+from tests.conftest import REPOSITORY
 from trainables import advantage
 
 SPEC = {
@@ -117,3 +120,29 @@ def test_d4_a_study_that_is_not_over_is_refused_with_what_to_do(home, called):
     refused = called("compare-studies", ids["a"], "unfinished", "--home", folder)
     assert refused.returncode == 2
     assert "search-service run --study unfinished" in refused.stderr
+
+
+def test_b_rows_with_the_same_targets_are_not_the_same_rows(tmp_path):
+    """Of a table that is sorted by its classes, every division has the same: other rows were compared as if paired."""
+    table = str(REPOSITORY / "configs" / "iris.csv")
+    divisions = {
+        "plain": {},
+        "alike": {"drop": ["petal_width"]},
+        "other": {"split_seed": 1},
+        "fewer": {"test_fraction": 0.3},
+    }
+    folders = {}
+    for name, changes in divisions.items():
+        folders[name] = StudyFolder(tmp_path / name)
+        folders[name].path.mkdir()
+        data = {"source": table, "target": "species"} | changes
+        (folders[name].path / layout.SPEC).write_text(json.dumps({"name": name, "data": data}))
+    require_one_division(folders["plain"], folders["alike"])
+    for name in ("other", "fewer"):
+        with pytest.raises(ValueError, match="divided in different ways"):
+            require_one_division(folders["plain"], folders[name])
+    # A table that was moved is known by its rows.
+    (folders["other"].path / layout.SPEC).write_text(json.dumps({"name": "other", "data": {"source": "elsewhere.csv"}}))
+    for name in ("plain", "other"):
+        folders[name].begin(Beginning(name, "fingerprint", {}))
+    require_one_division(folders["plain"], folders["other"])

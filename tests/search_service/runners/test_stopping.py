@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from itertools import accumulate
@@ -190,3 +191,13 @@ def test_c4_without_noise_seeds_nothing_is_trained_for_it(tmp_path):
     result = run(tmp_path, "log_loss", max_cycles=2, coarse={"max_trials": 2, "max_epochs": 1}, noise_seeds=0)
     assert not result.decisions[0].stop
     assert not list((tmp_path / "done").glob("noise-*"))
+
+
+def test_c4_a_study_that_is_asked_to_stop_before_its_search_still_tries_a_cohort(digits, tmp_path):
+    """It failed for good, with nothing to hand over, though it had been promised a good end."""
+    (tmp_path / "stop").touch()
+    plan = make_plan(tmp_path / "round", max_trials=9, population_size=2, max_epochs=2, stop_file=tmp_path / "stop")
+    done = InlineRunner().run_round(plan, digits[0], lambda event: None)
+    assert (len(done.trials), done.stop_reason) == (2, "a stop was requested")
+    later = dataclasses.replace(plan, number=2, folder=tmp_path / "later")
+    assert InlineRunner().run_round(later, digits[0], lambda event: None).trials == ()

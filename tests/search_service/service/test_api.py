@@ -469,6 +469,18 @@ def test_e1_a_study_that_is_extended_is_a_submission(tmp_path, jobs):
         assert service.post(f"{STUDIES}/{study}/extend", json={"trials": 4}).status_code == 429
 
 
+def test_e1_a_study_whose_upload_was_deleted_is_not_extended(service, jobs, tmp_path):
+    """It was queued, and its job failed to begin."""
+    rows = "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(200))
+    source = service.post("/api/v1/datasets", content=rows, params={"name": "mine.csv"}).json()["source"]
+    study, folder = begun(service, jobs, tmp_path, config={"name": "mine", "data": {"source": source, "target": "y"}})
+    finish(jobs, study, folder)
+    until(lambda: service.get(f"{STUDIES}/{study}").json()["state"] == "completed")
+    assert service.delete(f"/api/v1/datasets/{source.removeprefix('dataset:')}").status_code == 204
+    refused = service.post(f"{STUDIES}/{study}/extend", json={"trials": 4})
+    assert (refused.status_code, "was deleted; upload it again" in refused.json()["detail"]) == (409, True)
+
+
 def test_health_and_metrics(service):
     submit(service)
     assert service.get("/healthz").json()["status"] == "ok"

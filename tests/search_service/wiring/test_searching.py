@@ -43,6 +43,10 @@ def test_e1_a_frame_becomes_a_model_that_predicts_frames(found):
     assert list(shares.columns) == ["<b>no</b>", "yes"]
     assert shares.sum(axis=1).to_numpy() == pytest.approx(np.ones(20))
     assert (shares.idxmax(axis=1).to_numpy() == found.predict(others).to_numpy()).all()
+    # Each of its own row, however the frame was cut and shuffled: put into a frame, they went to others.
+    some = others.sample(12, random_state=1)
+    for predict in (found.predict, found.predict_proba, found.model.predict):
+        assert predict(some).equals(predict(others).loc[some.index])
     # Signal of two columns, which a line separates.
     assert found.test_score > 0.8
 
