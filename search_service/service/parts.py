@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -34,9 +35,15 @@ class Readers:
 
     def __init__(self) -> None:
         self._limiter, self._asked = anyio.CapacityLimiter(READERS), 0
+        self._measuring = anyio.Lock()
 
-    async def do(self, what: Callable[[], T]) -> T:
+    async def do(self, what: Callable[[], T], *, measures: bool = False) -> T:
         """Do it, once a thread is free.
+
+        Args:
+            what: It.
+            measures: Whether it times something, so that one of its kind at a time is done: others would be in its way,
+                and one that waits takes no thread from those that only read.
 
         Raises:
             BusyError: Many wait for one already.
@@ -45,7 +52,8 @@ class Readers:
             raise BusyError("many configs are being checked just now; try again in a moment")
         self._asked += 1
         try:
-            return await anyio.to_thread.run_sync(what, limiter=self._limiter)
+            async with self._measuring if measures else contextlib.nullcontext():
+                return await anyio.to_thread.run_sync(what, limiter=self._limiter)
         finally:
             self._asked -= 1
 

@@ -8,6 +8,7 @@ of them can unfold to 52 MB). A config is data: no tag can make an object.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -281,6 +282,9 @@ def plain(value: Any, path: str = "") -> Any:
     if type(value).__module__ == "numpy":
         # numpy takes a while to import, and whoever has its numbers has done so.
         return plain(value.tolist(), path)
+    if isinstance(value, float) and not math.isfinite(value):
+        # JSON, in which a config travels to a service, has no letters for it.
+        raise InvalidSpecError([Problem(path or "value", repr(value), "a finite number", "give a number, or null")])
     if value is None or isinstance(value, str | bool | int | float):
         return value
     rule = "text, a number, true, false, null, a list or a mapping"

@@ -33,5 +33,5 @@ async def validate(service: Service, caller: Reader, body: RawBody, request: Req
 async def plan(service: Service, caller: Reader, body: RawBody, request: Request) -> PlanDocument:
     """What a study would do, with a time from a few steps measured on the service's own machine."""
     request.app.state.access.count_work(caller)
-    planned = await service.readers.do(lambda: service.submissions.plan(service.submissions.parse(body)))
+    planned = await service.readers.do(lambda: service.submissions.plan(service.submissions.parse(body)), measures=True)
     return PlanDocument.model_validate(planned)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_service.errors import InvalidSpecError
+from search_service.spec import config_file
 from search_service.spec.config_file import MAX_BYTES, load, overridden, read, to_run_again
 
 
@@ -149,3 +152,10 @@ def test_d3_a_config_that_is_recorded_runs_again_from_any_folder(tmp_path, monke
     again = load(tmp_path / "again.yaml")
     assert again.data.source == str(tmp_path / "there" / "table.csv")
     assert again.model_copy(update={"data": spec.data}) == spec
+
+
+@pytest.mark.parametrize("number", [math.nan, -math.inf, np.float64("inf")])
+def test_d4_a_config_from_python_has_no_number_that_json_lacks(number):
+    """A client could not send it, and said so without the key."""
+    with pytest.raises(InvalidSpecError, match=r"trial.optimizer.lr: '?(nan|-?inf)"):
+        config_file.plain({"trial": {"optimizer": {"lr": number}}})
