@@ -159,8 +159,9 @@ def _evaluated(
     of_tests = of_seeds[exported] if handed.of_tests is None else handed.of_tests
     scaling, shift = dataset.scaling, model.reading.shift
     test_scores = scores_at(of_seeds, tests, metrics_of(winner.config), scaling=scaling, shift=shift)
-    drawn = Drawn(of_tests, tests, spec.metric, scaling=scaling, shift=shift)
-    advantage.save(folder / layout.TEST_PREDICTIONS, of_tests, tests, dataset, shift)
+    said, said_shift = model.reading.read(of_tests)
+    drawn = Drawn(said, tests, spec.metric, scaling=scaling, shift=said_shift)
+    advantage.save(folder / layout.TEST_PREDICTIONS, said, tests, dataset, said_shift)
     calibrated, threshold = model.reading.judged(of_tests, tests)
     every = metrics_for(dataset.task, gives_probabilities=True)
     return FinalistsResult(

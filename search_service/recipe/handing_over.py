@@ -101,7 +101,7 @@ def _hand_over(
     """The winner, and what is averaged with it, once more on training and validation rows, if that is asked for."""
     finalist, chosen, tests = winner.finalist, winner.chosen, winner.tests
     members = () if chosen is None else chosen.members
-    refit, of_tests = None, None
+    refit, of_tests, is_averaged = None, None, False
     if spec.model.refit and extras.refit and math.isfinite(finalist.scores[winner.exported]):
         others = [(member.finalist, member.seed) for member in members]
         refit, refitted = refitting.run(
@@ -110,18 +110,21 @@ def _hand_over(
         if refit.checkpoint is not None:
             device = str(tests.inputs.device)
             of_tests = checkpoint.load(refit.checkpoint, dataset, device=device).outputs(tests.inputs)[0]
-            refit = replace(refit, test_metrics=_scores(of_tests, winner, dataset))
             members = averaging.trained_again(members, refitted)
+            is_averaged = chosen is not None and len(members) > 1
+            # The temperature is the model's: of an average, and not of this network.
+            refit = replace(refit, test_metrics=_scores(of_tests, winner, dataset, is_model=not is_averaged))
     if chosen is None or len(members) < 2:
         return HandedOver(refit, None, of_tests)
     average, of_tests = averaging.keep(chosen, members, finalist, dataset, folder, tests)
     return HandedOver(refit, replace(average, test_metrics=_scores(of_tests, winner, dataset)), of_tests)
 
 
-def _scores(of_tests: Tensor, winner: Winner, dataset: Dataset) -> dict[MetricName, float]:
-    """Every metric of a model that says ``of_tests`` of the test rows, ``[N, C]``."""
-    names, shift = metrics_of(winner.finalist.config), winner.reading.shift
-    scores = threshold.scores_at(of_tests.unsqueeze(0), winner.tests, names, scaling=dataset.scaling, shift=shift)
+def _scores(of_tests: Tensor, winner: Winner, dataset: Dataset, *, is_model: bool = True) -> dict[MetricName, float]:
+    """Every metric of what says ``of_tests`` of the test rows, ``[N, C]``: of the model by its temperature, too."""
+    names = metrics_of(winner.finalist.config)
+    said, shift = winner.reading.read(of_tests) if is_model else (of_tests, winner.reading.shift)
+    scores = threshold.scores_at(said.unsqueeze(0), winner.tests, names, scaling=dataset.scaling, shift=shift)
     return {name: score.item() for name, score in scores.items()}
 
 

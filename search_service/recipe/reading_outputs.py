@@ -43,6 +43,11 @@ class Reading:
         """The log-odds above which the second of two classes is named."""
         return 0.0 if self.threshold is None else self.threshold.shift
 
+    def read(self, outputs: Tensor) -> tuple[Tensor, float]:
+        """Outputs divided by the temperature, and the log-odds above which the second of two classes is named then."""
+        temperature = self.temperature or 1.0
+        return outputs / temperature, self.shift / temperature
+
     @property
     def of_baselines(self) -> float | MetricName | None:
         """What a simpler model gets, too: the same probability, or one of its own, chosen by the same score."""

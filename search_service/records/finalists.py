@@ -317,6 +317,9 @@ class FinalistsResult:
         """Test score of the very network, or mean of networks, that is the model."""
         if self.average is not None:
             return self.average.test_metrics[self.metric]
+        if self.metric == "log_loss" and self.calibration is not None and not self.is_refit:
+            # A seed's own score knows no temperature, by which the model's probabilities are.
+            return self.calibration.log_loss_after
         return self.network_test_score
 
     @property

@@ -80,8 +80,11 @@ def test_b_its_test_scores_are_those_of_the_mean_by_hand(of, digits, request):
     found = request.getfixturevalue(of)
     said = mean_of(found.average, outputs_of(found.average, dataset, torch.from_numpy(tests.inputs)))
     assert found.model_test_score == pytest.approx(accuracy_score(tests.targets, said.argmax(axis=1)))
+    # By the probabilities that it gives: those of the mean, with its temperature where it has one.
+    given = said ** (1 / (1.0 if found.calibration is None else found.calibration.temperature))
+    given /= given.sum(axis=1, keepdims=True)
     assert found.average.test_metrics["log_loss"] == pytest.approx(
-        log_loss(tests.targets, said, labels=range(10)), rel=1e-4
+        log_loss(tests.targets, given, labels=range(10)), rel=1e-4
     )
     # The network that would be the model without is known, too, and everything that is judged is the mean.
     alone = checkpoint.load(found.network[0], dataset).outputs(torch.from_numpy(tests.inputs))[found.network[1]]

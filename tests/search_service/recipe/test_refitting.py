@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
 
 from search_service.folder import layout
@@ -141,6 +142,23 @@ def test_b_the_model_has_the_temperature_of_its_twin_that_does_not_know_the_vali
     tests = to_tensors(test_rows, "cpu", model.dtype)
     p = (model.outputs(tests.inputs)[0].double() / final.calibration.temperature).softmax(dim=1).numpy()
     assert final.calibration.log_loss_after == pytest.approx(log_loss(tests.targets, p, labels=range(10)))
+
+
+@pytest.mark.parametrize(
+    "model", [{"refit": True}, {"refit": False}, {"refit": True, "average": 2}], ids=["refit", "seed", "average"]
+)
+def test_b_by_log_loss_the_model_is_judged_by_the_probabilities_that_it_gives(rounds, digits, tmp_path, model):
+    """It was judged, and compared with others, without the temperature that it is handed over with."""
+    dataset, test_rows = digits
+    finalists_ = {"top": 1, "seeds": 2, "baselines": False, "calibration": "temperature"}
+    asked = spec_of(finalists=finalists_, objective={"metric": "log_loss"}, model=model)
+    done = [dataclasses.replace(rounds[0], plan=dataclasses.replace(rounds[0].plan, metric="log_loss"))]
+    final = finalists.run(asked, done, dataset, test_rows, tmp_path)
+    assert final.calibration.temperature != 1
+    assert final.model_test_score == pytest.approx(final.calibration.log_loss_after, rel=1e-6)
+    with np.load(tmp_path / layout.TEST_PREDICTIONS) as kept:
+        p = softmax(kept["outputs"].astype(float), axis=1)
+        assert final.model_test_score == pytest.approx(log_loss(kept["targets"], p, labels=range(10)), rel=1e-5)
 
 
 def curve(*scores):
