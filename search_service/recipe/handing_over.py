@@ -101,7 +101,7 @@ def _hand_over(
     """The winner, and what is averaged with it, once more on training and validation rows, if that is asked for."""
     finalist, chosen, tests = winner.finalist, winner.chosen, winner.tests
     members = () if chosen is None else chosen.members
-    refit, of_tests, is_averaged = None, None, False
+    refit, of_tests = None, None
     if spec.model.refit and extras.refit and math.isfinite(finalist.scores[winner.exported]):
         others = [(member.finalist, member.seed) for member in members]
         refit, refitted = refitting.run(
