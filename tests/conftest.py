@@ -104,7 +104,8 @@ def _rank(item: pytest.Item) -> int:
 class ByFile(LoadFileScheduling):
     """A file at a time to each process, and those that use the one Ray to the same, since starting it takes seconds.
 
-    Not where it is killed anyway.
+    Not where it is killed anyway. Those with a Ray of their own go with them, so that not all run at once: each is half a
+    dozen processes.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -114,7 +115,9 @@ class ByFile(LoadFileScheduling):
 
 @functools.cache
 def _uses_ray(file: Path) -> bool:
-    return file.name != "test_killed.py" and re.search(r"\bray_runner\b", file.read_text(encoding="utf-8")) is not None
+    if file.name == "test_killed.py":
+        return False
+    return file.stem.endswith("_on_ray") or re.search(r"\bray_runner\b", file.read_text(encoding="utf-8")) is not None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

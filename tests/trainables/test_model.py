@@ -229,8 +229,12 @@ def test_d3_the_same_values_in_other_types_are_the_same_rows(packed):
     )
     texts = ROWS.astype({"age": str}).assign(member=ROWS["member"].astype(int))
     as_json = pd.DataFrame(json.loads(ROWS.to_json(orient="records")))
-    for rows in (typed, texts, as_json, pa.Table.from_pandas(ROWS), ROWS.set_index("zip", drop=False)):
+    for rows in (typed, texts, as_json, pa.Table.from_pandas(ROWS)):
         pd.testing.assert_frame_equal(packed.predict(rows), expected, check_exact=True)
+    # Of a frame with labels of its own, each with its row's.
+    labelled = ROWS.set_index("zip", drop=False)
+    expected = expected.set_axis(labelled.index, axis="index")
+    pd.testing.assert_frame_equal(packed.predict(labelled), expected, check_exact=True)
 
 
 def test_d3_missing_columns_are_refused_by_name(packed):

@@ -188,7 +188,9 @@ def test_21_minutes_more_train_as_long_as_the_budget_had_time_for_and_not_as_the
     spec = spec_with(LARGE | {"time_budget_s": 60})
     short = spec_with(SMALL | {"refined": {"max_trials": 4, "max_epochs": 9}})
     place = Place(spec, wiring.prepare(spec).dataset, InlineRunner(), lambda event: None, tmp_path, None)
-    place.rounds.extend(run(short, tmp_path, None).rounds)
+    # That of the study which goes on is another folder, in which nothing has ended.
+    (tmp_path / "first").mkdir()
+    place.rounds.extend(run(short, tmp_path / "first", None).rounds)
     costs = Costs(epoch=0.2, network_epoch=0.2, single_epoch=0.2, baselines=0.0, slots=1)
     more = MoreMinutesClock(spec, Minutes(90.0, time.monotonic(), spent_s=30.0), StudyFolder(tmp_path))
     monkeypatch.setattr(more, "_costs_after", lambda place, done: costs)
