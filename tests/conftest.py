@@ -104,8 +104,8 @@ def _rank(item: pytest.Item) -> int:
 class ByFile(LoadFileScheduling):
     """A file at a time to each process, and those that use the one Ray to the same, since starting it takes seconds.
 
-    Not where it is killed anyway. Those with a Ray of their own go with them, so that not all run at once: each is half a
-    dozen processes.
+    Not where it is killed anyway. Those with a Ray of their own go with them, so that not all run at once: each is
+    half a dozen processes.
     """
 
     def _split_scope(self, nodeid: str) -> str:
