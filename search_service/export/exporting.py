@@ -173,8 +173,7 @@ def _carried(source: str, wanted: Sequence[str] | None, model: TableModel) -> pd
         )
         raise DataError([Problem("FILE", few(taken), rule, fix)])
     # With the model's columns, so that what is no row there, as names that stand once more within, is none here.
-    every = sources.read_rows(source, "FILE", model.reading).column_names
-    names = list(dict.fromkeys([*present, *(name for name in model.preparation.schema.names() if name in every)]))
+    names = list(dict.fromkeys([*present, *model.preparation.schema.names()]))
     return sources.read_rows(source, "FILE", model.reading, names, as_written=names).select(present).to_pandas()
 
 

@@ -41,10 +41,8 @@ def config_of(source: str, overrides: Sequence[str] = (), *, settings: Settings)
         table = _with_folds(spec, settings) or inspect(spec, settings=settings)
     except InvalidSpecError as error:
         raise InvalidSpecError([_as_option(problem) for problem in error.problems]) from error
-    folds = table.folds is not None and not table.folds.lack_a_second_class
-    starting = from_table.starting_config(
-        source, spec.data.target, replace(_found(table), folds=folds), spec.search.minutes
-    )
+    found = replace(_found(table), folds=table.has_whole_folds)
+    starting = from_table.starting_config(source, spec.data.target, found, spec.search.minutes)
     changed = config_file.overridden(starting.plain, overrides)
     searched = changed.get("search_space")
     if isinstance(searched, dict):

@@ -95,7 +95,7 @@ def _divided(spec: StudySpec, table: Loaded, settings: Settings | None, rules: i
     """The table with the folds that nobody but the table has asked for; without them where it cannot be divided so."""
     with contextlib.suppress(InvalidSpecError):
         divided = _read(spec, settings, rules)
-        if divided.folds is not None and not divided.folds.lack_a_second_class:
+        if divided.has_whole_folds:
             return divided, spec
     return table, spec.model_copy(update={"finalists": spec.finalists.model_copy(update={"folds": None})})
 

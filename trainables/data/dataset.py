@@ -149,6 +149,11 @@ class Loaded:
     profile: Profile | None
     grids: Mapping[str, Grid]
 
+    @property
+    def has_whole_folds(self) -> bool:
+        """Whether there are folds, each with rows of two classes to judge by where there are classes."""
+        return self.folds is not None and not self.folds.lack_a_second_class
+
 
 def load(config: DataConfig, task: Task | None = None) -> tuple[Dataset, TestRows]:
     """Read, divide and prepare a table; see ``read``."""

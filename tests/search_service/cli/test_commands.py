@@ -15,6 +15,7 @@ import pytest
 
 from search_service import wiring
 from search_service.settings import Settings
+from search_service.spec import config_file
 from search_service.spec.config_file import load
 from search_service.spec.study_spec import parse
 from tests.conftest import REPOSITORY
@@ -412,21 +413,11 @@ def test_e1_an_option_that_has_one_value_is_given_once(tmp_path, called):
 
 def test_d3_a_study_that_cannot_be_told_again_does_not_keep_others_from_the_record(tmp_path, called):
     """The oldest came first, each time, and ended the command."""
-    small = {
-        "trial": {"network": {"hidden_sizes": [8]}, "optimizer": {"lr": 0.01}, "batch_size": 16},
-        "search": {
-            "coarse": {"max_trials": 2, "max_epochs": 3},
-            "refined": {"max_trials": 2, "max_epochs": 4},
-            "max_cycles": 1,
-        },
-        "finalists": {"top": 1, "seeds": 1, "baselines": False},
-        "checks": {"on_fail": "warn"},
-        "model": {"refit": False},
-    }
+    small = config_file.read_text(SMALL, "small.yaml") | {"finalists": {"top": 1, "seeds": 1, "baselines": False}}
     settings, studies = Settings(home=tmp_path / "home"), []
     for name in ("old", "new"):
         table = shutil.copy(REPOSITORY / "configs" / "iris.csv", tmp_path / f"{name}.csv")
-        spec = parse({"name": name, "data": {"source": str(table), "target": "species"}} | small)
+        spec = parse(small | {"name": name, "data": {"source": str(table), "target": "species"}})
         done = wiring.run(wiring.prepare(spec), settings=settings, runner="inline", record=False)
         studies.append(done.result.study_id)
     (tmp_path / "old.csv").unlink()

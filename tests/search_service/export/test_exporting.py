@@ -299,6 +299,12 @@ def test_e1_predict_carries_columns_along_as_they_are_written(study, tmp_path, c
     joined = exporting.predict(study.id, str(tmp_path / "rows.csv"), study.settings, carried=["order"])
     assert joined["order"].tolist() == ["1", "2", "3", "4"]
     assert joined["prediction"].tolist() == plain["prediction"].tolist()
+    # What nobody asks for may be anything: the index that pandas writes without a name, a column given twice.
+    lines = _written(rows.assign(order=["1", "2", "3", "4"]), tmp_path).read_text().splitlines()
+    heads = [",twice,twice,", *(f"{number},a,b," for number in range(4))]
+    (tmp_path / "rows.csv").write_text("\n".join(map("".join, zip(heads, lines, strict=True))) + "\n")
+    others = exporting.predict(study.id, str(tmp_path / "rows.csv"), study.settings, carried=["order"])
+    pd.testing.assert_frame_equal(others, joined)
     _written(rows.assign(prediction=1), tmp_path)
     refused = called("predict", study.id, "rows.csv", "--with-rows", "--home", study.settings.home)
     assert "called otherwise" in refused.stderr
