@@ -11,8 +11,10 @@ command line's ``--set`` all use these names. What the choices are, and which le
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -38,6 +40,7 @@ from trainables.choices import (
 )
 
 Model = TypeVar("Model", bound=BaseModel)
+_Reader = Callable[["TrialConfig"], Any]
 
 # With gradients and Adam's two moments a network of this size takes 3.2 GB in float32, and every worker has one.
 MOST_WEIGHTS = 200_000_000
@@ -228,16 +231,15 @@ class TrialConfig(FrozenModel):
 
     def __getitem__(self, leaf: str) -> Any:
         """Value of the leaf with the dotted path ``leaf``; KeyError if there is none."""
-        value: Any = self
-        for key in leaf.split("."):
-            if not isinstance(value, BaseModel) or key not in type(value).model_fields:
-                raise KeyError(leaf)
-            value = getattr(value, key)
-        return value
+        return _readers()[leaf](self)
 
     def flat(self) -> dict[str, Any]:
         """Every leaf that applies, by dotted path: what a record of this config should show."""
-        return {leaf: self[leaf] for leaf in leaf_paths() if applies(leaf, {}, self)}
+        return {
+            leaf: read(self)
+            for leaf, read, choice, having in _readers_and_rules()
+            if choice is None or choice(self) in having
+        }
 
     def to_plain(self) -> dict[str, Any]:
         """Nested plain data of every leaf that applies: what a config file would say, and reads back equal."""
@@ -255,7 +257,7 @@ class TrialConfig(FrozenModel):
         Raises:
             ValidationError: A value breaks a rule, or a path names no leaf.
         """
-        merged = {leaf: self[leaf] for leaf in leaf_paths() if self._was_set(leaf)} | dict(values)
+        merged = {leaf: read(self) for leaf, read in _readers().items() if self._was_set(leaf)} | dict(values)
         for leaf, (choice, having) in APPLIES_TO.items():
             if leaf not in values and merged.get(choice, self[choice]) not in having:
                 merged.pop(leaf, None)
@@ -264,7 +266,7 @@ class TrialConfig(FrozenModel):
     @property
     def structure(self) -> tuple[Any, ...]:
         """Equal for two configs exactly if they can be members of one population."""
-        return tuple(self[leaf] for leaf in sorted(STRUCTURAL))
+        return tuple(self[leaf] for leaf in _STRUCTURAL)
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -296,6 +298,23 @@ class TrialConfig(FrozenModel):
                 return False
             value = getattr(value, key)
         return last in value.model_fields_set
+
+
+@functools.cache
+def _readers() -> Mapping[str, _Reader]:
+    """What reads each leaf. A round reads all of them several times for each of its trials."""
+    return {leaf: attrgetter(leaf) for leaf in leaf_paths()}
+
+
+@functools.cache
+def _readers_and_rules() -> tuple[tuple[str, _Reader, _Reader | None, frozenset[Any]], ...]:
+    """Each leaf, what reads it, and which values of which choice it applies to; None if to all."""
+    rules = ((leaf, read, *APPLIES_TO.get(leaf, (None, frozenset()))) for leaf, read in _readers().items())
+    return tuple((leaf, read, choice and attrgetter(choice), having) for leaf, read, choice, having in rules)
+
+
+# Always in the same order.
+_STRUCTURAL = tuple(sorted(STRUCTURAL))
 
 
 def leaf_paths(model: type[BaseModel] = TrialConfig, prefix: str = "") -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from search_service.records import curves
@@ -70,7 +71,7 @@ class TrialResult:
     # Two trainings with the same numbers are the same result, however long each took.
     times: TrialTimes | None = field(default=None, compare=False)
 
-    @property
+    @cached_property
     def best_point(self) -> EpochPoint | None:
         """The epoch with the best validation score; None if it has none."""
         return curves.best(self.curve, self.metric)

@@ -27,8 +27,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -94,6 +93,8 @@ class RoundBook:
         self._paused = Paused(plan.folder.absolute() / layout.PAUSED)
         # trial -> epoch -> point: a report repeated after a restart changes nothing.
         self._points: dict[str, dict[int, EpochPoint]] = {}
+        # Of all trials together: what limits a round is looked at for each cohort.
+        self._epochs = 0
         self._trained: dict[str, Training] = {}
         self._results: dict[str, TrialResult] = {}
         # Cohorts that wait for a worker: of an earlier process that had not ended them, of a wave, of a lost worker.
@@ -156,7 +157,7 @@ class RoundBook:
         for news in report.members:
             if news.trial_id in self._results:
                 continue
-            self._points[news.trial_id] |= {point.epoch: point for point in news.points}
+            self._note(news.trial_id, news.points)
             training = self._trained.setdefault(news.trial_id, Training(began_at, {}))
             training.seconds[report.epoch] = report.seconds
             if news.status is TrialStatus.RUNNING:
@@ -307,7 +308,7 @@ class RoundBook:
         for member in part.members:
             if member.trial_id not in self._results:
                 self._observe(member, part.curves[member.trial_id])
-                self._points[member.trial_id] = {point.epoch: point for point in part.curves[member.trial_id]}
+                self._note(member.trial_id, part.curves[member.trial_id])
                 if (training := part.times.get(member.trial_id)) is not None:
                     self._trained[member.trial_id] = training
 
@@ -320,7 +321,7 @@ class RoundBook:
     def _recall(self, member: Member, entry: Mapping[str, Any]) -> None:
         """A trial that had ended is a result again."""
         points = points_of(entry["curve"])
-        self._points[member.trial_id] = {point.epoch: point for point in points}
+        self._note(member.trial_id, points)
         self._observe(member, points[:-1])
         times = TrialTimes(**entry["times"]) if "times" in entry else None
         status = TrialStatus(entry["status"])
@@ -345,10 +346,9 @@ class RoundBook:
         return cohort
 
     def _why_stop(self) -> str:
-        epochs = sum(map(len, self._points.values()))
         if self._plan.wave is not None:
             self._rules = StoppingRules.in_order(self._plan, self._results.values())
-        return self._rules.why(asked=self._asked, epochs=epochs, seconds=time.monotonic() - self._started)
+        return self._rules.why(asked=self._asked, epochs=self._epochs, seconds=time.monotonic() - self._started)
 
     def _finish(self, member: Member, status: TrialStatus, reason: str, cohort_id: str, worker: str = "") -> None:
         """A trial ends: it is written down first, and heard of then."""
@@ -361,9 +361,16 @@ class RoundBook:
         self._asking.tell(member.number, fate_of(trial), trial.score)
         self._listen(TrialFinished(trial))
 
+    def _note(self, trial: str, points: Iterable[EpochPoint]) -> None:
+        """Epochs of a trial, of which some may be known."""
+        known = self._points[trial]
+        before = len(known)
+        known |= {point.epoch: point for point in points}
+        self._epochs += len(known) - before
+
     def _curve(self, trial: str) -> list[dict[str, Any]]:
         """What was reported of a trial, as plain data."""
-        return [asdict(point) for _, point in sorted(self._points[trial].items())]
+        return [point.to_plain() for _, point in sorted(self._points[trial].items())]
 
     def _end(
         self,

@@ -66,7 +66,7 @@ class RoundJournals:
             "worker": trial.worker,
             "seconds": seconds,
             "config": trial.config.to_plain(),
-            "curve": [asdict(point) for point in trial.curve],
+            "curve": [point.to_plain() for point in trial.curve],
             **({} if trial.times is None else {"times": asdict(trial.times)}),
         }
         self.append(layout.ENDED_TRIALS, [entry])

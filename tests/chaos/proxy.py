@@ -27,11 +27,13 @@ class Proxy:
         mode: What it does at the moment; may be changed at any time.
         url: Its own address.
         lost: Answers to requests that change something, which were lost.
+        hang_up: End of a path: the next request to it is hung up on, as a server does that has just ended a connection.
     """
 
     def __init__(self, url: str, seed: int = 0) -> None:
         self.mode: Mode = "well"
         self.lost = 0
+        self.hang_up = ""
         self._server = _Server(("127.0.0.1", 0), _handler(self, urlsplit(url).netloc, random.Random(seed)))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -57,6 +59,9 @@ def _handler(proxy: Proxy, server: str, draw: random.Random) -> type[BaseHTTPReq
         def _forward(self) -> None:
             body = self._body()
             mode = proxy.mode
+            if proxy.hang_up and self.path.endswith(proxy.hang_up):
+                proxy.hang_up = ""
+                return
             if mode == "away":
                 return
             if mode == "broken":

@@ -35,6 +35,7 @@ from search_service.records.events import (
     TrialFinished,
 )
 from search_service.records.rounds import TrialStatus
+from tests.chaos.proxy import Proxy
 from tests.contracts.opening import open_store
 from tests.processes import imported
 from tests.servers import mlflow_server
@@ -267,6 +268,19 @@ def test_a_store_that_cannot_be_reached_is_an_outside_error(tmp_path, monkeypatc
         MlflowRecorder(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
     with pytest.raises(RecorderError, match="cannot record"):
         MlflowRecorder("http://127.0.0.1:9")  # The discard port: nobody listens.
+
+
+def test_d3_a_run_is_begun_although_the_server_has_just_ended_the_connection(server, story):
+    """No request for a new run is repeated by itself. A study's first one was refused so: "nothing answers there"."""
+    (started,) = story.of(StudyStarted)
+    with Proxy(server) as proxy:
+        recorder = MlflowRecorder(proxy.url)
+        proxy.hang_up = "/runs/create"
+        recorder.record(dataclasses.replace(started, study_id="hung-up"))
+        assert proxy.hang_up == ""
+    client = MlflowClient(server)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert len(client.search_runs(experiments, "tags.study_id = 'hung-up'")) == 1
 
 
 # ---- whole runs ------------------------------------------------------------------------------------------------------

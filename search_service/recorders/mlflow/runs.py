@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from mlflow import MlflowClient
@@ -29,6 +30,8 @@ MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 6_000, 8_000
 PART = "part"
 # What an earlier process, or a request before this one, has written all of: not RUNNING, and not KILLED.
 _ENDED = ("FINISHED", "FAILED")
+# What http.client calls a connection that ended before an answer, as it stands in MLflow's error.
+_HUNG_UP = "RemoteDisconnected"
 
 
 class Runs:
@@ -121,17 +124,19 @@ class Runs:
         before = self._before.get((kind, name))
         if before is None:
             begun = self.at_ms if start_ms is None else start_ms
+            make = partial(self._client.create_run, self.experiment, start_time=begun, tags=all_tags, run_name=name)
             try:
-                with once():
-                    made = self._client.create_run(self.experiment, start_time=begun, tags=all_tags, run_name=name)
-                self._used.add(str(made.info.run_id))
-                return str(made.info.run_id)
-            except MlflowException:
+                return self._made(make)
+            except MlflowException as error:
                 # Its answer may have been lost, and not the request.
                 self._look()
                 before = self._before.get((kind, name))
                 if before is None:
-                    raise
+                    # A server ends a connection that was not used for some seconds (uvicorn after five), maybe while
+                    # a request is on its way to it. It answers others, and has not made the run.
+                    if _HUNG_UP not in str(error):
+                        raise
+                    return self._made(make)
         run = str(before.info.run_id)
         self._used.add(run)
         if run in self._earlier and run not in self._written:
@@ -143,6 +148,13 @@ class Runs:
             self._client.update_run(run, status="RUNNING")
         self.batch(run, tags=all_tags)
         return run
+
+    def _made(self, make: Callable[[], Run]) -> str:
+        """The id of a new run, for which the server is asked once."""
+        with once():
+            made = make()
+        self._used.add(str(made.info.run_id))
+        return str(made.info.run_id)
 
     def batch(
         self,

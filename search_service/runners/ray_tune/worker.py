@@ -54,11 +54,16 @@ class ToDo:
     def __repr__(self) -> str:
         return self.name
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> ToDo:
+        """Nothing of it changes."""
+        return self
+
     @classmethod
     def of(cls, work: str, name: str, content: Cohort | PackedTask) -> ToDo:
         """Pack it."""
-        # Functions of a test's or a notebook's own module go by value.
-        return cls(work, name, cloudpickle.dumps(content))
+        # Functions of a test's or a notebook's own module go by value. A cohort has none, and there are many.
+        dumps = pickle.dumps if isinstance(content, Cohort) else cloudpickle.dumps
+        return cls(work, name, dumps(content))
 
     def unpack(self) -> Any:
         """The cohort or the task as it was."""
