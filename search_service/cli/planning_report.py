@@ -26,7 +26,7 @@ def show(spec: StudySpec, dataset: Dataset, plan: StudyPlan, console: Console) -
     facts.add_row("[bold]optimised[/]", f"validation {spec.metric}")
     for block in (facts, _steps(spec, plan)):
         console.print(Padding(block, (0, 0, 1, 0), expand=False), highlight=False)
-    for sentence in (_trials(plan), _epochs(plan), *_time(plan)):
+    for sentence in (_trials(plan), _epochs(spec, plan), *_time(plan)):
         console.print(for_terminal(sentence), highlight=False, soft_wrap=True)
 
 
@@ -76,11 +76,16 @@ def _trials(plan: StudyPlan) -> str:
     return f"At most {counted(plan.trials_at_most, 'trial')}: {per_cycle} in each of {plan.max_cycles} cycles."
 
 
-def _epochs(plan: StudyPlan) -> str:
+def _epochs(spec: StudySpec, plan: StudyPlan) -> str:
     expected, most = f"{plan.epochs_expected:.0f}", counted(plan.epochs_at_most, "epoch")
     cycle = " in one cycle" if plan.max_cycles > 1 else ""
     budget = "" if plan.max_total_epochs is None else f" No trial is started after {plan.max_total_epochs} in total."
-    return f"Their epochs: about {expected}{cycle}, if one trial in η goes on at each rung; at most {most}.{budget}"
+    if not any(round_.rungs for round_ in plan.rounds):
+        return f"Their epochs: {expected}{cycle}, since none is stopped early; at most {most}.{budget}"
+    share = f"{spec.search.reduction_factor:g}"
+    return (
+        f"Their epochs: about {expected}{cycle}, if one trial in {share} goes on at each rung; at most {most}.{budget}"
+    )
 
 
 def _time(plan: StudyPlan) -> list[str]:

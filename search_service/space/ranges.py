@@ -147,6 +147,11 @@ class NumericRange:
         return f"{self.low:.3g} – {self.high:.3g}"
 
 
+def in_words(choice: object) -> str:
+    """A choice as a config writes it: [64, 64] and not (64, 64)."""
+    return str(list(choice) if isinstance(choice, tuple) else choice)
+
+
 @dataclass(frozen=True)
 class Choices:
     """One of ``choices``, searched where ``when`` holds."""
@@ -187,7 +192,7 @@ class Choices:
         return self.decode(text) if text in map(self.encode, self.choices) else value
 
     def __str__(self) -> str:
-        return " | ".join(str(choice) for choice in self.choices)
+        return " | ".join(map(in_words, self.choices))
 
 
 Range = NumericRange | Choices
@@ -392,4 +397,4 @@ def _narrow_choices(old: Choices, ranked: Sequence[Any], able: int) -> tuple[Cho
         if choice in better_half or sum(value == choice for value in ranked) < TRIES_BEFORE_DROPPING
     )
     dropped = [choice for choice in old.choices if choice not in kept]
-    return replace(old, choices=kept), f"{', '.join(map(str, dropped))} never reached the better half"
+    return replace(old, choices=kept), f"{', '.join(map(in_words, dropped))} never reached the better half"

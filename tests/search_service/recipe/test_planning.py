@@ -115,8 +115,9 @@ def test_21_a_plan_says_what_a_time_budget_has_no_time_for(called, tmp_path, mon
     (tmp_path / "large.yaml").write_text(json.dumps(config))
     shown = called("plan", "large.yaml", "--set", "search.time_budget_s=150", "--runner", "inline").stdout
     said = " ".join(shown.split())
-    assert "The time budget of 150 s bounds all of it; for want of time: about " in said
-    assert re.search(r"about \d+ instead of 5000 coarse trials", said)
+    # On a machine that is busy while it starts, there is no time for as many epochs, either.
+    left_out = r"The time budget of 150 s bounds all of it; for want of time: (\d+ instead of 27 epochs; )?about \d+ "
+    assert re.search(left_out + "instead of 5000 coarse trials", said)
     as_json = called("plan", "large.yaml", "--set", "search.time_budget_s=150", "--runner", "inline", "--json").stdout
     assert 75 < json.loads(as_json)["seconds_expected"] <= 150.1
 
@@ -184,14 +185,16 @@ def test_c5_a_person_sees_rounds_totals_and_a_time_and_nothing_is_written(tmp_pa
         "finalists: 2 × 5 seeds",
         "model: about 5 networks",
         "At most 40 trials: 20 in each of 2 cycles.",
-        "about 116 in one cycle",
+        "about 116 in one cycle, if one trial in 3 goes on at each rung",
+        "network.hidden_sizes [16] | [32, 32] | [64, 64]",
         "at most 648 epochs",
         "No trial is started after 500 in total.",
         "From the command to its last line: about ",
         "By part: start ",
     ):
-        assert words in out, words
+        assert words in " ".join(out.split()), words
     assert list(tmp_path.iterdir()) == []
+    assert "since none is stopped early" in shown(monkeypatch, capsys, "--set", "search.early_stopping=false")
 
 
 def test_c5_a_program_gets_one_document(tmp_path, monkeypatch, capsys):
