@@ -28,11 +28,14 @@ class Grid(NonAdaptive):
     def __init__(self, task: SamplingTask) -> None:
         self._space, self._base = task.space, task.base
         random = np.random.default_rng(task.seed)
-        if math.prod(len(_spread(range_, 2)) for range_ in task.space.values()) > MOST_BUILT:
+        if self._product(2) > MOST_BUILT:
             self._left = self._some(task.most, random)
             return
         points = self._combinations(2)
         for finer in range(3, task.most + 1):
+            # What is larger is of no use, and would take three values of a range, to the power of the ranges.
+            if len(points) > task.most or self._product(finer) > MOST_BUILT:
+                break
             more = self._combinations(finer)
             if len(more) > task.most or len(more) == len(points):
                 break
@@ -58,6 +61,10 @@ class Grid(NonAdaptive):
     def has(self, structure: Mapping[str, Any]) -> bool:
         """Whether a combination of this structure is left."""
         return any(all(point.get(leaf) == value for leaf, value in structure.items()) for point in self._left)
+
+    def _product(self, resolution: int) -> int:
+        """Combinations, were there no conditions."""
+        return math.prod(len(_spread(range_, resolution)) for range_ in self._space.values())
 
     def _some(self, most: int, random: np.random.Generator) -> list[dict[str, Any]]:
         """As many different combinations as a round asks for, drawn without building all of them."""

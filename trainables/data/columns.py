@@ -280,6 +280,8 @@ def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 def as_times(values: pd.Series[Any]) -> pd.Series[Any]:
     """Dates in UTC; NaT where a text is none."""
+    # Of these, pandas makes the moment in which they are read.
+    values = values.mask(values.isin(["now", "today"]))
     times = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
     return times.dt.tz_localize(None)
 

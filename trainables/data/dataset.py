@@ -349,7 +349,7 @@ class Folds:
         count: int,
         rules: int,
     ) -> None:
-        self._rows = parts["train"] + parts["validation"]
+        self._rows = parts["train"].joined(parts["validation"], of)
         self._schema, self._config, self._classes, self._task, self._rules = of, config, classes, task, rules
         # Now: that rows are too few for it should be said before anything starts.
         division = division_of(config, self._rows, task)

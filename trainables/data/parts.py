@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainables.data import columns, splits, targets
+from trainables.data.columns import Column
 from trainables.data.config import ColumnConfig, DataConfig
 from trainables.data.files import Files
 from trainables.data.kinds import infer
@@ -51,11 +52,13 @@ class Part:
             None if self.keys is None else self.keys[rows],
         )
 
-    def __add__(self, other: Part) -> Part:
+    def joined(self, other: Part, of: Schema) -> Part:
+        """The rows of both, one after the other, with the columns of a schema."""
+
         def join(mine: NDArray[Any] | None, others: NDArray[Any] | None) -> NDArray[Any] | None:
             return None if mine is None or others is None else np.concatenate([mine, others])
 
-        table = pa.concat_tables(_of_like_types(self.table, other.table), promote_options="permissive")
+        table = pa.concat_tables(_of_like_types(self.table, other.table, of))
         both = join(self.targets, other.targets)
         assert both is not None
         return Part(table, both, join(self.weights, other.weights), join(self.keys, other.keys))
@@ -75,15 +78,23 @@ class Part:
         return digest.hexdigest()
 
 
-def _of_like_types(first: pa.Table, second: pa.Table) -> list[pa.Table]:
-    """Two tables whose columns can be joined: as text where one has text, which says the same (``Schema.typed``)."""
-    for name in first.column_names:
-        kinds = [table.schema.field(name).type for table in (first, second) if name in table.column_names]
-        if len(kinds) == 2 and kinds[0] != kinds[1] and any(pa.types.is_string(kind) for kind in kinds):
-            at = [table.column_names.index(name) for table in (first, second)]
-            first = first.set_column(at[0], name, first.column(at[0]).cast(pa.string()))
-            second = second.set_column(at[1], name, second.column(at[1]).cast(pa.string()))
-    return [first, second]
+def _of_like_types(first: pa.Table, second: pa.Table, of: Schema) -> list[pa.Table]:
+    """The columns of a schema in two tables, so that they can be joined: of other types in a file of another format."""
+    joined: list[dict[str, pa.ChunkedArray]] = [{}, {}]
+    for column in of.columns:
+        both = [plain(table.column(column.name)) for table in (first, second)]
+        if both[0].type != both[1].type:
+            # What ``Schema.typed`` makes of either, which it takes as it is.
+            both = [_as_its_kind(values, column) for values in both]
+        joined[0][column.name], joined[1][column.name] = both
+    return [pa.table(columns) for columns in joined]
+
+
+def _as_its_kind(values: pa.ChunkedArray, of: Column) -> pa.ChunkedArray:
+    values = columns.without_nulls(values, of.null_values)
+    if of.kind in ("categorical", "text"):
+        return columns.category_names(values)
+    return pa.chunked_array([pa.array(columns.CONVERSIONS[of.kind](values, of))])
 
 
 def as_part(
@@ -136,19 +147,26 @@ def _weights(column: pa.ChunkedArray, name: str, path: str, files: Files) -> NDA
 
 
 def _keys(column: pa.ChunkedArray, name: str, path: str, asked: ColumnConfig, *, by_time: bool) -> NDArray[Any]:
-    raw = plain(column)
+    raw = columns.without_nulls(plain(column), asked.null_values)
     gaps = columns.missing(raw)
+    _require_keys(gaps, name, path)
+    if not by_time:
+        return np.asarray(pd.factorize(columns.category_names(raw).to_pandas())[0])
+    single = infer(pa.table({name: column}), {name: asked}, path)
+    if not single.names("numeric", "date"):
+        rule, fix = "numbers or dates, to sort rows by", "choose another column, or write dates as 2026-11-24"
+        raise DataError([Problem("data.time", f"column {name}: {raw[0].as_py()!r}", rule, fix)])
+    times = single.typed(pa.table({name: column}), path)[name]
+    # Marks of what is missing may be found only when texts are converted.
+    _require_keys(times.isna().to_numpy(), name, path)
+    return np.asarray(times.to_numpy())
+
+
+def _require_keys(gaps: NDArray[np.bool_], name: str, path: str) -> None:
     if gaps.any():
         rule, fix = "a value in every row, to divide by", "fill it in, or remove these rows"
         shown = f"column {name}: {int(gaps.sum())} missing, the first in row {int(np.flatnonzero(gaps)[0]) + 1}"
         raise DataError([Problem(path, shown, rule, fix)])
-    if not by_time:
-        return np.asarray(pd.factorize(columns.category_names(raw).to_pandas())[0])
-    single = infer(pa.table({name: raw}), {name: asked}, path)
-    if not single.names("numeric", "date"):
-        rule, fix = "numbers or dates, to sort rows by", "choose another column, or write dates as 2026-11-24"
-        raise DataError([Problem("data.time", f"column {name}: {raw[0].as_py()!r}", rule, fix)])
-    return np.asarray(single.typed(pa.table({name: raw}), path)[name].to_numpy())
 
 
 def division_of(config: DataConfig, part: Part, task: Task) -> Division:
@@ -167,7 +185,7 @@ def divide(config: DataConfig, given: Mapping[str, Part], classes: tuple[str, ..
     """Fill in the parts that the config does not give as files, out of source or train."""
     whole = given.get("source") or given["train"]
     missing = [part for part in ("validation", "test") if part not in given]
-    # Only stratified parts have every class for certain; by group or time a rare class may be all on one side.
+    # By group or time a rare class may be all on one side; stratified it is so only where it has hardly a row for each.
     division = division_of(config, whole, task)
     splits.require_enough_rows(
         whole.targets, classes if division.method == "stratified" else (), parts=1 + len(missing)

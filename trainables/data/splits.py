@@ -109,7 +109,9 @@ def _folds_by_time(division: Division, count: int) -> Iterator[tuple[Indices, In
 def require_enough_rows(
     target: NDArray[np.int64] | NDArray[np.float64], class_names: tuple[str, ...], parts: int
 ) -> None:
-    """Refuse a table that cannot be divided into ``parts``, each with a row of every class (or two rows).
+    """Refuse a table whose classes have fewer rows than there are parts, or that has not two rows for each.
+
+    Of a class with hardly more, one part may get none, since each gets its share of all rows: that is said later.
 
     Raises:
         DataError: Says which class lacks rows.
@@ -118,7 +120,7 @@ def require_enough_rows(
         counts = np.bincount(target.astype(np.int64), minlength=len(class_names))
         rare = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < parts]
         if rare:
-            rule = f"at least {parts} rows of each class, one for each of {parts} parts"
+            rule = f"at least {parts} rows of each class, as many as there are parts"
             fix = "add rows of these classes (count in brackets), or drop or merge them"
             are_numbers = all(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in class_names)
             if are_numbers and (len(class_names) > MANY_CLASSES or all(name.isdecimal() for name in class_names)):

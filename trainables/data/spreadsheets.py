@@ -90,8 +90,9 @@ def _of_cells(cells: Sequence[Any]) -> pa.Array:
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float}:
         numbers = pa.array(values, pa.float64())
-        is_whole = pc.all(pc.equal(numbers, pc.floor(numbers)), min_count=0).as_py()
-        return numbers.cast(pa.int64()) if is_whole and kinds else numbers
+        # 6.02e23 is whole, too, and no int64.
+        are_whole = pc.and_(pc.equal(numbers, pc.floor(numbers)), pc.less(pc.abs(numbers), 2.0**63))
+        return numbers.cast(pa.int64()) if pc.all(are_whole, min_count=0).as_py() and kinds else numbers
     if kinds == {datetime.date, datetime.datetime}:
         return pa.array([_at_midnight(value) for value in values], pa.timestamp("us"))
     if len(kinds) == 1:

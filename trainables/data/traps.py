@@ -94,6 +94,10 @@ def find(
     )
 
 
+# Whole numbers up to here are told apart as float64.
+EXACT = 2**53
+
+
 def sample_rows(n_rows: int, n_columns: int) -> NDArray[np.int64]:
     """Which training rows to look at, evenly spread."""
     wanted = min(SAMPLE_ROWS, max(LEAST_ROWS, SAMPLE_CELLS // max(1, n_columns)))
@@ -128,6 +132,11 @@ def _of_columns(schema: Schema, sample: pd.DataFrame) -> list[Problem]:
         days = _days_in(column.name, present) if column.kind == "numeric" else None
         # A column with gaps says at least where they are.
         if different == 0 or (different == 1 and len(present) == len(values)):
+            if column.kind == "numeric" and different and abs(present.iloc[0]) >= EXACT:
+                rule = "numbers below 9.0e15 (2^53): larger ones that differ in their last digits are one number here"
+                fix = f"if they are codes, data.columns: {{{as_key(column.name)}: categorical}}"
+                problems.append(Problem(f"data.columns.{column.name}", f"{present.iloc[0]:.15g}", rule, fix))
+                continue
             constant.append(column.name)
         elif len(present) <= (1 - EMPTY_SHARE) * len(values):
             empty.append(column.name)

@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from search_service.samplers.base import SamplingTask
+from search_service.samplers.grid import Grid
 from search_service.samplers.sampler import Sampler
 from search_service.space.layers import in_config
 from search_service.space.ranges import Choices, NumericRange
@@ -203,6 +205,21 @@ def test_c1_a_grid_has_every_combination_that_applies_once():
         {"optimizer.name": "nesterov", "network.init": "auto"},
         {"optimizer.name": "nesterov", "network.init": "gaussian"},
     ]
+
+
+def test_c1_a_grid_builds_no_finer_one_than_it_may_have(monkeypatch):
+    """Three values each of 16 ranges are 43 million combinations, of which all were built and thrown away."""
+    space = {f"leaf_{number}": NumericRange(0.0, 1.0) for number in range(16)}
+    built: list[int] = []
+    combinations = Grid._combinations
+    monkeypatch.setattr(Grid, "_combinations", lambda grid, fine: built.append(fine) or combinations(grid, fine))
+    Grid(SamplingTask(space, TrialConfig(), mode="max", seed=0, most=50))
+    assert built == [2]
+    few = {f"leaf_{number}": NumericRange(0.0, 1.0) for number in range(3)}
+    built.clear()
+    Grid(SamplingTask(few, TrialConfig(), mode="max", seed=0, most=50))
+    # 4³ is more than 50.
+    assert built == [2, 3, 4]
 
 
 @pytest.mark.parametrize("method", ["random", "grid", "tpe"])

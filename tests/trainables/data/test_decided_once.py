@@ -13,6 +13,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
@@ -66,6 +67,63 @@ def test_e2_a_later_csv_file_with_fewer_kinds_of_values_has_the_training_files_c
     assert (table.dataset.validation.inputs[:, at].sum(axis=1) == 1).all()
     # Training and validation rows are divided again, whatever types their files have.
     assert len(list(table.folds)) == 2
+
+
+DAYS = pa.array(cycle(datetime.date(2024, 2, 24), datetime.date(2024, 3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (pa.array(cycle(True, False)), pa.array(cycle(1, 0))),
+        (pa.array(cycle(1, 5)), pa.array(cycle(Decimal("1.5"), Decimal("2.25")))),
+        (DAYS, DAYS.cast(pa.timestamp("us"))),
+        (DAYS.cast(pa.timestamp("us")), pc.assume_timezone(DAYS.cast(pa.timestamp("us")), "Europe/Berlin")),
+        (pa.array(cycle(*(datetime.timedelta(hours=n) for n in (1, 2)))), pa.array(cycle(3600.0, 7200.0))),
+        (pa.array(cycle("1.5", "2")), pa.array(cycle(1.5, None, 2.0))),
+        (pa.array(cycle("a", "b")), pa.array(cycle("a", "b")).dictionary_encode()),
+    ],
+    ids=["truths", "decimals", "days", "zones", "durations", "text", "categories"],
+)
+def test_e2_rows_of_two_formats_are_divided_into_folds_as_they_are_read(tmp_path, first, second):
+    """Arrow's own error came, of types that cannot be merged; also of a column that was left out."""
+    files = []
+    for name, column in (("train", first), ("validation", second)):
+        other = pa.array(range(ROWS)) if name == "train" else DAYS
+        table = pa.table({"c": column, "x": pa.array(range(ROWS)), "unused": other, "y": cycle("no", "yes")})
+        files.append(str(tmp_path / f"{name}.parquet"))
+        pyarrow.parquet.write_table(table, files[-1])
+    table = read(DataConfig(train=files[0], validation=files[1], target="y", drop=["unused"]), folds=3)
+    # A fifth of the first file's rows are test rows.
+    assert [len(fold.validation) for fold in table.folds] == [(ROWS * 4 // 5 + ROWS) // 3] * 3
+    assert {name[0] for name in table.dataset.feature_names} == {"c"}
+
+
+@pytest.mark.parametrize("share", [10, 4])
+@pytest.mark.parametrize("mark", ["-999", "9999-12-31"])
+def test_e1_rows_whose_time_is_marked_as_missing_are_refused_as_empty_cells_are(tmp_path, mark, share):
+    """They came last: the table was divided in other shares, and in too few different times."""
+    times = range(ROWS) if mark == "-999" else [f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(ROWS)]
+    cells = [mark if n % share == 0 else time for n, time in enumerate(times)]
+    file = csv(tmp_path / "t.csv", {"t": cells, "x": range(ROWS), "y": cycle("no", "yes")})
+    marks = [-999 if mark == "-999" else mark]
+    with pytest.raises(DataError, match="a value in every row, to divide by") as refusal:
+        read(DataConfig(source=file, target="y", time="t", columns={"t": {"null_values": marks}}))
+    assert f"column t: {len(cells[::share])} missing, the first in row 1" in str(refusal.value)
+
+
+def test_e1_whole_numbers_of_a_sheet_may_be_large(tmp_path):
+    frame = pd.DataFrame({"n": [1e20 * (1 + n % 7) for n in range(ROWS)], "y": cycle("no", "yes")})
+    frame.to_excel(tmp_path / "t.xlsx", index=False)
+    assert read(DataConfig(source=str(tmp_path / "t.xlsx"), target="y")).dataset.feature_names == ("n",)
+
+
+def test_e1_numbers_beyond_those_of_float64_are_not_said_to_be_one_value(tmp_path):
+    table = pa.table({"code": [2**60 + n % 7 for n in range(ROWS)], "x": cycle(1, 2, 5), "y": cycle("no", "yes")})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    warnings = read(DataConfig(source=str(tmp_path / "t.parquet"), target="y")).warnings
+    said = " ".join(f"{problem.path} {problem.rule} {problem.fix}" for problem in warnings)
+    assert "data.columns.code " in said and "code: categorical" in said and "columns that vary" not in said
 
 
 def test_e2_classes_of_a_later_file_are_the_training_files(tmp_path):

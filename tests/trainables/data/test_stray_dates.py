@@ -22,6 +22,33 @@ def test_e1_days_of_nothing_may_be_as_many_as_they_are(tmp_path, nothing, days, 
     assert pd.Timestamp(expected) in values_of(loaded)
 
 
+def test_e1_words_for_the_present_are_no_dates(tmp_path):
+    """Of ``now`` and ``today`` pandas makes the moment of reading: each reading had another fingerprint."""
+    said = refused(tmp_path, ["2024-02-24", "2024-03-05", "2024-03-06", "2024-03-07", "2024-03-08", "today"])
+    assert "'today'" in said and "5 of 6" not in said and "dates" in said
+    assert kind_of(csv(tmp_path, ["now", "today"])) == "categorical"
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "says"),
+    [
+        (["4000-1", "4037-2", "4011-9"], "categorical", ""),
+        (["2005-06", "2006-07", "2011-12"], "categorical", ""),
+        (["2005-06", "2005-07", "2011-12"], "date", "'2005-06' is read as June 2005"),
+        (["2024-1", "2024-12"], "date", "'2024-1' is read as January 2024"),
+        # One of them is mistyped.
+        (["2024-01", "2924-02", "2023-05", "2023-06"], "date", "January 2024"),
+        (["2024-01-05", "2024-02-05"], "date", ""),
+    ],
+)
+def test_e1_codes_and_seasons_are_no_months_and_months_are_said(tmp_path, cells, kind, says):
+    """Codes of articles were dates of the year 4000, without a word."""
+    loaded = csv(tmp_path, cells)
+    assert kind_of(loaded) == kind
+    notes = " ".join(loaded.notes)
+    assert says in notes if says else "is read as" not in notes
+
+
 @pytest.mark.parametrize(
     ("cells", "forms"),
     [
