@@ -131,6 +131,8 @@ def show_one(studies: Path, study_id: str, *, as_json: bool) -> None:
     if study.best_trial:
         if study.test_score is not None:
             say(f"  the model: test {study.metric} {number(study.test_score)}")
+        if study.worth_it:
+            say(f"  worth it?  {escape(study.worth_it)}")
         what = "winner" if study.test_score is not None else "best so far"
         say(f"  {what} {study.best_trial}: validation {study.metric} {number(study.best_score)}")
     for event in events:

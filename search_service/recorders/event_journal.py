@@ -38,6 +38,7 @@ from search_service.records.events import (
 from search_service.records.round_plan import RoundPlan
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.report.documents import CheckDocument, finite
+from search_service.report.worth import not_compared, worth
 
 # Every process that works on a study begins it and ends it: these stand there once for each.
 _OF_A_PROCESS = ("study_started", "study_finished")
@@ -117,6 +118,7 @@ def as_entry(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911, PLR0912 (
                 "winner": event.result.winner.trial_id,
                 "score": event.result.winner.mean,
                 "test_score": event.result.test_mean,
+                "worth_it": worth(event.result) or not_compared(event.result),
             }
         case ModelPacked():
             return {"type": "model_packed", "folder": event.folder.name, "test_score": event.test_score}

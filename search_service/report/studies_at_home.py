@@ -41,6 +41,7 @@ class StudyAtHome(Document):
     best_trial: str | None = Field(description="The winner; before, the best of the trials that were trained furthest.")
     best_score: float | None = Field(description="Its validation score; of the winner the mean over its trainings.")
     test_score: float | None = Field(description="Of the model that is handed over.")
+    worth_it: str = Field(description="Whether the model is better than simpler ones; empty while it is not known.")
     began_at: datetime | None
     seconds: float = Field(description="Time that was worked on it.")
     folder: str
@@ -81,6 +82,8 @@ def study_of(folder: StudyFolder, events: list[dict[str, Any]]) -> StudyAtHome:
         best_trial=best,
         best_score=score,
         test_score=packed[-1]["test_score"] if packed else None,
+        # Studies of older versions have not written it down.
+        worth_it=next((str(event.get("worth_it", "")) for event in by_type.get("finalists_finished", ())), ""),
         began_at=datetime.fromisoformat(events[0]["at"]).astimezone(UTC) if events else None,
         seconds=folder.seconds,
         folder=str(folder.path),

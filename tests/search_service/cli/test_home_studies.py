@@ -14,6 +14,7 @@ from search_service.client import URL
 from search_service.folder import layout
 from search_service.records.events import TrialFinished
 from search_service.records.results import StudyStatus
+from search_service.report.worth import not_compared
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
 
@@ -120,6 +121,7 @@ def test_d4_a_study_is_shown_with_its_checks_its_best_trials_and_what_can_be_don
     shown = called("show", finished.study_id, "--home", home).stdout
     winner = finished.finalists.winner
     assert f"the model: test accuracy {finished.finalists.model_test_score:.4g}\n" in shown
+    assert f"worth it?  {not_compared(finished.finalists)}" in " ".join(shown.split("\n"))
     assert f"winner {winner.trial_id}: validation accuracy {winner.mean:.4g}\n" in shown
     assert all(f"step {check.step}" in shown and check.summary in shown for check in finished.checks)
     assert "the best 5 of 7 trials, those first that were trained furthest" in shown
@@ -130,6 +132,7 @@ def test_d4_a_study_is_shown_with_its_checks_its_best_trials_and_what_can_be_don
     document = json.loads(called("show", cancelled, "--home", home, "--json").stdout)
     assert (document["state"], document["trials"], document["step"]) == ("interrupted", 2, 4)
     assert document["reason"] == "somebody cancelled it"
+    assert document["worth_it"] == ""
     assert "2 of at most 4 trials so far" in cut
 
 
