@@ -31,7 +31,7 @@ PART = "part"
 # What an earlier process, or a request before this one, has written all of: not RUNNING, and not KILLED.
 _ENDED = ("FINISHED", "FAILED")
 # What http.client calls a connection that ended before an answer, as it stands in MLflow's error.
-_HUNG_UP = "RemoteDisconnected"
+_HUNG_UP = ("RemoteDisconnected", "ConnectionResetError")
 
 
 class Runs:
@@ -134,7 +134,7 @@ class Runs:
                 if before is None:
                     # A server ends a connection that was not used for some seconds (uvicorn after five), maybe while
                     # a request is on its way to it. It answers others, and has not made the run.
-                    if _HUNG_UP not in str(error):
+                    if not any(name in str(error) for name in _HUNG_UP):
                         raise
                     return self._made(make)
         run = str(before.info.run_id)
