@@ -52,7 +52,7 @@ from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step
 from search_service.report.study_report import report
 from search_service.runners.base import Runner
-from search_service.space.ranges import narrow
+from search_service.space.narrowing import narrow
 from search_service.spec.search_space import LEARNING_RATE
 from search_service.spec.study_spec import StudySpec
 from trainables import checkpoint

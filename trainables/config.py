@@ -42,6 +42,9 @@ from trainables.choices import (
 Model = TypeVar("Model", bound=BaseModel)
 _Reader = Callable[["TrialConfig"], Any]
 
+# Always in the same order.
+_STRUCTURAL = tuple(sorted(STRUCTURAL))
+
 # With gradients and Adam's two moments a network of this size takes 3.2 GB in float32, and every worker has one.
 MOST_WEIGHTS = 200_000_000
 
@@ -311,10 +314,6 @@ def _readers_and_rules() -> tuple[tuple[str, _Reader, _Reader | None, frozenset[
     """Each leaf, what reads it, and which values of which choice it applies to; None if to all."""
     rules = ((leaf, read, *APPLIES_TO.get(leaf, (None, frozenset()))) for leaf, read in _readers().items())
     return tuple((leaf, read, choice and attrgetter(choice), having) for leaf, read, choice, having in rules)
-
-
-# Always in the same order.
-_STRUCTURAL = tuple(sorted(STRUCTURAL))
 
 
 def leaf_paths(model: type[BaseModel] = TrialConfig, prefix: str = "") -> list[str]:

@@ -27,7 +27,8 @@ from search_service.records.steps import Step
 from search_service.runners.base import Runner, Task, TaskListener, TaskTimes
 from search_service.runners.sizing import size_of_population, wave_of
 from search_service.runners.stopping import STOP_REQUESTED
-from search_service.space.ranges import Scored, Space
+from search_service.space.narrowing import Scored
+from search_service.space.ranges import Space
 from search_service.spec.sections import RoundSpec
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig

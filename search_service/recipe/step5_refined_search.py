@@ -16,7 +16,8 @@ from search_service.records.rounds import RoundResult
 from search_service.records.steps import Step
 from search_service.runners.network_size import size_objective
 from search_service.space.layers import SIZES, is_of_layers
-from search_service.space.ranges import Space, narrow
+from search_service.space.narrowing import narrow
+from search_service.space.ranges import Space
 from trainables.config import TrialConfig
 from trainables.metrics import METRICS
 

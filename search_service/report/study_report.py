@@ -14,6 +14,7 @@ from search_service.report.columns import columns_section
 from search_service.report.looking_back import compare_finalists, describe_pareto, format_interval, what_mattered
 from search_service.report.partial_dependence import partial_dependence_section
 from search_service.report.worth import not_compared, worth
+from search_service.space.ranges import as_written
 from search_service.spec.study_spec import StudySpec
 from trainables.config import TrialConfig
 from trainables.initialization import resolve
@@ -320,4 +321,4 @@ def format_value(value: Any) -> str:
     """A hyperparameter's value with as many digits as mean something."""
     if isinstance(value, float):
         return score_text(value)
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return as_written(value)

@@ -29,6 +29,8 @@ Storage = Literal["number", "whole", "text", "truth", "time", "clock"]
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
 # float32 ends at 3.4e38: what is larger would become infinite on the way into a tensor.
 LARGEST = float(np.finfo(np.float32).max)
+# Whole numbers up to here are told apart as float64.
+EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,7 @@ def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         return column
     values = column.cast(pa.float64())
     values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
-    are_whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less_equal(pc.abs(values), 2**53))
+    are_whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less_equal(pc.abs(values), EXACT))
     return values.cast(pa.int64()) if pc.all(are_whole, min_count=0).as_py() else None
 
 

@@ -27,6 +27,7 @@ from trainables.data import (
     units,
     written_dates,
     written_numbers,
+    year_months,
     zone_names,
 )
 from trainables.data.columns import (
@@ -236,9 +237,9 @@ def _look_at_text(name: str, column: pa.ChunkedArray, point: DecimalMark) -> tup
             raise _of_two_readings(error, column) from error
         return Column(name, "numeric", "text"), ""
     # 0871 is no year.
-    is_code = (coded and present.str.fullmatch(r"\d+").all()) or remarks.are_no_months(present)
+    is_code = (coded and present.str.fullmatch(r"\d+").all()) or year_months.are_codes(present)
     if not is_code and as_times(present).notna().all():
-        return Column(name, "date", "text"), remarks.months(present)
+        return Column(name, "date", "text"), year_months.said_of(present)
     if not coded:
         if _are_few_categories(present, numbers):
             words = few(sorted(present.unique()))

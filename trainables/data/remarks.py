@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data import columns
 from trainables.data.columns import Column
 from trainables.data.row_names import is_version
 from trainables.data.types import few, spelt_alike, told_apart
 
 # Categories of a column whose spelling is looked at; of more, most come too seldom to matter.
 MOST_SPELT = 2_000
-# A year and a month, and years that tables are of.
-_MONTH = re.compile(r"(\d{4})-(\d{1,2})")
-YEARS = 1900, 2100
 _NAME_OF_PLACE = re.compile(r"(.*[^a-z])?(zip|zip.?code|post.?code|postal.?code|plz|area.?code|fips)s?")
 
 
@@ -47,25 +42,6 @@ def durations(column: pa.ChunkedArray) -> str:
     if any(str(value).startswith("0") for value in pc.unique(column.drop_null()).to_pylist()):
         return ""
     return "values are read as times of day; data.columns: {{name}: numeric} makes them durations"
-
-
-def are_no_months(present: pd.Series[Any]) -> bool:
-    """Whether texts that look like months are codes (``4000-1``) or seasons (``2005-06`` before ``2006-07``)."""
-    parts = present.drop_duplicates().str.extract(rf"^{_MONTH.pattern}$")
-    if parts.isna().any(axis=None):
-        return False
-    years, second = parts[0].astype(int), parts[1].astype(int)
-    are_seasons = len(parts) > 1 and (second == (years + 1) % 100).all()
-    # One of them may be mistyped.
-    return bool(are_seasons or years.between(*YEARS).mean() < 0.5)
-
-
-def months(present: pd.Series[Any]) -> str:
-    """What is said of texts that are read as months; empty of whole dates."""
-    if not present.str.fullmatch(_MONTH).all():
-        return ""
-    first = present.iloc[0]
-    return f"{first!r} is read as {columns.as_times(present[:1]).iloc[0]:%B %Y}; data.columns can say otherwise"
 
 
 def of(column: Column, raw: pa.ChunkedArray) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainables.data import written_dates
-from trainables.data.columns import MISSING, Column
+from trainables.data.columns import EXACT, MISSING, Column
 from trainables.data.row_names import ID_SHARE, LEAST_ROWS_IDS
 from trainables.data.schema import Schema
 from trainables.data.targets import Task
@@ -92,10 +92,6 @@ def find(
         *_identical(sides),
         *_absent_classes(sides, classes),
     )
-
-
-# Whole numbers up to here are told apart as float64.
-EXACT = 2**53
 
 
 def sample_rows(n_rows: int, n_columns: int) -> NDArray[np.int64]:

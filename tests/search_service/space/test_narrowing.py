@@ -23,7 +23,8 @@ from search_service.records.checks import LearningRatesResult
 from search_service.records.finalists import Cycle
 from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.samplers.sampler import Sampler
-from search_service.space.ranges import Choices, NumericRange, Space, narrow
+from search_service.space.narrowing import narrow
+from search_service.space.ranges import Choices, NumericRange, Space
 from search_service.spec.study_spec import parse
 from tests.plans import make_plan
 from trainables.config import TrialConfig

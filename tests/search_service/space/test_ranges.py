@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_service.space.ranges import Choices, NumericRange, Scored, can_draw, narrow
+from search_service.space.narrowing import Scored, narrow
+from search_service.space.ranges import Choices, NumericRange, can_draw
 
 LR = NumericRange(1e-5, 1e-1, log=True)
 LIMIT = {"lr": NumericRange(1e-8, 10.0, log=True)}

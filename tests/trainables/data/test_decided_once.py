@@ -99,33 +99,6 @@ def test_e2_rows_of_two_formats_are_divided_into_folds_as_they_are_read(tmp_path
     assert {name[0] for name in table.dataset.feature_names} == {"c"}
 
 
-@pytest.mark.parametrize("share", [10, 4])
-@pytest.mark.parametrize("mark", ["-999", "9999-12-31"])
-def test_e1_rows_whose_time_is_marked_as_missing_are_refused_as_empty_cells_are(tmp_path, mark, share):
-    """They came last: the table was divided in other shares, and in too few different times."""
-    times = range(ROWS) if mark == "-999" else [f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(ROWS)]
-    cells = [mark if n % share == 0 else time for n, time in enumerate(times)]
-    file = csv(tmp_path / "t.csv", {"t": cells, "x": range(ROWS), "y": cycle("no", "yes")})
-    marks = [-999 if mark == "-999" else mark]
-    with pytest.raises(DataError, match="a value in every row, to divide by") as refusal:
-        read(DataConfig(source=file, target="y", time="t", columns={"t": {"null_values": marks}}))
-    assert f"column t: {len(cells[::share])} missing, the first in row 1" in str(refusal.value)
-
-
-def test_e1_whole_numbers_of_a_sheet_may_be_large(tmp_path):
-    frame = pd.DataFrame({"n": [1e20 * (1 + n % 7) for n in range(ROWS)], "y": cycle("no", "yes")})
-    frame.to_excel(tmp_path / "t.xlsx", index=False)
-    assert read(DataConfig(source=str(tmp_path / "t.xlsx"), target="y")).dataset.feature_names == ("n",)
-
-
-def test_e1_numbers_beyond_those_of_float64_are_not_said_to_be_one_value(tmp_path):
-    table = pa.table({"code": [2**60 + n % 7 for n in range(ROWS)], "x": cycle(1, 2, 5), "y": cycle("no", "yes")})
-    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
-    warnings = read(DataConfig(source=str(tmp_path / "t.parquet"), target="y")).warnings
-    said = " ".join(f"{problem.path} {problem.rule} {problem.fix}" for problem in warnings)
-    assert "data.columns.code " in said and "code: categorical" in said and "columns that vary" not in said
-
-
 def test_e2_classes_of_a_later_file_are_the_training_files(tmp_path):
     first = csv(tmp_path / "a.csv", {"x": range(ROWS), "y": cycle("01", "02")})
     second = csv(tmp_path / "b.csv", {"x": range(ROWS), "y": cycle("1", "2.0")})

@@ -270,6 +270,23 @@ def test_rows_above_the_names_of_a_sheet_are_counted(tmp_path):
     read(config.model_copy(update={"csv": config.csv.model_copy(update={"skip_rows": 3})}))
 
 
+def test_e1_whole_numbers_of_a_sheet_may_be_large(tmp_path):
+    frame = pd.DataFrame({"n": [1e20 * (1 + n % 7) for n in WHOLE], "y": ["no" if n % 2 else "yes" for n in WHOLE]})
+    frame.to_excel(tmp_path / "t.xlsx", index=False)
+    assert read(DataConfig(source=str(tmp_path / "t.xlsx"), target="y")).dataset.feature_names == ("n",)
+
+
+@pytest.mark.parametrize("share", [10, 4])
+@pytest.mark.parametrize("mark", [-999, "9999-12-31"])
+def test_e1_rows_whose_time_is_marked_as_missing_are_refused_as_empty_cells_are(tmp_path, mark, share):
+    """They came last: the table was divided in other shares, and in too few different times."""
+    times = WHOLE if mark == -999 else [f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}" for n in range(len(WHOLE))]
+    cells = [mark if n % share == 0 else time for n, time in enumerate(times)]
+    with pytest.raises(DataError, match="a value in every row, to divide by") as refused:
+        table(tmp_path, {"t": cells, "x": WHOLE}, time="t", columns={"t": {"null_values": [mark]}})
+    assert f"column t: {len(cells[::share])} missing, the first in row 1" in str(refused.value)
+
+
 def test_counts_are_told_how_to_be_numbers(tmp_path):
     counts = [0, 1, 2, 3] * 29 + [4, 4, 5, 6]
     with pytest.raises(DataError) as refused:

@@ -150,3 +150,9 @@ def test_e1_a_file_of_test_rows_is_later(tmp_path, honest):
     (said,) = between(tmp_path, honest, (days, [*["01.02.2024"] * 38, "28.12.2023", "01.01.2023"]), time="key")
     assert (said.path, said.value) == ("data.time", "2 of 40 test rows")
     assert "leave out data.test" in said.fix
+
+
+def test_e1_numbers_beyond_those_of_float64_are_not_said_to_be_one_value(tmp_path):
+    columns = {"code": [2**60 + n % 7 for n in range(60)], "x": [1, 2, 5] * 20, "y": ["no", "yes"] * 30}
+    said = " ".join(f"{problem.path} {problem.rule} {problem.fix}" for problem in found(tmp_path, columns))
+    assert "data.columns.code " in said and "code: categorical" in said and "columns that vary" not in said
