@@ -16,12 +16,13 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search_service.records.round_plan import Resources
@@ -41,6 +42,9 @@ END_S = 10.0
 # Trials that Tune may have at once. How many there are is decided here, where nodes may come and go; without a number
 # Tune would start its workers one after the other.
 MOST_TRIALS = 10_000
+
+# What Tune gives to its workers.
+_TUNES_VARIABLES = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
 
 _T = TypeVar("_T")
 
@@ -156,7 +160,8 @@ class Experiment:
     def _run(self) -> None:
         assert self._tuner is not None
         try:
-            self._tuner.fit()
+            with _as_they_are_started():
+                self._tuner.fit()
         except BaseException as error:
             self._failure = error
 
@@ -331,6 +336,21 @@ class Experiment:
     @property
     def _resting(self) -> int:
         return len(self._trials) - self._pieces
+
+
+@contextlib.contextmanager
+def _as_they_are_started() -> Iterator[None]:
+    """Tune's workers within are those that Ray has started already.
+
+    Tune asks for workers with environment variables of its own (for PyTorch Lightning, and credentials of storages that
+    are not used here), which those have not: it has Ray throw them away and start others, which takes seconds. There
+    is no public way to say so, and pyproject.toml keeps Ray to one minor version.
+    """
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = _TUNES_VARIABLES
 
 
 def _start_coordinator() -> Any:

@@ -63,17 +63,21 @@ class DeskSearcher(Searcher):
 
 
 class DeskScheduler(FIFOScheduler):
-    """Stops trials whose rest is to be paused, and gives a free worker to the trial that has just come.
+    """Stops trials whose rest is to be paused, and says which trial gets a free worker.
 
-    Tune gives it to the trial that has waited longest, and throws away the worker that was starting for that one. So
-    that worker goes on with the next trial, and where trials are shorter than a start (seconds, with torch), the worker
-    that is there first trains them all and the others never come to be.
+    Left alone, Tune gives it to any trial that waits, and throws away the worker that was starting for that one. Where
+    trials are shorter than a start (seconds, with torch), the worker that is there first would train them all, and the
+    others would never come to be: so the trial that has just come gets it. And where work comes before the first
+    workers are there, each of which starts for a trial that only waits, the first of them would go on to wait instead
+    of the second, which would start anew for the work: so the work gets it.
     """
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self._newest = ""
+        # Trials that may wait for a worker, in their order, and whether the last of them was chosen.
+        self._waiting: list[Trial] = []
+        self._newest_was_chosen = False
 
     def __reduce__(self) -> tuple[type[FIFOScheduler], tuple[()]]:
         # As of the searcher: part of a snapshot that nobody reads.
@@ -84,16 +88,25 @@ class DeskScheduler(FIFOScheduler):
         stop = REPORT in result and self._desk.report(trial.trial_id, result[REPORT])
         return str(self.STOP if stop else self.CONTINUE)
 
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """It is the newest."""
+        self._waiting.append(trial)
+        self._newest_was_chosen = False
+
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The newest trial if it waits and was not chosen before; Tune begins the others in their order."""
-        trials = tune_controller.get_trials()
-        if not trials:
+        """The first trial with work, where one without waits for longer; else the newest, if it was not chosen before.
+
+        Tune begins the others in their order. Of work that waits for longer than anything else, the worker is starting.
+        """
+        newest = self._waiting[-1:]
+        self._waiting = [trial for trial in self._waiting if trial.status == Trial.PENDING]
+        with_work = next((trial for trial in self._waiting if not isinstance(trial.config[TO_DO], Rest)), None)
+        if with_work is not None and with_work is not self._waiting[0]:
+            return with_work
+        if self._newest_was_chosen or not self._waiting or self._waiting[-1:] != newest:
             return None
-        newest: Trial = trials[-1]
-        if newest.status != Trial.PENDING or newest.trial_id == self._newest:
-            return None
-        self._newest = newest.trial_id
-        return newest
+        self._newest_was_chosen = True
+        return self._waiting[-1]
 
 
 class Turns(tune.Callback):
