@@ -62,8 +62,8 @@ class BudgetClock(MinutesClock):
     def last_act(self, place: Place) -> tuple[Place, LastAct]:
         """See ``Clock``."""
         sized = self._sized_last_act(place)
-        whole = self._asked.last_acts(sized.sizing.last.epochs)[0]
-        if AMPLE * whole.seconds(sized.costs) <= sized.left_s:
+        last = sized.sizing.last
+        if last == self._asked.last_acts(last.epochs)[0] and AMPLE * last.seconds(sized.costs) <= sized.left_s:
             return replace(place, deadline=None), LastAct()
         return self._in_time(place, sized)
 

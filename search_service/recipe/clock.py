@@ -11,20 +11,21 @@ it, however quick that process is.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar
 
 from search_service.errors import CheckFailedError
 from search_service.folder.study_folder import StudyFolder
-from search_service.recipe import pace
+from search_service.recipe import pace, qualifying, second_objective
 from search_service.recipe.asked import LENGTHS, AskedSize
 from search_service.recipe.budgeting import LAST_SHARE, RoundSize, Sizing, least_seconds, size
-from search_service.recipe.costs import Costs
+from search_service.recipe.costs import Costs, LastActSize
 from search_service.recipe.last_act import LastAct, LastActInMinutes
 from search_service.recipe.planning import duration
 from search_service.recipe.rounds import Place, by_place
-from search_service.records.rounds import RoundResult
+from search_service.records.rounds import RoundResult, TrialResult
 from search_service.runners.sizing import most_members
 from search_service.space.ranges import Space
 from search_service.spec.sections import CoarseSpec, RefinedSpec
@@ -35,6 +36,8 @@ from trainables.process import device_for
 # A cycle with less of the minutes is not worth its overhead. And that share of the last act's time is kept beside its
 # estimate before another cycle is begun.
 LEAST_SHARE_OF_CYCLE, LAST_SLACK = 0.1, 0.2
+# That share of the minutes the end may be missed by, for what of the last act would else be left out.
+SLACK = 0.02
 # Seconds of the record for each trial.
 RECORD_S_PER_TRIAL = 0.02
 # And of comparing models on the test rows, for each of their outputs (4 000 rows of 26 classes: 5 seconds).
@@ -240,15 +243,30 @@ class MinutesClock(Clock):
         def decide() -> Sized:
             left = self._left(place)
             over = next((done for done in reversed(rounds) if done.best is not None), rounds[-1])
-            costs = self._costs_after(place, over)
             epochs = max(trial.epochs for done in rounds for trial in done.ranked)
-            acts = self._asked.last_acts(epochs)
-            last = next((act for act in acts if act.seconds(costs) <= left), acts[-1])
-            nothing = RoundSize(0, epochs, 0.0)
-            sizing = Sizing(None, nothing, last, fits=last.seconds(costs) <= left, seconds_of_last=last.seconds(costs))
+            options = list(self._last_acts(place, over, epochs))
+            fitting = (option for option in options if option[0].seconds(option[1]) <= left + self._slack_s)
+            last, costs = next(fitting, options[-1])
+            seconds, nothing = last.seconds(costs), RoundSize(0, epochs, 0.0)
+            fits = seconds <= left + self._slack_s
+            sizing = Sizing(None, nothing, last, fits=fits, seconds_of_last=seconds)
             return Sized(sizing, costs, self._now, left)
 
         return self._files.once("minutes-last-act", Sized, decide)
+
+    def _last_acts(self, place: Place, over: RoundResult, epochs: int) -> Iterator[tuple[LastActSize, Costs]]:
+        """Last acts, the best first, and what they cost: who would be a finalist in each is known by now."""
+        spec, dataset = place.spec, place.dataset
+        pareto = second_objective.run(spec, place.rounds, dataset)
+        known: dict[int, tuple[int, Costs]] = {}
+        for act in self._asked.last_acts(epochs):
+            if act.top not in known:
+                update = {"finalists": spec.finalists.model_copy(update={"top": act.top})}
+                candidates, _ = qualifying.of_dataset(spec.model_copy(update=update), place.rounds, dataset, pareto)
+                longest = max(trial.epochs for trial in candidates)
+                known[act.top] = longest, self._costs_after(place, over, candidates)
+            longest, costs = known[act.top]
+            yield replace(act, epochs=longest), costs
 
     def _in_time(self, place: Place, sized: Sized) -> tuple[Place, LastAct]:
         """The place with as many finalists, and who decides the rest by how long they take."""
@@ -260,9 +278,10 @@ class MinutesClock(Clock):
             place.dataset,
             sized.costs,
             self._files,
+            metric=spec.metric,
             left=partial(self._left, place),
             most_seeds=seeds or self._asked.most_seeds,
-            slack_s=0.02 * self._minutes.seconds,
+            slack_s=self._slack_s,
         )
         return replace(place, spec=spec.model_copy(update={"finalists": finalists}), deadline=None), act
 
@@ -270,6 +289,11 @@ class MinutesClock(Clock):
     def _now(self) -> float:
         """Seconds since the study began."""
         return time.monotonic() - self._minutes.began_at
+
+    @property
+    def _slack_s(self) -> float:
+        """Seconds by which the end may be missed for more of the last act."""
+        return SLACK * self._minutes.seconds
 
     def _left(self, place: Place) -> float:
         """Seconds that are left for rounds and last act."""
@@ -286,9 +310,15 @@ class MinutesClock(Clock):
         )
         return pace.before_rounds(spec, place.dataset, space, measured, slots, self._minutes.beside)
 
-    def _costs_after(self, place: Place, done: RoundResult) -> Costs:
-        """What things cost, of the round that has just ended; as before where it tells nothing."""
-        best = by_place(done)[: self._asked.top or 3]
+    def _costs_after(self, place: Place, done: RoundResult, finalists: Sequence[TrialResult] = ()) -> Costs:
+        """What things cost, of the round that has just ended; as before where it tells nothing.
+
+        Args:
+            place: Where the study is.
+            done: The round.
+            finalists: The trials that will be trained again; without any, they will be like the round's best.
+        """
+        best = finalists or by_place(done)[: self._asked.top or 3]
         if best and done.seconds > 0:
             found = pace.after_round(place.spec, place.dataset, done, best, self._minutes.slots, self._minutes.beside)
             if pace.finite(found):

@@ -20,9 +20,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from search_service.errors import CheckFailedError
@@ -56,8 +55,7 @@ from trainables.advantage import Drawn
 from trainables.baselines import Fitted
 from trainables.data.dataset import Dataset, TestRows
 from trainables.data.grids import Grid
-from trainables.metrics import METRICS, MetricName, effective_rows, metrics_for
-from trainables.network import count_parameters
+from trainables.metrics import METRICS, MetricName, metrics_for
 from trainables.process import device_for
 from trainables.records import ColumnImportances, PartialDependence
 from trainables.row_tensors import to_tensors
@@ -99,7 +97,7 @@ def run(
     started, act = time.monotonic(), act or LastAct()
     run_tasks = act.timed(run_tasks)
     pareto = second_objective.run(spec, rounds, dataset)
-    candidates, rule = qualifying.qualify(spec, rounds, pareto, noise=_noise(spec, dataset), size=_size(dataset))
+    candidates, rule = qualifying.of_dataset(spec, rounds, dataset, pareto)
     trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks, act)
     winner = trained[0].finalist
     training = networks_of(trained[0], dataset, device_for(spec.search.gpus_per_trial))
@@ -120,17 +118,6 @@ def run(
         baselines_left_out=spec.finalists.baselines and not fitted,
         seconds=time.monotonic() - started,
     )
-
-
-def _noise(spec: StudySpec, dataset: Dataset) -> Callable[[float], float]:
-    """Standard error of a validation score of these rows."""
-    rows = effective_rows(dataset.validation.weights, len(dataset.validation))
-    return partial(METRICS[spec.metric].standard_error, rows=rows, shares=dataset.validation_shares)
-
-
-def _size(dataset: Dataset) -> Callable[[TrialResult], float]:
-    """Numbers that are trained in a trial's network."""
-    return lambda trial: count_parameters(trial.config.network, dataset.n_inputs, dataset.n_outputs)
 
 
 def _may_be_averaged(trained: Sequence[TrainedFinalist]) -> Sequence[TrainedFinalist]:
@@ -218,7 +205,7 @@ def _trained(
     """The candidates, trained, in the order of ``_ranked``."""
     plan = FinalistTraining(spec, candidates, dataset)
     done = tasks.run_once(plan.tasks(), PieceRecord, folder, run_tasks)
-    while more := act.more_seeds(plan):
+    while more := act.more_seeds(plan, [each.finalist for each in plan.finalists(done, ())]):
         plan = plan.with_wave(more)
         done = tasks.run_once(plan.tasks(), PieceRecord, folder, run_tasks)
     on_folds = _on_folds(plan, dataset, folds, folder, run_tasks)

@@ -105,7 +105,7 @@ def _hand_over(
     if spec.model.refit and extras.refit and math.isfinite(finalist.scores[winner.exported]):
         others = [(member.finalist, member.seed) for member in members]
         refit, refitted = refitting.run(
-            spec, finalist, winner.exported, dataset, folder, run_tasks, others, tries_length=extras.length
+            spec, finalist, winner.exported, dataset, folder, run_tasks, others, extras.lengths
         )
         if refit.checkpoint is not None:
             device = str(tests.inputs.device)

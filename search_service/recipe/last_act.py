@@ -8,21 +8,25 @@ the winner is known, what the refit is, and whether simpler models are fitted. W
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from search_service.folder.study_folder import StudyFolder
-from search_service.recipe import averaging, pace, tasks
+from search_service.recipe import averaging, pace, qualifying, refitting, tasks
 from search_service.recipe.averaging import Choice
-from search_service.recipe.costs import AVERAGED, SHORTER, UNEVEN, Costs
+from search_service.recipe.costs import AVERAGED, UNEVEN, Costs
 from search_service.recipe.finalist_training import FinalistTraining
+from search_service.recipe.refitting import Lengths
 from search_service.recipe.tasks import RunTasks
 from search_service.records.finalists import Finalist
 from search_service.runners.base import Task, TaskListener, TaskTimes
 from search_service.spec.sections import FinalistsSpec
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
+from trainables.metrics import MetricName
 
 # What names of the tasks that fit simpler models begin with: they take other times than trainings do.
 BASELINE_TASK = "baseline-"
@@ -41,13 +45,22 @@ class Extras:
 
     Attributes:
         refit: Whether it is trained once more, where the config wants that.
-        length: Whether a shorter refit is tried.
+        length: Whether two lengths of the refit are compared.
         baselines: Whether simpler models are fitted, where the config wants them.
+        whole: Where they are not, whether it is as long as the winner's seeds were trained, and not the shorter one.
     """
 
     refit: bool = True
     length: bool = True
     baselines: bool = True
+    whole: bool = True
+
+    @property
+    def lengths(self) -> Lengths:
+        """What the refit's length may be."""
+        if self.length:
+            return "both"
+        return "whole" if self.whole else "shorter"
 
 
 class LastAct:
@@ -57,11 +70,12 @@ class LastAct:
         """Who runs tasks, with a look at how long they take."""
         return run_tasks
 
-    def more_seeds(self, training: FinalistTraining) -> int:
+    def more_seeds(self, training: FinalistTraining, trained: Sequence[Finalist]) -> int:
         """How many more seeds the finalists are trained from; 0 ends it.
 
         Args:
             training: What was trained until now.
+            trained: What became of it, on the study's own division.
         """
         return 0
 
@@ -88,6 +102,7 @@ class LastActInMinutes(LastAct):
         dataset: Training and validation rows.
         costs: What was measured before.
         files: The study's folder, where decisions are written.
+        metric: The study's.
         left: Seconds that are left.
         most_seeds: No finalist has more.
         slack_s: Seconds by which the end may be missed for what would else be left out.
@@ -108,11 +123,13 @@ class LastActInMinutes(LastAct):
         costs: Costs,
         files: StudyFolder,
         *,
+        metric: MetricName,
         left: Callable[[], float],
         most_seeds: int,
         slack_s: float,
     ) -> None:
-        self._dataset, self._costs, self._files = dataset, costs, files
+        self._dataset, self._costs, self._files, self._metric = dataset, costs, files, metric
+        self._noise = qualifying.noise_of(metric, dataset)
         self._left, self._most_seeds, self._slack_s = left, most_seeds, slack_s
         # Of the finalists' tasks that were done here: what they should have taken, and what they took.
         self._effort, self._seconds = 0.0, 0.0
@@ -132,19 +149,19 @@ class LastActInMinutes(LastAct):
 
         return run
 
-    def more_seeds(self, training: FinalistTraining) -> int:
+    def more_seeds(self, training: FinalistTraining, trained: Sequence[Finalist]) -> int:
         """See ``LastAct``."""
         done = len(training.seeds)
 
         def decide() -> MoreSeeds:
-            return MoreSeeds(self._affordable(training, self._most_seeds - done))
+            return MoreSeeds(self._affordable(training, trained, self._most_seeds - done))
 
         more = self._files.once(f"minutes-seeds-{len(training.waves)}", MoreSeeds, decide).seeds
         if not more and done < self._most_seeds:
             self._said.append(f"Each was trained from {done} seeds, as many as there was time for.")
         return more
 
-    def _affordable(self, training: FinalistTraining, most: int) -> int:
+    def _affordable(self, training: FinalistTraining, trained: Sequence[Finalist], most: int) -> int:
         """The most further seeds that leave time for what follows."""
         left, folds, usual = self._left() + self._slack_s, training.folds, FinalistsSpec().seeds
         for more in range(most, 0, -1):
@@ -152,29 +169,41 @@ class LastActInMinutes(LastAct):
             own = self._time_for(wave, wave.tasks()[len(training.tasks()) :])
             of_folds = folds * self._time_for(wave, wave.tasks())
             spare = 1.0 if len(wave.seeds) <= usual else self.SPARE_OF_MORE
-            if spare * (own + of_folds + self._after(wave)) <= left:
+            if spare * (own + of_folds + self._after(wave, trained)) <= left:
                 return more
         return 0
 
-    def _after(self, training: FinalistTraining) -> float:
-        """Seconds of the refit, of its length and of simpler models, after such a training."""
+    def _after(self, training: FinalistTraining, trained: Sequence[Finalist]) -> float:
+        """Seconds of the refit, of its length and of simpler models, after such a training.
+
+        Whoever wins: what takes longest. Of the refit's lengths, the one that seeds which were trained make likely.
+        """
         spec, factor, slots = training.spec, self._factor(training), self._costs.slots
-        seeds, epochs = len(training.seeds), training.max_epochs
-        refit = length = 0.0
-        if spec.model.refit:
-            configs = [trial.config for trial in training.candidates]
-            largest = max(configs, key=lambda config: tasks.effort([config], self._dataset, epochs))
-            averaged = min(averaging.at_most(spec), AVERAGED, len(configs) * seeds)
-            refit = self._refit_s([largest] * averaged, epochs, factor)
-            pieces = tasks.pieces_of([largest] * seeds, self._dataset)
-            length = factor * SHORTER * sum(tasks.effort(piece, self._dataset, epochs) for piece in pieces)
+        seeds, refit, length = len(training.seeds), 0.0, 0.0
+        averaged = min(averaging.at_most(spec), AVERAGED, len(trained) * seeds)
+        for finalist in trained if spec.model.refit else ():
+            if any(map(math.isfinite, finalist.scores)):
+                epochs = refitting.likely_length(finalist, self._metric, self._noise)
+                refit = max(refit, self._refit_s([finalist.config] * averaged, epochs, factor))
+                length = max(length, factor * sum(self._of_length(finalist, seeds)))
         return refit + UNEVEN * (length + self._costs.baselines) / slots
+
+    def _of_length(self, finalist: Finalist, seeds: int) -> list[float]:
+        """Effort of the trainings by which the refit's lengths are compared; none where there is only one."""
+        epochs = refitting.shorter_length(finalist, self._metric)
+        if epochs == len(finalist.curves[0]):
+            return []
+        pieces = tasks.pieces_of([finalist.config] * seeds, self._dataset)
+        return [tasks.effort(piece, self._dataset, epochs) for piece in pieces]
 
     def extras(self, winner: Finalist, averaged: Choice | None, baselines: Sequence[Task]) -> Extras:
         """See ``LastAct``."""
         found = self._files.once("minutes-extras", Extras, lambda: self._decide(winner, averaged, baselines))
         missing = {
-            "no other length of the refit was tried": found.refit and not found.length,
+            "no other length of the refit was tried": found.refit and not found.length and found.whole,
+            "the refit was as long as the winner's seeds took to their best, and nothing else was tried": found.refit
+            and not found.length
+            and not found.whole,
             "the winner was not trained once more": not found.refit,
             "no simpler models were fitted": not found.baselines and bool(baselines),
         }
@@ -183,20 +212,22 @@ class LastActInMinutes(LastAct):
         return found
 
     def _decide(self, winner: Finalist, averaged: Choice | None, baselines: Sequence[Task]) -> Extras:
-        epochs, left = len(winner.curves[0]), self._left() + self._slack_s
+        left = self._left() + self._slack_s
         factor, slots = self._measured or self._prior([winner.config]), self._costs.slots
         # One of the averaged may be the winner's own.
         others = [] if averaged is None else [member.finalist.config for member in averaged.members]
-        refit = self._refit_s(others or [winner.config], epochs, factor)
-        cut = tasks.pieces_of([winner.config] * len(winner.seeds), self._dataset)
-        length = [factor * SHORTER * tasks.effort(piece, self._dataset, epochs) for piece in cut]
+        refit_s = partial(self._refit_s, others or [winner.config], factor=factor)
+        length = [factor * effort for effort in self._of_length(winner, len(winner.seeds))]
         simpler = [pace.LEAST_BASELINE_S + task.effort for task in baselines]
-        if refit + pace.seconds_of([*length, *simpler], 1.0, slots) <= left:
+        epochs = len(winner.curves[0])
+        if refit_s(epochs) + pace.seconds_of([*length, *simpler], 1.0, slots) <= left:
             return Extras()
+        likely = refitting.likely_length(winner, self._metric, self._noise)
+        refit, whole = refit_s(likely), likely == epochs
         if refit + pace.seconds_of(simpler, 1.0, slots) <= left + (self.SLACK_OF_BASELINES - 1) * self._slack_s:
-            return Extras(length=False)
+            return Extras(length=False, whole=whole)
         if refit <= left:
-            return Extras(length=False, baselines=False)
+            return Extras(length=False, whole=whole, baselines=False)
         return Extras(refit=False, length=False, baselines=pace.seconds_of(simpler, 1.0, slots) <= left)
 
     def _refit_s(self, configs: Sequence[TrialConfig], epochs: int, factor: float) -> float:

@@ -11,12 +11,15 @@ No configuration is a finalist twice. With a second objective only trials of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from search_service.records.numbers import score_text
 from search_service.records.pareto import ParetoSet
 from search_service.records.rounds import RoundResult, TrialResult
 from search_service.spec.study_spec import StudySpec
-from trainables.metrics import METRICS
+from trainables.data.dataset import Dataset
+from trainables.metrics import METRICS, MetricName, effective_rows
+from trainables.network import count_parameters
 
 # Standard errors of a score within which validation rows cannot tell two trials apart, at 5 %.
 TOLD_FROM = 1.96
@@ -73,6 +76,23 @@ def qualify(
     furthest, others = places()
     chosen = [*furthest, *(trial for trial in ordered if trial.trial_id in wild_cards)]
     return chosen, _rule(furthest, others, wild_cards.values(), of_pareto=bool(optimal))
+
+
+def of_dataset(
+    spec: StudySpec, rounds: Sequence[RoundResult], dataset: Dataset, pareto: ParetoSet | None
+) -> tuple[list[TrialResult], str]:
+    """Choose the finalists by these rows and networks of this size for them; see ``qualify``."""
+
+    def size(trial: TrialResult) -> float:
+        return count_parameters(trial.config.network, dataset.n_inputs, dataset.n_outputs)
+
+    return qualify(spec, rounds, pareto, noise=noise_of(spec.metric, dataset), size=size)
+
+
+def noise_of(metric: MetricName, dataset: Dataset) -> Callable[[float], float]:
+    """Standard error of a validation score of these rows, of the score."""
+    rows = effective_rows(dataset.validation.weights, len(dataset.validation))
+    return partial(METRICS[metric].standard_error, rows=rows, shares=dataset.validation_shares)
 
 
 def _as_best(spec: StudySpec, trial: TrialResult) -> str:

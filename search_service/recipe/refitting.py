@@ -4,7 +4,8 @@ Why: the validation rows have chosen; what is left of them to learn would be thr
 say when to stop, so that is settled before, on the training rows alone: as long as the winner's seeds were trained, or
 only as long as they took to their best, in the mean. A network cannot be taken from the middle of a training here, as
 the seeds' were: where a schedule still has a large rate it is as good as its last steps happen to make it, and nothing
-can choose. So both lengths are compared by the validation score at their end, each on a schedule that spans it.
+can choose. So both lengths are compared by the validation score at their end, each on a schedule that spans it. Where
+there is no time for that, the curves of the winner's seeds say which of the two is likely the better one.
 What is fitted to data beside the network, the preparation and the scale of a target, stays that of the training rows:
 it is part of what was chosen.
 No rows are held out any more, so that a training that went wrong shows only on the rows that it has learnt from: it is
@@ -19,11 +20,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from search_service.folder import layout
 from search_service.recipe import populations, tasks
 from search_service.recipe.tasks import RunTasks, Trained
-from search_service.records.curves import best
+from search_service.records.curves import best, score_at
 from search_service.records.finalists import Finalist, Refit
 from search_service.runners.base import Task, run_here
 from search_service.spec.study_spec import StudySpec
@@ -34,6 +36,10 @@ from trainables.metrics import METRICS, MetricName
 from trainables.process import device_for
 from trainables.records import EpochPoint
 from trainables.trivial import TrivialPredictor
+
+# Lengths that a refit may have: as long as the winner's seeds were trained, or only as long as they took to their best;
+# of both, the better one is found out.
+Lengths = Literal["both", "whole", "shorter"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ def run(
     folder: Path,
     run_tasks: RunTasks = run_here,
     others: Sequence[tuple[Finalist, int]] = (),
-    tries_length: bool = True,
+    allowed: Lengths = "both",
 ) -> tuple[Refit, list[Refitted]]:
     """Train the winner again, and what else is part of the model.
 
@@ -73,18 +79,17 @@ def run(
         folder: The winner's network is written here.
         run_tasks: Where they are trained.
         others: More networks: finalists and seeds of theirs.
-        tries_length: Whether there is time to try a shorter training.
+        allowed: Lengths that there is time for.
 
     Returns:
         What was done, without test scores, and the networks that went well, the winner's first; none if that did not.
     """
     whole = len(winner.curves[0])
-    lengths = _lengths(spec, winner, dataset, run_tasks, tries_length)
-    epochs = min(lengths, key=lambda length: METRICS[spec.metric].rank(lengths[length]))
+    epochs, lengths = _settled(spec, winner, dataset, run_tasks, allowed)
 
     def length_of(finalist: Finalist) -> int:
         """As the winner's was settled: the whole, or what its own seeds took to their best."""
-        return whole if epochs == whole else _shorter(spec, finalist)
+        return whole if epochs == whole else shorter_length(finalist, spec.metric)
 
     seed = winner.seeds[member]
     wanted = [(winner, seed), *((f, s) for f, s in others if (f.trial_id, s) != (winner.trial_id, seed))]
@@ -115,20 +120,40 @@ def run(
     return found, refitted
 
 
-def _lengths(
-    spec: StudySpec, winner: Finalist, dataset: Dataset, run_tasks: RunTasks, tries_shorter: bool
-) -> dict[int, float]:
-    """Epochs that the model may be trained for, each with the mean score of the winner's seeds at its end."""
-    whole, shorter = len(winner.curves[0]), _shorter(spec, winner)
-    lengths = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
-    if tries_shorter and shorter < whole:
-        lengths[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
-    return lengths
+def _settled(
+    spec: StudySpec, winner: Finalist, dataset: Dataset, run_tasks: RunTasks, allowed: Lengths
+) -> tuple[int, dict[int, float]]:
+    """Epochs of the training, and those that were considered with the mean score of the winner's seeds at their end."""
+    whole, shorter = len(winner.curves[0]), shorter_length(winner, spec.metric)
+    if allowed == "shorter":
+        return shorter, {}
+    scores = {whole: _mean([curve[-1].validation_score for curve in winner.curves])}
+    if allowed == "both" and shorter < whole:
+        scores[shorter] = _mean(_last_scores(spec, winner, dataset, shorter, run_tasks))
+    return min(scores, key=lambda length: METRICS[spec.metric].rank(scores[length])), scores
 
 
-def _shorter(spec: StudySpec, finalist: Finalist) -> int:
-    """As long as its seeds took to their best, in the mean."""
-    return max(1, round(mean_best_epoch(finalist.curves, spec.metric)))
+def shorter_length(finalist: Finalist, metric: MetricName) -> int:
+    """Epochs that its seeds took to their best, in the mean; one of them has a score, at least."""
+    return max(1, round(mean_best_epoch(finalist.curves, metric)))
+
+
+def likely_length(finalist: Finalist, metric: MetricName, noise: Callable[[float], float]) -> int:
+    """Epochs of its refit, as far as that can be said before the two lengths are compared.
+
+    The shorter one where its seeds have scored better there than at their end by more than a standard error: the epoch
+    was chosen for its score, so that by something less it often does.
+
+    Args:
+        finalist: Whose; one of its seeds has a score, at least.
+        metric: What scores are.
+        noise: Standard error of a validation score, for its rows.
+    """
+    whole, shorter = len(finalist.curves[0]), shorter_length(finalist, metric)
+    there, at_end = (_mean([score_at(curve, length) for curve in finalist.curves]) for length in (shorter, whole))
+    if not math.isfinite(at_end):
+        return shorter
+    return shorter if METRICS[metric].better(there, at_end) and abs(there - at_end) > noise(there) else whole
 
 
 def _went_well(spec: StudySpec, finalist: Finalist, last: EpochPoint, dataset: Dataset) -> bool:

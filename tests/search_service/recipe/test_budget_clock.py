@@ -141,7 +141,7 @@ def test_21_rounds_that_are_small_have_all_the_time_that_there_is(tmp_path, monk
 def test_21_the_last_act_goes_by_the_clock_where_time_is_short(seconds, whole, tmp_path, monkeypatch):
     costs = Costs(epoch=0.5, network_epoch=0.5, single_epoch=0.5, baselines=0.0, slots=1)
     clock, place = clock_of(SMALL, tmp_path, seconds, costs, monkeypatch)
-    monkeypatch.setattr(clock, "_costs_after", lambda place, done: costs)
+    monkeypatch.setattr(clock, "_costs_after", lambda *_: costs)
     free = run(spec_with(SMALL), tmp_path, None)
     place.rounds.extend(free.rounds)
     after, act = clock.last_act(place)
@@ -155,7 +155,7 @@ def test_21_whether_another_cycle_is_worth_it_is_for_step_6_unless_there_is_no_t
     for seconds, epoch, fits in ((36_000.0, 0.01, None), (100.0, 10.0, False)):
         costs = Costs(epoch, epoch, epoch, baselines=0.0, slots=1)
         clock, place = clock_of(SMALL | {"max_cycles": 3}, tmp_path, seconds, costs, monkeypatch)
-        monkeypatch.setattr(clock, "_costs_after", lambda place, done, costs=costs: costs)
+        monkeypatch.setattr(clock, "_costs_after", lambda *_, costs=costs: costs)
         place.rounds.extend(free.rounds)
         assert clock.another_fits(place) is fits
 
@@ -193,7 +193,7 @@ def test_21_minutes_more_train_as_long_as_the_budget_had_time_for_and_not_as_the
     place.rounds.extend(run(short, tmp_path / "first", None).rounds)
     costs = Costs(epoch=0.2, network_epoch=0.2, single_epoch=0.2, baselines=0.0, slots=1)
     more = MoreMinutesClock(spec, Minutes(90.0, time.monotonic(), spent_s=30.0), StudyFolder(tmp_path))
-    monkeypatch.setattr(more, "_costs_after", lambda place, done: costs)
+    monkeypatch.setattr(more, "_costs_after", lambda *_: costs)
     coarse = more.coarse(place, spec.space())
     sizing = StudyFolder(tmp_path).read("minutes-3", Sized).sizing
     assert sizing.fits

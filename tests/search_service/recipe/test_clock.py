@@ -12,15 +12,19 @@ import pytest
 from search_service import wiring
 from search_service.errors import CheckFailedError
 from search_service.folder.study_folder import StudyFolder
+from search_service.recipe import pace
 from search_service.recipe.clock import Clock, Minutes, MinutesClock, Sized
 from search_service.recipe.costs import Costs
 from search_service.recipe.more_clock import clock_for
 from search_service.recipe.rounds import Place
 from search_service.records.results import StudyStatus
+from search_service.records.rounds import RoundResult, TrialResult, TrialStatus
 from search_service.runners.inline import InlineRunner
 from search_service.settings import Settings
 from search_service.spec.study_spec import parse
 from search_service.study import run_study
+from tests.plans import make_plan, plain
+from trainables.records import EpochPoint
 
 MINUTES = 0.15
 SPEC = {
@@ -135,6 +139,34 @@ def test_d6_a_round_that_was_sized_keeps_its_size_in_another_process(study, tmp_
     assert again.sentences == first.sentences
     # What is left for it is another matter.
     assert again.deadline < time.monotonic() < first.deadline
+
+
+@pytest.mark.parametrize(("left_s", "top", "epochs"), [(1e6, 3, 40), (0.0, 1, 4)])
+def test_e3_the_last_act_costs_what_those_cost_who_will_be_trained_again(
+    study, tmp_path, monkeypatch, left_s, top, epochs
+):
+    """The best of all is small and was trained for 4 epochs: alone, it is a finalist for little."""
+
+    def trial(number, config, score, epochs):
+        curve = tuple(EpochPoint(epoch, 0.1, 0.1, score) for epoch in range(1, epochs + 1))
+        return TrialResult(f"r1-{number:03d}", number, config, {}, TrialStatus.COMPLETED, "", curve, "accuracy")
+
+    small, large = plain(), plain().replace({"network.hidden_sizes": (256, 256)})
+    best = trial(0, small, 0.99, 4)
+    trials = (best, *(trial(n, large.replace({"optimizer.lr": n / 100}), 0.9, 40) for n in (1, 2, 3)))
+    done = RoundResult(make_plan(tmp_path), trials, "", 10.0)
+    place = dataclasses.replace(place_for(study, tmp_path), rounds=[done])
+    minutes = Minutes(seconds=600.0, began_at=time.monotonic())
+    clock = MinutesClock(study.spec, minutes, StudyFolder(tmp_path))
+    monkeypatch.setattr(clock, "_left", lambda place: left_s)
+    after, _ = clock.last_act(place)
+    sized = StudyFolder(tmp_path).read("minutes-last-act", Sized)
+    assert (after.spec.finalists.top, sized.sizing.last.top, sized.sizing.last.epochs) == (top, top, epochs)
+    of_best = pace.after_round(study.spec, study.dataset, done, [best], 1)
+    if top == 1:
+        assert sized.costs.network_epoch == of_best.network_epoch
+    else:
+        assert sized.costs.network_epoch > 2 * of_best.network_epoch
 
 
 def test_e3_without_minutes_everything_is_as_the_config_says(study, tmp_path):

@@ -13,9 +13,11 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from search_service.folder import layout
 from search_service.recipe import finalists, refitting
+from search_service.records.finalists import Finalist
+from search_service.runners.base import run_here
 from search_service.runners.inline import InlineRunner
 from search_service.spec.study_spec import parse
-from tests.plans import make_plan
+from tests.plans import make_plan, plain
 from trainables import calibration, checkpoint
 from trainables.data.dataset import Rows
 from trainables.records import EpochPoint
@@ -176,6 +178,39 @@ def curve(*scores):
 )
 def test_b_the_mean_best_epoch_by_hand(metric, curves, expected):
     assert refitting.mean_best_epoch(curves, metric) == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "curves", "expected"),
+    [
+        # Best at its end; at its best after 2 epochs and worse ever after; and the same of an error.
+        ("accuracy", [curve(0.5, 0.7, 0.8, 0.9)], 4),
+        ("accuracy", [curve(0.5, 0.9, 0.8, 0.7)], 2),
+        ("rmse", [curve(0.5, 0.3, 0.4, 0.48)], 2),
+        # By less than the noise, which is 0.15 here, any curve is best somewhere.
+        ("accuracy", [curve(0.5, 0.9, 0.8, 0.8)], 4),
+        # Whoever ends without a loss says nothing of the end; nobody does where all have.
+        ("accuracy", [curve(0.5, 0.7, 0.8, math.nan)], 3),
+    ],
+)
+def test_b_the_likely_length_by_hand(metric, curves, expected):
+    finalist = Finalist("r1-000", plain(), (0,), (0.9,), tuple(curves), None, None, ())
+    assert refitting.likely_length(finalist, metric, lambda score: 0.15) == expected
+
+
+def test_e3_without_time_to_compare_it_is_as_long_as_was_said(final, digits, tmp_path):
+    shorter = min(epochs for epochs, _ in final.refit.lengths)
+    asked = []
+
+    def run_tasks(to_do, listen):
+        asked.extend(task.name for task in to_do)
+        return run_here(to_do, listen)
+
+    arguments = (spec_of(), final.winner, final.exported, digits[0], tmp_path, run_tasks)
+    refit, (model,) = refitting.run(*arguments, allowed="shorter")
+    assert (refit.epochs, refit.lengths, refit.epochs_spent) == (shorter, (), shorter)
+    assert asked == [f"refit-{shorter}-1"]
+    assert checkpoint.load(model.networks, digits[0]).epoch == shorter
 
 
 def test_b_rows_that_follow_others_keep_their_weights():
