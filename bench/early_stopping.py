@@ -4,19 +4,22 @@ The curves are those of multilayer perceptrons on 34 OpenML tables, 52 epochs ea
 Gym gives them for any configuration (an ONNX model; it is not part of this project and is looked for in
 ``../shared/data/lcbench_surrogate``, or where ``--surrogate`` says). Nothing is trained: an epoch takes one unit of
 time, eight workers take trials as they become free, and every method stops when as many epochs are spent as 100 full
-trainings take. What is asked and who decides is the real code: ``search_service.sampling``, ``search_service.halving``;
-of Ray Tune its ``OptunaSearch`` and ``ASHAScheduler`` with their defaults.
+trainings take. What is asked and who decides is the real code: ``search_service.samplers`` and
+``search_service.early_stopping``; of Ray Tune its ``OptunaSearch`` and ``ASHAScheduler`` with their defaults.
 
 A method's incumbent is the best validation accuracy that any of its trials has had in any epoch so far. Random search
 trains every configuration for 52 epochs. Each run of a method draws for itself: no configurations are shared. Ours try
 the service's own default configuration first, as every study does; a row is without it, and one gives it to Ray Tune.
+A portfolio is what a team would have that has searched before: eight of 512 random configurations that, chosen
+greedily, are best on the 33 other tasks (Feurer et al. 2022, "Auto-sklearn 2.0", section 3.2). It is tried after the
+default; one row gives it to Ray Tune.
 
     sooner        random search's whole time over the time at which the method reaches random search's last incumbent;
                   a run that never does counts as 0. Median and quartiles over all runs.
     reached       share of the runs that reach it.
     final         mean last incumbent above random search's, in points of accuracy.
 
-    python bench/early_stopping.py                  # 34 tasks, 5 seeds: 40 minutes on two cores
+    python bench/early_stopping.py                  # 34 tasks, 5 seeds: an hour on two cores
     python bench/early_stopping.py --quick          # 8 tasks, 2 seeds: about 5 minutes
 """
 
@@ -29,7 +32,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -72,7 +75,12 @@ DEFAULT = {
     "units": BASE.network.hidden_sizes[0],
     "network.dropout": BASE.network.dropout,
 }
+# Configurations of a portfolio, and of those that it is chosen from.
+PORTFOLIO, CANDIDATES = 8, 512
 SURROGATE = Path(__file__).parents[1] / ".." / "shared" / "data" / "lcbench_surrogate"
+
+
+Point = Mapping[str, Any]
 
 
 # ---- the curves ------------------------------------------------------------------------------------------------
@@ -86,7 +94,7 @@ class Curves:
         code = json.loads((folder / "encoding.json").read_text(encoding="utf-8"))["OpenML_task_id"][task]
         self._task = np.full((EPOCHS, 1), code, np.int32)
 
-    def __call__(self, values: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    def __call__(self, values: Point) -> np.ndarray[Any, Any]:
         """Accuracy in percent, an entry per epoch."""
         rows = np.empty((EPOCHS, 1 + len(SPACE)), np.float32)
         rows[:, 0] = np.arange(1, EPOCHS + 1)
@@ -108,13 +116,43 @@ def tasks(folder: Path) -> list[str]:
     return next(list(h["choices"]) for h in space if h["name"] == "OpenML_task_id")
 
 
+def portfolios(folder: Path) -> dict[str, list[Point]]:
+    """For each task, the configurations to try first: the best on all others, each where those before it are not."""
+    sampler = Sampler(SPACE, BASE, method="random", mode="max", seed=0, most=CANDIDATES)
+    points = [suggestion.values for _ in range(CANDIDATES) for suggestion in sampler.ask(1)]
+    every = tasks(folder)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        best = np.array(list(pool.map(_best_of, [(folder, task, points) for task in every])))
+    # Tasks whose accuracies differ by little count for as much as the others: 0 is a task's median, 1 its best.
+    median = np.median(best, axis=1, keepdims=True)
+    gain = (best - median) / (best.max(axis=1, keepdims=True) - median)
+    return {task: [points[i] for i in _greedy(np.delete(gain, row, axis=0))] for row, task in enumerate(every)}
+
+
+def _best_of(job: tuple[Path, str, Sequence[Point]]) -> list[float]:
+    """The best accuracy of each configuration in any epoch."""
+    folder, task, points = job
+    curves = Curves(folder, task)
+    return [float(curves(values).max()) for values in points]
+
+
+def _greedy(gain: np.ndarray[Any, Any]) -> list[int]:
+    """Columns of ``[tasks, configurations]``, each the one by which the mean of the best of the chosen grows most."""
+    chosen: list[int] = []
+    reached = np.full(len(gain), -np.inf)
+    for _ in range(PORTFOLIO):
+        chosen.append(int(np.maximum(gain, reached[:, None]).mean(axis=0).argmax()))
+        reached = np.maximum(reached, gain[:, chosen[-1]])
+    return chosen
+
+
 # ---- the methods -----------------------------------------------------------------------------------------------
 
 
 class Search(Protocol):
     """A sampler with a rule that stops trials."""
 
-    def ask(self) -> tuple[str, Mapping[str, Any]]:
+    def ask(self) -> tuple[str, Point]:
         """A trial's name and configuration."""
         ...
 
@@ -126,15 +164,16 @@ class Search(Protocol):
 class Ours:
     """This project's sampler and halving."""
 
-    def __init__(self, seed: int, method: str, *, early_stopping: bool = True, default_first: bool = True) -> None:
-        first = [DEFAULT] if default_first else []
+    def __init__(
+        self, seed: int, method: str, *, early_stopping: bool = True, first: Sequence[Point] = (DEFAULT,)
+    ) -> None:
         self._sampler = Sampler(SPACE, BASE, method=method, mode="max", seed=seed, first=first, most=10_000)
         rules = asha_rules(SearchSpec(), RoundSpec(max_trials=TRIALS, max_epochs=EPOCHS))
         assert rules is not None
         self._halving = Halving(rules, max_epochs=EPOCHS, mode="max")
         self._rungs = set(self._halving.rungs) if early_stopping else set()
 
-    def ask(self) -> tuple[str, Mapping[str, Any]]:
+    def ask(self) -> tuple[str, Point]:
         """See ``Search``."""
         (suggestion,) = self._sampler.ask(1)
         return str(suggestion.number), suggestion.values
@@ -156,7 +195,7 @@ class Ours:
 class RayTune:
     """Ray Tune's OptunaSearch and ASHAScheduler as they come; only the maximum is given."""
 
-    def __init__(self, seed: int, *, default_first: bool = False) -> None:
+    def __init__(self, seed: int, *, first: Sequence[Point] = ()) -> None:
         import optuna
         from ray.tune.schedulers import ASHAScheduler, TrialScheduler
         from ray.tune.search.optuna import OptunaSearch
@@ -167,15 +206,15 @@ class RayTune:
             leaf: optuna.distributions.FloatDistribution(r.low - r.integer / 2, r.high + r.integer / 2, log=r.log)
             for leaf, r in SPACE.items()
         }
-        first = [DEFAULT] if default_first else None
+        points = [dict(point) for point in first] or None
         self._search = OptunaSearch(
-            space=space, metric="score", mode="max", seed=seed % 2**32, points_to_evaluate=first
+            space=space, metric="score", mode="max", seed=seed % 2**32, points_to_evaluate=points
         )
         self._scheduler = ASHAScheduler(metric="score", mode="max", max_t=EPOCHS)
         self._stop = TrialScheduler.STOP
         self._trials: dict[str, Any] = {}
 
-    def ask(self) -> tuple[str, Mapping[str, Any]]:
+    def ask(self) -> tuple[str, Point]:
         """See ``Search``."""
         name = str(len(self._trials))
         values = self._search.suggest(name)
@@ -203,13 +242,18 @@ class _TuneTrial:
     trial_id: str
 
 
-METHODS: Mapping[str, Callable[[int], Search]] = {
-    "random search": lambda seed: Ours(seed, "random", early_stopping=False, default_first=False),
-    "Ray Tune: OptunaSearch + ASHAScheduler": RayTune,
-    "the same, our default tried first": lambda seed: RayTune(seed, default_first=True),
-    "ours, random sampling": lambda seed: Ours(seed, "random"),
-    "ours, no default tried first": lambda seed: Ours(seed, SearchSpec().sampler, default_first=False),
-    "ours, as shipped": lambda seed: Ours(seed, SearchSpec().sampler),
+# By seed and portfolio.
+METHODS: Mapping[str, Callable[[int, Sequence[Point]], Search]] = {
+    "random search": lambda seed, _: Ours(seed, "random", early_stopping=False, first=()),
+    "Ray Tune: OptunaSearch + ASHAScheduler": lambda seed, _: RayTune(seed),
+    "the same, our default tried first": lambda seed, _: RayTune(seed, first=[DEFAULT]),
+    "the same, default and portfolio first": lambda seed, portfolio: RayTune(seed, first=[DEFAULT, *portfolio]),
+    "ours, random sampling": lambda seed, _: Ours(seed, "random"),
+    "ours, no default tried first": lambda seed, _: Ours(seed, SearchSpec().sampler, first=()),
+    "ours, as shipped": lambda seed, _: Ours(seed, SearchSpec().sampler),
+    "ours, default and portfolio first": lambda seed, portfolio: Ours(
+        seed, SearchSpec().sampler, first=[DEFAULT, *portfolio]
+    ),
 }
 
 
@@ -264,12 +308,13 @@ def simulate(search: Search, curves: Curves) -> Run:
     return Run(tuple(best), trials, time.perf_counter() - started)
 
 
-def run_all(job: tuple[Path, str, int]) -> dict[str, Run]:
-    """Every method on one task with one seed."""
-    folder, task, seed = job
+def run_all(job: tuple[Path, str, int, Sequence[str], Sequence[Point]]) -> dict[str, Run]:
+    """Methods on one task with one seed."""
+    folder, task, seed, names, portfolio = job
     curves = Curves(folder, task)
     return {
-        name: simulate(make(derive_seed(seed, "early stopping", task, name)), curves) for name, make in METHODS.items()
+        name: simulate(METHODS[name](derive_seed(seed, "early stopping", task, name), portfolio), curves)
+        for name in names
     }
 
 
@@ -278,7 +323,7 @@ def report(runs: list[dict[str, Run]]) -> None:
     print(
         f"{'method':<40} {'sooner':>7}  {'quartiles':>13}  {'reached':>8}  {'final':>7}  {'trials':>7}  {'ms each':>8}"
     )
-    for name in METHODS:
+    for name in runs[0]:
         targets = [of["random search"].best[-1][1] for of in runs]
         own = [of[name] for of in runs]
         sooner = [TIME / run.reaches(target) for run, target in zip(own, targets, strict=True)]
@@ -298,13 +343,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="8 tasks, 2 seeds")
     parser.add_argument("--seeds", type=int, default=5, help="runs per task")
     parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
+    parser.add_argument("--only", action="append", default=[], help="rows with this in their names, beside the first")
     parser.add_argument("--surrogate", type=Path, default=SURROGATE, help="folder of the surrogate")
     asked = parser.parse_args()
     if not (asked.surrogate / "model.onnx").exists():
         raise SystemExit(f"the LCBench surrogate is not in {asked.surrogate}; say where with --surrogate")
     chosen = tasks(asked.surrogate)[:: 34 // 8 if asked.quick else 1][: 8 if asked.quick else None]
     seeds = range(asked.first_seed, asked.first_seed + (2 if asked.quick else asked.seeds))
-    jobs = [(asked.surrogate, task, seed) for seed in seeds for task in chosen]
+    first_trials = portfolios(asked.surrogate)
+    names = [
+        name
+        for number, name in enumerate(METHODS)
+        if not number or not asked.only or any(part in name for part in asked.only)
+    ]
+    jobs = [(asked.surrogate, task, seed, names, first_trials[task]) for seed in seeds for task in chosen]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         runs = list(pool.map(run_all, jobs))
     print(f"{len(chosen)} tasks, {len(seeds)} seeds, {WORKERS} workers, {FULL_TRAININGS} trainings of {EPOCHS} epochs")
