@@ -262,7 +262,7 @@ class MinutesClock(Clock):
         for act in self._asked.last_acts(epochs):
             if act.top not in known:
                 update = {"finalists": spec.finalists.model_copy(update={"top": act.top})}
-                candidates, _ = qualifying.of_dataset(spec.model_copy(update=update), place.rounds, dataset, pareto)
+                candidates, _ = qualifying.choose(spec.model_copy(update=update), place.rounds, dataset, pareto)
                 longest = max(trial.epochs for trial in candidates)
                 known[act.top] = longest, self._costs_after(place, over, candidates)
             longest, costs = known[act.top]

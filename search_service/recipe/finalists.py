@@ -97,7 +97,7 @@ def run(
     started, act = time.monotonic(), act or LastAct()
     run_tasks = act.timed(run_tasks)
     pareto = second_objective.run(spec, rounds, dataset)
-    candidates, rule = qualifying.of_dataset(spec, rounds, dataset, pareto)
+    candidates, rule = qualifying.choose(spec, rounds, dataset, pareto)
     trained, alike = _trained(spec, candidates, dataset, folds, folder, run_tasks, act)
     winner = trained[0].finalist
     training = networks_of(trained[0], dataset, device_for(spec.search.gpus_per_trial))

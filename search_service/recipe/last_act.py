@@ -114,8 +114,8 @@ class LastActInMinutes(LastAct):
     # times the slack.
     SLACK_OF_BASELINES: ClassVar[float] = 2.5
     # More seeds than usual are worth less than anything that follows: they are taken where all of it would
-    # fit if it took half as long again as measured.
-    SPARE_OF_MORE: ClassVar[float] = 1.5
+    # fit if it took a quarter longer than measured.
+    SPARE_OF_MORE: ClassVar[float] = 1.25
 
     def __init__(
         self,

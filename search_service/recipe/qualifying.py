@@ -78,10 +78,10 @@ def qualify(
     return chosen, _rule(furthest, others, wild_cards.values(), of_pareto=bool(optimal))
 
 
-def of_dataset(
+def choose(
     spec: StudySpec, rounds: Sequence[RoundResult], dataset: Dataset, pareto: ParetoSet | None
 ) -> tuple[list[TrialResult], str]:
-    """Choose the finalists by these rows and networks of this size for them; see ``qualify``."""
+    """The finalists of a study, by what its rows say of noise and of the size of networks; see ``qualify``."""
 
     def size(trial: TrialResult) -> float:
         return count_parameters(trial.config.network, dataset.n_inputs, dataset.n_outputs)

@@ -2,9 +2,9 @@
 
 They are told once, at a configuration's end, with its score: for them a repeated point is noise. Numbers are drawn as
 coordinates from 0 to 1 in which their range is uniform, and become values by the range itself. A configuration that
-diverged is told as the worst there is, so that its neighbourhood is avoided, and one that is being trained is known to
-be, so that parallel workers are kept apart. Gaussian processes and Parzen estimators search for what is good by two
-objectives, where there are two.
+diverged is told as the worst there is, so that its neighbourhood is avoided. Gaussian processes and Parzen estimators
+know what is being trained, so that parallel workers are kept apart, and search for what is good by two objectives,
+where there are two; CMA-ES draws each of a generation from the same distribution, whatever the others are at.
 """
 
 from __future__ import annotations
